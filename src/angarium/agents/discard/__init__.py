@@ -1,0 +1,1 @@
+"""The discard transport: discard(8)."""

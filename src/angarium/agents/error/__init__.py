@@ -1,0 +1,1 @@
+"""The error and retry transports: error(8)."""

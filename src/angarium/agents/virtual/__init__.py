@@ -1,0 +1,1 @@
+"""Delivery into the mailstore, in the place of virtual(8)."""

@@ -1,0 +1,1 @@
+"""Who a client is: passdb, userdb and the SASL server glue."""

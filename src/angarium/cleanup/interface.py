@@ -1,0 +1,23 @@
+"""What smtpd and pickup ask when a message is complete: a received transaction goes in, a queued message comes out."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from angarium.mailqueue.interface import NewMessage
+from angarium.model.content import Content
+from angarium.model.envelope import Envelope
+
+
+class Cleanup(Protocol):
+    """Turns a transaction into what the queue stores: rewriting, alias expansion, header prefix, message-id log line.
+
+    Raises:
+        MailError: the message is refused (hop count, alias loop, header checks …), with the reply for the peer.
+    """
+
+    async def process(
+        self, queue_id: str, envelope: Envelope, content: Content, *, hold: bool = False
+    ) -> NewMessage:
+        """Finish a message. Logs ``QID: message-id=<…>``. Does not store it."""
+        ...

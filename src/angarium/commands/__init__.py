@@ -1,0 +1,1 @@
+"""The programs: one module a command, each with a ``main() -> int``."""

@@ -1,0 +1,1 @@
+"""The services that listen or schedule. They are independent of each other."""

@@ -1,0 +1,1 @@
+"""The local submission socket: pickup(8) and postdrop(1)."""

@@ -1,0 +1,1 @@
+"""The SMTP server: smtpd(8), submission and submissions."""

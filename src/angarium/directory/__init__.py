@@ -1,0 +1,1 @@
+"""Domains, accounts, aliases, quotas and passwords in one small database."""

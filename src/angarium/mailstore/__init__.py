@@ -1,0 +1,1 @@
+"""Accounts' mailboxes: UID, MODSEQ, quota, changes."""

@@ -1,0 +1,1 @@
+"""The values that every layer shares. Frozen; illegal ones cannot be built."""

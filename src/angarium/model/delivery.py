@@ -1,0 +1,103 @@
+"""What the queue manager asks of a delivery agent, and what it hears back.
+
+Data goes down once, as one flat value with the content by reference; one result comes back for each recipient.
+Times are stored absolute and subtracted once, when logging (``delays=a/b/c/d``).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from angarium.model.content import Content
+from angarium.model.dsn import Dsn
+from angarium.model.envelope import Envelope, Recipient
+
+
+class Status(enum.Enum):
+    """How an attempt ended for one recipient."""
+
+    SENT = "sent"
+    DEFERRED = "deferred"
+    BOUNCED = "bounced"
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRecipient:
+    """A recipient with its number in the message; (queue id, number) is what makes every later step idempotent."""
+
+    number: int
+    recipient: Recipient
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRequest:
+    """One message for one (transport, nexthop), to some of its recipients.
+
+    Attributes:
+        queue_id: as shown in the log.
+        transport: the service name of master.cf: ``smtp``, ``virtual``, ``error`` …
+        nexthop: domain, ``[host]:port``, or the transport's own argument.
+        envelope: the message's envelope; its recipients are all of the message's, not only those to deliver now.
+        recipients: those to deliver now.
+        prefix: the header lines that we put before the content, in wire form.
+        content: what the client sent.
+        queued: seconds since the epoch when the message was committed to the queue.
+        started: seconds since the epoch when the queue manager took it up for this attempt.
+    """
+
+    queue_id: str
+    transport: str
+    nexthop: str
+    envelope: Envelope
+    recipients: tuple[QueuedRecipient, ...]
+    prefix: bytes
+    content: Content
+    queued: float
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryResult:
+    """How the attempt ended for one recipient.
+
+    Attributes:
+        recipient: which.
+        status: sent, deferred or bounced.
+        dsn: the enhanced status.
+        relay: for the log: ``mx.example.org[192.0.2.1]:25``, ``virtual``, ``none``.
+        text: for the log and the report, without the outer parentheses.
+        remote_reply: the peer's words, for the Diagnostic-Code field of RFC 3464; empty when no peer spoke.
+        remote_mta: the peer's host name for Remote-MTA; empty when no peer spoke.
+        agent_ready: seconds since the epoch when the agent began to connect.
+        connected: seconds since the epoch when the connection was set up.
+        finished: seconds since the epoch when the outcome was known.
+        destination_broken: the nexthop as a whole could not be reached; the queue manager slows down.
+        relayed_dsn: the peer has taken on the duty to notify (it announced DSN), so a success report is not ours.
+    """
+
+    recipient: QueuedRecipient
+    status: Status
+    dsn: Dsn
+    relay: str
+    text: str
+    remote_reply: str = ""
+    remote_mta: str = ""
+    agent_ready: float = 0.0
+    connected: float = 0.0
+    finished: float = 0.0
+    destination_broken: bool = False
+    relayed_dsn: bool = False
+
+
+class DeliveryAgent(Protocol):
+    """A transport's delivery agent. It never raises for a delivery that failed: the result says so.
+
+    An exception that does escape is a fault of ours; the queue manager logs it and defers the recipients.
+    """
+
+    async def deliver(self, request: DeliveryRequest) -> Sequence[DeliveryResult]:
+        """Attempt the delivery; exactly one result for each recipient of the request."""
+        ...

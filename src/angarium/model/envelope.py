@@ -1,0 +1,115 @@
+"""The envelope: who sent a message, to whom, and how it came in.
+
+Addresses are in Postfix's internal form: text without quoting, the null sender is the empty string. The values are
+frozen: each stage that changes an envelope makes a new one.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Notify(enum.IntFlag):
+    """The NOTIFY parameter of RFC 3461 section 4.1. No bit set: the client did not say (failure and delay)."""
+
+    UNSAID = 0
+    NEVER = 1
+    SUCCESS = 2
+    FAILURE = 4
+    DELAY = 8
+
+
+class Ret(enum.Enum):
+    """The RET parameter of RFC 3461 section 4.3."""
+
+    UNSAID = ""
+    FULL = "FULL"
+    HDRS = "HDRS"
+
+
+class BodyType(enum.Enum):
+    """The BODY parameter of RFC 6152."""
+
+    UNSAID = ""
+    SEVENBIT = "7BIT"
+    EIGHTBITMIME = "8BITMIME"
+    BINARYMIME = "BINARYMIME"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One recipient.
+
+    Attributes:
+        address: where the message goes, after rewriting.
+        original: the address as it was received, before aliases (``orig_to`` in the log).
+        notify: what the sender wants to hear.
+        orcpt: the original recipient of RFC 3461 section 4.2, ``type;address``, decoded; empty when unsaid.
+    """
+
+    address: str
+    original: str
+    notify: Notify = Notify.UNSAID
+    orcpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How a message came in: what the log, the Received header and later milters want to know.
+
+    Attributes:
+        protocol: ``ESMTP``, ``SMTP``, ``ESMTPS`` …, or ``local`` for the sendmail command.
+        client_name: the client's verified host name, or ``unknown``.
+        client_address: its IP address in text; empty for local submission.
+        client_port: its port; 0 for local submission.
+        helo: the HELO or EHLO argument.
+        service: the syslog name of the service that took it: ``postfix/smtpd``, ``postfix/submission/smtpd``.
+        sasl_method: the SASL mechanism; empty when not authenticated.
+        sasl_username: the authenticated name; empty when not authenticated.
+        sasl_sender: the AUTH= parameter of MAIL FROM (RFC 4954 section 5); empty when unsaid.
+        tls: the TLS session for people: ``TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)``; empty without.
+        uid: the submitting user of local submission; None for network clients.
+    """
+
+    protocol: str
+    client_name: str = "unknown"
+    client_address: str = ""
+    client_port: int = 0
+    helo: str = ""
+    service: str = ""
+    sasl_method: str = ""
+    sasl_username: str = ""
+    sasl_sender: str = ""
+    tls: str = ""
+    uid: int | None = None
+
+    @property
+    def client(self) -> str:
+        """``name[address]``, as the log writes it."""
+        return f"{self.client_name}[{self.client_address}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Everything about a message that is not its content.
+
+    Attributes:
+        sender: the reverse-path; empty is the null sender.
+        recipients: one or more, in the order received.
+        arrival: seconds since the epoch when the first command of the transaction came in.
+        origin: how it came in.
+        body: the declared body type.
+        smtputf8: the client asked for SMTPUTF8 (RFC 6531).
+        ret: what a delivery report shall return.
+        envid: the envelope id of RFC 3461 section 4.4, decoded; empty when unsaid.
+    """
+
+    sender: str
+    recipients: tuple[Recipient, ...]
+    arrival: float
+    origin: Origin
+    body: BodyType = BodyType.UNSAID
+    smtputf8: bool = False
+    ret: Ret = Ret.UNSAID
+    envid: str = ""

@@ -1,0 +1,62 @@
+"""A policy decision with its reason and its source.
+
+The reply to the peer, the log line, ``angarium explain`` and the web page are renderings of this one value.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from angarium.model.reply import Reply
+
+
+class Action(enum.Enum):
+    """What a restriction decided (access(5) and smtpd's restriction lists)."""
+
+    PERMIT = "permit"
+    REJECT = "reject"
+    DEFER = "defer"
+    HOLD = "hold"
+    DISCARD = "discard"
+    REDIRECT = "redirect"
+    FILTER = "filter"
+    PREPEND = "prepend"
+    DUNNO = "dunno"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One decision.
+
+    Attributes:
+        action: what to do.
+        reason: why, for people: ``reject_unauth_destination: example.org is not ours``.
+        source: where the rule stands: ``smtpd_relay_restrictions``, ``/etc/postfix/access:3``.
+        reply: what the peer is told; always there for REJECT and DEFER.
+        argument: the operand of REDIRECT, FILTER and PREPEND.
+        disconnect: the peer is told and then hung up on (421 and 521).
+        trail: the steps that led here, one text a restriction, in order.
+
+    Raises:
+        ValueError: REJECT or DEFER without a reply, or with a positive one.
+    """
+
+    action: Action
+    reason: str
+    source: str
+    reply: Reply | None = None
+    argument: str = ""
+    disconnect: bool = False
+    trail: tuple[str, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        refuses = self.action in (Action.REJECT, Action.DEFER)
+        if refuses and (self.reply is None or self.reply.positive):
+            msg = f"{self.action.value} needs a negative reply"
+            raise ValueError(msg)
+
+    @property
+    def refused(self) -> bool:
+        """True when the peer gets a negative reply."""
+        return self.action in (Action.REJECT, Action.DEFER)

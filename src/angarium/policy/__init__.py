@@ -1,0 +1,1 @@
+"""Access restrictions: facts in, a Verdict with its reason and source out."""

@@ -1,0 +1,82 @@
+"""What smtpd asks before it says yes: facts of the session go in, a ``Verdict`` comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from angarium.model.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a session at one command. Later commands know more; unknown is empty.
+
+    Attributes:
+        client_name: verified host name or ``unknown``.
+        client_address: IP address in text.
+        client_port: its port.
+        helo: argument of HELO or EHLO.
+        protocol: ``SMTP`` or ``ESMTP``.
+        tls: TLS is on.
+        sasl_username: the authenticated name; empty when not.
+        sasl_method: the mechanism.
+        sender: of MAIL FROM, internal form; None before it.
+        recipient: of RCPT TO, internal form; None before it.
+        recipient_count: recipients accepted so far.
+        size: declared or, at END-OF-MESSAGE, real size in bytes.
+        queue_id: empty before one is allocated.
+    """
+
+    client_name: str
+    client_address: str
+    client_port: int = 0
+    helo: str = ""
+    protocol: str = "SMTP"
+    tls: bool = False
+    sasl_username: str = ""
+    sasl_method: str = ""
+    sender: str | None = None
+    recipient: str | None = None
+    recipient_count: int = 0
+    size: int = 0
+    queue_id: str = ""
+
+
+class Policy(Protocol):
+    """The restriction lists of one smtpd service, one method a protocol stage.
+
+    ``smtpd_delay_reject`` is the policy's affair: with it, the client, helo and sender lists are evaluated in ``rcpt``.
+    """
+
+    async def connect(self, facts: Facts) -> Verdict:
+        """smtpd_client_restrictions, when not delayed."""
+        ...
+
+    async def helo(self, facts: Facts) -> Verdict:
+        """smtpd_helo_restrictions, when not delayed."""
+        ...
+
+    async def mail(self, facts: Facts) -> Verdict:
+        """smtpd_sender_restrictions when not delayed, smtpd_reject_unlisted_sender."""
+        ...
+
+    async def rcpt(self, facts: Facts) -> Verdict:
+        """Delayed lists, smtpd_relay_restrictions, smtpd_recipient_restrictions, unlisted recipient, quota."""
+        ...
+
+    async def data(self, facts: Facts) -> Verdict:
+        """smtpd_data_restrictions."""
+        ...
+
+    async def end_of_data(self, facts: Facts) -> Verdict:
+        """smtpd_end_of_data_restrictions."""
+        ...
+
+    async def etrn(self, facts: Facts) -> Verdict:
+        """smtpd_etrn_restrictions."""
+        ...
+
+    async def vrfy(self, facts: Facts) -> Verdict:
+        """Whether ``facts.recipient`` may be confirmed."""
+        ...

@@ -1,0 +1,1 @@
+"""Address rewriting and resolution: trivial-rewrite(8)."""

@@ -1,0 +1,1 @@
+"""Operating system and network, no mail: services, IPC, TLS, DNS, SQL, logging."""

@@ -1,0 +1,1 @@
+"""Lookup tables (``type:name``): found, not found, or temporary error."""
