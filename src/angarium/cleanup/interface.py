@@ -16,8 +16,6 @@ class Cleanup(Protocol):
         MailError: the message is refused (hop count, alias loop, header checks …), with the reply for the peer.
     """
 
-    async def process(
-        self, queue_id: str, envelope: Envelope, content: Content, *, hold: bool = False
-    ) -> NewMessage:
+    async def process(self, queue_id: str, envelope: Envelope, content: Content, *, hold: bool = False) -> NewMessage:
         """Finish a message. Logs ``QID: message-id=<…>``. Does not store it."""
         ...

@@ -234,15 +234,11 @@ class AccountStore(Protocol):
         """What happened after modseq ``since``."""
         ...
 
-    async def columns(
-        self, mailbox: int, uids: Sequence[int], wanted: Sequence[Column]
-    ) -> list[tuple[object, ...]]:
+    async def columns(self, mailbox: int, uids: Sequence[int], wanted: Sequence[Column]) -> list[tuple[object, ...]]:
         """One row a UID that is still there: ``(uid, value of each wanted column)``, by UID."""
         ...
 
-    async def header_fields(
-        self, mailbox: int, uids: Sequence[int], names: Sequence[str]
-    ) -> list[tuple[int, bytes]]:
+    async def header_fields(self, mailbox: int, uids: Sequence[int], names: Sequence[str]) -> list[tuple[int, bytes]]:
         """For each UID the header fields of those names, as they stand, in order, without the closing blank line."""
         ...
 
@@ -290,7 +286,7 @@ class AccountStore(Protocol):
         ...
 
     async def expunge(self, mailbox: int, uids: Iterable[int] | None = None) -> Sequence[int]:
-        """Remove messages flagged \\Deleted (those of ``uids`` alone when given); the UIDs removed."""
+        r"""Remove messages flagged \Deleted (those of ``uids`` alone when given); the UIDs removed."""
         ...
 
     async def remove(self, mailbox: int, uids: Sequence[int]) -> Sequence[int]:
