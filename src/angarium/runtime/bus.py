@@ -1,0 +1,127 @@
+"""Wake-ups between the processes of one server: small datagrams over unix sockets in one directory.
+
+Each process binds a socket of its own in the directory and sends to every other one. A datagram carries a topic and
+an id, never content. Losing one is harmless: the reader looks into the store, and looks again on its own timer; so
+a full socket buffer drops it, and a socket whose process is gone is removed by whoever notices.
+
+Subscribers in the publishing process are called too, in the loop's next turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+Subscriber = Callable[[str], None]
+
+_MAX_DATAGRAM = 8192
+_BURST = 64
+_NUMBERS = itertools.count()
+
+
+class Bus:
+    """This process's end of the bus.
+
+    Args:
+        directory: where the sockets are; only the server's own user may enter it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._subscribers: dict[str, list[Subscriber]] = {}
+        self._socket: socket.socket | None = None
+        self._path: Path | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._peers: list[str] = []
+        self._peers_stamp = -1
+        self.sent = 0
+        self.dropped = 0
+
+    async def start(self) -> None:
+        """Bind this process's socket and begin to listen. Raises OSError."""
+        self._loop = asyncio.get_running_loop()
+        path = self._directory / f"{os.getpid()}.{next(_NUMBERS)}"
+        path.unlink(missing_ok=True)
+        endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        endpoint.bind(str(path))
+        self._socket, self._path = endpoint, path
+        self._loop.add_reader(endpoint.fileno(), self._readable)
+
+    def subscribe(self, topic: str, subscriber: Subscriber) -> None:
+        """Call ``subscriber(payload)`` for each wake-up of ``topic``; it must not block."""
+        self._subscribers.setdefault(topic, []).append(subscriber)
+
+    def unsubscribe(self, topic: str, subscriber: Subscriber) -> None:
+        """Stop calling it. Raises ValueError when it was not subscribed."""
+        self._subscribers[topic].remove(subscriber)
+
+    def publish(self, topic: str, payload: str) -> None:
+        """Wake all who subscribed to ``topic``, here and elsewhere. Never blocks, never raises for a lost datagram.
+
+        Raises:
+            ValueError: topic and payload do not fit into a datagram.
+        """
+        if self._loop is not None and topic in self._subscribers:
+            self._loop.call_soon(self._dispatch, topic, payload)
+        if self._socket is None:
+            return
+        datagram = f"{topic}\0{payload}".encode()
+        if len(datagram) > _MAX_DATAGRAM:
+            msg = f"a wake-up of {len(datagram)} bytes"
+            raise ValueError(msg)
+        for peer in self._others():
+            self._send(datagram, peer)
+
+    def close(self) -> None:
+        """Stop listening and remove the socket."""
+        if self._socket is None or self._path is None or self._loop is None:
+            return
+        self._loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+        self._socket = None
+
+    def statistics(self) -> dict[str, int]:
+        """Datagrams sent and dropped."""
+        return {"sent": self.sent, "dropped": self.dropped}
+
+    def _others(self) -> list[str]:
+        """The other processes' sockets; the directory is read again only when it changed."""
+        stamp = self._directory.stat().st_mtime_ns
+        if stamp != self._peers_stamp:
+            own = self._path.name if self._path is not None else ""
+            self._peers = [entry.path for entry in os.scandir(self._directory) if entry.name != own]
+            self._peers_stamp = stamp
+        return self._peers
+
+    def _send(self, datagram: bytes, peer: str) -> None:
+        assert self._socket is not None
+        try:
+            self._socket.sendto(datagram, peer)
+            self.sent += 1
+        except BlockingIOError:
+            self.dropped += 1
+        except (ConnectionRefusedError, FileNotFoundError):
+            with contextlib.suppress(OSError):  # its process died without taking its socket along
+                Path(peer).unlink()
+        except OSError:
+            self.dropped += 1
+
+    def _readable(self) -> None:
+        assert self._socket is not None
+        for _datagram in range(_BURST):
+            try:
+                data = self._socket.recv(_MAX_DATAGRAM)
+            except BlockingIOError:
+                return
+            topic, _, payload = data.decode("utf-8", "replace").partition("\0")
+            self._dispatch(topic, payload)
+
+    def _dispatch(self, topic: str, payload: str) -> None:
+        for subscriber in tuple(self._subscribers.get(topic, ())):
+            subscriber(payload)

@@ -1,0 +1,138 @@
+"""Files for content that is too large to hold in memory.
+
+A session writes what it receives into a spool file; the queue or the mailstore then takes the file over by a hard
+link, without copying. A file that nobody took over is removed with its ``SpooledContent``; those that a crash left
+behind are removed by ``Spool.clean`` at start-up.
+
+Fails with OSError: a full disk is the session's to report (452 4.3.1).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+CHUNK = 64 * 1024
+SPOOL_BOUND = 1024 * 1024
+"""Content over this many bytes goes to a file."""
+
+
+def _remove(descriptor: int, path: Path | None) -> None:
+    os.close(descriptor)
+    if path is not None:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+
+
+class SpooledContent:
+    """Content in a file (``model.content.Content``). The file lives as long as this object."""
+
+    def __init__(self, path: Path, descriptor: int, size: int, *, remove: bool) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._size = size
+        self._finalizer = weakref.finalize(self, _remove, descriptor, path if remove else None)
+
+    @classmethod
+    def open(cls, path: Path) -> SpooledContent:
+        """Read a file that belongs to a store; it stays when this object goes. Raises OSError."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return cls(path, descriptor, os.fstat(descriptor).st_size, remove=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._size
+
+    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The bytes from ``start`` to ``stop`` in pieces of 64 KiB."""
+        end = self._size if stop is None else min(stop, self._size)
+        while start < end:
+            piece = os.pread(self._descriptor, min(CHUNK, end - start), start)
+            if not piece:
+                return
+            yield piece
+            start += len(piece)
+
+    def read(self, start: int = 0, stop: int | None = None) -> bytes:
+        """The bytes from ``start`` to ``stop`` at once."""
+        return b"".join(self.chunks(start, stop))
+
+    def link_to(self, target: Path) -> None:
+        """Make the file durable under another name in the same file system.
+
+        The caller syncs the target's directory (``sync_directory``), once for all that it links.
+        """
+        os.fsync(self._descriptor)
+        os.link(self.path, target)
+
+    def close(self) -> None:
+        """Close now, and remove a file that nobody took over."""
+        self._finalizer()
+
+
+class SpoolFile:
+    """A spool file that is being written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._size = 0
+        self._finalizer = weakref.finalize(self, _remove, self._descriptor, path)
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self._size
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append. Raises OSError (ENOSPC among them)."""
+        view = memoryview(data)
+        while view:
+            written = os.write(self._descriptor, view)
+            self._size += written
+            view = view[written:]
+
+    def finish(self) -> SpooledContent:
+        """No more will come: the content."""
+        self._finalizer.detach()
+        return SpooledContent(self._path, self._descriptor, self._size, remove=True)
+
+    def abandon(self) -> None:
+        """Throw it away."""
+        self._finalizer()
+
+
+class Spool:
+    """A directory of spool files, shared by processes: names carry the pid."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._numbers = itertools.count()
+
+    def create(self) -> SpoolFile:
+        """Begin a file. Raises OSError."""
+        return SpoolFile(self.directory / f"{os.getpid()}.{next(self._numbers)}")
+
+    def clean(self) -> int:
+        """Remove the files of processes that are gone; how many."""
+        removed = 0
+        for path in self.directory.iterdir():
+            owner = path.name.partition(".")[0]
+            if owner.isdigit() and not Path("/proc", owner).exists():
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+
+def sync_directory(directory: Path) -> None:
+    """Make new names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

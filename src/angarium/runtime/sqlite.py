@@ -1,0 +1,245 @@
+"""SQLite as the stores use it: WAL, a flush for each commit, one writer with group commit, errors with names of ours.
+
+Owns the pragmas, the lowest SQLite that is safe, and the hand-off of a database's write lock between processes.
+
+Guarantees: when ``GroupCommitWriter.submit`` returns, the transaction is on stable storage. Work that is ready
+together shares one commit; work that fails is rolled back alone. Several processes may write to one database: they
+queue on a lock file in the kernel instead of polling.
+
+Fails with ``SqlError`` and its kinds (``FullError``, ``CorruptError``, ``BusyError`` …), which are apsw's own.
+
+Only this module imports the driver. SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two processes write and
+checkpoint at one instant (https://sqlite.org/wal.html#walresetbug), so an older library is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+SqlError = apsw.Error
+BusyError = apsw.BusyError
+CorruptError = apsw.CorruptError
+NotADatabaseError = apsw.NotADBError
+FullError = apsw.FullError
+IoError = apsw.IOError
+ConstraintError = apsw.ConstraintError
+CantOpenError = apsw.CantOpenError
+
+Connection = apsw.Connection
+
+LOWEST_SQLITE = (3, 51, 3)
+BUSY_MILLISECONDS = 10_000
+_MAX_BATCH = 256
+
+T = TypeVar("T")
+
+
+class UnsafeSqliteError(RuntimeError):
+    """The SQLite that the driver carries has the WAL-reset fault."""
+
+
+def require_safe_sqlite(version: str | None = None) -> None:
+    """Raise UnsafeSqliteError when SQLite is older than 3.51.3."""
+    text = version if version is not None else apsw.sqlite_lib_version()
+    numbers = tuple(int(part) for part in text.split(".")[:3])
+    if numbers < LOWEST_SQLITE:
+        wanted = ".".join(map(str, LOWEST_SQLITE))
+        msg = f"SQLite {text} can damage a database in WAL mode; {wanted} or newer is needed"
+        raise UnsafeSqliteError(msg)
+
+
+def connect(path: Path, *, readonly: bool = False, create: bool = True) -> Connection:
+    """Open a database with the pragmas of a durable store.
+
+    Args:
+        path: the file. Its directory must exist.
+        readonly: open for reading only; the file must exist.
+        create: make the file when it is missing; without it a missing file raises CantOpenError.
+
+    Raises:
+        SqlError: it cannot be opened, or is not a database.
+    """
+    require_safe_sqlite()
+    if readonly:
+        flags = apsw.SQLITE_OPEN_READONLY
+    else:
+        flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+    connection = apsw.Connection(str(path), flags)
+    connection.set_busy_timeout(BUSY_MILLISECONDS)
+    if not readonly:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def integrity(connection: Connection) -> list[str]:
+    """What ``PRAGMA integrity_check`` finds; an empty list when all is well."""
+    found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
+    return [] if found == ["ok"] else found
+
+
+class WriteLock:
+    """A lock file on which the writers of several processes queue.
+
+    SQLite itself waits for a writer by sleeping and asking again, which costs fairness and milliseconds. ``flock``
+    wakes the next writer at once. It is an optimisation only: SQLite's own lock is still what protects the data.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def __exit__(self, *_exc: object) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self._descriptor)
+
+
+class _Job:
+    __slots__ = ("error", "future", "loop", "result", "work")
+
+    def __init__(self, work: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.work = work
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class GroupCommitWriter:
+    """The one writer of a database in this process.
+
+    ``submit`` hands over a function; the functions that are ready together run in one transaction on a thread of the
+    executor and share its commit. At most one batch is under way, so the executor may be shared by many databases.
+
+    A function must do all its work on the connection that it is given, must not begin or end transactions, and may
+    run a second time when the first attempt to commit was refused.
+    """
+
+    def __init__(self, connection: Connection, executor: Executor, lock: WriteLock | None = None) -> None:
+        self._connection = connection
+        self._executor = executor
+        self._lock = lock
+        self._mutex = threading.Lock()
+        self._pending: list[_Job] = []
+        self._running = False
+        self._idle = threading.Event()
+        self._idle.set()
+        self.commits = 0
+        self.jobs = 0
+
+    async def submit(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in the next batch and return its result after the commit.
+
+        Raises:
+            whatever ``work`` raised (its changes alone are rolled back), or SqlError when the commit failed.
+        """
+        job = _Job(work, asyncio.get_running_loop())
+        with self._mutex:
+            self._pending.append(job)
+            start = not self._running
+            if start:
+                self._running = True
+                self._idle.clear()
+        if start:
+            self._executor.submit(self._run)
+        result: T = await job.future
+        return result
+
+    def statistics(self) -> dict[str, int]:
+        """Commits and jobs so far: their ratio is what group commit saves."""
+        return {"commits": self.commits, "jobs": self.jobs}
+
+    def close(self) -> None:
+        """Wait for the batch under way, then close the connection. Blocks; call it off the loop or at the end."""
+        self._idle.wait()
+        self._connection.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _run(self) -> None:
+        while True:
+            with self._mutex:
+                batch, self._pending = self._pending[:_MAX_BATCH], self._pending[_MAX_BATCH:]
+                if not batch:
+                    self._running = False
+                    self._idle.set()
+                    return
+            self._commit(batch)
+            self._announce(batch)
+
+    def _commit(self, batch: list[_Job]) -> None:
+        try:
+            if self._lock is None:
+                self._transaction(batch)
+            else:
+                with self._lock:
+                    self._transaction(batch)
+        except BaseException as error:  # noqa: BLE001 - every waiter must hear of it, whatever it is
+            for job in batch:
+                job.error = job.error or error
+        self.commits += 1
+        self.jobs += len(batch)
+
+    def _transaction(self, batch: list[_Job]) -> None:
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            if len(batch) == 1:
+                batch[0].result = batch[0].work(self._connection)
+            else:
+                for job in batch:
+                    self._apart(job)
+            execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # SQLite itself rolls back on a full disk or an I/O error
+                execute("ROLLBACK")
+            raise
+
+    def _apart(self, job: _Job) -> None:
+        """Run one job of several so that its failure undoes its own changes alone."""
+        execute = self._connection.execute
+        execute("SAVEPOINT job")
+        try:
+            job.result = job.work(self._connection)
+        except Exception as error:
+            if not self._connection.in_transaction:
+                raise  # the whole transaction is gone: nobody's work is safe
+            execute("ROLLBACK TO job")
+            job.error = error
+        execute("RELEASE job")
+
+    @staticmethod
+    def _announce(batch: list[_Job]) -> None:
+        """Wake the waiters: one hop a loop, not one a job."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+        for job in batch:
+            by_loop.setdefault(job.loop, []).append(job)
+        for loop, jobs in by_loop.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_settle, jobs)
+
+
+def _settle(jobs: list[_Job]) -> None:
+    for job in jobs:
+        if job.future.done():  # its waiter was cancelled; the work is committed all the same
+            continue
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.result)

@@ -1,0 +1,74 @@
+import asyncio
+
+import pytest
+
+from angarium.runtime.bus import Bus
+
+
+async def settle(condition):
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+def test_a_wake_up_reaches_others_and_ourselves(tmp_path):
+    async def talk():
+        first, second = Bus(tmp_path), Bus(tmp_path)
+        await first.start()
+        await second.start()
+        heard = []
+        first.subscribe("queue", lambda payload: heard.append(("first", payload)))
+        second.subscribe("queue", lambda payload: heard.append(("second", payload)))
+        second.subscribe("other", lambda payload: heard.append(("wrong", payload)))
+        first.publish("queue", "4F2A")
+        await settle(lambda: len(heard) == 2)
+        first.close()
+        second.close()
+        return sorted(heard)
+
+    assert asyncio.run(talk()) == [("first", "4F2A"), ("second", "4F2A")]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_socket_of_a_dead_process_is_removed(tmp_path):
+    async def talk():
+        dead, alive = Bus(tmp_path), Bus(tmp_path)
+        await dead.start()
+        await alive.start()
+        path, dead._path = dead._path, tmp_path / "elsewhere"  # as a kill -9 leaves it
+        dead.close()
+        alive.publish("queue", "1")
+        alive.close()
+        return path.exists()
+
+    assert asyncio.run(talk()) is False
+
+
+def test_a_full_peer_drops_and_does_not_block(tmp_path):
+    async def talk():
+        deaf, loud = Bus(tmp_path), Bus(tmp_path)
+        await deaf.start()
+        await loud.start()
+        for _wake_up in range(5000):
+            loud.publish("queue", "x" * 1000)
+        counted = loud.statistics()
+        deaf.close()
+        loud.close()
+        return counted
+
+    counted = asyncio.run(talk())
+    assert counted["dropped"] > 0
+    assert counted["sent"] + counted["dropped"] == 5000
+
+
+def test_a_payload_has_a_bound(tmp_path):
+    async def talk():
+        bus = Bus(tmp_path)
+        await bus.start()
+        try:
+            bus.publish("queue", "x" * 10_000)
+        finally:
+            bus.close()
+
+    with pytest.raises(ValueError, match="wake-up"):
+        asyncio.run(talk())

@@ -1,0 +1,86 @@
+import asyncio
+import json
+import os
+
+import pytest
+
+from angarium.runtime.log import FileLog, MemoryLog, ServiceLog, json_formatter, open_log, printable, text_formatter
+
+
+def test_a_line_has_the_shape_that_log_readers_match(tmp_path):
+    log = FileLog(tmp_path / "mail.log", text_formatter("mx"))
+    ServiceLog(log, "postfix/smtpd").info("connect from unknown[127.0.0.1]")
+    line = (tmp_path / "mail.log").read_text()
+    stamp, rest = line[:15], line[15:]
+    assert rest == f" mx postfix/smtpd[{os.getpid()}]: connect from unknown[127.0.0.1]\n"
+    assert stamp[3] == " "
+    assert stamp[9:].count(":") == 2
+    log.close()
+
+
+def test_a_dovecot_tag_stands_as_it_is(tmp_path):
+    log = FileLog(tmp_path / "mail.log", text_formatter("mx"))
+    ServiceLog(log, "dovecot: imap-login").info("Login: user=<a>")
+    assert (tmp_path / "mail.log").read_text().endswith(" mx dovecot: imap-login: Login: user=<a>\n")
+    log.close()
+
+
+def test_levels_are_words_in_the_text():
+    sink = MemoryLog()
+    log = ServiceLog(sink, "postfix/qmgr")
+    log.warning("slow")
+    log.fatal("gone")
+    assert sink.lines == ["postfix/qmgr: warning: slow", "postfix/qmgr: fatal: gone"]
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\rb", "a\x00b", "a\x7fb"])
+def test_what_is_not_printable_becomes_a_question_mark(text):
+    assert printable(text) == "a?b"
+
+
+def test_lines_of_one_turn_are_written_together(tmp_path):
+    log = FileLog(tmp_path / "mail.log", text_formatter("mx"))
+
+    async def talk():
+        service = ServiceLog(log, "postfix/smtpd")
+        service.info("one")
+        service.info("two")
+        before = (tmp_path / "mail.log").stat().st_size
+        await asyncio.sleep(0)
+        return before
+
+    assert asyncio.run(talk()) == 0
+    assert len((tmp_path / "mail.log").read_text().splitlines()) == 2
+    log.close()
+
+
+def test_json_carries_the_event(tmp_path):
+    log = FileLog(tmp_path / "mail.log", json_formatter("mx"))
+    ServiceLog(log, "postfix/qmgr").info("4F2A: removed", queue_id="4F2A")
+    event = json.loads((tmp_path / "mail.log").read_text())
+    assert event["text"] == "4F2A: removed"
+    assert event["queue_id"] == "4F2A"
+    assert event["level"] == "info"
+    log.close()
+
+
+def test_reopen_follows_a_rotation(tmp_path):
+    log = open_log(str(tmp_path / "mail.log"), "text", "mx")
+    service = ServiceLog(log, "postfix/master")
+    service.info("before")
+    (tmp_path / "mail.log").rename(tmp_path / "mail.log.1")
+    log.reopen()
+    service.info("after")
+    log.flush()
+    assert "before" in (tmp_path / "mail.log.1").read_text()
+    assert (tmp_path / "mail.log").read_text().endswith("after\n")
+    log.close()
+
+
+def test_a_sink_that_cannot_be_written_to_counts():
+    log = FileLog(None, text_formatter("mx"))
+    os.close(log._descriptor)
+    log._descriptor = os.open("/dev/full", os.O_WRONLY)
+    ServiceLog(log, "postfix/smtpd").info("x")
+    assert log.lost == 1
+    log.close()

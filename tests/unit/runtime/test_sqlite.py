@@ -1,0 +1,117 @@
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from angarium.runtime import sqlite
+
+
+@pytest.fixture
+def executor():
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+@pytest.fixture
+def writer(tmp_path, executor):
+    connection = sqlite.connect(tmp_path / "a.sqlite")
+    connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
+    writer = sqlite.GroupCommitWriter(connection, executor, sqlite.WriteLock(tmp_path / "a.lock"))
+    yield writer
+    writer.close()
+
+
+def insert(number):
+    def work(connection):
+        connection.execute("INSERT INTO t VALUES (?)", (number,))
+        return number
+
+    return work
+
+
+def rows(tmp_path):
+    reader = sqlite.connect(tmp_path / "a.sqlite", readonly=True)
+    try:
+        return [row[0] for row in reader.execute("SELECT n FROM t ORDER BY n")]
+    finally:
+        reader.close()
+
+
+def test_work_that_is_ready_together_shares_commits(writer, tmp_path):
+    async def many():
+        return await asyncio.gather(*(writer.submit(insert(n)) for n in range(100)))
+
+    assert asyncio.run(many()) == list(range(100))
+    assert rows(tmp_path) == list(range(100))
+    assert writer.statistics()["jobs"] == 100
+    assert writer.statistics()["commits"] < 100
+
+
+def test_work_that_fails_is_undone_alone(writer, tmp_path):
+    def half(connection):
+        connection.execute("INSERT INTO t VALUES (1000)")
+        raise ValueError("half")
+
+    async def mixed():
+        return await asyncio.gather(
+            *(writer.submit(insert(n)) for n in range(5)),
+            writer.submit(half),
+            writer.submit(insert(5)),
+            return_exceptions=True,
+        )
+
+    results = asyncio.run(mixed())
+    assert isinstance(results[5], ValueError)
+    assert rows(tmp_path) == list(range(6))
+
+
+def test_a_single_job_that_fails_is_rolled_back(writer, tmp_path):
+    def half(connection):
+        connection.execute("INSERT INTO t VALUES (1000)")
+        raise ValueError("half")
+
+    async def one():
+        with pytest.raises(ValueError, match="half"):
+            await writer.submit(half)
+        return await writer.submit(insert(1))
+
+    assert asyncio.run(one()) == 1
+    assert rows(tmp_path) == [1]
+
+
+def test_a_cancelled_waiter_does_not_stop_the_others(writer, tmp_path):
+    async def cancel():
+        first = asyncio.ensure_future(writer.submit(insert(1)))
+        second = asyncio.ensure_future(writer.submit(insert(2)))
+        await asyncio.sleep(0)
+        first.cancel()
+        await second
+
+    asyncio.run(cancel())
+    assert 2 in rows(tmp_path)
+
+
+@pytest.mark.parametrize("version", ["3.40.1", "3.51.2", "3.7.0"])
+def test_an_sqlite_with_the_wal_fault_is_refused(version):
+    with pytest.raises(sqlite.UnsafeSqliteError, match=version):
+        sqlite.require_safe_sqlite(version)
+
+
+def test_integrity_names_what_is_damaged(tmp_path):
+    path = tmp_path / "d.sqlite"
+    connection = sqlite.connect(path)
+    connection.execute("CREATE TABLE t (x)")
+    for _row in range(200):
+        connection.execute("INSERT INTO t VALUES (randomblob(1000))")
+    assert sqlite.integrity(connection) == []
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek(4096 * 3)
+        file.write(b"\xff" * 4096 * 4)
+    damaged = sqlite.connect(path)
+    try:
+        found = sqlite.integrity(damaged)
+    except sqlite.CorruptError as error:
+        found = [str(error)]
+    assert found
+    damaged.close()
