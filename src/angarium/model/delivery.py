@@ -76,6 +76,7 @@ class DeliveryResult:
         finished: seconds since the epoch when the outcome was known.
         destination_broken: the nexthop as a whole could not be reached; the queue manager slows down.
         relayed_dsn: the peer has taken on the duty to notify (it announced DSN), so a success report is not ours.
+        conn_use: how many messages the connection has carried, this one included; the log shows it from 2 on.
     """
 
     recipient: QueuedRecipient
@@ -90,6 +91,7 @@ class DeliveryResult:
     finished: float = 0.0
     destination_broken: bool = False
     relayed_dsn: bool = False
+    conn_use: int = 1
 
 
 class DeliveryAgent(Protocol):
