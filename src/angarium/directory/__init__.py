@@ -1,1 +1,1 @@
-"""Domains, accounts, aliases, quotas and passwords in one small database."""
+"""The directory: the domains, accounts, aliases, quotas and password hashes that this server keeps itself."""
