@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from angarium.demo import trial
-from angarium.demo.site import HOST, Site
+from angarium.demo.site import Site
 
 
 def main() -> int:
@@ -46,13 +46,13 @@ def _start(site: Site) -> bool:
 
 def _introduce(site: Site, passwords: dict[str, str]) -> None:
     ports = site.ports
-    print(f"Angarium runs on {HOST} for the domain {site.domain}. Ctrl-C stops it; {site.root} keeps its data.\n")
-    print(f"  SMTP         {HOST}:{ports.smtp}   STARTTLS, mail for {site.domain}")
+    print(f"Angarium runs on {site.host} for the domain {site.domain}. Ctrl-C stops it; {site.root} keeps its data.\n")
+    print(f"  SMTP         port {ports.smtp} with STARTTLS, mail for {site.domain}")
     print(
-        f"  submission   {HOST}:{ports.submission}   STARTTLS, then AUTH;   {ports.submissions} with TLS from the start"
+        f"  submission   port {ports.submission} with STARTTLS, port {ports.submissions} with TLS from the start; AUTH"
     )
-    print(f"  IMAP         {HOST}:{ports.imap}   STARTTLS;              {ports.imaps} with TLS from the start")
-    print(f"  POP3         {HOST}:{ports.pop3}   STLS;                  {ports.pop3s} with TLS from the start\n")
+    print(f"  IMAP         port {ports.imap} with STARTTLS, port {ports.imaps} with TLS from the start")
+    print(f"  POP3         port {ports.pop3} with STLS, port {ports.pop3s} with TLS from the start\n")
     for address, password in passwords.items():
         print(f"  account      {address}   password {password}")
     print(f"\n  clients trust {site.authority}")

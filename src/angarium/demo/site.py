@@ -20,12 +20,10 @@ from pathlib import Path
 
 from angarium.demo.authority import Authority
 
-HOST = "127.0.0.1"
-
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The TCP ports of a site, all on loopback."""
+    """The TCP ports of a site."""
 
     smtp: int = 2525
     submission: int = 2587
@@ -43,12 +41,14 @@ class Site:
     Attributes:
         root: the directory.
         domain: the domain that it receives mail for.
+        host: the loopback address that its services listen on; servers with addresses of their own do not collide.
         ports: where its services listen.
         parameters: main.cf parameters on top of the site's own, or instead of them.
     """
 
     root: Path
     domain: str = "example.test"
+    host: str = "127.0.0.1"
     ports: Ports = field(default_factory=Ports)
     parameters: Mapping[str, str] = field(default_factory=dict)
 
@@ -78,7 +78,7 @@ class Site:
             (self.root / directory).mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o700)
         authority = Authority.ensure(self.root / "tls", f"Angarium demo CA of {self.domain}")
-        authority.issue(self.root / "tls", (self.hostname, "localhost", HOST))
+        authority.issue(self.root / "tls", (self.hostname, "localhost", self.host))
         self._write(self.configuration / "main.cf", self._main_cf())
         self._write(self.configuration / "master.cf", self._master_cf())
         return self._accounts(names)
@@ -126,9 +126,9 @@ class Site:
             "mydomain": self.domain,
             "myorigin": "$mydomain",
             "mydestination": "",
-            "inet_interfaces": HOST,
+            "inet_interfaces": self.host,
             "inet_protocols": "ipv4",
-            "mynetworks": f"{HOST}/32",
+            "mynetworks": "127.0.0.1/32",
             "relayhost": "",
             "virtual_mailbox_domains": "directory:domains",
             "virtual_mailbox_maps": "directory:accounts",
@@ -149,13 +149,13 @@ class Site:
     def _master_cf(self) -> str:
         ports = self.ports
         rows = [
-            (f"{HOST}:{ports.smtp}", "inet", "smtpd", ()),
-            (f"{HOST}:{ports.submission}", "inet", "smtpd", _SUBMISSION),
-            (f"{HOST}:{ports.submissions}", "inet", "smtpd", _SUBMISSIONS),
-            (f"{HOST}:{ports.imap}", "inet", "imapd", ()),
-            (f"{HOST}:{ports.imaps}", "inet", "imapd", ("imapd_tls_wrappermode=yes",)),
-            (f"{HOST}:{ports.pop3}", "inet", "pop3d", ()),
-            (f"{HOST}:{ports.pop3s}", "inet", "pop3d", ("pop3d_tls_wrappermode=yes",)),
+            (f"{self.host}:{ports.smtp}", "inet", "smtpd", ()),
+            (f"{self.host}:{ports.submission}", "inet", "smtpd", _SUBMISSION),
+            (f"{self.host}:{ports.submissions}", "inet", "smtpd", _SUBMISSIONS),
+            (f"{self.host}:{ports.imap}", "inet", "imapd", ()),
+            (f"{self.host}:{ports.imaps}", "inet", "imapd", ("imapd_tls_wrappermode=yes",)),
+            (f"{self.host}:{ports.pop3}", "inet", "pop3d", ()),
+            (f"{self.host}:{ports.pop3s}", "inet", "pop3d", ("pop3d_tls_wrappermode=yes",)),
             ("pickup", "unix", "pickup", ()),
             ("cleanup", "unix", "cleanup", ()),
             ("qmgr", "unix", "qmgr", ()),

@@ -16,7 +16,7 @@ import time
 from email.message import EmailMessage
 from email.utils import make_msgid
 
-from angarium.demo.site import HOST, Site
+from angarium.demo.site import Site
 
 _PATIENCE = 10.0
 """Seconds to wait for the message; it takes milliseconds."""
@@ -42,7 +42,7 @@ def compose(sender: str, recipient: str) -> EmailMessage:
 
 def submit(site: Site, context: ssl.SSLContext, sender: str, password: str, message: EmailMessage) -> None:
     """Send it through submission: STARTTLS, AUTH, MAIL, RCPT, DATA."""
-    with smtplib.SMTP(HOST, site.ports.submission, timeout=_PATIENCE) as client:
+    with smtplib.SMTP(site.host, site.ports.submission, timeout=_PATIENCE) as client:
         client.starttls(context=context)
         client.login(sender, password)
         client.send_message(message)
@@ -52,7 +52,7 @@ class Idler:
     """An IMAP session that waits in IDLE. imaplib has no IDLE before Python 3.14, so its three lines are here."""
 
     def __init__(self, site: Site, context: ssl.SSLContext, user: str, password: str) -> None:
-        self.client = imaplib.IMAP4_SSL(HOST, site.ports.imaps, ssl_context=context, timeout=_PATIENCE)
+        self.client = imaplib.IMAP4_SSL(site.host, site.ports.imaps, ssl_context=context, timeout=_PATIENCE)
         self.client.login(user, password)
         self.client.select("INBOX")
 
@@ -89,7 +89,7 @@ class Idler:
 
 def over_pop3(site: Site, context: ssl.SSLContext, user: str, password: str) -> bytes:
     """The last message of the maildrop."""
-    client = poplib.POP3_SSL(HOST, site.ports.pop3s, context=context, timeout=_PATIENCE)
+    client = poplib.POP3_SSL(site.host, site.ports.pop3s, context=context, timeout=_PATIENCE)
     try:
         client.user(user)
         client.pass_(password)
@@ -124,7 +124,7 @@ def run(site: Site, passwords: dict[str, str]) -> None:
     context = ssl.create_default_context(cafile=str(site.authority))
     idler = Idler(site, context, bob, passwords[bob])
     idler.begin()
-    print(f"bob waits in IMAP IDLE on {HOST}:{site.ports.imaps}")
+    print(f"bob waits in IMAP IDLE on {site.host}:{site.ports.imaps}")
 
     message = compose(alice, bob)
     begun = time.monotonic()
