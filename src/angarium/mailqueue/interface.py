@@ -2,12 +2,15 @@
 
 Guarantees: when ``enqueue`` returns, the message is on stable storage. ``record_attempt`` is one atomic update and
 idempotent by (queue id, recipient number). A crash at any instruction leaves a state that ``docs/queue-states.md``
-names, and opening the queue repairs it.
+names, and ``take_over`` repairs it.
+
+Fails with ``QueueFullError`` (an OSError) for a full disk, OSError for other failures of the storage.
 """
 
 from __future__ import annotations
 
 import enum
+import errno
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +18,20 @@ from typing import Protocol
 from angarium.model.content import Content
 from angarium.model.delivery import DeliveryResult, QueuedRecipient
 from angarium.model.envelope import Envelope
+
+
+class QueueFullError(OSError):
+    """The disk is full: nothing was stored. The client hears 452 4.3.1."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(errno.ENOSPC, cause)
+
+
+class QueueDamagedError(OSError):
+    """The queue as a whole cannot be used: damaged, or of a newer version. The client hears 451 4.3.0."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(errno.EIO, cause)
 
 
 class QueueName(enum.Enum):
@@ -62,7 +79,20 @@ class PendingRecipient:
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """A message as the queue manager and ``mailq`` see it; the content is fetched apart."""
+    """A message as the queue manager and ``mailq`` see it; the content is fetched apart.
+
+    Attributes:
+        queue_id: as shown in the log.
+        queue: where it is.
+        envelope: as it was enqueued: all recipients, done or not.
+        size: bytes, prefix and content.
+        queued: seconds since the epoch when it was committed to the queue.
+        next_attempt: seconds since the epoch.
+        attempts: how often it was leased.
+        pending: the recipients that are not done.
+        forced_expire: the administrator wants it returned now (postsuper -e and -f).
+        warned: the sender has had a delay warning.
+    """
 
     queue_id: str
     queue: QueueName
@@ -73,11 +103,12 @@ class QueuedMessage:
     attempts: int
     pending: tuple[PendingRecipient, ...]
     forced_expire: bool = False
+    warned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The outcome of one attempt, to be recorded at once.
+    """The outcome of one attempt, or of a part of one, to be recorded at once.
 
     Attributes:
         queue_id: which message.
@@ -85,39 +116,68 @@ class Attempt:
         next_attempt: when to try the deferred ones again, seconds since the epoch.
         notices: messages of ours (bounces, delay warnings) that enter the queue in the same transaction, so that a
             crash neither loses nor repeats them.
+        final: the attempt is over: the message leaves active. False records a part; the message stays active.
+        warned: a delay warning is among the notices.
     """
 
     queue_id: str
     results: Sequence[DeliveryResult]
     next_attempt: float
     notices: Sequence[NewMessage] = ()
+    final: bool = True
+    warned: bool = False
 
 
 class MailQueue(Protocol):
     """The durable queue."""
 
     def allocate_id(self) -> str:
-        """A queue id that is not in use: upper-case hex, as Postfix's short form. No I/O; nothing is stored yet."""
+        """A queue id that is not in use: upper-case hex, as Postfix's short form. Nothing is stored yet.
+
+        No I/O, but for taking a new block of numbers once in 65,536 calls (QueueFullError, OSError).
+        """
         ...
 
     async def enqueue(self, message: NewMessage) -> None:
         """Store durably; group commit across callers. Raises QueueFullError or OSError when it cannot."""
         ...
 
-    async def lease(self, limit: int, now: float) -> Sequence[QueuedMessage]:
-        """Move up to ``limit`` incoming, or deferred and due, messages to active and return them."""
+    async def take_over(self) -> int:
+        """Become the queue's one manager; how many leases a former one left behind.
+
+        Waits until the former one has let go, returns its leases to incoming, removes content that no message names.
+        """
+        ...
+
+    async def lease(self, limit: int, now: float, *, deferred: bool = True) -> Sequence[QueuedMessage]:
+        """Move up to ``limit`` incoming, or (unless ``deferred`` is False) deferred and due, messages to active.
+
+        Incoming ones come first, oldest first. A message that cannot be read goes to corrupt and is not returned.
+        """
         ...
 
     async def content(self, queue_id: str) -> tuple[bytes, Content]:
-        """The prefix and the content of a message. Raises KeyError when it is gone."""
+        """The prefix and the content of a message. Raises KeyError when it is gone, OSError when it is damaged."""
         ...
 
     async def record_attempt(self, attempt: Attempt) -> bool:
-        """Record results; True when the last recipient was done and the message was removed."""
+        """Record results; True when the last recipient was done and the message was removed.
+
+        A message that is gone (deleted meanwhile) records nothing and enters no notices; the answer is False.
+        A message on hold stays on hold.
+        """
+        ...
+
+    async def quarantine(self, queue_id: str) -> None:
+        """Move a message that cannot be read to corrupt."""
         ...
 
     def messages(self) -> AsyncIterator[QueuedMessage]:
         """All messages, for ``mailq``: incoming, active, deferred, hold."""
+        ...
+
+    async def next_due(self) -> float | None:
+        """When the next deferred message is due, seconds since the epoch; None when there is none."""
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,371 @@
+"""What one transaction does to the rows of the queue: each function is one arrow of ``docs/queue-states.md``.
+
+The functions take a connection inside a transaction and do no other I/O. They know nothing of threads, processes or
+clocks: ``sqlite`` (the server's side) and ``control`` (the commands' side) call them.
+
+Fails with what SQLite raises; a row that cannot be read is put into the corrupt queue by ``lease`` and skipped by
+``listing``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from angarium.mailqueue.ids import serial_number
+from angarium.mailqueue.interface import Attempt, NewMessage, PendingRecipient, QueuedMessage, QueueName
+from angarium.mailqueue.schema import FORCED_EXPIRE, REQUEUE, WARNED
+from angarium.model.delivery import QueuedRecipient, Status
+from angarium.model.envelope import Envelope
+from angarium.runtime.sqlite import Connection
+
+_COLUMNS = "id, queue_id, state, next_attempt, queued, attempts, size, flags, envelope"
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Envelope).decode
+
+
+@dataclass(frozen=True, slots=True)
+class NewRow:
+    """A message made ready for the database outside the transaction: encoding costs no lock time."""
+
+    key: int
+    queue_id: str
+    hold: bool
+    size: int
+    recipients: int
+    envelope: bytes
+    prefix: bytes
+    body: bytes | None
+    file: str | None
+
+    @classmethod
+    def of(cls, message: NewMessage, file: str | None = None) -> NewRow:
+        """Encode ``message``; its body is inline unless ``file`` names where it is.
+
+        Raises:
+            ValueError: the queue id is not one of ours, or an address is not Unicode text.
+        """
+        key = serial_number(message.queue_id)
+        if key is None or not message.envelope.recipients:
+            msg = f"{message.queue_id}: not a queue id, or no recipients"
+            raise ValueError(msg)
+        body = message.content.read() if file is None else None
+        return cls(
+            key,
+            message.queue_id,
+            message.hold,
+            len(message.prefix) + message.content.size,
+            len(message.envelope.recipients),
+            _encode(message.envelope),
+            message.prefix,
+            body,
+            file,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A message is gone; ``file`` is its content file, to be unlinked after the commit."""
+
+    file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """What ``lease`` took, and what it had to put aside: (queue id, cause)."""
+
+    messages: list[QueuedMessage]
+    corrupt: list[tuple[str, str]]
+
+
+def take_block(connection: Connection) -> int:
+    """Reserve a block of serial numbers."""
+    for (following,) in connection.execute("UPDATE number SET next = next + 1 RETURNING next"):
+        return int(following) - 1
+    msg = "the queue has lost its number"
+    raise ValueError(msg)
+
+
+def insert(connection: Connection, row: NewRow, now: float) -> None:
+    """Nothing -> incoming, or hold."""
+    connection.execute(
+        "INSERT INTO message (id, queue_id, state, next_attempt, queued, size, recipients, envelope)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (row.key, row.queue_id, "hold" if row.hold else "incoming", now, now, row.size, row.recipients, row.envelope),
+    )
+    connection.execute(
+        "INSERT INTO content (id, file, prefix, body) VALUES (?, ?, ?, ?)", (row.key, row.file, row.prefix, row.body)
+    )
+
+
+def lease(connection: Connection, limit: int, now: float, *, deferred: bool) -> Leased:
+    """incoming, or deferred and due -> active; oldest first."""
+    rows = _take(connection, "state = 'incoming'", limit, ())
+    if deferred and len(rows) < limit:
+        rows += _take(connection, "state = 'deferred' AND next_attempt <= ?", limit - len(rows), (now,))
+    messages = []
+    corrupt = []
+    for row in rows:
+        try:
+            messages.append(_message(connection, row))
+        except (msgspec.MsgspecError, ValueError, UnicodeError) as error:
+            connection.execute("UPDATE message SET state = 'corrupt' WHERE id = ?", (row[0],))
+            corrupt.append((row[1], str(error)))
+    return Leased(messages, corrupt)
+
+
+def _take(connection: Connection, where: str, limit: int, values: tuple[float, ...]) -> list[Any]:
+    chosen = f"SELECT id FROM message WHERE {where} ORDER BY next_attempt LIMIT ?"  # noqa: S608 - constants of ours
+    rows = connection.execute(
+        f"UPDATE message SET state = 'active', attempts = attempts + 1 WHERE id IN ({chosen}) RETURNING {_COLUMNS}",  # noqa: S608
+        (*values, limit),
+    ).fetchall()
+    rows.sort(key=_by_next_attempt)  # RETURNING promises no order
+    return rows
+
+
+def _by_next_attempt(row: tuple[Any, ...]) -> float:
+    return float(row[3])
+
+
+def _message(connection: Connection, row: tuple[Any, ...]) -> QueuedMessage:
+    """The value of a row. Raises MsgspecError or ValueError for a damaged one."""
+    key, queue_id, state, next_attempt, queued, attempts, size, flags, encoded = row
+    envelope = _decode(encoded)
+    outcomes = {}
+    # Before the first lease nothing can have been recorded.
+    if attempts > 1 or (attempts == 1 and state != "active") or len(envelope.recipients) > 1:
+        outcomes = {
+            number: (done, dsn, reason)
+            for number, done, dsn, reason in connection.execute(
+                "SELECT number, done, dsn, reason FROM outcome WHERE id = ?", (key,)
+            )
+        }
+    pending = []
+    for number, recipient in enumerate(envelope.recipients):
+        done, dsn, reason = outcomes.get(number, (0, "", ""))
+        if not done:
+            pending.append(PendingRecipient(QueuedRecipient(number, recipient), reason, dsn))
+    return QueuedMessage(
+        queue_id,
+        QueueName(state),
+        envelope,
+        size,
+        queued,
+        next_attempt,
+        attempts,
+        tuple(pending),
+        bool(flags & FORCED_EXPIRE),
+        bool(flags & WARNED),
+    )
+
+
+def record(connection: Connection, attempt: Attempt, notices: Sequence[NewRow], now: float) -> Removed | None:
+    """Active -> removed, deferred, or still active; the notices enter in the same transaction.
+
+    None when the message stays, or was gone before.
+    """
+    found = _find(connection, attempt.queue_id)
+    if found is None:
+        return None
+    key, state, recipients, flags = found
+    for notice in notices:
+        insert(connection, notice, now)
+    done = {result.recipient.number for result in attempt.results if result.status is not Status.DEFERRED}
+    if len(done) < recipients:
+        connection.executemany(
+            "INSERT INTO outcome (id, number, done, dsn, reason) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (id, number) DO UPDATE SET done = max(done, excluded.done), dsn = excluded.dsn,"
+            " reason = excluded.reason",
+            [
+                (key, result.recipient.number, result.recipient.number in done, str(result.dsn), result.text)
+                for result in attempt.results
+            ],
+        )
+        left = True
+        if done:
+            counted = connection.execute("SELECT count(*) FROM outcome WHERE id = ? AND done", (key,)).fetchone()
+            left = counted is None or counted[0] < recipients
+        if left:
+            _leave(connection, key, state, flags, attempt)
+            return None
+    return _remove(connection, key)
+
+
+def _leave(connection: Connection, key: int, state: str, flags: int, attempt: Attempt) -> None:
+    """Where a message goes of which some recipients are left."""
+    following = state
+    next_attempt = attempt.next_attempt
+    if attempt.warned:
+        flags |= WARNED
+    if attempt.final:
+        if state == "active":
+            following = "incoming" if flags & REQUEUE else "deferred"
+        flags &= ~REQUEUE
+        connection.execute(
+            "UPDATE message SET state = ?, next_attempt = ?, flags = ? WHERE id = ?",
+            (following, next_attempt, flags, key),
+        )
+    elif attempt.warned:
+        connection.execute("UPDATE message SET flags = ? WHERE id = ?", (flags, key))
+
+
+def _find(connection: Connection, queue_id: str) -> tuple[int, str, int, int] | None:
+    """(row, state, number of recipients, flags)."""
+    key = serial_number(queue_id)
+    if key is None:
+        return None
+    row: tuple[int, str, int, int] | None = connection.execute(
+        "SELECT id, state, recipients, flags FROM message WHERE id = ? AND queue_id = ?", (key, queue_id)
+    ).fetchone()
+    return row
+
+
+def _remove(connection: Connection, key: int) -> Removed:
+    connection.execute("DELETE FROM message WHERE id = ?", (key,))
+    connection.execute("DELETE FROM outcome WHERE id = ?", (key,))
+    row = connection.execute("DELETE FROM content WHERE id = ? RETURNING file", (key,)).fetchone()
+    return Removed(row[0] if row is not None else None)
+
+
+def take_over(connection: Connection) -> int:
+    """Active -> incoming, for all: their manager is gone."""
+    connection.execute("UPDATE message SET state = 'incoming' WHERE state = 'active'")
+    return connection.changes()
+
+
+def quarantine(connection: Connection, queue_id: str) -> bool:
+    """Any -> corrupt."""
+    found = _find(connection, queue_id)
+    if found is None:
+        return False
+    connection.execute("UPDATE message SET state = 'corrupt' WHERE id = ?", (found[0],))
+    return True
+
+
+def delete(connection: Connection, queue_id: str, queues: Sequence[QueueName]) -> Removed | None:
+    """Any of ``queues`` -> removed; None when it is not there."""
+    found = _find(connection, queue_id)
+    if found is None or QueueName(found[1]) not in queues:
+        return None
+    return _remove(connection, found[0])
+
+
+def hold(connection: Connection, queue_id: str, queues: Sequence[QueueName]) -> bool:
+    """Any of ``queues`` -> hold; False when it is not there."""
+    found = _find(connection, queue_id)
+    if found is None or QueueName(found[1]) not in queues or found[1] == "hold":
+        return False
+    connection.execute("UPDATE message SET state = 'hold' WHERE id = ?", (found[0],))
+    return True
+
+
+def release(connection: Connection, queue_id: str, now: float) -> bool:
+    """Hold -> deferred, due now; False when it is not on hold."""
+    found = _find(connection, queue_id)
+    if found is None or found[1] != "hold":
+        return False
+    connection.execute("UPDATE message SET state = 'deferred', next_attempt = ? WHERE id = ?", (now, found[0]))
+    return True
+
+
+def requeue(connection: Connection, queue_id: str, queues: Sequence[QueueName], now: float) -> bool:
+    """Any of ``queues`` -> incoming; an active one when its attempt is over. False when it is not there."""
+    found = _find(connection, queue_id)
+    if found is None or QueueName(found[1]) not in queues:
+        return False
+    key, state, _recipients, flags = found
+    if state == "active":
+        connection.execute("UPDATE message SET flags = ? WHERE id = ?", (flags | REQUEUE, key))
+    else:
+        connection.execute("UPDATE message SET state = 'incoming', next_attempt = ? WHERE id = ?", (now, key))
+    return True
+
+
+def expire(connection: Connection, queue_id: str, queues: Sequence[QueueName], now: float) -> bool:
+    """Flag for return to the sender at the next attempt, which is now unless the message is on hold."""
+    found = _find(connection, queue_id)
+    if found is None or QueueName(found[1]) not in queues:
+        return False
+    connection.execute("UPDATE message SET flags = ? WHERE id = ?", (found[3] | FORCED_EXPIRE, found[0]))
+    flush(connection, now, queue_id)
+    return True
+
+
+def flush(connection: Connection, now: float, queue_id: str = "") -> int:
+    """Deferred -> due now: all, or one message."""
+    if not queue_id:
+        connection.execute(
+            "UPDATE message SET next_attempt = ?1 WHERE state = 'deferred' AND next_attempt > ?1", (now,)
+        )
+        return connection.changes()
+    found = _find(connection, queue_id)
+    if found is None or found[1] != "deferred":
+        return 0
+    connection.execute("UPDATE message SET next_attempt = ? WHERE id = ?", (now, found[0]))
+    return 1
+
+
+def listing(connection: Connection, page: int = 500) -> Iterator[QueuedMessage]:
+    """All messages but corrupt ones, page by page, so that no reader holds up the WAL for long."""
+    last = -1
+    while True:
+        rows = connection.execute(
+            f"SELECT {_COLUMNS} FROM message WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - a constant of ours
+            (last, page),
+        ).fetchall()
+        for row in rows:
+            last = int(row[0])  # type: ignore[arg-type] # the primary key
+            if row[2] != "corrupt":
+                try:
+                    yield _message(connection, row)
+                except (msgspec.MsgspecError, ValueError, UnicodeError):
+                    continue  # the queue manager will find it, log it and put it aside
+        if len(rows) < page:
+            return
+
+
+def identifiers(connection: Connection, queues: Sequence[QueueName]) -> list[str]:
+    """The queue ids of all messages in ``queues``, oldest first."""
+    wanted = [queue.value for queue in queues]
+    marks = ", ".join("?" * len(wanted))
+    query = f"SELECT queue_id FROM message WHERE state IN ({marks}) ORDER BY id"  # noqa: S608 - question marks only
+    return [str(row[0]) for row in connection.execute(query, wanted)]
+
+
+def one(connection: Connection, queue_id: str) -> QueuedMessage | None:
+    """One message, whatever its queue. Raises MsgspecError for a damaged one."""
+    key = serial_number(queue_id)
+    if key is None:
+        return None
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM message WHERE id = ? AND queue_id = ?",  # noqa: S608 - a constant of ours
+        (key, queue_id),
+    ).fetchone()
+    return None if row is None else _message(connection, row)
+
+
+def content(connection: Connection, queue_id: str) -> tuple[bytes, bytes | None, str | None] | None:
+    """(prefix, inline body, file); None when it is gone."""
+    key = serial_number(queue_id)
+    if key is None:
+        return None
+    row: tuple[bytes, bytes | None, str | None] | None = connection.execute(
+        "SELECT prefix, body, file FROM content WHERE id = ?", (key,)
+    ).fetchone()
+    return row
+
+
+def files(connection: Connection) -> set[str]:
+    """The content files that rows name."""
+    return {row[0] for row in connection.execute("SELECT file FROM content WHERE file IS NOT NULL")}
+
+
+def next_due(connection: Connection) -> float | None:
+    """When the next deferred message is due."""
+    row = connection.execute("SELECT min(next_attempt) FROM message WHERE state = 'deferred'").fetchone()
+    return None if row is None or row[0] is None else float(row[0])

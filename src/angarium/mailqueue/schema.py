@@ -1,0 +1,81 @@
+"""The tables of ``queue.db`` and their version. ``docs/queue-states.md`` explains what a row means.
+
+``message`` is what the queue manager scans, so bodies stand apart from it. The index holds only what waits for its
+turn: a message in active, hold or corrupt costs nothing there.
+"""
+
+from __future__ import annotations
+
+from angarium.mailqueue.interface import QueueDamagedError
+from angarium.runtime.sqlite import Connection
+
+VERSION = 1
+
+_TABLES = """
+CREATE TABLE message (
+    id           INTEGER PRIMARY KEY,
+    queue_id     TEXT    NOT NULL,
+    state        TEXT    NOT NULL CHECK (state IN ('incoming', 'active', 'deferred', 'hold', 'corrupt')),
+    next_attempt REAL    NOT NULL,
+    queued       REAL    NOT NULL,
+    attempts     INTEGER NOT NULL DEFAULT 0,
+    size         INTEGER NOT NULL,
+    recipients   INTEGER NOT NULL,
+    flags        INTEGER NOT NULL DEFAULT 0,
+    envelope     BLOB    NOT NULL
+) STRICT;
+CREATE INDEX message_due ON message (state, next_attempt) WHERE state IN ('incoming', 'deferred');
+CREATE TABLE content (
+    id     INTEGER PRIMARY KEY,
+    file   TEXT,
+    prefix BLOB NOT NULL,
+    body   BLOB
+) STRICT;
+CREATE TABLE outcome (
+    id     INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    done   INTEGER NOT NULL,
+    dsn    TEXT    NOT NULL,
+    reason TEXT    NOT NULL,
+    PRIMARY KEY (id, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE number (next INTEGER NOT NULL) STRICT;
+INSERT INTO number VALUES (1);
+"""
+
+CHECKPOINT_PAGES = 2000
+"""How long the WAL grows before a commit also copies it back: 16 MiB."""
+
+WARNED = 1
+FORCED_EXPIRE = 2
+REQUEUE = 4
+
+
+def prepare(connection: Connection) -> None:
+    """Make the tables when the database is new; check their version.
+
+    Raises:
+        QueueDamagedError: the database is of a version that this program does not know.
+    """
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    if _version(connection) == 0:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _version(connection) == 0:  # another process may have been first
+                connection.execute(_TABLES)
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    found = _version(connection)
+    if found != VERSION:
+        msg = f"the queue has schema version {found}, this program knows {VERSION}"
+        raise QueueDamagedError(msg)
+
+
+def _version(connection: Connection) -> int:
+    for (version,) in connection.execute("PRAGMA user_version"):
+        return int(version)
+    return 0

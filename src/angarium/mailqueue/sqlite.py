@@ -1,0 +1,249 @@
+"""The queue in one SQLite database: the server's side, several processes at once.
+
+Owns ``queue.db``, ``content/`` and the lock files in ``queue_directory``. Writes go through one writer thread a
+process with group commit; small reads are done in place, since a hop to a thread costs more than they do.
+
+Guarantees and transitions: ``docs/queue-states.md``. Fails with ``QueueFullError``, ``QueueDamagedError`` or OSError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from angarium.mailqueue import rows, schema
+from angarium.mailqueue.ids import QueueIds
+from angarium.mailqueue.interface import Attempt, NewMessage, QueueDamagedError, QueuedMessage, QueueFullError
+from angarium.model.content import Content, MemoryContent
+from angarium.runtime.log import ServiceLog
+from angarium.runtime.spool import SpooledContent, sync_directory
+from angarium.runtime.sqlite import Connection, FullError, GroupCommitWriter, SqlError, WriteLock, connect
+
+DATABASE = "queue.db"
+CONTENT = "content"
+WRITE_LOCK = "queue.lock"
+MANAGER_LOCK = "qmgr.lock"
+ORPHAN_AGE = 60.0
+"""Seconds that a content file without a row may be on its way to one."""
+
+_LOCK_RETRY = 0.1
+
+
+@contextlib.contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turn the driver's errors into the interface's."""
+    try:
+        yield
+    except FullError as error:
+        raise QueueFullError(str(error)) from error
+    except SqlError as error:
+        raise QueueDamagedError(f"{type(error).__name__}: {error}") from error
+
+
+def open_database(directory: Path, *, create: bool) -> Connection:
+    """Open and check ``queue.db``.
+
+    Raises:
+        QueueDamagedError: it cannot be opened, or is of an unknown version.
+    """
+    with storage_errors():
+        path = directory / DATABASE
+        connection = connect(path, create=create)
+        schema.prepare(connection)
+        return connection
+
+
+class SqliteMailQueue:
+    """The queue of one node (``interface.MailQueue``).
+
+    Open it after the process has forked.
+
+    Args:
+        directory: ``queue_directory``; must exist.
+        log: for what the queue itself has to say (damaged messages).
+        long_ids: ``enable_long_queue_ids``.
+        clock: seconds since the epoch.
+
+    Raises:
+        QueueDamagedError: the database cannot be used.
+        OSError: the directory cannot be used.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        log: ServiceLog,
+        *,
+        long_ids: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._directory = directory
+        self._content = directory / CONTENT
+        self._content.mkdir(mode=0o700, exist_ok=True)
+        self._log = log
+        self._clock = clock
+        writing = open_database(directory, create=True)
+        self._reader = connect(directory / DATABASE, readonly=True)
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="queue")
+        self._writer = GroupCommitWriter(writing, self._executor, WriteLock(directory / WRITE_LOCK))
+        self._ids = QueueIds(self._take_block, clock, long=long_ids)
+        self._manager: int | None = None
+
+    def allocate_id(self) -> str:
+        """A queue id that is not in use."""
+        return self._ids.allocate()
+
+    def _take_block(self) -> int:
+        with storage_errors():
+            connection = connect(self._directory / DATABASE, create=False)
+            try:
+                with connection:
+                    block = rows.take_block(connection)
+            finally:
+                connection.close()
+        return block
+
+    async def enqueue(self, message: NewMessage) -> None:
+        """Store durably."""
+        content = message.content
+        if isinstance(content, SpooledContent):
+            await self._enqueue_file(message, content)
+            return
+        row = rows.NewRow.of(message)
+        now = self._clock()
+        with storage_errors():
+            await self._writer.submit(lambda connection: rows.insert(connection, row, now))
+
+    async def _enqueue_file(self, message: NewMessage, content: SpooledContent) -> None:
+        target = self._content / message.queue_id
+        row = rows.NewRow.of(message, file=target.name)
+        now = self._clock()
+
+        def link() -> None:
+            content.link_to(target)
+            sync_directory(self._content)
+
+        def insert(connection: Connection) -> None:
+            target.stat()  # the sweep for orphans may have been faster: then this enqueue fails (queue-states.md)
+            rows.insert(connection, row, now)
+
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, link)
+            with storage_errors():
+                await self._writer.submit(insert)
+        except asyncio.CancelledError:
+            raise  # the commit may be under way: the sweep for orphans decides, not we
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+
+    async def take_over(self) -> int:
+        """Become the queue's one manager."""
+        if self._manager is None:
+            descriptor = os.open(self._directory / MANAGER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(_LOCK_RETRY)
+                except BaseException:
+                    os.close(descriptor)
+                    raise
+            self._manager = descriptor
+        with storage_errors():
+            count = await self._writer.submit(rows.take_over)
+            await self._writer.submit(self._remove_orphans)
+        return count
+
+    def _remove_orphans(self, connection: Connection) -> int:
+        removed = 0
+        named = rows.files(connection)
+        for entry in os.scandir(self._content):
+            if entry.name not in named and entry.stat().st_ctime < time.time() - ORPHAN_AGE:
+                Path(entry.path).unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    async def lease(self, limit: int, now: float, *, deferred: bool = True) -> Sequence[QueuedMessage]:
+        """Move messages to active."""
+        with storage_errors():
+            leased = await self._writer.submit(lambda connection: rows.lease(connection, limit, now, deferred=deferred))
+        for queue_id, cause in leased.corrupt:
+            self._log.warning(
+                f"{queue_id}: damaged queue entry: {cause}; moved to the corrupt queue", queue_id=queue_id
+            )
+        return leased.messages
+
+    async def content(self, queue_id: str) -> tuple[bytes, Content]:
+        """The prefix and the content of a message."""
+        with storage_errors():
+            found = rows.content(self._reader, queue_id)
+        if found is None:
+            raise KeyError(queue_id)
+        return found[0], stored_content(self._directory, queue_id, found[1], found[2])
+
+    async def record_attempt(self, attempt: Attempt) -> bool:
+        """Record results."""
+        notices = [rows.NewRow.of(notice) for notice in attempt.notices]
+        now = self._clock()
+        with storage_errors():
+            removed = await self._writer.submit(lambda connection: rows.record(connection, attempt, notices, now))
+        if removed is None:
+            return False
+        if removed.file is not None:
+            (self._content / removed.file).unlink(missing_ok=True)
+        return True
+
+    async def quarantine(self, queue_id: str) -> None:
+        """Move a message that cannot be read to corrupt."""
+        with storage_errors():
+            await self._writer.submit(lambda connection: rows.quarantine(connection, queue_id))
+
+    async def messages(self) -> AsyncIterator[QueuedMessage]:
+        """All messages but corrupt ones."""
+        with storage_errors():
+            for message in rows.listing(self._reader):
+                yield message
+
+    async def next_due(self) -> float | None:
+        """When the next deferred message is due."""
+        with storage_errors():
+            return rows.next_due(self._reader)
+
+    async def flush(self) -> int:
+        """Make all deferred messages due now; how many."""
+        now = self._clock()
+        with storage_errors():
+            return await self._writer.submit(lambda connection: rows.flush(connection, now))
+
+    def statistics(self) -> dict[str, int]:
+        """Commits and jobs of the writer."""
+        return self._writer.statistics()
+
+    async def close(self) -> None:
+        """Finish what is being written, then close."""
+        await asyncio.get_running_loop().run_in_executor(None, self._writer.close)
+        self._executor.shutdown()
+        self._reader.close()
+        if self._manager is not None:
+            os.close(self._manager)
+            self._manager = None
+
+
+def stored_content(directory: Path, queue_id: str, body: bytes | None, file: str | None) -> Content:
+    """The content that a row of ``content`` stands for. Raises QueueDamagedError when it is not there."""
+    if body is not None:
+        return MemoryContent(body)
+    if file is None:
+        raise QueueDamagedError(f"{queue_id}: neither a body nor a file")
+    try:
+        return SpooledContent.open(directory / CONTENT / file)
+    except FileNotFoundError as error:
+        raise QueueDamagedError(f"{queue_id}: {error}") from error
