@@ -1,4 +1,4 @@
-"""Who a client is. ``Authenticator`` is what smtpd, imapd and pop3d ask; what stands behind it is theirs not to know."""
+"""Who a client is: ``Authenticator`` is what smtpd, imapd and pop3d ask, without knowing what stands behind it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The credentials are wrong; ``reason`` is for the log (``unknown user``, ``Password mismatch``), never for the peer."""
+    """The credentials are wrong; ``reason`` (``unknown user``, ``Password mismatch``) is for the log, not the peer."""
 
     reason: str
 
