@@ -1,0 +1,362 @@
+"""The SMTP client's session without I/O: octets in, events out; commands in, octets out.
+
+Owns what RFC 5321 and the extensions prescribe about order and meaning: the greeting, EHLO and its capabilities,
+STARTTLS (RFC 3207) with its forgetting of what was negotiated before, AUTH (RFC 4954), a transaction with its commands
+pipelined where the server allows it (RFC 2920) and one by one where not, one reply for each recipient, the content.
+
+Which host, whether TLS, whether to try again: the caller's. ``states`` is the table of what may be sent when.
+
+Guarantees: bounded memory for any input (``client_reply``); each recipient of a transaction ends with the reply that
+decided about it, and with the step that it answered; a reply that nobody waits for is an error.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from angarium.model.envelope import Envelope, Recipient
+from angarium.protocols.smtp.client_render import encode_content, mail_command, rcpt_command
+from angarium.protocols.smtp.client_reply import ClientReply, ReplyError, ReplyParser
+from angarium.protocols.smtp.client_states import AFTER_REPLY, AFTER_SENDING, MAY_SEND, State, Step
+
+
+class ClientStateError(Exception):
+    """A command that may not be sent now: a fault of the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """The reply to a step outside a transaction."""
+
+    step: Step
+    reply: ClientReply
+
+
+@dataclass(frozen=True, slots=True)
+class ContentWanted:
+    """354, and at least one recipient is accepted: send ``content``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionEnded:
+    """Every recipient has its reply: see ``ClientSession.replies``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """The peer does not speak SMTP, or spoke unasked. The connection is of no more use."""
+
+    text: str
+
+
+Event = Replied | ContentWanted | TransactionEnded | Malformed
+
+RecipientReply = tuple[Step, ClientReply]
+"""The reply that decided about a recipient, and what it answered."""
+
+
+@dataclass(slots=True)
+class _Transaction:
+    envelope: Envelope
+    recipients: Sequence[Recipient]
+    commands: deque[str]
+    replies: list[RecipientReply | None]
+    accepted: list[int] = field(default_factory=list)
+    answered: int = 0
+    sender_refused: bool = False
+    discarding: bool = False
+
+
+class ClientSession:
+    """One connection to a server, from its greeting on.
+
+    Attributes:
+        state: see ``client_states``.
+        capabilities: EHLO keyword in upper case -> its parameters; empty before EHLO and after HELO.
+        tls: STARTTLS is done.
+        usable: the server has not said 421, and nothing malformed.
+    """
+
+    def __init__(self, *, discard_keywords: Iterable[str] = (), line_limit: int = 998) -> None:
+        self.state = State.CONNECTED
+        self.capabilities: dict[str, str] = {}
+        self.tls = False
+        self.usable = True
+        self._discard = frozenset(word.upper() for word in discard_keywords)
+        self._line_limit = line_limit
+        self._parser = ReplyParser()
+        self._expected: deque[Step] = deque((Step.GREETING,))
+        self._output: list[bytes] = []
+        self._transaction: _Transaction | None = None
+        self._dirty = False
+
+    # What the caller sends.
+
+    def hello(self, name: str, *, extended: bool = True) -> None:
+        """EHLO, or HELO for a server that refused it."""
+        step = Step.EHLO if extended else Step.HELO
+        self._send(step, f"{step.name} {name}")
+
+    def starttls(self) -> None:
+        """STARTTLS. After its 220: begin TLS, then call ``tls_established``."""
+        self._send(Step.STARTTLS, "STARTTLS")
+
+    def tls_established(self) -> None:
+        """TLS is on; what the server said before is void (RFC 3207 section 4.2). EHLO comes next."""
+        if self.state is not State.UPGRADING or self._expected or self._parser.pending:
+            msg = f"TLS cannot begin in state {self.state.value}"
+            raise ClientStateError(msg)
+        self.tls = True
+        self.capabilities = {}
+        self.state = State.GREETED
+
+    def auth(self, mechanism: str, initial: str = "") -> None:
+        """AUTH with an initial response in base64."""
+        self._send(Step.AUTH, f"AUTH {mechanism} {initial}".rstrip())
+
+    def auth_response(self, response: str) -> None:
+        """The answer, in base64, to a challenge (a 334 reply)."""
+        if self.state is not State.AUTH or self._expected:
+            msg = "no challenge to answer"
+            raise ClientStateError(msg)
+        self._expected.append(Step.AUTH)
+        self._write(response)
+
+    def mail(self, envelope: Envelope, recipients: Sequence[Recipient], size: int, *, smtputf8: bool = False) -> None:
+        """Begin a transaction: everything up to DATA at once if the server pipelines, else MAIL alone.
+
+        A transaction before it that did not run to its end is reset first.
+        """
+        if not recipients:
+            msg = "a transaction needs a recipient"
+            raise ClientStateError(msg)
+        offered = self.capabilities
+        commands = deque([mail_command(envelope, offered, size, smtputf8=smtputf8)])
+        commands.extend([rcpt_command(recipient, offered) for recipient in recipients])
+        commands.append("DATA")
+        self._check(Step.MAIL)
+        self._transaction = _Transaction(envelope, recipients, commands, [None] * len(recipients))
+        steps = [Step.MAIL, *[Step.RCPT] * len(recipients), Step.DATA]
+        if self._dirty:
+            commands.appendleft("RSET")
+            steps.insert(0, Step.RSET)
+            self._dirty = False
+        self.state = AFTER_SENDING[Step.MAIL]
+        if "PIPELINING" in offered:
+            self._expected.extend(steps)
+            self._write(*commands)
+            commands.clear()
+        else:
+            self._expected.append(steps[0])
+            self._write(commands.popleft())
+
+    def content(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The octets to write for the content, final dot included. Consume it whole."""
+        self._check(Step.CONTENT)
+        self._expected.append(Step.CONTENT)
+        yield from encode_content(chunks, self._line_limit)
+        if self.state is State.CONTENT:
+            self._expected[-1] = Step.DOT
+            self.state = AFTER_SENDING[Step.CONTENT]
+
+    def quit(self) -> None:
+        """QUIT; nothing may be sent after it."""
+        self._send(Step.QUIT, "QUIT")
+
+    def output(self) -> bytes:
+        """The octets to write now."""
+        output = self._output
+        if not output:
+            return b""
+        self._output = []
+        return output[0] if len(output) == 1 else b"".join(output)
+
+    # What the caller wants to know.
+
+    @property
+    def step(self) -> Step:
+        """What is awaited: for ``lost connection while …``."""
+        return self._expected[0] if self._expected else Step.MAIL
+
+    @property
+    def replies(self) -> Sequence[RecipientReply | None]:
+        """For each recipient of the last transaction the reply that decided about it; None: undecided."""
+        return self._transaction.replies if self._transaction is not None else ()
+
+    @property
+    def reusable(self) -> bool:
+        """Another transaction may be sent."""
+        return self.usable and self.state is State.READY
+
+    def offers(self, keyword: str) -> bool:
+        """Did the server announce this extension?"""
+        return keyword in self.capabilities
+
+    @property
+    def size_limit(self) -> int:
+        """The server's limit in octets (RFC 1870 section 4); 0: none is known."""
+        text = self.capabilities.get("SIZE", "")
+        return int(text) if text.isdigit() and len(text) <= 20 else 0
+
+    @property
+    def auth_mechanisms(self) -> tuple[str, ...]:
+        """The SASL mechanisms announced, in upper case."""
+        return tuple(self.capabilities.get("AUTH", "").upper().split())
+
+    # What the server sends.
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        """Take octets in; what happened. Then write ``output``."""
+        events: list[Event] = []
+        if not self.usable and self.state is State.CLOSING:
+            return events
+        try:
+            replies = self._parser.receive(data)
+        except ReplyError as error:
+            return [self._malformed(str(error))]
+        for reply in replies:
+            if not self._expected:
+                # A server that closes an idle connection may say so (RFC 5321 section 3.8); all else is out of order.
+                if reply.code == 421:
+                    self.usable = False
+                    self.state = State.CLOSING
+                    continue
+                events.append(self._malformed(reply.text))
+                break
+            if reply.code == 421:
+                self.usable = False
+            event = self._reply(self._expected.popleft(), reply)
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _malformed(self, text: str) -> Malformed:
+        self.usable = False
+        self.state = State.CLOSING
+        return Malformed(text)
+
+    def _reply(self, step: Step, reply: ClientReply) -> Event | None:
+        if step in AFTER_REPLY:
+            if step is Step.STARTTLS and self._parser.pending:
+                # Octets behind the 220 were sent in the clear by someone who hopes that we take them for encrypted.
+                return self._malformed("plaintext after STARTTLS")
+            self.state = AFTER_REPLY[step][0 if reply.positive else 1]
+            if step is Step.EHLO and reply.positive:
+                self.capabilities = self._read_capabilities(reply)
+            return Replied(step, reply)
+        if step is Step.AUTH:
+            if reply.code != 334:
+                self.state = State.READY
+            return Replied(step, reply)
+        if step is Step.QUIT:
+            return Replied(step, reply)
+        return self._transaction_reply(step, reply)
+
+    def _transaction_reply(self, step: Step, reply: ClientReply) -> Event | None:
+        transaction = self._transaction
+        assert transaction is not None
+        event: Event | None = None
+        if step is Step.MAIL:
+            if reply.code // 100 != 2:
+                transaction.sender_refused = True
+                self._decide(range(len(transaction.recipients)), step, reply)
+        elif step is Step.RCPT:
+            number = transaction.answered
+            transaction.answered += 1
+            if reply.code // 100 == 2 and not transaction.sender_refused:
+                transaction.accepted.append(number)
+            else:
+                self._decide((number,), step, reply)
+        elif step is Step.DATA:
+            return self._data_reply(transaction, reply)
+        elif step is Step.DOT or step is Step.CONTENT:
+            return self._final_reply(transaction, step, reply)
+        if transaction.commands:
+            event = self._next_command(transaction)
+        return event
+
+    def _next_command(self, transaction: _Transaction) -> Event | None:
+        """Without pipelining: send what comes next, or end when nobody is left to send to."""
+        refused = transaction.sender_refused or not self.usable
+        everybody_asked = transaction.answered == len(transaction.recipients)
+        if refused or (everybody_asked and not transaction.accepted):
+            transaction.commands.clear()
+            return self._end(dirty=True)
+        command = transaction.commands.popleft()
+        self._expected.append(
+            Step.MAIL if command.startswith("MAIL") else Step.DATA if command == "DATA" else Step.RCPT
+        )
+        self._write(command)
+        return None
+
+    def _data_reply(self, transaction: _Transaction, reply: ClientReply) -> Event | None:
+        if reply.code // 100 == 3:
+            self.state = State.CONTENT
+            if transaction.accepted:
+                return ContentWanted()
+            # RFC 2920 section 3.1: a server may say 354 though it took no recipient; it gets an empty message.
+            transaction.discarding = True
+            self._expected.append(Step.DOT)
+            self.state = State.FINAL
+            self._write(".")
+            return None
+        self._decide(transaction.accepted, Step.DATA, reply)
+        return self._end(dirty=True)
+
+    def _final_reply(self, transaction: _Transaction, step: Step, reply: ClientReply) -> Event:
+        if not transaction.discarding:
+            self._decide(transaction.accepted, Step.DOT, reply)
+        if step is Step.CONTENT:
+            # The server answered before it had the whole: it cannot have taken the message, and what follows is moot.
+            self.usable = False
+        return self._end(dirty=False)
+
+    def _end(self, *, dirty: bool) -> Event:
+        self._dirty = dirty
+        self.state = State.READY if self.usable else State.CLOSING
+        return TransactionEnded()
+
+    def _decide(self, numbers: Iterable[int], step: Step, reply: ClientReply) -> None:
+        transaction = self._transaction
+        assert transaction is not None
+        for number in numbers:
+            if transaction.replies[number] is None:
+                transaction.replies[number] = (step, reply)
+
+    def _read_capabilities(self, reply: ClientReply) -> dict[str, str]:
+        capabilities: dict[str, str] = {}
+        for line in reply.lines[1:]:
+            # "AUTH=" is how some servers of the last century wrote it, and some still do.
+            keyword, _, parameters = line[4:].replace("AUTH=", "AUTH ", 1).strip().partition(" ")
+            keyword = keyword.upper()
+            if not keyword or keyword in self._discard:
+                continue
+            if keyword == "AUTH" and keyword in capabilities:
+                parameters = f"{capabilities[keyword]} {parameters}"
+            capabilities[keyword] = parameters.strip()
+        return capabilities
+
+    def _check(self, step: Step) -> None:
+        if self.state not in MAY_SEND[step] or self._expected:
+            msg = f"{step.name} cannot be sent in state {self.state.value}"
+            raise ClientStateError(msg)
+
+    def _send(self, step: Step, command: str) -> None:
+        self._check(step)
+        self.state = AFTER_SENDING[step]
+        self._expected.append(step)
+        self._write(command)
+
+    def _write(self, *commands: str) -> None:
+        self._output.append(("\r\n".join(commands) + "\r\n").encode("utf-8", "surrogateescape"))
+
+
+def needs_smtputf8(envelope: Envelope, recipients: Iterable[Recipient], header: bytes) -> bool:
+    """Must this message be sent with SMTPUTF8? Only when it came so, and uses it (RFC 6531 section 3.6)."""
+    if not envelope.smtputf8:
+        return False
+    if not envelope.sender.isascii() or not header.isascii():
+        return True
+    return not all(recipient.address.isascii() for recipient in recipients)

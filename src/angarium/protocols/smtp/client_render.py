@@ -1,0 +1,133 @@
+"""What an SMTP client writes: MAIL and RCPT with their parameters, and the content, dot-stuffed.
+
+Addresses are in internal form and are quoted here (RFC 5321 section 4.1.2, RFC 6531 section 3.3). Parameters are sent
+only when the server offered their extension: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY
+and ORCPT (RFC 3461).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from angarium.model.envelope import BodyType, Envelope, Notify, Recipient, Ret
+
+_DOT_STRING = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+)*"
+)
+_QUOTED = re.compile(r'(["\\])')
+_NOT_XTEXT = re.compile(rb"[^!-*,-<>-~]")
+_NOT_UNITEXT = re.compile(r"[^!-*,-<>-\[\]-~]")
+
+_NOTIFY = ((Notify.SUCCESS, "SUCCESS"), (Notify.FAILURE, "FAILURE"), (Notify.DELAY, "DELAY"))
+
+
+def path(address: str) -> str:
+    """The path between the angle brackets of MAIL and RCPT; the null sender is empty."""
+    local, at, domain = address.rpartition("@")
+    if not at:
+        local, domain = address, ""
+    if local and _DOT_STRING.fullmatch(local) is None:
+        local = '"' + _QUOTED.sub(r"\\\1", local) + '"'
+    return f"{local}@{domain}" if at else local
+
+
+def xtext(text: str) -> str:
+    """Encode as xtext (RFC 3461 section 4)."""
+    data = text.encode("utf-8", "surrogateescape")
+    return _NOT_XTEXT.sub(lambda match: b"+%02X" % match[0][0], data).decode("ascii")
+
+
+def orcpt(text: str) -> str:
+    """The ORCPT value of ``type;address``; an address that is not ASCII as utf-8-addr-xtext (RFC 6533 section 3)."""
+    kind, _, address = text.partition(";")
+    if address.isascii():
+        return f"{kind};{xtext(address)}"
+    return "utf-8;" + _NOT_UNITEXT.sub(lambda match: f"\\x{{{ord(match[0]):X}}}", address)
+
+
+def mail_command(envelope: Envelope, offered: Iterable[str], size: int, *, smtputf8: bool) -> str:
+    """MAIL FROM without its line end."""
+    parts = [f"MAIL FROM:<{path(envelope.sender)}>"]
+    if "SIZE" in offered:
+        parts.append(f"SIZE={size}")
+    if "8BITMIME" in offered and envelope.body is not BodyType.UNSAID:
+        # BINARYMIME needs BDAT, which we don't speak: the server took it as lines, so as lines it goes on.
+        parts.append("BODY=7BIT" if envelope.body is BodyType.SEVENBIT else "BODY=8BITMIME")
+    if smtputf8:
+        parts.append("SMTPUTF8")
+    if "DSN" in offered:
+        if envelope.ret is not Ret.UNSAID:
+            parts.append(f"RET={envelope.ret.value}")
+        if envelope.envid:
+            parts.append(f"ENVID={xtext(envelope.envid)}")
+    return " ".join(parts)
+
+
+def rcpt_command(recipient: Recipient, offered: Iterable[str]) -> str:
+    """RCPT TO without its line end."""
+    command = f"RCPT TO:<{path(recipient.address)}>"
+    if "DSN" not in offered:
+        return command
+    if recipient.notify is not Notify.UNSAID:
+        words = [word for bit, word in _NOTIFY if recipient.notify & bit] or ["NEVER"]
+        command += " NOTIFY=" + ",".join(words)
+    original = recipient.orcpt or (f"rfc822;{recipient.original}" if recipient.original else "")
+    if original:
+        command += f" ORCPT={orcpt(original)}"
+    return command
+
+
+def encode_content(chunks: Iterable[bytes], line_limit: int = 998) -> Iterator[bytes]:
+    """The content as DATA wants it: dots stuffed (RFC 5321 section 4.5.2), long lines folded, the final dot.
+
+    ``line_limit`` counts octets without CRLF, as smtp_line_length_limit; a longer line goes on after CRLF and a blank.
+    0: as long as they are. ``chunks`` may cut the content anywhere.
+    """
+    column = 0
+    tail = b"\r\n"
+    for chunk in chunks:
+        if not chunk:
+            continue
+        text = chunk.replace(b"\n.", b"\n..")
+        if column == 0 and text.startswith(b"."):
+            text = b"." + text
+        if line_limit and column + len(text) > line_limit:
+            text, column = _folded(text, column, line_limit)
+        else:
+            column = _column(text, column)
+        tail = text[-2:] if len(text) > 1 else tail[-1:] + text
+        yield text
+    if tail == b"\r\n":
+        yield b".\r\n"
+    elif tail[-1:] == b"\r":
+        yield b"\n.\r\n"
+    else:
+        yield b"\r\n.\r\n"
+
+
+def _column(text: bytes, column: int) -> int:
+    end = text.rfind(b"\n")
+    return column + len(text) if end < 0 else len(text) - end - 1
+
+
+def _folded(text: bytes, column: int, limit: int) -> tuple[bytes, int]:
+    """``text``, which starts at ``column`` of its line, with long lines folded; and the column where it ends."""
+    lines = text.split(b"\n")
+    # CR counts here and not in the limit, so that a line of exactly the limit takes the slow way, once.
+    if column + len(lines[0]) <= limit and max(map(len, lines)) <= limit:
+        return text, len(lines[-1])
+    out: list[bytes] = []
+    last = 0
+    for line in lines:
+        end = b"\r" if line.endswith(b"\r") else b""
+        rest = line[:-1] if end else line
+        pieces = []
+        while column + len(rest) > limit:
+            room = max(limit - column, 0)
+            pieces.append(rest[:room] + b"\r\n ")
+            rest = rest[room:]
+            column = 1
+        out.append(b"".join(pieces) + rest + end)
+        column, last = 0, column + len(rest) + len(end)
+    return b"\n".join(out), last
