@@ -8,17 +8,45 @@ is checked inside the transaction. Changes are announced after the commit, never
 
 Failures: ``MailstoreError`` and its kinds below. Everything else that escapes is temporary.
 
+What to know beyond the signatures: ``MessageState`` is a NamedTuple (ten thousand are made for a SELECT);
+``MailStore.subscribe`` tells of changes, those of other processes among them; reading many messages loads what was
+asked for into memory, so ask for bodies in batches.
+
 Mailbox names are text (decoded from modified UTF-7), with ``/`` as separator; INBOX is upper case.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from angarium.model.change import Change
 from angarium.model.content import Content
+from angarium.protocols.mime.types import PartSpan
+
+__all__ = [
+    "AccountStore",
+    "Appended",
+    "Changes",
+    "Column",
+    "Copied",
+    "FlagOperation",
+    "MailStore",
+    "Mailbox",
+    "MailboxExistsError",
+    "MailboxNameError",
+    "MailboxStatus",
+    "MailstoreError",
+    "MessageState",
+    "NewMail",
+    "NoSuchMailboxError",
+    "OverQuotaError",
+    "PartSpan",
+    "Quota",
+    "TextWhere",
+]
 
 
 class MailstoreError(Exception):
@@ -75,8 +103,7 @@ class FlagOperation(enum.Enum):
     REMOVE = "remove"
 
 
-@dataclass(frozen=True, slots=True)
-class MessageState:
+class MessageState(NamedTuple):
     """What a view holds of a message. ``flags`` is shared between equal messages: compare by identity is allowed."""
 
     uid: int
@@ -110,21 +137,6 @@ class Column(enum.Enum):
     HEADER = "header"  # the whole header block with its blank line
     SAVEDATE = "savedate"
     EMAILID = "emailid"
-
-
-@dataclass(frozen=True, slots=True)
-class PartSpan:
-    """Where one part lies in the message, in bytes: header from ``start``, body from ``body``, end at ``end``.
-
-    ``path`` is IMAP's part number as a tuple; the empty tuple is the message itself. For a message/rfc822 part,
-    the enclosed message's own header begins at ``body`` and its text at ``inner``; -1 elsewhere.
-    """
-
-    path: tuple[int, ...]
-    start: int
-    body: int
-    end: int
-    inner: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +317,14 @@ class MailStore(Protocol):
         """The account's handle; the account's mailboxes are created when it is new.
 
         Whether an account exists is the directory's question, asked before.
+        """
+        ...
+
+    def subscribe(self, account: str, callback: Callable[[Change], None]) -> Callable[[], None]:
+        """Call ``callback`` on the loop after each committed change of the account, made here or in another process.
+
+        It must not block. Changes may be merged and, between processes, lost: ``changes`` tells what happened. The
+        function returned ends the subscription.
         """
         ...
 
