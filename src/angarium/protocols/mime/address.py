@@ -1,0 +1,235 @@
+r"""Address lists of RFC 5322 section 3.4 for IMAP's ENVELOPE: mailboxes, groups, comments, obsolete routes, broken input.
+
+What cannot be read shows as widely used servers show it: ``MISSING_MAILBOX``, ``MISSING_DOMAIN``, ``SYNTAX_ERROR``, so that clients see
+that an address is there. A list that stops making sense ends there. Bounded by ``MAX_ADDRESSES``; nothing raises.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from angarium.protocols.mime.lexer import quoted_string, skip_comment
+from angarium.protocols.mime.types import MAX_ADDRESSES
+
+MISSING_MAILBOX = b"MISSING_MAILBOX"
+MISSING_DOMAIN = b"MISSING_DOMAIN"
+SYNTAX_ERROR = b"SYNTAX_ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class MailAddress:
+    """One address of a list.
+
+    The beginning of a group has its name in ``mailbox`` and no ``host``; its end has neither.
+    """
+
+    name: bytes | None
+    route: bytes | None
+    mailbox: bytes | None
+    host: bytes | None
+
+
+GROUP_END = MailAddress(None, None, None, None)
+
+# The common forms, whole: user@host, Name <user@host>, "Name" <user@host>. Everything else takes the parser below.
+_ATEXT = rb"[\w!#$%&'*+/=?^`{|}~-]"
+_COMMON = re.compile(
+    rb"[ \t]*(?:(?:\"([^\"\\\r\n]*)\"|("
+    + _ATEXT
+    + rb"+(?: "
+    + _ATEXT
+    + rb"+)*)) ?<("
+    + _ATEXT
+    + rb"[\w.!#$%&'*+/=?^`{|}~-]*)@"
+    rb"([\w-]+(?:\.[\w-]+)*)>|(" + _ATEXT + rb"[\w.!#$%&'*+/=?^`{|}~-]*)@([\w-]+(?:\.[\w-]+)*))[ \t]*(?:,|$)",
+    re.ASCII,
+)
+_WORD = re.compile(rb"[^\x00-\x20()<>@,;:\\\".\[\]\x7f]+")
+_BLANKS = re.compile(rb"[ \t\r\n]*")
+
+
+def parse_addresses(value: bytes) -> list[MailAddress]:
+    """The addresses of an unfolded field value."""
+    found: list[MailAddress] = []
+    at = 0
+    end = len(value)
+    while at < end and len(found) < MAX_ADDRESSES:
+        match = _COMMON.match(value, at)
+        if match is None:
+            _Parser(value, at, found).run()
+            break
+        quoted, name, user, host, user_alone, host_alone = match.groups()
+        if user_alone is not None:
+            found.append(MailAddress(None, None, user_alone, host_alone))
+        else:
+            found.append(MailAddress((quoted if quoted is not None else name) or None, None, user, host))
+        at = match.end()
+    return found
+
+
+class _Parser:
+    """The grammar of RFC 5322 with its obsolete forms, by recursive descent over one buffer."""
+
+    __slots__ = ("_at", "_comment", "_data", "_end", "_found")
+
+    def __init__(self, data: bytes, at: int, found: list[MailAddress]) -> None:
+        self._data = data
+        self._at = at
+        self._end = len(data)
+        self._found = found
+        self._comment = b""
+
+    def run(self) -> None:
+        self._blanks()
+        while self._at < self._end and len(self._found) < MAX_ADDRESSES:
+            if not self._group():
+                self._mailbox()
+            if self._peek() != b",":
+                return
+            self._at += 1
+            self._blanks()
+
+    def _peek(self) -> bytes:
+        return self._data[self._at : self._at + 1]
+
+    def _blanks(self) -> None:
+        while True:
+            match = _BLANKS.match(self._data, self._at)
+            assert match is not None
+            self._at = match.end()
+            if self._peek() != b"(":
+                return
+            self._at, self._comment, _closed = skip_comment(self._data, self._at)
+
+    def _phrase(self) -> tuple[bytes, bool]:
+        """Words, dots and quoted strings, joined by single blanks; False when a quoted string does not end."""
+        pieces: list[bytes] = []
+        while self._at < self._end:
+            char = self._peek()
+            if char == b'"':
+                text, self._at, closed = quoted_string(self._data, self._at)
+                pieces.append(text)
+                if not closed:
+                    return b" ".join(pieces), False
+            elif char == b"." and not pieces:
+                break
+            else:
+                start = self._at
+                while self._at < self._end:
+                    match = _WORD.match(self._data, self._at)
+                    if match is not None:
+                        self._at = match.end()
+                    elif self._peek() == b"." and self._at > start:
+                        self._at += 1
+                    else:
+                        break
+                if self._at == start:
+                    break
+                pieces.append(self._data[start : self._at])
+            self._blanks()
+        return b" ".join(pieces), True
+
+    def _group(self) -> bool:
+        start, comment = self._at, self._comment
+        name, sound = self._phrase()
+        if not sound or not name or self._peek() != b":":
+            self._at, self._comment = start, comment
+            return False
+        self._at += 1
+        self._blanks()
+        self._found.append(MailAddress(None, None, name, None))
+        while self._at < self._end and len(self._found) < MAX_ADDRESSES:
+            if self._peek() == b";":
+                break
+            self._mailbox()
+            if self._peek() != b",":
+                break
+            self._at += 1
+            self._blanks()
+        if self._peek() == b";":
+            self._at += 1
+            self._blanks()
+        self._found.append(GROUP_END)
+        return True
+
+    def _mailbox(self) -> None:
+        start = self._at
+        self._comment = b""
+        name, sound = self._phrase()
+        if sound and self._peek() == b"<":
+            self._angle(name)
+            return
+        if sound and name and self._peek() in (b",", b"") and b" " in name:
+            self._found.append(MailAddress(name, None, MISSING_MAILBOX, MISSING_DOMAIN))
+            return
+        self._at = start
+        self._bare()
+
+    def _angle(self, name: bytes) -> None:
+        self._at += 1
+        self._blanks()
+        route = None
+        if self._peek() == b"@":
+            colon = self._route_end()
+            if colon >= 0:
+                route = self._data[self._at : colon].replace(b" ", b"")
+                self._at = colon + 1
+                self._blanks()
+        local, sound = self._local()
+        domain: bytes | None = None
+        if self._peek() == b"@":
+            domain = self._domain()
+        if self._peek() == b">":
+            self._at += 1
+            self._blanks()
+        else:
+            domain = SYNTAX_ERROR
+        self._found.append(MailAddress(name or None, route, local or MISSING_MAILBOX, domain or MISSING_DOMAIN))
+
+    def _route_end(self) -> int:
+        colon = self._data.find(b":", self._at)
+        close = self._data.find(b">", self._at)
+        return colon if colon >= 0 and (close < 0 or colon < close) else -1
+
+    def _local(self) -> tuple[bytes, bool]:
+        if self._peek() == b'"':
+            text, self._at, closed = quoted_string(self._data, self._at)
+            self._blanks()
+            return text, closed
+        return self._dotted(), True
+
+    def _dotted(self) -> bytes:
+        pieces: list[bytes] = []
+        while self._at < self._end:
+            match = _WORD.match(self._data, self._at)
+            if match is not None:
+                pieces.append(match[0])
+                self._at = match.end()
+                self._blanks()
+                if self._peek() != b".":
+                    break
+            elif self._peek() == b".":
+                pieces.append(b".")
+                self._at += 1
+                self._blanks()
+            else:
+                break
+        return b"".join(pieces)
+
+    def _domain(self) -> bytes:
+        self._at += 1
+        self._blanks()
+        if self._peek() == b"[":
+            close = self._data.find(b"]", self._at)
+            stop = close + 1 if close >= 0 else self._end
+            text = self._data[self._at : stop]
+            self._at = stop
+            self._blanks()
+            return text
+        return self._dotted()
+
+    def _bare(self) -> None:
+        local, _sound = self._local()
+        domain = self._domain() if self._peek() == b"@" else b""
+        self._found.append(MailAddress(self._comment or None, None, local or MISSING_MAILBOX, domain or MISSING_DOMAIN))

@@ -1,0 +1,54 @@
+"""ENVELOPE (RFC 9051 section 7.5.2) from the header fields of a message, in wire form.
+
+A field that comes several times: of texts the last counts, addresses add up. Sender and Reply-To default to From.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from angarium.protocols.mime.address import MailAddress, parse_addresses
+from angarium.protocols.mime.header import unfold
+from angarium.protocols.mime.wire import human, nstring
+
+_ADDRESSES = frozenset((b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"))
+_TEXTS = frozenset((b"date", b"subject", b"in-reply-to", b"message-id"))
+ENVELOPE_FIELDS = _ADDRESSES | _TEXTS
+
+
+def envelope(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The parenthesised list for ``(lower-case name, raw value)`` pairs."""
+    texts: dict[bytes, bytes] = {}
+    addresses: dict[bytes, list[MailAddress]] = {}
+    for name, value in fields:
+        if name in _ADDRESSES:
+            addresses.setdefault(name, []).extend(parse_addresses(unfold(value)))
+        elif name in _TEXTS:
+            texts[name] = value
+    sender = _list(addresses.get(b"from"))
+    date = texts.get(b"date")
+    reply = texts.get(b"in-reply-to")
+    message_id = texts.get(b"message-id")
+    return b"(%b %b %b %b %b %b %b %b %b %b)" % (
+        nstring(None if date is None else unfold(date)),
+        human(texts.get(b"subject")),
+        sender,
+        _list(addresses[b"sender"]) if addresses.get(b"sender") else sender,
+        _list(addresses[b"reply-to"]) if addresses.get(b"reply-to") else sender,
+        _list(addresses.get(b"to")),
+        _list(addresses.get(b"cc")),
+        _list(addresses.get(b"bcc")),
+        nstring(None if reply is None else unfold(reply)),
+        nstring(None if message_id is None else unfold(message_id)),
+    )
+
+
+def _list(found: list[MailAddress] | None) -> bytes:
+    if not found:
+        return b"NIL"
+    return b"(%b)" % b"".join(
+        [
+            b"(%b %b %b %b)" % (human(one.name), nstring(one.route), human(one.mailbox), nstring(one.host))
+            for one in found
+        ]
+    )

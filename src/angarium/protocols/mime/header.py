@@ -1,0 +1,66 @@
+"""Header fields: finding the end of a header block, telling its fields apart, unfolding (RFC 5322 section 2.2).
+
+Lenient as mail is: lines end in CRLF or LF, blanks before the colon are allowed, a line that is neither a field nor a
+continuation is skipped. Bounded by ``MAX_HEADER`` and ``MAX_FIELDS``; nothing here raises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from angarium.protocols.mime.types import MAX_FIELDS, MAX_HEADER
+
+# One pass of C code over the block. Each alternative consumes what it matched, so the time is linear.
+_FIELD = re.compile(rb"^([^\s:\x00-\x20]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)\n?", re.MULTILINE)
+_CONTENT_FIELD = re.compile(rb"^content-([a-z-]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE | re.IGNORECASE)
+_NAME_AT_START = re.compile(rb"([^\s:\x00-\x20]+)[ \t]*:")
+
+
+def header_end(data: bytes, start: int = 0) -> int:
+    """The offset behind the blank line that ends the header block at ``start``; ``len(data)`` without one."""
+    if data.startswith(b"\r\n", start):
+        return start + 2
+    if data.startswith(b"\n", start):
+        return start + 1
+    crlf = data.find(b"\n\r\n", start)
+    bare = data.find(b"\n\n", start) if crlf < 0 else data.find(b"\n\n", start, crlf)
+    if bare >= 0:
+        return bare + 2
+    return crlf + 3 if crlf >= 0 else len(data)
+
+
+def fields(block: bytes) -> list[tuple[bytes, bytes, int, int]]:
+    """``(lower-case name, raw value, start, end)`` of each field, in order; the value is without its last line end."""
+    found: list[tuple[bytes, bytes, int, int]] = []
+    for match in _FIELD.finditer(block, 0, MAX_HEADER):
+        value = match[2]
+        found.append((match[1].lower(), value[:-1] if value.endswith(b"\r") else value, match.start(), match.end()))
+        if len(found) >= MAX_FIELDS:
+            break
+    return found
+
+
+def content_fields(data: bytes, start: int, end: int) -> dict[bytes, bytes]:
+    """The Content-* fields of the block in ``data[start:end]`` by name without the prefix; the last of a name wins."""
+    block = data[start : min(end, start + MAX_HEADER)]
+    found: dict[bytes, bytes] = {}
+    for name, value in _CONTENT_FIELD.findall(block):
+        found[name.lower()] = value[:-1] if value.endswith(b"\r") else value
+    return found
+
+
+def unfold(value: bytes) -> bytes:
+    """The value without its line ends; the blanks of a continuation stay (RFC 5322 section 2.2.3)."""
+    return value.replace(b"\r\n", b"").replace(b"\n", b"") if b"\n" in value else value
+
+
+def select(block: bytes, names: Iterable[bytes]) -> bytes:
+    """The fields of those lower-case names as they stand in the block, in order."""
+    wanted = frozenset(names)
+    return b"".join(block[start:end] for name, _value, start, end in fields(block) if name in wanted)
+
+
+def values(block: bytes, name: bytes) -> Iterator[bytes]:
+    """The raw values of each field of that lower-case name."""
+    return (value for found, value, _start, _end in fields(block) if found == name)

@@ -1,0 +1,44 @@
+r"""Strings in IMAP's wire form (RFC 9051 section 4.3): ``NIL``, quoted, or a literal. A NUL becomes the byte 0x80."""
+
+from __future__ import annotations
+
+import re
+
+_PLAIN = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x5b\x5d-\x7f]*")
+_HUMAN_PLAIN = re.compile(rb"(?:[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*)?")
+_BLANKS = re.compile(rb"[ \t\r\n]+")
+_MAX_ESCAPES = 4
+
+
+def string(text: bytes) -> bytes:
+    """Quoted where that is possible, else a literal."""
+    if _PLAIN.fullmatch(text):
+        return b'"%b"' % text
+    if (
+        text.isascii()
+        and b"\r" not in text
+        and b"\n" not in text
+        and b"\0" not in text
+        and text.count(b'"') + text.count(b"\\") <= _MAX_ESCAPES
+    ):
+        return b'"%b"' % text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return literal(text)
+
+
+def nstring(text: bytes | None) -> bytes:
+    """``string``, or NIL for None."""
+    return b"NIL" if text is None else string(text)
+
+
+def literal(text: bytes) -> bytes:
+    """A literal; its NULs become 0x80, since no IMAP4rev1 literal may hold one."""
+    return b"{%d}\r\n%b" % (len(text), text.replace(b"\0", b"\x80"))
+
+
+def human(text: bytes | None) -> bytes:
+    """An nstring for what people read: runs of blanks become one; anything but plain text goes as a literal."""
+    if text is None:
+        return b"NIL"
+    if _HUMAN_PLAIN.fullmatch(text):
+        return b'"%b"' % text
+    return literal(_BLANKS.sub(b" ", text).strip(b" "))

@@ -1,0 +1,90 @@
+r"""Encoded words of RFC 2047, and RFC 2231 values, decoded for people and for SEARCH.
+
+Charsets are Python's codecs. An unknown charset, or bytes that do not fit it, decode with replacement characters: this
+is for finding text, and nothing here raises.
+"""
+
+from __future__ import annotations
+
+import binascii
+import codecs
+import re
+
+_WORD = re.compile(rb"=\?([^?\s]{1,40})\?([QqBb])\?([^?\r\n]*)\?=")
+_BETWEEN = re.compile(rb"(\?=)[ \t\r\n]+(?==\?[^?\s]{1,40}\?[QqBb]\?)")
+_HEX = re.compile(rb"=([0-9A-Fa-f]{2})")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+_TEXTUAL = frozenset(("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-7"))
+
+
+def decode_charset(data: bytes, charset: bytes | str) -> str:
+    """``data`` in that charset, with replacement characters where it does not fit; UTF-8 for an unknown charset."""
+    name = charset.decode("ascii", "replace") if isinstance(charset, bytes) else charset
+    name = name.partition("*")[0].strip().lower()
+    if name in ("us-ascii", "ascii", "utf-8", "utf8", ""):
+        return data.decode("utf-8", "replace")
+    try:
+        found = codecs.lookup(name)
+        if not found._is_text_encoding:  # noqa: SLF001 - the only way to tell "rot13" and "zlib" from charsets
+            return data.decode("utf-8", "replace")
+        return found.decode(data, "replace")[0]
+    except (LookupError, ValueError, UnicodeError):
+        return data.decode("utf-8", "replace")
+
+
+def decode_words(value: bytes) -> str:
+    """A header value with its encoded words decoded; raw 8-bit text is taken as UTF-8."""
+    if b"=?" not in value:
+        return value.decode("utf-8", "replace")
+    value = _BETWEEN.sub(rb"\1", value)
+    pieces: list[str] = []
+    pending: list[bytes] = []  # adjacent words of one charset are joined before decoding: writers split characters
+    charset = b""
+    at = 0
+    for match in _WORD.finditer(value):
+        between = value[at : match.start()]
+        if pending and (between or match[1].lower() != charset):
+            pieces.append(decode_charset(b"".join(pending), charset))
+            pending = []
+        if between:
+            pieces.append(between.decode("utf-8", "replace"))
+        charset = match[1].lower()
+        pending.append(_decode_q(match[3]) if match[2] in b"Qq" else decode_base64(match[3]))
+        at = match.end()
+    if pending:
+        pieces.append(decode_charset(b"".join(pending), charset))
+    pieces.append(value[at:].decode("utf-8", "replace"))
+    return "".join(pieces)
+
+
+def _decode_q(text: bytes) -> bytes:
+    text = text.replace(b"_", b" ")
+    return _HEX.sub(lambda match: bytes((int(match[1], 16),)), text) if b"=" in text else text
+
+
+def decode_base64(text: bytes) -> bytes:
+    """Base64 with whatever does not belong to it left out; a broken end is dropped."""
+    try:
+        return binascii.a2b_base64(text, strict_mode=False)
+    except binascii.Error:
+        clean = _NOT_BASE64.sub(b"", text)
+        clean = clean[: len(clean) // 4 * 4] if len(clean) % 4 == 1 else clean + b"=" * (-len(clean) % 4)
+        try:
+            return binascii.a2b_base64(clean)
+        except binascii.Error:
+            return b""
+
+
+def decode_quoted_printable(text: bytes) -> bytes:
+    """Quoted-printable (RFC 2045 section 6.7); what is broken stays as it is."""
+    return binascii.a2b_qp(text)
+
+
+def decode_extended(value: bytes) -> str:
+    """An RFC 2231 extended value, ``charset'language'percent-encoded``."""
+    charset, quote, rest = value.partition(b"'")
+    if not quote:
+        return value.decode("utf-8", "replace")
+    text = rest.partition(b"'")[2]
+    raw = re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes((int(match[1], 16),)), text)
+    return decode_charset(raw, charset)
