@@ -141,6 +141,13 @@ class SqliteDirectoryAdmin:
         """Set the password."""
         self._change_account("UPDATE accounts SET password = ? WHERE address = ?", address, password_hash)
 
+    def password_hash(self, address: str) -> str:
+        """The hash on file."""
+        address = fold_address(address)
+        for row in self._rows("SELECT password FROM accounts WHERE address = ?", address):
+            return str(row[0])
+        raise _missing("account", address)
+
     def set_enabled(self, address: str, enabled: bool) -> None:
         """Let the account log in, or not."""
         self._change_account("UPDATE accounts SET enabled = ? WHERE address = ?", address, int(enabled))

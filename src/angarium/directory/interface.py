@@ -176,6 +176,10 @@ class DirectoryAdmin(Protocol):
         """Set the password; an empty hash lets nobody in."""
         ...
 
+    def password_hash(self, address: str) -> str:
+        """The hash on file; empty when there is none."""
+        ...
+
     def set_enabled(self, address: str, enabled: bool) -> None:
         """Let the account log in, or not."""
         ...

@@ -93,9 +93,12 @@ def test_passwords(admin: DirectoryAdmin, directory: Directory) -> None:
     entry = directory.password("alice@example.test")
     assert entry == PasswordEntry("alice@example.test", "two", enabled=False)
     assert "two" not in repr(entry)
+    assert admin.password_hash("Alice@example.test") == "two"
     assert directory.password("bob@example.test") == NOT_FOUND
     with pytest.raises(NoSuchEntryError):
         admin.set_password("bob@example.test", "x")
+    with pytest.raises(NoSuchEntryError):
+        admin.password_hash("bob@example.test")
     account = admin.show_account("alice@example.test")
     assert not account.enabled
     assert account.has_password

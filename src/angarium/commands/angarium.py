@@ -1,0 +1,101 @@
+"""``angarium``: administer the domains, accounts, aliases and quotas that this server keeps itself.
+
+    angarium [-c config_dir] domain  add|list|show|remove|set …
+    angarium [-c config_dir] account add|list|show|remove|set|check …
+    angarium [-c config_dir] alias   add|list|show|remove|set …
+    angarium [-c config_dir] quota   set|list|show|remove …
+
+What a command changes is on stable storage when it ends, and in force at once. A password is read from standard input
+(its first line), or asked for on a terminal; never from the command line, which everybody can read. ``--json`` prints
+one JSON value instead of lines for people.
+
+The exit status is one of sysexits.h: 0; 64 wrong usage; 65 a bad name, size or password; 67 no such domain, account
+or alias; 69 a domain that is not empty; 73 it exists already; 75 the database cannot be used now; 77 the password is
+wrong (``account check``); 78 the configuration cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from angarium.commands import angarium_account, angarium_alias, angarium_domain, angarium_quota
+from angarium.commands.angarium_output import Failure, print_result
+from angarium.directory.interface import (
+    DirectoryUnavailableError,
+    DomainInUseError,
+    EntryExistsError,
+    InvalidNameError,
+    NoSuchEntryError,
+)
+
+_NOUNS = (angarium_domain, angarium_account, angarium_alias, angarium_quota)
+
+_STATUS: dict[type[Exception], int] = {
+    InvalidNameError: os.EX_DATAERR,
+    NoSuchEntryError: os.EX_NOUSER,
+    DomainInUseError: os.EX_UNAVAILABLE,
+    EntryExistsError: os.EX_CANTCREAT,
+    DirectoryUnavailableError: os.EX_TEMPFAIL,
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="angarium", description="Administer the domains, accounts, aliases and quotas of this mail server."
+    )
+    parser.add_argument("-c", dest="configuration", metavar="config_dir", help="directory of main.cf (MAIL_CONFIG)")
+    parser.add_argument("--database", type=Path, help="the database to use instead of $directory_database")
+    nouns = parser.add_subparsers(dest="noun", required=True, metavar="domain|account|alias|quota")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print JSON")
+    for noun in _NOUNS:
+        noun.add_parsers(nouns, common)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        path = options.database or _configured_database(options.configuration)
+        from angarium.directory.admin import SqliteDirectoryAdmin  # late: --help and wrong usage need no database
+
+        admin = SqliteDirectoryAdmin(path)
+        try:
+            print_result(options.run(admin, options), as_json=options.json)
+        finally:
+            admin.close()
+    except Failure as failure:
+        print(f"angarium: {failure}", file=sys.stderr)
+        return failure.status
+    except tuple(_STATUS) as error:
+        print(f"angarium: {error}", file=sys.stderr)
+        return next(status for kind, status in _STATUS.items() if isinstance(error, kind))
+    return 0
+
+
+def _configured_database(directory: str | None) -> Path:
+    """``$directory_database`` of the configuration that ``-c``, MAIL_CONFIG or the default names."""
+    from angarium.config.config import Config  # late, as above
+    from angarium.config.error import ConfigError
+
+    try:
+        conf = Config.load(Path(directory or os.environ.get("MAIL_CONFIG") or "/etc/postfix"))
+        return Path(conf.text("directory_database"))
+    except ConfigError as error:
+        raise Failure(os.EX_CONFIG, str(error)) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

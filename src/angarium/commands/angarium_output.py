@@ -1,0 +1,114 @@
+"""What the ``angarium`` commands print, the sizes that they read, and how they ask for a password."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from angarium.directory.interface import QuotaLimit
+from angarium.protocols.sasl.mechanisms import PASSWORD_LIMIT
+
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGTP]?)(?:I?B)?", re.IGNORECASE)
+_UNITS = "KMGTP"
+_LARGEST = 2**62
+
+
+class Failure(Exception):  # noqa: N818 - an end of the command with a status, raised once and printed once
+    """The command ends with this status of sysexits.h and this text."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command found or did: lines for people, and a value for ``--json``."""
+
+    lines: tuple[str, ...]
+    value: object
+
+
+def print_result(result: Result, *, as_json: bool) -> None:
+    """Print it on standard output."""
+    if as_json:
+        print(json.dumps(result.value, ensure_ascii=False))
+    else:
+        for line in result.lines:
+            print(line)
+
+
+def table(rows: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Rows as lines with aligned columns; the first column is always the name."""
+    kept = list(rows)
+    if not kept:
+        return ()
+    widths = [max(len(row[column]) for row in kept) for column in range(len(kept[0]))]
+    return tuple("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in kept)
+
+
+def parse_size(text: str) -> int:
+    """``1G`` -> 1073741824; ``0`` and ``none`` are no limit. Raises Failure."""
+    if text.lower() in ("none", "unlimited"):
+        return 0
+    match = _SIZE.fullmatch(text.strip())
+    if match is not None:
+        size = int(float(match[1]) * 1024 ** (_UNITS.index(match[2].upper()) + 1 if match[2] else 0))
+        if size <= _LARGEST:
+            return size
+    raise Failure(os.EX_DATAERR, f"not a size: {text!r} (for example 500M, 1G; 0 for no limit)")
+
+
+def format_size(size: int) -> str:
+    """The size with the largest unit in which it is a whole number; ``none`` for 0."""
+    if size == 0:
+        return "none"
+    unit = ""
+    for name in _UNITS:
+        if size % 1024:
+            break
+        size, unit = size // 1024, name
+    return f"{size}{unit}"
+
+
+def format_quota(quota: QuotaLimit) -> str:
+    """``1G``, ``1G 5000 messages``, ``none``."""
+    if quota.messages:
+        return f"{format_size(quota.bytes)} {quota.messages} messages" if quota.bytes else f"{quota.messages} messages"
+    return format_size(quota.bytes)
+
+
+def quota_value(quota: QuotaLimit | None) -> dict[str, int] | None:
+    """The quota for JSON: numbers, 0 for no limit; null where there is none of its own."""
+    return None if quota is None else {"bytes": quota.bytes, "messages": quota.messages}
+
+
+def quota_of(size: str | None, messages: int | None, before: QuotaLimit | None = None) -> QuotaLimit | None:
+    """The limits that ``--quota`` and ``--messages`` ask for, on top of ``before``; None when neither was given."""
+    if size is None and messages is None:
+        return None
+    base = before or QuotaLimit()
+    if messages is not None and messages < 0:
+        raise Failure(os.EX_DATAERR, f"not a number of messages: {messages}")
+    return QuotaLimit(base.bytes if size is None else parse_size(size), base.messages if messages is None else messages)
+
+
+def read_password(account: str) -> str:
+    """The password: the first line of standard input, or asked for twice on a terminal. Raises Failure."""
+    if sys.stdin.isatty():
+        from getpass import getpass
+
+        password = getpass(f"Password for {account}: ")
+        if password != getpass("Again: "):
+            raise Failure(os.EX_DATAERR, "the two passwords differ")
+    else:
+        password = sys.stdin.readline(PASSWORD_LIMIT + 2).rstrip("\r\n")
+    if not password or "\0" in password or len(password.encode("utf-8", "surrogateescape")) > PASSWORD_LIMIT:
+        raise Failure(os.EX_DATAERR, f"a password has 1 to {PASSWORD_LIMIT} bytes; it is read from standard input")
+    if not password.isprintable() and any("\udc80" <= char <= "\udcff" for char in password):
+        raise Failure(os.EX_DATAERR, "the password is not UTF-8")
+    return password

@@ -1,0 +1,224 @@
+"""The angarium command: what it changes, prints and returns; each noun and verb, and what can go wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from angarium.auth.passwords import check_password
+from angarium.commands.angarium import main
+from angarium.commands.angarium_output import Failure, format_size, parse_size
+from angarium.directory.interface import PasswordEntry, QuotaLimit
+from angarium.directory.reader import SqliteDirectory
+
+
+class Command:
+    """The command on a database of its own."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.path = path
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *words: str, text: str = "", status: int = 0) -> str:
+        self._monkeypatch.setattr("sys.stdin", io.StringIO(text))
+        assert main(["--database", str(self.path), *words]) == status
+        captured = self._capsys.readouterr()
+        if status:
+            assert captured.out == ""
+            assert captured.err.startswith("angarium: ")
+            return captured.err
+        assert captured.err == ""
+        return captured.out
+
+    def json(self, *words: str, text: str = "") -> object:
+        return json.loads(self(*words, "--json", text=text))
+
+    @property
+    def directory(self) -> SqliteDirectory:
+        return SqliteDirectory(self.path)
+
+
+@pytest.fixture
+def angarium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(tmp_path / "directory.sqlite", monkeypatch, capsys)
+
+
+@pytest.fixture
+def example(angarium: Command) -> Command:
+    angarium("domain", "add", "example.test")
+    angarium("account", "add", "alice@example.test", "--no-password")
+    return angarium
+
+
+def test_domains(angarium: Command) -> None:
+    assert angarium("domain", "add", "Example.test") == "added domain example.test\n"
+    assert angarium("domain", "add", "example.test") == "domain example.test is there already\n"
+    assert angarium("domain", "list") == "example.test  quota none\n"
+    assert angarium("domain", "set", "example.test", "--quota", "1G", "--messages", "10")
+    assert angarium.json("domain", "show", "example.test") == {
+        "domain": "example.test",
+        "quota": {"bytes": 2**30, "messages": 10},
+        "accounts": 0,
+        "aliases": 0,
+    }
+    assert "1G 10 messages" in angarium("domain", "show", "example.test")
+    assert angarium("domain", "remove", "example.test") == "removed domain example.test\n"
+    assert angarium("domain", "list") == ""
+    assert angarium.json("domain", "list") == []
+    angarium("domain", "remove", "example.test", status=os.EX_NOUSER)
+    angarium("domain", "add", "a b", status=os.EX_DATAERR)
+
+
+def test_an_account_with_a_password(angarium: Command) -> None:
+    angarium("domain", "add", "example.test")
+    out = angarium("account", "add", "alice@example.test", text="geheim wie nie\nnot this\n")
+    assert out == "added account alice@example.test\n"
+    entry = angarium.directory.password("alice@example.test")
+    assert isinstance(entry, PasswordEntry)
+    assert check_password(entry.hash, "geheim wie nie")
+    assert angarium("account", "check", "alice@example.test", text="geheim wie nie\n")
+    angarium("account", "check", "alice@example.test", text="geheim\n", status=os.EX_NOPERM)
+    angarium("account", "set", "alice@example.test", "--password", text="neu")
+    assert angarium.json("account", "check", "alice@example.test", text="neu") == {
+        "account": "alice@example.test",
+        "right": True,
+    }
+    angarium("account", "set", "alice@example.test", "--disable")
+    angarium("account", "check", "alice@example.test", text="neu", status=os.EX_NOPERM)
+    assert "disabled" in angarium("account", "list")
+    angarium("account", "set", "alice@example.test", "--enable")
+    assert angarium("account", "show", "alice@example.test").endswith("enabled\n")
+
+
+def test_an_account_that_is_there(example: Command) -> None:
+    error = example("account", "add", "alice@example.test", "--no-password", status=os.EX_CANTCREAT)
+    assert error == "angarium: account alice@example.test exists already\n"
+    out = example("account", "add", "alice@example.test", "--exist-ok", text="other\n")
+    assert out == "account alice@example.test is there already\n"
+    entry = example.directory.password("alice@example.test")
+    assert entry == PasswordEntry("alice@example.test", "")
+    example("account", "remove", "alice@example.test")
+    example("account", "remove", "alice@example.test", status=os.EX_NOUSER)
+    assert example("account", "remove", "alice@example.test", "--missing-ok") == "no account alice@example.test\n"
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a\0b\n", "x" * 5000])
+def test_passwords_that_are_refused(angarium: Command, text: str) -> None:
+    angarium("domain", "add", "example.test")
+    angarium("account", "add", "alice@example.test", text=text, status=os.EX_DATAERR)
+    assert angarium("account", "list") == ""
+
+
+def test_an_imported_hash(example: Command) -> None:
+    stored = "$6$saltsaltsalt$OVGIo/QQysbHPiV.uQJEBRYUERRSIO/.tsFM2RentXoSO1Hw78WnZDpdFcBKGtor2nH7xDCW55mmdI8OS9sNW/"
+    example("account", "set", "alice@example.test", "--password-hash", stored)
+    example("account", "check", "alice@example.test", text="geheim\n")
+    example("account", "set", "alice@example.test", "--password-hash", "geheim", status=os.EX_DATAERR)
+    example("account", "set", "alice@example.test", status=os.EX_USAGE)
+
+
+def test_quotas(example: Command) -> None:
+    directory = example.directory
+    assert example("quota", "set", "example.test", "2G") == "example.test  2G\n"
+    assert example("quota", "show", "alice@example.test") == "alice@example.test  2G\n"
+    assert example("quota", "set", "alice@example.test", "500M", "--messages", "7")
+    assert directory.quota("alice@example.test") == QuotaLimit(500 * 2**20, 7)
+    assert example("quota", "add", "alice@example.test", "1K") == "alice@example.test  1K 7 messages\n"
+    assert example("quota", "list") == "alice@example.test  1K 7 messages\n"
+    example("quota", "remove", "alice@example.test")
+    assert directory.quota("alice@example.test") == QuotaLimit(2 * 2**30, 0)
+    example("quota", "remove", "example.test")
+    assert example.json("quota", "show", "example.test") == {
+        "name": "example.test",
+        "quota": {"bytes": 0, "messages": 0},
+    }
+    example("quota", "set", "alice@example.test", "much", status=os.EX_DATAERR)
+    example("quota", "set", "nobody@example.test", "1G", status=os.EX_NOUSER)
+    example("account", "set", "alice@example.test", "--quota", "3G")
+    assert directory.quota("alice@example.test") == QuotaLimit(3 * 2**30)
+    example("account", "set", "alice@example.test", "--inherit-quota")
+    assert directory.quota("alice@example.test") == QuotaLimit()
+
+
+def test_an_accounts_own_size_keeps_the_domains_number(example: Command) -> None:
+    example("domain", "set", "example.test", "--messages", "9")
+    example("account", "add", "bob@example.test", "--no-password", "--quota", "1G")
+    assert example.directory.quota("bob@example.test") == QuotaLimit(2**30, 9)
+
+
+def test_aliases(example: Command) -> None:
+    line = "info@example.test  alice@example.test, bob@elsewhere.test\n"
+    assert example("alias", "add", "info@example.test", "alice@example.test", "bob@elsewhere.test") == line
+    assert example("alias", "add", "info@example.test", "alice@example.test") == line
+    assert example("alias", "list", "example.test") == line
+    assert example("alias", "show", "info@example.test") == "alice@example.test\nbob@elsewhere.test\n"
+    example("alias", "set", "info@example.test", "carol@elsewhere.test")
+    assert example.json("alias", "list") == [{"alias": "info@example.test", "destinations": ["carol@elsewhere.test"]}]
+    example("alias", "remove", "info@example.test", "nobody@example.test", status=os.EX_NOUSER)
+    example("alias", "remove", "info@example.test")
+    assert example("alias", "remove", "info@example.test", "--missing-ok") == "no alias info@example.test\n"
+    example("alias", "add", "alice@example.test", "bob@elsewhere.test", status=os.EX_CANTCREAT)
+    example("domain", "remove", "example.test", status=os.EX_UNAVAILABLE)
+    example("domain", "remove", "example.test", "--with-contents")
+
+
+def test_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (
+        [],
+        ["domain"],
+        ["domain", "add"],
+        ["frobnicate"],
+        ["account", "set", "a@b", "--enable", "--disable"],
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+        assert caught.value.code == os.EX_USAGE
+        assert "usage: angarium" in capsys.readouterr().err
+
+
+def test_a_database_that_cannot_be_used(angarium: Command) -> None:
+    angarium.path.write_text("no database" * 100)
+    error = angarium("domain", "list", status=os.EX_TEMPFAIL)
+    assert str(angarium.path) in error
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("none", 0), ("17", 17), ("1k", 1024), ("1.5G", 3 * 2**29), ("2TiB", 2**41), ("500 MB", 500 * 2**20)],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1", "1X", "1e9", "1,5G", "9999999P"])
+def test_no_sizes(text: str) -> None:
+    with pytest.raises(Failure):
+        parse_size(text)
+
+
+def test_sizes_for_people() -> None:
+    assert [format_size(size) for size in (0, 1, 1024, 1536, 2**30, 500 * 2**20)] == [
+        "none",
+        "1",
+        "1K",
+        "1536",
+        "1G",
+        "500M",
+    ]
+
+
+def test_it_does_not_load_what_it_does_not_need(tmp_path: Path) -> None:
+    program = (
+        "import sys; from angarium.commands.angarium import main; "
+        f"main(['--database', {str(tmp_path / 'd.sqlite')!r}, 'domain', 'list']); "
+        "print(sorted({'argon2', 'uvloop', 'cryptography', 'dns'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
