@@ -1,0 +1,10 @@
+"""Parameters of main.cf: anvil."""
+
+from __future__ import annotations
+
+from angarium.config.parameter import Parameter, Status, Type
+
+PARAMETERS = (
+    Parameter("anvil_rate_time_unit", Type.TIME, "60s", "", "anvil"),
+    Parameter("anvil_status_update_time", Type.TIME, "600s", "", "anvil", Status.UNSUPPORTED),
+)

@@ -1,0 +1,48 @@
+"""Parameters of main.cf: log."""
+
+from __future__ import annotations
+
+from angarium.config.parameter import Parameter, Status, Type
+
+PARAMETERS = (
+    Parameter("debug_peer_level", Type.INTEGER, "2", "", "log", Status.UNSUPPORTED, minimum=0),
+    Parameter("debug_peer_list", Type.TABLES, "", "", "log", Status.UNSUPPORTED),
+    Parameter("debugger_command", Type.STRING, "", "", "log", Status.UNSUPPORTED),
+    Parameter("delay_logging_resolution_limit", Type.INTEGER, "2", "", "log", minimum=0),
+    Parameter(
+        "info_log_address_format",
+        Type.ENUM,
+        "external",
+        "",
+        "log",
+        Status.UNSUPPORTED,
+        choices=(
+            "internal",
+            "external",
+        ),
+    ),
+    Parameter("maillog_file", Type.STRING, "", "", "log"),
+    Parameter("maillog_file_compressor", Type.STRING, "gzip", "", "log", Status.UNSUPPORTED),
+    Parameter("maillog_file_prefixes", Type.NAMES, "/var, /dev/stdout", "", "log", Status.UNSUPPORTED),
+    Parameter("maillog_file_rotate_suffix", Type.STRING, "%Y%m%d-%H%M%S", "", "log", Status.UNSUPPORTED),
+    Parameter(
+        "postlog_service_name",
+        Type.STRING,
+        "postlog",
+        "",
+        "log",
+        Status.NO_EFFECT,
+        "services find each other inside the process",
+    ),
+    Parameter("postlogd_watchdog_timeout", Type.TIME, "10s", "", "log", Status.NO_EFFECT, "there is no such watchdog"),
+    Parameter(
+        "respectful_logging",
+        Type.BOOLEAN,
+        "${{$compatibility_level} <level {3.6} ? {no} : {yes}}",
+        "",
+        "log",
+        Status.UNSUPPORTED,
+    ),
+    Parameter("syslog_facility", Type.STRING, "mail", "", "log"),
+    Parameter("syslog_name", Type.STRING, "${multi_instance_name?{$multi_instance_name}:{postfix}}", "", "log"),
+)

@@ -1,0 +1,56 @@
+"""Parameters of main.cf: master."""
+
+from __future__ import annotations
+
+from angarium.config.parameter import Parameter, Status, Type
+
+PARAMETERS = (
+    Parameter("application_event_drain_time", Type.TIME, "100s", "", "master", Status.UNSUPPORTED),
+    Parameter("daemon_table_open_error_is_fatal", Type.BOOLEAN, "no", "", "master", Status.UNSUPPORTED),
+    Parameter("daemon_timeout", Type.TIME, "18000s", "", "master", Status.NO_EFFECT, "there is no such watchdog"),
+    Parameter("default_process_limit", Type.INTEGER, "100", "", "master", minimum=0),
+    Parameter(
+        "dont_remove", Type.INTEGER, "0", "", "master", Status.NO_EFFECT, "for debugging of Postfix itself", minimum=0
+    ),
+    Parameter("export_environment", Type.NAMES, "TZ MAIL_CONFIG LANG", "", "master", Status.UNSUPPORTED),
+    Parameter(
+        "fault_injection_code",
+        Type.INTEGER,
+        "0",
+        "",
+        "master",
+        Status.NO_EFFECT,
+        "for debugging of Postfix itself",
+        minimum=0,
+    ),
+    Parameter(
+        "fork_attempts", Type.INTEGER, "5", "", "master", Status.NO_EFFECT, "workers are started once", minimum=0
+    ),
+    Parameter("fork_delay", Type.TIME, "1s", "", "master", Status.NO_EFFECT, "workers are started once"),
+    Parameter(
+        "import_environment",
+        Type.NAMES,
+        ("MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME"),
+        "",
+        "master",
+        Status.UNSUPPORTED,
+    ),
+    Parameter("inet_interfaces", Type.NAMES, "all", "", "master"),
+    Parameter("inet_protocols", Type.NAMES, "all", "", "master"),
+    Parameter("ipc_idle", Type.TIME, "5s", "", "master", Status.NO_EFFECT, "services talk inside a process"),
+    Parameter("ipc_timeout", Type.TIME, "3600s", "", "master", Status.NO_EFFECT, "services talk inside a process"),
+    Parameter("ipc_ttl", Type.TIME, "1000s", "", "master", Status.NO_EFFECT, "services talk inside a process"),
+    Parameter("mail_owner", Type.STRING, "postfix", "", "master", minimum=1),
+    Parameter("master_service_disable", Type.NAMES, "", "", "master", Status.UNSUPPORTED),
+    Parameter("max_idle", Type.TIME, "100s", "", "master", Status.NO_EFFECT, "workers are not recycled"),
+    Parameter("max_use", Type.INTEGER, "100", "", "master", Status.NO_EFFECT, "workers are not recycled", minimum=0),
+    Parameter(
+        "process_id", Type.INTEGER, "11041", "", "master", Status.NO_EFFECT, "there is one process tree", minimum=0
+    ),
+    Parameter("process_id_directory", Type.STRING, "pid", "", "master", Status.NO_EFFECT, "there is one process tree"),
+    Parameter("process_name", Type.STRING, "postconf", "", "master", Status.UNSUPPORTED),
+    Parameter("service_name", Type.STRING, "", "", "master", Status.UNSUPPORTED),
+    Parameter("service_throttle_time", Type.TIME, "60s", "", "master", Status.UNSUPPORTED),
+    Parameter("setgid_group", Type.STRING, "postdrop", "", "master", minimum=1),
+    Parameter("trigger_timeout", Type.TIME, "10s", "", "master", Status.UNSUPPORTED),
+)

@@ -1,0 +1,35 @@
+"""Parameters of main.cf that Postfix does not have and that belong to no single program."""
+
+from __future__ import annotations
+
+from angarium.config.parameter import Parameter, Type
+
+PARAMETERS = (
+    Parameter(
+        "log_format",
+        Type.ENUM,
+        "text",
+        "How log lines are written: text as Postfix and Dovecot write it, or json, one object a line.",
+        "log",
+        choices=("text", "json"),
+        compatible=False,
+    ),
+    Parameter(
+        "log_dialect",
+        Type.ENUM,
+        "3.9",
+        "The release of Postfix whose log lines are written.",
+        "log",
+        choices=("3.9",),
+        compatible=False,
+    ),
+    Parameter(
+        "worker_processes",
+        Type.STRING,
+        "auto",
+        "Processes that serve network clients: auto is one a core; 0 runs the whole server in one process.",
+        "master",
+        minimum=1,
+        compatible=False,
+    ),
+)

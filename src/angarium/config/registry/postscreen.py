@@ -1,0 +1,163 @@
+"""Parameters of main.cf: postscreen."""
+
+from __future__ import annotations
+
+from angarium.config.parameter import Parameter, Status, Type
+
+PARAMETERS = (
+    Parameter("dnsblog_reply_delay", Type.TIME, "0s", "", "postscreen", Status.UNSUPPORTED),
+    Parameter(
+        "dnsblog_service_name",
+        Type.STRING,
+        "dnsblog",
+        "",
+        "postscreen",
+        Status.NO_EFFECT,
+        "services find each other inside the process",
+    ),
+    Parameter("postscreen_access_list", Type.RESTRICTIONS, "permit_mynetworks", "", "postscreen", Status.UNSUPPORTED),
+    Parameter(
+        "postscreen_allowlist_interfaces",
+        Type.TABLES,
+        "${postscreen_whitelist_interfaces?{$postscreen_whitelist_interfaces}:{static:all}}",
+        "",
+        "postscreen",
+        Status.UNSUPPORTED,
+    ),
+    Parameter("postscreen_bare_newline_action", Type.STRING, "ignore", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_bare_newline_enable", Type.BOOLEAN, "no", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_bare_newline_ttl", Type.TIME, "30d", "", "postscreen", Status.UNSUPPORTED, unit="d"),
+    Parameter("postscreen_cache_cleanup_interval", Type.TIME, "12h", "", "postscreen", Status.UNSUPPORTED, unit="h"),
+    Parameter(
+        "postscreen_cache_map",
+        Type.TABLES,
+        "btree:$data_directory/postscreen_cache",
+        "",
+        "postscreen",
+        Status.UNSUPPORTED,
+    ),
+    Parameter("postscreen_cache_retention_time", Type.TIME, "7d", "", "postscreen", Status.UNSUPPORTED, unit="d"),
+    Parameter(
+        "postscreen_client_connection_count_limit",
+        Type.INTEGER,
+        "$smtpd_client_connection_count_limit",
+        "",
+        "postscreen",
+        Status.UNSUPPORTED,
+        minimum=0,
+    ),
+    Parameter("postscreen_command_count_limit", Type.INTEGER, "20", "", "postscreen", Status.UNSUPPORTED, minimum=0),
+    Parameter("postscreen_command_filter", Type.STRING, "", "", "postscreen", Status.UNSUPPORTED),
+    Parameter(
+        "postscreen_command_time_limit", Type.TIME, "${stress?{10}:{300}}s", "", "postscreen", Status.UNSUPPORTED
+    ),
+    Parameter(
+        "postscreen_denylist_action",
+        Type.STRING,
+        "${postscreen_blacklist_action?{$postscreen_blacklist_action}:{ignore}}",
+        "",
+        "postscreen",
+        Status.UNSUPPORTED,
+    ),
+    Parameter(
+        "postscreen_disable_vrfy_command", Type.BOOLEAN, "$disable_vrfy_command", "", "postscreen", Status.UNSUPPORTED
+    ),
+    Parameter(
+        "postscreen_discard_ehlo_keyword_address_maps",
+        Type.TABLES,
+        "$smtpd_discard_ehlo_keyword_address_maps",
+        "",
+        "postscreen",
+        Status.UNSUPPORTED,
+    ),
+    Parameter(
+        "postscreen_discard_ehlo_keywords",
+        Type.NAMES,
+        "$smtpd_discard_ehlo_keywords",
+        "",
+        "postscreen",
+        Status.UNSUPPORTED,
+    ),
+    Parameter("postscreen_dnsbl_action", Type.STRING, "ignore", "", "postscreen", Status.UNSUPPORTED),
+    Parameter(
+        "postscreen_dnsbl_allowlist_threshold",
+        Type.INTEGER,
+        "${postscreen_dnsbl_whitelist_threshold?{$postscreen_dnsbl_whitelist_threshold}:{0}}",
+        "",
+        "postscreen",
+        Status.UNSUPPORTED,
+        minimum=0,
+    ),
+    Parameter(
+        "postscreen_dnsbl_max_ttl",
+        Type.TIME,
+        "${postscreen_dnsbl_ttl?{$postscreen_dnsbl_ttl}:{1}}h",
+        "",
+        "postscreen",
+        Status.UNSUPPORTED,
+        unit="h",
+    ),
+    Parameter("postscreen_dnsbl_min_ttl", Type.TIME, "60s", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_dnsbl_reply_map", Type.TABLES, "", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_dnsbl_sites", Type.NAMES, "", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_dnsbl_threshold", Type.INTEGER, "1", "", "postscreen", Status.UNSUPPORTED, minimum=0),
+    Parameter("postscreen_dnsbl_timeout", Type.TIME, "10s", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_enforce_tls", Type.BOOLEAN, "$smtpd_enforce_tls", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_expansion_filter", Type.RAW, "$smtpd_expansion_filter", "", "postscreen", Status.UNSUPPORTED),
+    Parameter(
+        "postscreen_forbidden_commands", Type.NAMES, "$smtpd_forbidden_commands", "", "postscreen", Status.UNSUPPORTED
+    ),
+    Parameter("postscreen_greet_action", Type.STRING, "ignore", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_greet_banner", Type.STRING, "$smtpd_banner", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_greet_ttl", Type.TIME, "1d", "", "postscreen", Status.UNSUPPORTED, unit="d"),
+    Parameter("postscreen_greet_wait", Type.TIME, "${stress?{2}:{6}}s", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_helo_required", Type.BOOLEAN, "$smtpd_helo_required", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_non_smtp_command_action", Type.STRING, "drop", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_non_smtp_command_enable", Type.BOOLEAN, "no", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_non_smtp_command_ttl", Type.TIME, "30d", "", "postscreen", Status.UNSUPPORTED, unit="d"),
+    Parameter("postscreen_pipelining_action", Type.STRING, "enforce", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_pipelining_enable", Type.BOOLEAN, "no", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_pipelining_ttl", Type.TIME, "30d", "", "postscreen", Status.UNSUPPORTED, unit="d"),
+    Parameter(
+        "postscreen_post_queue_limit",
+        Type.INTEGER,
+        "$default_process_limit",
+        "",
+        "postscreen",
+        Status.UNSUPPORTED,
+        minimum=0,
+    ),
+    Parameter(
+        "postscreen_pre_queue_limit",
+        Type.INTEGER,
+        "$default_process_limit",
+        "",
+        "postscreen",
+        Status.UNSUPPORTED,
+        minimum=0,
+    ),
+    Parameter("postscreen_reject_footer", Type.RAW, "$smtpd_reject_footer", "", "postscreen", Status.UNSUPPORTED),
+    Parameter(
+        "postscreen_reject_footer_maps", Type.TABLES, "$smtpd_reject_footer_maps", "", "postscreen", Status.UNSUPPORTED
+    ),
+    Parameter(
+        "postscreen_tls_security_level",
+        Type.ENUM,
+        "$smtpd_tls_security_level",
+        "",
+        "postscreen",
+        Status.UNSUPPORTED,
+        choices=(
+            "none",
+            "may",
+            "encrypt",
+            "",
+        ),
+    ),
+    Parameter("postscreen_upstream_proxy_protocol", Type.STRING, "", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_upstream_proxy_timeout", Type.TIME, "5s", "", "postscreen", Status.UNSUPPORTED),
+    Parameter("postscreen_use_tls", Type.BOOLEAN, "$smtpd_use_tls", "", "postscreen", Status.UNSUPPORTED),
+    Parameter(
+        "postscreen_watchdog_timeout", Type.TIME, "10s", "", "postscreen", Status.NO_EFFECT, "there is no such watchdog"
+    ),
+)

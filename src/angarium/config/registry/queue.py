@@ -1,0 +1,86 @@
+"""Parameters of main.cf: queue."""
+
+from __future__ import annotations
+
+from angarium.config.parameter import Parameter, Status, Type
+
+PARAMETERS = (
+    Parameter(
+        "cleanup_service_name",
+        Type.STRING,
+        "cleanup",
+        "",
+        "queue",
+        Status.NO_EFFECT,
+        "services find each other inside the process",
+    ),
+    Parameter("enable_long_queue_ids", Type.BOOLEAN, "no", "", "queue"),
+    Parameter(
+        "error_service_name",
+        Type.STRING,
+        "error",
+        "",
+        "queue",
+        Status.NO_EFFECT,
+        "services find each other inside the process",
+    ),
+    Parameter(
+        "hash_queue_depth",
+        Type.INTEGER,
+        "1",
+        "",
+        "queue",
+        Status.NO_EFFECT,
+        "the queue is a database, not a tree of files",
+        minimum=0,
+    ),
+    Parameter(
+        "hash_queue_names",
+        Type.NAMES,
+        "deferred, defer",
+        "",
+        "queue",
+        Status.NO_EFFECT,
+        "the queue is a database, not a tree of files",
+    ),
+    Parameter(
+        "pickup_service_name",
+        Type.STRING,
+        "pickup",
+        "",
+        "queue",
+        Status.NO_EFFECT,
+        "services find each other inside the process",
+    ),
+    Parameter("queue_directory", Type.STRING, "/var/spool/postfix", "", "queue", minimum=1),
+    Parameter(
+        "queue_file_attribute_count_limit",
+        Type.INTEGER,
+        "100",
+        "",
+        "queue",
+        Status.NO_EFFECT,
+        "the queue is a database, not a tree of files",
+        minimum=0,
+    ),
+    Parameter("queue_minfree", Type.SIZE, "0", "", "queue", minimum=0),
+    Parameter("queue_run_delay", Type.TIME, "300s", "", "queue"),
+    Parameter(
+        "queue_service_name",
+        Type.STRING,
+        "qmgr",
+        "",
+        "queue",
+        Status.NO_EFFECT,
+        "services find each other inside the process",
+    ),
+    Parameter(
+        "showq_service_name",
+        Type.STRING,
+        "showq",
+        "",
+        "queue",
+        Status.NO_EFFECT,
+        "services find each other inside the process",
+    ),
+)

@@ -1,0 +1,28 @@
+"""Parameters of main.cf: sendmail."""
+
+from __future__ import annotations
+
+from angarium.config.parameter import Parameter, Status, Type
+
+PARAMETERS = (
+    Parameter("authorized_flush_users", Type.TABLES, "static:anyone", "", "sendmail"),
+    Parameter("authorized_mailq_users", Type.TABLES, "static:anyone", "", "sendmail"),
+    Parameter("authorized_submit_users", Type.TABLES, "static:anyone", "", "sendmail"),
+    Parameter("local_login_sender_maps", Type.TABLES, "static:*", "", "sendmail", Status.UNSUPPORTED),
+    Parameter(
+        "sendmail_fix_line_endings",
+        Type.ENUM,
+        "always",
+        "",
+        "sendmail",
+        Status.UNSUPPORTED,
+        choices=(
+            "always",
+            "never",
+            "strict",
+        ),
+    ),
+    Parameter(
+        "sendmail_path", Type.STRING, "/usr/sbin/sendmail", "", "sendmail", Status.NO_EFFECT, "read by scripts only"
+    ),
+)

@@ -1,0 +1,25 @@
+"""Parameters of main.cf: virtual."""
+
+from __future__ import annotations
+
+from angarium.config.parameter import Parameter, Status, Type
+
+PARAMETERS = (
+    Parameter(
+        "virtual_delivery_status_filter",
+        Type.TABLES,
+        "$default_delivery_status_filter",
+        "",
+        "virtual",
+        Status.UNSUPPORTED,
+    ),
+    Parameter("virtual_gid_maps", Type.TABLES, "", "", "virtual", Status.UNSUPPORTED),
+    Parameter("virtual_mailbox_base", Type.STRING, "", "", "virtual"),
+    Parameter("virtual_mailbox_domains", Type.TABLES, "$virtual_mailbox_maps", "", "virtual"),
+    Parameter("virtual_mailbox_limit", Type.SIZE, "51200000", "", "virtual", Status.UNSUPPORTED, minimum=0),
+    Parameter("virtual_mailbox_lock", Type.NAMES, "fcntl, dotlock", "", "virtual", Status.UNSUPPORTED),
+    Parameter("virtual_mailbox_maps", Type.TABLES, "", "", "virtual"),
+    Parameter("virtual_minimum_uid", Type.INTEGER, "100", "", "virtual", Status.UNSUPPORTED, minimum=0),
+    Parameter("virtual_transport", Type.STRING, "virtual", "", "virtual"),
+    Parameter("virtual_uid_maps", Type.TABLES, "", "", "virtual", Status.UNSUPPORTED),
+)
