@@ -274,6 +274,9 @@ class ClientSession:
         elif step is Step.DOT or step is Step.CONTENT:
             return self._final_reply(transaction, step, reply)
         if transaction.commands:
+            if not self.usable:
+                # 421: the server will hear no more, so it has answered for all who still wait.
+                self._decide(range(len(transaction.recipients)), step, reply)
             event = self._next_command(transaction)
         return event
 
@@ -350,6 +353,9 @@ class ClientSession:
         self._write(command)
 
     def _write(self, *commands: str) -> None:
+        if any("\n" in command or "\r" in command for command in commands):
+            msg = "a command with a line break in it"
+            raise ClientStateError(msg)
         self._output.append(("\r\n".join(commands) + "\r\n").encode("utf-8", "surrogateescape"))
 
 

@@ -1,6 +1,6 @@
 """What an SMTP client writes: MAIL and RCPT with their parameters, and the content, dot-stuffed.
 
-Addresses are in internal form and are quoted here (RFC 5321 section 4.1.2, RFC 6531 section 3.3). Parameters are sent
+Addresses are in internal form and are quoted here. Parameters are sent
 only when the server offered their extension: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY
 and ORCPT (RFC 3461).
 """
@@ -11,44 +11,24 @@ import re
 from collections.abc import Iterable, Iterator
 
 from angarium.model.envelope import BodyType, Envelope, Notify, Recipient, Ret
+from angarium.protocols.smtp.path import encode_xtext, quote_address
 
-_DOT_STRING = re.compile(
-    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+)*"
-)
-_QUOTED = re.compile(r'(["\\])')
-_NOT_XTEXT = re.compile(rb"[^!-*,-<>-~]")
 _NOT_UNITEXT = re.compile(r"[^!-*,-<>-\[\]-~]")
 
 _NOTIFY = ((Notify.SUCCESS, "SUCCESS"), (Notify.FAILURE, "FAILURE"), (Notify.DELAY, "DELAY"))
-
-
-def path(address: str) -> str:
-    """The path between the angle brackets of MAIL and RCPT; the null sender is empty."""
-    local, at, domain = address.rpartition("@")
-    if not at:
-        local, domain = address, ""
-    if local and _DOT_STRING.fullmatch(local) is None:
-        local = '"' + _QUOTED.sub(r"\\\1", local) + '"'
-    return f"{local}@{domain}" if at else local
-
-
-def xtext(text: str) -> str:
-    """Encode as xtext (RFC 3461 section 4)."""
-    data = text.encode("utf-8", "surrogateescape")
-    return _NOT_XTEXT.sub(lambda match: b"+%02X" % match[0][0], data).decode("ascii")
 
 
 def orcpt(text: str) -> str:
     """The ORCPT value of ``type;address``; an address that is not ASCII as utf-8-addr-xtext (RFC 6533 section 3)."""
     kind, _, address = text.partition(";")
     if address.isascii():
-        return f"{kind};{xtext(address)}"
+        return f"{kind};{encode_xtext(address)}"
     return "utf-8;" + _NOT_UNITEXT.sub(lambda match: f"\\x{{{ord(match[0]):X}}}", address)
 
 
 def mail_command(envelope: Envelope, offered: Iterable[str], size: int, *, smtputf8: bool) -> str:
     """MAIL FROM without its line end."""
-    parts = [f"MAIL FROM:<{path(envelope.sender)}>"]
+    parts = [f"MAIL FROM:<{quote_address(envelope.sender)}>"]
     if "SIZE" in offered:
         parts.append(f"SIZE={size}")
     if "8BITMIME" in offered and envelope.body is not BodyType.UNSAID:
@@ -60,13 +40,13 @@ def mail_command(envelope: Envelope, offered: Iterable[str], size: int, *, smtpu
         if envelope.ret is not Ret.UNSAID:
             parts.append(f"RET={envelope.ret.value}")
         if envelope.envid:
-            parts.append(f"ENVID={xtext(envelope.envid)}")
+            parts.append(f"ENVID={encode_xtext(envelope.envid)}")
     return " ".join(parts)
 
 
 def rcpt_command(recipient: Recipient, offered: Iterable[str]) -> str:
     """RCPT TO without its line end."""
-    command = f"RCPT TO:<{path(recipient.address)}>"
+    command = f"RCPT TO:<{quote_address(recipient.address)}>"
     if "DSN" not in offered:
         return command
     if recipient.notify is not Notify.UNSAID:
