@@ -28,7 +28,7 @@ class Resolution:
     """Where one recipient goes.
 
     Attributes:
-        transport: the service name of master.cf (``virtual``, ``smtp``, ``local``, ``error``, ``retry``, ``discard`` …).
+        transport: the service name of master.cf: ``virtual``, ``smtp``, ``local``, ``error``, ``retry``, ``discard`` …
         nexthop: domain, ``[host]:port``, or the argument of the transport (the text of ``error`` and ``retry``).
         recipient: the address in full: bare names and short domains completed, routing removed.
         address_class: of the recipient's domain.

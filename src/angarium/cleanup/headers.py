@@ -1,0 +1,117 @@
+"""What cleanup must know of a message's header block, without parsing what nobody asks for.
+
+The block ends at the first empty line or the first line that is no header (RFC 5322 section 2.2, as cleanup(8)
+reads it). One pass of a regular expression finds that; after it, a header is looked for by ``find`` in a lower-case
+copy. Both see ``SCAN_LIMIT`` bytes at most: what lies beyond is passed on unread.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from angarium.model.content import Content
+
+SCAN_LIMIT = 1024 * 1024
+_FIRST_READ = 16 * 1024
+_NOT_A_HEADER = re.compile(rb"\n(?![!-9;-~]+[ \t]*:|[ \t])")
+_MAILBOX_LINE = re.compile(rb">*From ")
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderBlock:
+    """The header block of a message.
+
+    Attributes:
+        raw: its bytes, without the empty line that ends it.
+        folded: line feed + ``raw`` in lower case: position ``n`` of ``raw`` is position ``n + 1`` here.
+        closed: an empty line ends it; otherwise the body, or the end of the message, follows at once.
+    """
+
+    raw: bytes
+    folded: bytes
+    closed: bool
+
+    @classmethod
+    def read(cls, content: Content) -> HeaderBlock:
+        """Find the header block of a message in wire form."""
+        size = min(content.size, SCAN_LIMIT)
+        taken = min(size, _FIRST_READ)
+        head = content.read(0, taken)
+        end = _end(head)
+        while end < 0 and taken < size:
+            taken = min(size, taken * 8)
+            head = content.read(0, taken)
+            end = _end(head)
+        if end < 0:
+            end = len(head)
+        raw = head[:end]
+        return cls(raw, b"\n" + raw.lower(), head.startswith(b"\r\n", end))
+
+    def has(self, name: bytes) -> bool:
+        """Whether there is a header of that (lower-case) name."""
+        return self.find(name) >= 0
+
+    def find(self, name: bytes, start: int = 0) -> int:
+        """Where in ``raw`` a header of that name starts, at or after ``start``; -1: nowhere."""
+        folded = self.folded
+        needle = b"\n" + name
+        length = len(needle)
+        at = folded.find(needle, start)
+        while at >= 0:
+            stop = at + length
+            while folded[stop : stop + 1] in (b" ", b"\t"):
+                stop += 1
+            if folded[stop : stop + 1] == b":":
+                return at
+            at = folded.find(needle, at + 1)
+        return -1
+
+    def count(self, name: bytes) -> int:
+        """How many headers of that name there are."""
+        number = 0
+        at = self.find(name)
+        while at >= 0:
+            number += 1
+            at = self.find(name, at + 1)
+        return number
+
+    def span(self, start: int) -> tuple[int, int]:
+        """From ``start`` to the end of the header there, with its continuation lines and the last line break."""
+        raw = self.raw
+        stop = start
+        while True:
+            feed = raw.find(b"\n", stop)
+            if feed < 0:
+                return start, len(raw)
+            stop = feed + 1
+            if raw[stop : stop + 1] not in (b" ", b"\t"):
+                return start, stop
+
+    def value(self, name: bytes) -> str | None:
+        """The text of the first header of that name, unfolded; None: there is none."""
+        start = self.find(name)
+        if start < 0:
+            return None
+        start, stop = self.span(start)
+        line = self.raw[start:stop]
+        text = line[line.index(b":") + 1 :].replace(b"\r\n", b"").strip(b" \t\r\n")
+        return text.decode("utf-8", "backslashreplace")
+
+
+def _end(head: bytes) -> int:
+    """The length of the header block, -1 when ``head`` does not show its end."""
+    if not head or head.startswith((b"\r\n", b" ", b"\t")):
+        return 0
+    colon, feed = head.find(b":"), head.find(b"\n")
+    if colon < 0 or (0 <= feed < colon) or (head[:5] == b"From " or b" " in head[:colon].rstrip(b" \t")):
+        return 0 if feed >= 0 or colon >= 0 else -1
+    match = _NOT_A_HEADER.search(head)
+    if match is None or match.start() + 1 >= len(head):
+        return -1
+    return match.start() + 1
+
+
+def mailbox_line(content: Content) -> bool:
+    """Whether the message starts with an mbox separator, ``From `` or ``>From ``."""
+    return _MAILBOX_LINE.match(content.read(0, min(content.size, 64))) is not None

@@ -1,0 +1,354 @@
+"""The restriction lists of one smtpd service: SMTPD_ACCESS_README and postconf(5).
+
+Lists are compiled when the service starts: each word becomes a function of ``restrictions`` with its argument. A word
+that means nothing is kept as a fault that answers ``451 4.3.5 Server configuration error`` whenever it is reached, so
+that mail waits for the administrator. So does every RCPT when nothing in smtpd_relay_restrictions or
+smtpd_recipient_restrictions keeps strangers from relaying: a server without main.cf is no open relay.
+
+``smtpd_delay_reject`` moves the client, helo and sender lists to RCPT.
+
+Guarantees: no wait but that of a table; an address is resolved once a command. Never raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from angarium.model.lookup import TemporaryError
+from angarium.model.verdict import Action, Verdict
+from angarium.policy.access import AccessTables
+from angarium.policy.evaluation import Evaluation, Subject
+from angarium.policy.interface import Facts
+from angarium.policy.parameters import PolicyParameters
+from angarium.policy.recipients import RecipientTables
+from angarium.policy.restrictions import (
+    GUARDS,
+    NOT_YET,
+    RESTRICTIONS,
+    TABLE_RESTRICTIONS,
+    Restriction,
+    Tools,
+    as_warning,
+)
+from angarium.rewrite.interface import AddressClass
+from angarium.rewrite.resolve import TrivialRewrite
+from angarium.runtime.log import ServiceLog
+from angarium.tables.matchlist import MatchList
+from angarium.tables.opener import TableOpener
+
+QuotaCheck = Callable[[str, int], Awaitable[bool | TemporaryError]]
+"""``(account address, size of the message or 0) -> whether it has no room``."""
+
+_LISTS = {
+    "smtpd_client_restrictions": Subject.CLIENT,
+    "smtpd_helo_restrictions": Subject.HELO,
+    "smtpd_sender_restrictions": Subject.SENDER,
+    "smtpd_relay_restrictions": Subject.RECIPIENT,
+    "smtpd_recipient_restrictions": Subject.RECIPIENT,
+    "smtpd_data_restrictions": Subject.DATA,
+    "smtpd_end_of_data_restrictions": Subject.END_OF_DATA,
+    "smtpd_etrn_restrictions": Subject.ETRN,
+}
+_BARE_TABLE = {
+    Subject.CLIENT: "check_client_access",
+    Subject.HELO: "check_helo_access",
+    Subject.SENDER: "check_sender_access",
+    Subject.RECIPIENT: "check_recipient_access",
+}
+_NESTING_LIMIT = 10
+_PASS = Verdict(Action.PERMIT, "nothing objects", "smtpd")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One word of a list: what to ask, and how the configuration writes it."""
+
+    text: str
+    function: Restriction | None
+    argument: str = ""
+    steps: tuple[Step, ...] = ()
+    warn: bool = False
+    fault: str = ""
+
+
+class RestrictionPolicy:
+    """``Policy`` out of main.cf's restriction lists.
+
+    Args:
+        parameters: of the service, with master.cf's overrides.
+        resolver: of the server; shared.
+        opener: of the server; shared.
+        log: of the service.
+        quota: tells whether a mailbox is full; None: nobody asks at RCPT.
+    """
+
+    def __init__(
+        self,
+        parameters: PolicyParameters,
+        resolver: TrivialRewrite,
+        opener: TableOpener,
+        log: ServiceLog,
+        quota: QuotaCheck | None = None,
+    ) -> None:
+        self._parameters = parameters
+        self._resolver = resolver
+        self._log = log
+        self._quota = quota
+        bare = frozenset(parameters.parent_domain_matches_subdomains)
+        self._mynetworks = MatchList(
+            "mynetworks", parameters.mynetworks, opener, networks=True, bare_parents="mynetworks" in bare
+        )
+        self._recipients = RecipientTables(parameters, opener, resolver.is_own)
+        access = AccessTables(opener, parameters.recipient_delimiter, bare_parents="smtpd_access_maps" in bare)
+        access.nested = self._nested
+        access.warn = self._warn
+        self._tools = Tools(self._recipients, access)
+        self._lists = {
+            name: self._compile(name, getattr(parameters, name), subject, 0) for name, subject in _LISTS.items()
+        }
+        self._guarded = any(
+            self._guards(words, 0)
+            for words in (parameters.smtpd_relay_restrictions, parameters.smtpd_recipient_restrictions)
+        )
+        if not self._guarded:
+            log.fatal(
+                "in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one working "
+                "instance of: reject_unauth_destination, defer_unauth_destination, reject, defer, defer_if_permit or "
+                "check_relay_domains"
+            )
+
+    # Compiling
+
+    def _compile(self, name: str, words: Sequence[str], subject: Subject, depth: int) -> tuple[Step, ...]:
+        steps: list[Step] = []
+        warn = False
+        position = 0
+        while position < len(words):
+            word = words[position]
+            position += 1
+            verb = word.lower()
+            if verb == "warn_if_reject":
+                warn = True
+                continue
+            takes = 1 if verb in TABLE_RESTRICTIONS else NOT_YET.get(verb, 0)
+            if position + takes > len(words):
+                step = Step(word, None, fault=f'restriction "{word}" in {name} needs an argument')
+            else:
+                argument = " ".join(words[position : position + takes])
+                position += takes
+                step = self._step(name, word, argument, subject, depth)
+            steps.append(replace(step, warn=warn))
+            warn = False
+        return tuple(steps)
+
+    def _step(self, name: str, word: str, argument: str, subject: Subject, depth: int) -> Step:
+        verb = word.lower()
+        text = f"{word} {argument}" if argument else word
+        if verb in TABLE_RESTRICTIONS:
+            if ":" not in argument and not argument.startswith("/"):
+                return Step(text, None, fault=f"{text}: need a table of the form type:name")
+            return Step(text, TABLE_RESTRICTIONS[verb], argument)
+        if verb in RESTRICTIONS:
+            return Step(text, RESTRICTIONS[verb])
+        if word in self._parameters.classes:
+            if depth >= _NESTING_LIMIT:
+                return Step(text, None, fault=f"restriction class {word} nests too deeply")
+            nested = self._compile(name, self._parameters.classes[word], subject, depth + 1)
+            return Step(text, None, steps=nested)
+        if verb in NOT_YET:
+            self._log.warning(f"{name}: restriction {text} is not supported and is skipped")
+            return Step(text, RESTRICTIONS["reject_unauth_pipelining"])
+        if ":" in word and subject in _BARE_TABLE:
+            return Step(text, TABLE_RESTRICTIONS[_BARE_TABLE[subject]], word)
+        return Step(text, None, fault=f'unknown smtpd restriction: "{word}"')
+
+    def _guards(self, words: Sequence[str], depth: int) -> bool:
+        """Whether something in the list refuses mail for strangers; what only warns does not count."""
+        classes = self._parameters.classes
+        before = ""
+        for word in words:
+            if before.lower() != "warn_if_reject" and (
+                word.lower() in GUARDS
+                or (word in classes and depth < _NESTING_LIMIT and self._guards(classes[word], depth + 1))
+            ):
+                return True
+            before = word
+        return False
+
+    # Evaluating
+
+    async def _run(self, evaluation: Evaluation, steps: tuple[Step, ...]) -> Verdict | None:
+        for step in steps:
+            if step.function is not None:
+                verdict = await step.function(evaluation, self._tools, step.argument)
+            elif step.fault:
+                self._log.warning(step.fault)
+                verdict = evaluation.misconfigured(step.fault)
+            else:
+                verdict = await self._run(evaluation, step.steps)
+            if verdict is None:
+                evaluation.trail.append(f"{step.text}: no opinion")
+                continue
+            evaluation.trail.append(f"{step.text}: {verdict.reason}")
+            if step.warn and verdict.refused:
+                self._warn(evaluation, "reject_warning", str(verdict.reply))
+                verdict = as_warning(verdict)
+                continue
+            return verdict
+        return None
+
+    async def _nested(self, evaluation: Evaluation, text: str, source: str) -> Verdict | None:
+        """A result of an access table that is a list of restrictions."""
+        steps = self._compile(source, text.replace(",", " ").split(), evaluation.subject, 1)
+        return await self._run(evaluation, steps)
+
+    async def _run_list(self, evaluation: Evaluation, name: str) -> Verdict | None:
+        steps = self._lists[name]
+        if not steps:
+            return None
+        evaluation.list_name = name
+        evaluation.subject = _LISTS[name]
+        return await self._run(evaluation, steps)
+
+    def _warn(self, evaluation: Evaluation, verb: str, text: str) -> None:
+        facts = evaluation.facts
+        where = "RCPT" if facts.recipient is not None else "MAIL" if facts.sender is not None else "EHLO"
+        self._log.info(f"{facts.queue_id or 'NOQUEUE'}: {verb}: {where} from {describe(facts, text)}")
+
+    def _begin(self, facts: Facts) -> Evaluation:
+        return Evaluation(facts, self._parameters, self._resolver, self._mynetworks)
+
+    @staticmethod
+    def _end(evaluation: Evaluation, verdict: Verdict | None) -> Verdict:
+        trail = tuple(evaluation.trail)
+        if verdict is not None and verdict.refused:
+            if evaluation.side is not None and evaluation.side.action is Action.DISCARD:
+                return replace(evaluation.side, trail=trail)
+            return replace(verdict, trail=trail)
+        if evaluation.side is not None:
+            return replace(evaluation.side, trail=trail)
+        return replace(verdict or _PASS, trail=trail)
+
+    async def _ask(self, facts: Facts, *names: str) -> Verdict:
+        evaluation = self._begin(facts)
+        last: Verdict | None = None
+        for name in names:
+            verdict = await self._run_list(evaluation, name)
+            if verdict is not None:
+                last = verdict
+                if verdict.refused:
+                    break
+        return self._end(evaluation, last)
+
+    # The stages
+
+    async def connect(self, facts: Facts) -> Verdict:
+        """smtpd_client_restrictions, when not delayed."""
+        return _PASS if self._parameters.smtpd_delay_reject else await self._ask(facts, "smtpd_client_restrictions")
+
+    async def helo(self, facts: Facts) -> Verdict:
+        """smtpd_helo_restrictions, when not delayed."""
+        return _PASS if self._parameters.smtpd_delay_reject else await self._ask(facts, "smtpd_helo_restrictions")
+
+    async def mail(self, facts: Facts) -> Verdict:
+        """smtpd_sender_restrictions, smtpd_reject_unlisted_sender, when not delayed."""
+        if self._parameters.smtpd_delay_reject:
+            return _PASS
+        evaluation = self._begin(facts)
+        return self._end(evaluation, await self._sender(evaluation))
+
+    async def _sender(self, evaluation: Evaluation) -> Verdict | None:
+        verdict = await self._run_list(evaluation, "smtpd_sender_restrictions")
+        if (verdict is None or not verdict.refused) and self._parameters.smtpd_reject_unlisted_sender:
+            evaluation.list_name = "smtpd_reject_unlisted_sender"
+            unlisted = await RESTRICTIONS["reject_unlisted_sender"](evaluation, self._tools, "")
+            return unlisted or verdict
+        return verdict
+
+    async def rcpt(self, facts: Facts) -> Verdict:
+        """The delayed lists, relay and recipient restrictions, unlisted recipients, quota."""
+        evaluation = self._begin(facts)
+        return self._end(evaluation, await self._rcpt(evaluation))
+
+    async def _rcpt(self, evaluation: Evaluation) -> Verdict | None:
+        if self._parameters.smtpd_delay_reject:
+            for name in ("smtpd_client_restrictions", "smtpd_helo_restrictions"):
+                verdict = await self._run_list(evaluation, name)
+                if verdict is not None and verdict.refused:
+                    return verdict
+            verdict = await self._sender(evaluation)
+            if verdict is not None and verdict.refused:
+                return verdict
+        if not self._guarded:
+            evaluation.list_name, evaluation.subject = "smtpd_relay_restrictions", Subject.RECIPIENT
+            return evaluation.misconfigured("nothing keeps strangers from relaying")
+        permitted: Verdict | None = None
+        for name in ("smtpd_relay_restrictions", "smtpd_recipient_restrictions"):
+            verdict = await self._run_list(evaluation, name)
+            if verdict is not None:
+                if verdict.refused:
+                    return verdict
+                permitted = verdict
+        return await self._address(evaluation) or permitted
+
+    async def _address(self, evaluation: Evaluation) -> Verdict | None:
+        """What is asked of a recipient that the lists let pass: does it exist, has it room."""
+        recipient = evaluation.facts.recipient
+        if recipient is None:
+            return None
+        evaluation.subject = Subject.RECIPIENT
+        if self._parameters.smtpd_reject_unlisted_recipient:
+            evaluation.list_name = "smtpd_reject_unlisted_recipient"
+            verdict = await self._recipients.check(evaluation, recipient, verb="reject_unlisted_recipient")
+            if verdict is not None:
+                return verdict
+        if self._quota is None:
+            return None
+        evaluation.list_name = "quota"
+        way = await evaluation.resolve(recipient)
+        if (
+            isinstance(way, TemporaryError)
+            or way.transport not in self._parameters.mailstore_transports
+            or way.address_class is AddressClass.VIRTUAL_ALIAS
+        ):
+            return None
+        full = await self._quota(way.recipient, evaluation.facts.size)
+        if isinstance(full, TemporaryError):
+            return evaluation.try_later(full)
+        if full:
+            text = f"<{recipient}>: Recipient address rejected: Mailbox is full"
+            return evaluation.refuse(552, "5.2.2", text, f"quota: {way.recipient} has no room", "quota")
+        return None
+
+    async def data(self, facts: Facts) -> Verdict:
+        """smtpd_data_restrictions."""
+        return await self._ask(facts, "smtpd_data_restrictions")
+
+    async def end_of_data(self, facts: Facts) -> Verdict:
+        """smtpd_end_of_data_restrictions."""
+        return await self._ask(facts, "smtpd_end_of_data_restrictions")
+
+    async def etrn(self, facts: Facts) -> Verdict:
+        """The client and helo lists when they were delayed, then smtpd_etrn_restrictions."""
+        names: tuple[str, ...] = ("smtpd_etrn_restrictions",)
+        if self._parameters.smtpd_delay_reject:
+            names = ("smtpd_client_restrictions", "smtpd_helo_restrictions", *names)
+        return await self._ask(facts, *names)
+
+    async def vrfy(self, facts: Facts) -> Verdict:
+        """What RCPT would say."""
+        return await self.rcpt(facts)
+
+
+def describe(facts: Facts, text: str) -> str:
+    """The tail of a ``reject:`` line: ``name[address]: text; from=<s> to=<r> proto=ESMTP helo=<h>``."""
+    parts = [f"{facts.client_name}[{facts.client_address}]: {text};"]
+    if facts.sender is not None:
+        parts.append(f"from=<{facts.sender}>")
+    if facts.recipient is not None:
+        parts.append(f"to=<{facts.recipient}>")
+    parts.append(f"proto={facts.protocol}")
+    if facts.helo:
+        parts.append(f"helo=<{facts.helo}>")
+    return " ".join(parts)

@@ -1,0 +1,133 @@
+"""One command under judgement: what restrictions see, and how they say no.
+
+An ``Evaluation`` lives for one SMTP command. It asks the resolver once an address however many restrictions want to
+know, and keeps the trail.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from angarium.model.dsn import Dsn
+from angarium.model.lookup import TemporaryError
+from angarium.model.reply import Reply
+from angarium.model.verdict import Action, Verdict
+from angarium.policy.interface import Facts
+from angarium.policy.parameters import PolicyParameters
+from angarium.rewrite.interface import Resolution, Resolver
+from angarium.tables.matchlist import MatchList
+
+
+class Subject(enum.Enum):
+    """What a restriction judges, in the words of the reply: ``<x>: Sender address rejected: …``."""
+
+    CLIENT = "Client host"
+    HELO = "Helo command"
+    SENDER = "Sender address"
+    RECIPIENT = "Recipient address"
+    DATA = "Data command"
+    END_OF_DATA = "End-of-data"
+    ETRN = "Etrn command"
+
+
+SIDE_ACTIONS = {
+    Action.DISCARD: 0,
+    Action.HOLD: 1,
+    Action.REDIRECT: 2,
+    Action.FILTER: 3,
+    Action.PREPEND: 4,
+}
+"""What an access table can ask for a message that goes on, the strongest first."""
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """One command: the facts, and what was found on the way.
+
+    Attributes:
+        facts: of the session.
+        parameters: main.cf.
+        resolver: where addresses go.
+        mynetworks: the clients that are ours.
+        subject: what the list in hand judges.
+        list_name: the list in hand, or the restriction class.
+        trail: one text a restriction.
+        side: an action for the message that does not end the list.
+    """
+
+    facts: Facts
+    parameters: PolicyParameters
+    resolver: Resolver
+    mynetworks: MatchList
+    subject: Subject = Subject.CLIENT
+    list_name: str = ""
+    trail: list[str] = field(default_factory=list)
+    side: Verdict | None = None
+    _resolved: dict[str, Resolution | TemporaryError] = field(default_factory=dict)
+
+    async def resolve(self, address: str) -> Resolution | TemporaryError:
+        """Where an address goes; asked once."""
+        known = self._resolved.get(address)
+        if known is None:
+            known = self._resolved[address] = await self.resolver.resolve(self.facts.sender or "", address)
+        return known
+
+    @property
+    def name(self) -> str:
+        """What stands between ``<`` and ``>`` in a reply about the subject in hand."""
+        facts = self.facts
+        match self.subject:
+            case Subject.CLIENT:
+                return f"{facts.client_name}[{facts.client_address}]"
+            case Subject.HELO:
+                return facts.helo
+            case Subject.SENDER:
+                return facts.sender or ""
+            case Subject.RECIPIENT | Subject.ETRN:
+                return facts.recipient or ""
+            case Subject.DATA:
+                return "DATA"
+            case Subject.END_OF_DATA:
+                return "END-OF-MESSAGE"
+
+    def permit(self, reason: str, source: str = "") -> Verdict:
+        """End the list in hand with a yes."""
+        return Verdict(Action.PERMIT, reason, source or self.list_name)
+
+    def refuse(self, code: int, dsn: str, text: str, reason: str, source: str = "") -> Verdict:
+        """A no. ``text`` follows the code; the enhanced status is fitted to the code and to the subject."""
+        code = code - 100 if self.parameters.soft_bounce and 500 <= code < 600 else code
+        status = fit_dsn(Dsn.parse(dsn), code, self.subject)
+        action = Action.REJECT if code >= 500 else Action.DEFER
+        reply = Reply(code, status, (text,))
+        return Verdict(action, reason, source or self.list_name, reply, disconnect=code in (421, 521))
+
+    def rejected(self, code: int, dsn: str, why: str, reason: str, source: str = "") -> Verdict:
+        """``<name>: Sender address rejected: why``."""
+        return self.refuse(code, dsn, f"<{self.name}>: {self.subject.value} rejected: {why}", reason, source)
+
+    def try_later(self, error: TemporaryError, name: str | None = None) -> Verdict:
+        """A table that cannot be asked: ``451 4.3.0 <name>: Temporary lookup failure``."""
+        text = f"<{self.name if name is None else name}>: Temporary lookup failure"
+        return self.refuse(451, "4.3.0", text, f"{error.source}: {error.cause}", error.source)
+
+    def misconfigured(self, reason: str) -> Verdict:
+        """``451 4.3.5 Server configuration error``: the administrator has to act, mail waits."""
+        return self.refuse(451, "4.3.5", "Server configuration error", reason)
+
+
+_SENDER_DETAILS = {(1, 1): (1, 0), (1, 2): (1, 8), (1, 3): (1, 7), (1, 4): (1, 0), (1, 6): (1, 0), (1, 10): (1, 0)}
+_RECIPIENT_DETAILS = {(1, 8): (1, 2), (1, 7): (1, 3), (1, 0): (1, 0)}
+
+
+def fit_dsn(dsn: Dsn, code: int, subject: Subject) -> Dsn:
+    """The status in the class of the code, with a detail that speaks of the right address (RFC 3463 section 3.2)."""
+    key = (dsn.subject, dsn.detail)
+    if subject is Subject.SENDER:
+        key = _SENDER_DETAILS.get(key, key)
+    elif subject is Subject.RECIPIENT:
+        key = _RECIPIENT_DETAILS.get(key, key)
+    elif key[0] == 1:
+        key = (0, 0)
+    return Dsn(code // 100, *key)

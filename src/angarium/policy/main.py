@@ -1,0 +1,28 @@
+"""Makes the policy of one smtpd service."""
+
+from __future__ import annotations
+
+from angarium.config.config import Config
+from angarium.policy.engine import QuotaCheck, RestrictionPolicy
+from angarium.policy.parameters import PolicyParameters
+from angarium.rewrite.resolve import TrivialRewrite
+from angarium.runtime.log import ServiceLog
+from angarium.tables.opener import TableOpener
+
+
+def make_policy(
+    conf: Config, resolver: TrivialRewrite, opener: TableOpener, log: ServiceLog, quota: QuotaCheck | None = None
+) -> RestrictionPolicy:
+    """The policy of a service.
+
+    Args:
+        conf: with the ``-o`` overrides of the service in master.cf.
+        resolver: of ``make_resolver``, shared by all services.
+        opener: of ``make_opener``, shared by all services.
+        log: of the service: ``postfix/smtpd``, ``postfix/submission/smtpd``.
+        quota: whether a mailbox has room, asked for recipients whose transport is the mailstore; None: not at RCPT.
+
+    Raises:
+        ConfigError: a parameter that the restrictions need has no sense.
+    """
+    return RestrictionPolicy(PolicyParameters.from_config(conf), resolver, opener, log, quota)

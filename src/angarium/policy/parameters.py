@@ -1,0 +1,96 @@
+"""The parameters of smtpd's restrictions, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from angarium.config.config import Config
+
+SAFE_RELAY_RESTRICTIONS = ("permit_mynetworks", "permit_sasl_authenticated", "defer_unauth_destination")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyParameters:
+    """What the restriction lists need; each field is the parameter of that name in postconf(5).
+
+    ``classes`` is ``smtpd_restriction_classes``: the name of each class with the restrictions that it stands for.
+    """
+
+    myhostname: str
+    mynetworks: tuple[str, ...] = ()
+    smtpd_delay_reject: bool = True
+    smtpd_client_restrictions: tuple[str, ...] = ()
+    smtpd_helo_restrictions: tuple[str, ...] = ()
+    smtpd_sender_restrictions: tuple[str, ...] = ()
+    smtpd_relay_restrictions: tuple[str, ...] = SAFE_RELAY_RESTRICTIONS
+    smtpd_recipient_restrictions: tuple[str, ...] = ()
+    smtpd_data_restrictions: tuple[str, ...] = ()
+    smtpd_end_of_data_restrictions: tuple[str, ...] = ()
+    smtpd_etrn_restrictions: tuple[str, ...] = ()
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    smtpd_reject_unlisted_recipient: bool = True
+    smtpd_reject_unlisted_sender: bool = False
+    local_recipient_maps: tuple[str, ...] = ()
+    virtual_alias_maps: tuple[str, ...] = ()
+    virtual_mailbox_maps: tuple[str, ...] = ()
+    relay_recipient_maps: tuple[str, ...] = ()
+    parent_domain_matches_subdomains: tuple[str, ...] = ("smtpd_access_maps",)
+    recipient_delimiter: str = ""
+    show_user_unknown_table_name: bool = True
+    soft_bounce: bool = False
+    access_map_reject_code: int = 554
+    access_map_defer_code: int = 450
+    reject_code: int = 554
+    defer_code: int = 450
+    relay_domains_reject_code: int = 554
+    non_fqdn_reject_code: int = 504
+    invalid_hostname_reject_code: int = 501
+    unknown_local_recipient_reject_code: int = 550
+    unknown_virtual_alias_reject_code: int = 550
+    unknown_virtual_mailbox_reject_code: int = 550
+    unknown_relay_recipient_reject_code: int = 550
+    mailstore_transports: frozenset[str] = frozenset({"virtual"})
+
+    @classmethod
+    def from_config(cls, conf: Config) -> PolicyParameters:
+        """Read them from main.cf, with the overrides of the service."""
+
+        def names(name: str) -> tuple[str, ...]:
+            return tuple(conf.names(name))
+
+        return cls(
+            myhostname=conf.text("myhostname"),
+            mynetworks=names("mynetworks"),
+            smtpd_delay_reject=conf.boolean("smtpd_delay_reject"),
+            smtpd_client_restrictions=names("smtpd_client_restrictions"),
+            smtpd_helo_restrictions=names("smtpd_helo_restrictions"),
+            smtpd_sender_restrictions=names("smtpd_sender_restrictions"),
+            smtpd_relay_restrictions=names("smtpd_relay_restrictions"),
+            smtpd_recipient_restrictions=names("smtpd_recipient_restrictions"),
+            smtpd_data_restrictions=names("smtpd_data_restrictions"),
+            smtpd_end_of_data_restrictions=names("smtpd_end_of_data_restrictions"),
+            smtpd_etrn_restrictions=names("smtpd_etrn_restrictions"),
+            classes={name: names(name) for name in names("smtpd_restriction_classes")},
+            smtpd_reject_unlisted_recipient=conf.boolean("smtpd_reject_unlisted_recipient"),
+            smtpd_reject_unlisted_sender=conf.boolean("smtpd_reject_unlisted_sender"),
+            local_recipient_maps=names("local_recipient_maps"),
+            virtual_alias_maps=names("virtual_alias_maps"),
+            virtual_mailbox_maps=names("virtual_mailbox_maps"),
+            relay_recipient_maps=names("relay_recipient_maps"),
+            parent_domain_matches_subdomains=names("parent_domain_matches_subdomains"),
+            recipient_delimiter=conf.text("recipient_delimiter"),
+            show_user_unknown_table_name=conf.boolean("show_user_unknown_table_name"),
+            soft_bounce=conf.boolean("soft_bounce"),
+            access_map_reject_code=conf.integer("access_map_reject_code"),
+            access_map_defer_code=conf.integer("access_map_defer_code"),
+            reject_code=conf.integer("reject_code"),
+            defer_code=conf.integer("defer_code"),
+            relay_domains_reject_code=conf.integer("relay_domains_reject_code"),
+            non_fqdn_reject_code=conf.integer("non_fqdn_reject_code"),
+            invalid_hostname_reject_code=conf.integer("invalid_hostname_reject_code"),
+            unknown_local_recipient_reject_code=conf.integer("unknown_local_recipient_reject_code"),
+            unknown_virtual_alias_reject_code=conf.integer("unknown_virtual_alias_reject_code"),
+            unknown_virtual_mailbox_reject_code=conf.integer("unknown_virtual_mailbox_reject_code"),
+            unknown_relay_recipient_reject_code=conf.integer("unknown_relay_recipient_reject_code"),
+        )

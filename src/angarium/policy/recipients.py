@@ -1,0 +1,86 @@
+"""Whether an address of ours exists: the validation of ADDRESS_CLASS_README, one set of tables a class.
+
+An address that a virtual alias or canonical table knows exists in every class. The default class takes everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from angarium.model.dsn import Dsn
+from angarium.model.lookup import NotFound, TemporaryError
+from angarium.model.verdict import Verdict
+from angarium.policy.evaluation import Evaluation, Subject
+from angarium.policy.parameters import PolicyParameters
+from angarium.rewrite.interface import AddressClass
+from angarium.tables.maps import Maps, find_address
+from angarium.tables.opener import TableOpener
+
+_ALWAYS_LOCAL = frozenset({"postmaster", "mailer-daemon", "double-bounce"})
+
+
+class RecipientTables:
+    """The tables that know our addresses."""
+
+    def __init__(
+        self, parameters: PolicyParameters, opener: TableOpener, is_own: Callable[[str], Awaitable[bool]]
+    ) -> None:
+        self._parameters = parameters
+        self._is_own = is_own
+        self._aliases = Maps.open("virtual_alias_maps", parameters.virtual_alias_maps, opener)
+        classes = {
+            AddressClass.LOCAL: ("local_recipient_maps", parameters.local_recipient_maps),
+            AddressClass.VIRTUAL_MAILBOX: ("virtual_mailbox_maps", parameters.virtual_mailbox_maps),
+            AddressClass.RELAY: ("relay_recipient_maps", parameters.relay_recipient_maps),
+        }
+        self._maps = {key: Maps.open(name, tables, opener) for key, (name, tables) in classes.items()}
+        self._unknown = {
+            AddressClass.LOCAL: ("local recipient table", parameters.unknown_local_recipient_reject_code),
+            AddressClass.VIRTUAL_ALIAS: ("virtual alias table", parameters.unknown_virtual_alias_reject_code),
+            AddressClass.VIRTUAL_MAILBOX: ("virtual mailbox table", parameters.unknown_virtual_mailbox_reject_code),
+            AddressClass.RELAY: ("relay recipient table", parameters.unknown_relay_recipient_reject_code),
+        }
+
+    async def alias(self, address: str) -> bool | TemporaryError:
+        """Whether a virtual alias stands for the address."""
+        match = await find_address(self._aliases, address, self._parameters.recipient_delimiter, self._is_own)
+        return match if isinstance(match, TemporaryError) else not isinstance(match, NotFound)
+
+    async def check(self, evaluation: Evaluation, address: str, *, verb: str) -> Verdict | None:
+        """A refusal for an address of ours that does not exist, None for all others."""
+        way = await evaluation.resolve(address)
+        if isinstance(way, TemporaryError):
+            return evaluation.try_later(way, address)
+        aliased = await self.alias(way.recipient)
+        if isinstance(aliased, TemporaryError):
+            return evaluation.try_later(aliased, address)
+        if aliased:
+            return None
+        kind = way.address_class
+        if way.transport in ("error", "retry") and kind is not AddressClass.VIRTUAL_ALIAS:
+            return _error_transport(evaluation, way.transport, way.nexthop, f"{verb}: {way.reason}", way.source)
+        if kind is AddressClass.DEFAULT:
+            return None
+        if kind is not AddressClass.VIRTUAL_ALIAS:
+            maps = self._maps[kind]
+            if not maps:
+                return None
+            if kind is AddressClass.LOCAL and way.recipient.rpartition("@")[0].lower() in _ALWAYS_LOCAL:
+                return None
+            match = await find_address(maps, way.recipient, self._parameters.recipient_delimiter, self._is_own)
+            if isinstance(match, TemporaryError):
+                return evaluation.try_later(match, address)
+            if not isinstance(match, NotFound):
+                return None
+        table, code = self._unknown[kind]
+        why = f"User unknown in {table}" if self._parameters.show_user_unknown_table_name else "User unknown"
+        dsn = "5.1.1" if evaluation.subject is not Subject.SENDER else "5.1.0"
+        return evaluation.rejected(code, dsn, why, f"{verb}: {address} is not in the {table}", way.source)
+
+
+def _error_transport(evaluation: Evaluation, transport: str, argument: str, reason: str, source: str) -> Verdict:
+    """``error:5.7.1 text`` is a rejection in the session already, ``retry:4.3.2 text`` a deferral."""
+    dsn, text = Dsn.split(argument)
+    if transport == "error":
+        return evaluation.rejected(550, str(dsn or "5.1.1"), text or "Address is undeliverable", reason, source)
+    return evaluation.rejected(450, str(dsn or "4.3.2"), text or "Try again later", reason, source)

@@ -1,0 +1,356 @@
+"""The restrictions of postconf(5), one named function each, and the table that names them.
+
+A restriction answers with a ``Verdict``, or None: it has no opinion and the next one is asked. Functions take the
+evaluation and their own argument. The table says which take one; a name that is not in it is a configuration fault
+unless it is in ``NOT_YET``: those are Postfix's, are skipped, and the service says so when it starts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from angarium.model.lookup import Found, TemporaryError
+from angarium.model.verdict import Action, Verdict
+from angarium.policy.access import AccessTables
+from angarium.policy.evaluation import Evaluation, Subject
+from angarium.policy.recipients import RecipientTables
+from angarium.rewrite.interface import AddressClass, Resolution
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What restrictions of one service share."""
+
+    recipients: RecipientTables
+    access: AccessTables
+
+
+Restriction = Callable[[Evaluation, Tools, str], Awaitable[Verdict | None]]
+
+
+async def permit(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``permit``: end the list with a yes."""
+    return evaluation.permit("permit")
+
+
+async def reject(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``reject``: end with a no (reject_code)."""
+    return evaluation.rejected(evaluation.parameters.reject_code, "5.7.1", "Access denied", "reject")
+
+
+async def defer(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``defer``: end with a "not now" (defer_code)."""
+    return evaluation.rejected(evaluation.parameters.defer_code, "4.3.2", "Try again later", "defer")
+
+
+async def permit_mynetworks(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``permit_mynetworks``: the client's address is in $mynetworks."""
+    facts = evaluation.facts
+    match = await evaluation.mynetworks.match_client(facts.client_name, facts.client_address)
+    if isinstance(match, Found):
+        return evaluation.permit(f"permit_mynetworks: {facts.client_address} matches {match.value}", match.source)
+    if isinstance(match, TemporaryError):
+        return evaluation.try_later(match)
+    return None
+
+
+async def permit_sasl_authenticated(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``permit_sasl_authenticated``: the client has logged in."""
+    user = evaluation.facts.sasl_username
+    return evaluation.permit(f"permit_sasl_authenticated: {user}") if user else None
+
+
+async def permit_inet_interfaces(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``permit_inet_interfaces``: the client is this machine; loopback is what is asked here."""
+    address = evaluation.facts.client_address
+    if address.startswith("127.") or address == "::1":
+        return evaluation.permit(f"permit_inet_interfaces: {address}")
+    return None
+
+
+def _is_ours(way: Resolution) -> bool:
+    return way.address_class is not AddressClass.DEFAULT and not way.routed
+
+
+async def permit_auth_destination(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``permit_auth_destination``: we are the final destination, or relay for the domain."""
+    recipient = evaluation.facts.recipient
+    if recipient is None:
+        return None
+    way = await evaluation.resolve(recipient)
+    if isinstance(way, TemporaryError):
+        return evaluation.try_later(way, recipient)
+    if _is_ours(way):
+        return evaluation.permit(f"permit_auth_destination: {way.reason}", way.source)
+    return None
+
+
+async def _unauth_destination(evaluation: Evaluation, code: int, dsn: str, verb: str) -> Verdict | None:
+    recipient = evaluation.facts.recipient
+    if recipient is None:
+        return None
+    way = await evaluation.resolve(recipient)
+    if isinstance(way, TemporaryError):
+        return evaluation.try_later(way, recipient)
+    if _is_ours(way):
+        return None
+    domain = way.recipient.rpartition("@")[2]
+    why = "is a sender-specified route" if way.routed else f"{domain} is not ours"
+    return evaluation.refuse(code, dsn, f"<{recipient}>: Relay access denied", f"{verb}: {why}")
+
+
+async def reject_unauth_destination(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``reject_unauth_destination``: neither ours nor relayed for (relay_domains_reject_code)."""
+    code = evaluation.parameters.relay_domains_reject_code
+    return await _unauth_destination(evaluation, code, "5.7.1", "reject_unauth_destination")
+
+
+async def defer_unauth_destination(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``defer_unauth_destination``: as reject_unauth_destination, with 454."""
+    return await _unauth_destination(evaluation, 454, "4.7.1", "defer_unauth_destination")
+
+
+async def reject_unlisted_recipient(evaluation: Evaluation, tools: Tools, _argument: str) -> Verdict | None:
+    """``reject_unlisted_recipient``: the domain is ours and has no such address."""
+    recipient = evaluation.facts.recipient
+    if recipient is None:
+        return None
+    return await _about(evaluation, Subject.RECIPIENT, recipient, tools, "reject_unlisted_recipient")
+
+
+async def reject_unlisted_sender(evaluation: Evaluation, tools: Tools, _argument: str) -> Verdict | None:
+    """``reject_unlisted_sender``: the sender claims a domain of ours that has no such address."""
+    sender = evaluation.facts.sender
+    if not sender:
+        return None
+    return await _about(evaluation, Subject.SENDER, sender, tools, "reject_unlisted_sender")
+
+
+async def _about(evaluation: Evaluation, subject: Subject, address: str, tools: Tools, verb: str) -> Verdict | None:
+    before, evaluation.subject = evaluation.subject, subject
+    try:
+        return await tools.recipients.check(evaluation, address, verb=verb)
+    finally:
+        evaluation.subject = before
+
+
+def _non_fqdn(domain: str) -> bool:
+    if domain.startswith("["):
+        return not domain.endswith("]")
+    return "." not in domain.rstrip(".") or not _valid_hostname(domain.rstrip("."))
+
+
+def _address_refusal(evaluation: Evaluation, subject: Subject, address: str | None, verb: str) -> Verdict | None:
+    if not address:
+        return None
+    _, at, domain = address.rpartition("@")
+    if (at and not _non_fqdn(domain)) or (subject is Subject.RECIPIENT and address.lower() == "postmaster"):
+        return None
+    before, evaluation.subject = evaluation.subject, subject
+    try:
+        code = evaluation.parameters.non_fqdn_reject_code
+        return evaluation.rejected(code, "5.5.2", "need fully-qualified address", f"{verb}: {address}")
+    finally:
+        evaluation.subject = before
+
+
+async def reject_non_fqdn_sender(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``reject_non_fqdn_sender``: MAIL FROM without a full domain."""
+    return _address_refusal(evaluation, Subject.SENDER, evaluation.facts.sender, "reject_non_fqdn_sender")
+
+
+async def reject_non_fqdn_recipient(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``reject_non_fqdn_recipient``: RCPT TO without a full domain; a bare postmaster passes (RFC 5321 2.3.5)."""
+    return _address_refusal(evaluation, Subject.RECIPIENT, evaluation.facts.recipient, "reject_non_fqdn_recipient")
+
+
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+
+
+def _valid_hostname(name: str) -> bool:
+    """Labels of 1 to 63 letters, digits, ``-`` and ``_``; not all digits and dots (postfix ``valid_hostname``)."""
+    if not name or len(name) > 255 or name.replace(".", "").isdigit():
+        return False
+    if not name.isascii():
+        try:
+            name = name.encode("idna").decode("ascii")
+        except UnicodeError:
+            return False
+    return all(_LABEL.fullmatch(label) for label in name.split("."))
+
+
+def _valid_literal(name: str) -> bool:
+    return name.startswith("[") and name.endswith("]") and len(name) > 2
+
+
+def _helo_refusal(evaluation: Evaluation, code: int, why: str, verb: str) -> Verdict:
+    before, evaluation.subject = evaluation.subject, Subject.HELO
+    try:
+        return evaluation.rejected(code, "5.5.2", why, f"{verb}: {evaluation.facts.helo}")
+    finally:
+        evaluation.subject = before
+
+
+async def reject_non_fqdn_helo_hostname(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``reject_non_fqdn_helo_hostname``: HELO without a full domain name or ``[address]`` (RFC 5321 4.1.1.1)."""
+    helo = evaluation.facts.helo
+    if not helo or _valid_literal(helo) or ("." in helo.rstrip(".") and _valid_hostname(helo.rstrip("."))):
+        return None
+    code = evaluation.parameters.non_fqdn_reject_code
+    return _helo_refusal(evaluation, code, "need fully-qualified hostname", "reject_non_fqdn_helo_hostname")
+
+
+async def reject_invalid_helo_hostname(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``reject_invalid_helo_hostname``: HELO that is neither a host name nor an address."""
+    helo = evaluation.facts.helo
+    if not helo or _valid_literal(helo) or _valid_hostname(helo.rstrip(".")) or _is_ipv4(helo):
+        return None
+    code = evaluation.parameters.invalid_hostname_reject_code
+    return _helo_refusal(evaluation, code, "Invalid name", "reject_invalid_helo_hostname")
+
+
+def _is_ipv4(text: str) -> bool:
+    parts = text.split(".")
+    return len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts)
+
+
+async def reject_unauth_pipelining(_evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``reject_unauth_pipelining``: smtpd answers early talk itself, before this list is asked."""
+    return None
+
+
+async def check_client_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
+    """``check_client_access``: access(5) by the client's name and address."""
+    facts = evaluation.facts
+    match = await tools.access.client(argument, facts.client_name, facts.client_address)
+    return await tools.access.act(evaluation, Subject.CLIENT, match, f"check_client_access {argument}")
+
+
+async def check_helo_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
+    """``check_helo_access``: access(5) by the HELO name."""
+    helo = evaluation.facts.helo
+    if not helo:
+        return None
+    match = await tools.access.host(argument, helo)
+    return await tools.access.act(evaluation, Subject.HELO, match, f"check_helo_access {argument}")
+
+
+async def check_sender_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
+    """``check_sender_access``: access(5) by the sender; ``<>`` is the null sender's key."""
+    sender = evaluation.facts.sender
+    if sender is None:
+        return None
+    match = await tools.access.address(argument, sender or "<>")
+    return await tools.access.act(evaluation, Subject.SENDER, match, f"check_sender_access {argument}")
+
+
+async def check_recipient_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
+    """``check_recipient_access``: access(5) by the recipient."""
+    recipient = evaluation.facts.recipient
+    if not recipient:
+        return None
+    match = await tools.access.address(argument, recipient)
+    return await tools.access.act(evaluation, Subject.RECIPIENT, match, f"check_recipient_access {argument}")
+
+
+def _table() -> dict[str, Restriction]:
+    named = (
+        permit,
+        reject,
+        defer,
+        permit_mynetworks,
+        permit_sasl_authenticated,
+        permit_inet_interfaces,
+        permit_auth_destination,
+        reject_unauth_destination,
+        defer_unauth_destination,
+        reject_unlisted_recipient,
+        reject_unlisted_sender,
+        reject_non_fqdn_sender,
+        reject_non_fqdn_recipient,
+        reject_non_fqdn_helo_hostname,
+        reject_invalid_helo_hostname,
+        reject_unauth_pipelining,
+    )
+    table: dict[str, Restriction] = {each.__name__: each for each in named}
+    table["check_relay_domains"] = reject_unauth_destination
+    table["reject_non_fqdn_hostname"] = reject_non_fqdn_helo_hostname
+    table["reject_invalid_hostname"] = reject_invalid_helo_hostname
+    table["check_recipient_maps"] = reject_unlisted_recipient
+    return table
+
+
+RESTRICTIONS = _table()
+"""Restrictions without an argument, by name; the last four are names from before Postfix 2.3."""
+
+TABLE_RESTRICTIONS: dict[str, Restriction] = {
+    each.__name__: each
+    for each in (check_client_access, check_helo_access, check_sender_access, check_recipient_access)
+}
+"""Restrictions whose argument is ``type:table``."""
+
+GUARDS = frozenset({"reject", "defer", "reject_unauth_destination", "defer_unauth_destination", "check_relay_domains"})
+"""One of these must stand in the relay or recipient restrictions, or nothing keeps strangers from relaying."""
+
+NOT_YET: dict[str, int] = {
+    "reject_unknown_client_hostname": 0,
+    "reject_unknown_client": 0,
+    "reject_unknown_reverse_client_hostname": 0,
+    "reject_unknown_forward_client_hostname": 0,
+    "reject_unknown_helo_hostname": 0,
+    "reject_unknown_hostname": 0,
+    "reject_unknown_sender_domain": 0,
+    "reject_unknown_address": 0,
+    "reject_unknown_recipient_domain": 0,
+    "reject_unverified_sender": 0,
+    "reject_unverified_recipient": 0,
+    "reject_sender_login_mismatch": 0,
+    "reject_authenticated_sender_login_mismatch": 0,
+    "reject_unauthenticated_sender_login_mismatch": 0,
+    "reject_known_sender_login_mismatch": 0,
+    "reject_multi_recipient_bounce": 0,
+    "reject_plaintext_session": 0,
+    "permit_mx_backup": 0,
+    "permit_naked_ip_address": 0,
+    "permit_tls_clientcerts": 0,
+    "permit_tls_all_clientcerts": 0,
+    "defer_if_permit": 0,
+    "defer_if_reject": 0,
+    "sleep": 1,
+    "reject_rbl_client": 1,
+    "permit_dnswl_client": 1,
+    "reject_rhsbl_client": 1,
+    "reject_rhsbl_reverse_client": 1,
+    "reject_rhsbl_helo": 1,
+    "reject_rhsbl_sender": 1,
+    "reject_rhsbl_recipient": 1,
+    "permit_rhswl_client": 1,
+    "check_policy_service": 1,
+    "check_ccert_access": 1,
+    "check_sasl_access": 1,
+    "check_etrn_access": 1,
+    "check_reverse_client_hostname_access": 1,
+    "check_client_ns_access": 1,
+    "check_client_mx_access": 1,
+    "check_client_a_access": 1,
+    "check_helo_ns_access": 1,
+    "check_helo_mx_access": 1,
+    "check_helo_a_access": 1,
+    "check_sender_ns_access": 1,
+    "check_sender_mx_access": 1,
+    "check_sender_a_access": 1,
+    "check_recipient_ns_access": 1,
+    "check_recipient_mx_access": 1,
+    "check_recipient_a_access": 1,
+    "check_reverse_client_hostname_ns_access": 1,
+    "check_reverse_client_hostname_mx_access": 1,
+    "check_reverse_client_hostname_a_access": 1,
+}
+"""Postfix's restrictions that this engine does not know yet, with the number of their arguments."""
+
+
+def as_warning(verdict: Verdict) -> Verdict:
+    """What ``warn_if_reject`` leaves of a refusal."""
+    return replace(verdict, action=Action.DUNNO, reply=None)

@@ -1,0 +1,87 @@
+"""Opens ``type:name``: the one place that knows which types there are.
+
+Guarantees: a table is opened once and shared; opening never raises. A type that is not there, or a name that makes
+no sense, gives a table whose every lookup is a temporary error, and a warning in the log: as Postfix does it, mail
+waits until the configuration is right.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from angarium.tables.files import FileTable
+from angarium.tables.interface import Table
+from angarium.tables.patterns import CidrTable, RegexpTable
+from angarium.tables.simple import EnvironTable, FailTable, InlineTable, StaticTable
+
+Factory = Callable[[str, str], Table]
+"""``(full name, argument) -> table``; raises ValueError for an argument that makes no sense."""
+
+_FILE_TYPES = ("texthash", "hash", "btree", "lmdb", "cdb", "sdbm", "dbm")
+
+
+class TableOpener:
+    """Opens and keeps tables.
+
+    Args:
+        warn: takes the text of a warning for the log.
+        extra: more types (``directory`` comes in here), by name.
+        base: what relative file names start from; Postfix's daemons stand in ``queue_directory``.
+    """
+
+    def __init__(
+        self,
+        warn: Callable[[str], None],
+        extra: Mapping[str, Factory] | None = None,
+        base: Path | None = None,
+    ) -> None:
+        self._warn = warn
+        self._base = base or Path("/")
+        self._tables: dict[str, Table] = {}
+        self._types: dict[str, Factory] = {
+            "static": StaticTable,
+            "inline": InlineTable,
+            "environ": lambda name, _: EnvironTable(name, os.environ),
+            "fail": lambda name, argument: FailTable(name, argument or "the table is made to fail"),
+            "regexp": lambda name, argument: RegexpTable(name, self._path(argument), warn),
+            "pcre": lambda name, argument: RegexpTable(name, self._path(argument), warn),
+            "cidr": lambda name, argument: CidrTable(name, self._path(argument), warn),
+            "proxy": lambda _, argument: self.open(argument),
+            "proxywrite": lambda _, argument: self.open(argument),
+            **dict.fromkeys(_FILE_TYPES, self._open_file),
+            **(extra or {}),
+        }
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types that can be opened, for ``postconf -m``."""
+        return tuple(sorted(self._types))
+
+    def open(self, name: str) -> Table:
+        """The table of ``type:name``; a bare file name is of the type hash."""
+        table = self._tables.get(name)
+        if table is None:
+            table = self._tables[name] = self._make(name)
+        return table
+
+    def _make(self, name: str) -> Table:
+        kind, colon, argument = name.partition(":")
+        if not colon:
+            kind, argument = "hash", name
+        factory = self._types.get(kind)
+        if factory is None:
+            self._warn(f'{name}: unsupported dictionary type: "{kind}"')
+            return FailTable(name, f"unsupported dictionary type: {kind}")
+        try:
+            return factory(name, argument)
+        except ValueError as error:
+            self._warn(str(error))
+            return FailTable(name, str(error))
+
+    def _path(self, argument: str) -> str:
+        return argument if argument.startswith("{") else str(self._base / argument)
+
+    def _open_file(self, name: str, argument: str) -> Table:
+        return FileTable(name, self._base / argument, self._warn)

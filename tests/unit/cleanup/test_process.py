@@ -1,0 +1,121 @@
+import asyncio
+
+import pytest
+
+from angarium.cleanup.main import make_cleanup
+from angarium.config.config import Config
+from angarium.model.content import MemoryContent
+from angarium.model.envelope import Envelope, Origin, Recipient
+from angarium.model.error import MailError
+from angarium.rewrite.main import make_resolver
+from angarium.runtime.log import MemoryLog, ServiceLog
+from angarium.tables.opener import TableOpener
+
+SETTINGS = {
+    "myhostname": "mail.example.test",
+    "mydomain": "example.test",
+    "myorigin": "example.test",
+    "inet_interfaces": "127.0.0.1",
+    "mydestination": "mail.example.test",
+    "virtual_alias_maps": "inline:{{info@valias.test = alice@vbox.test, bob@vbox.test}, d@valias.test=alice@vbox.test,"
+    "@catch.test=bob@vbox.test, @dom.test=@vbox.test, l1@valias.test=l2@valias.test, l2@valias.test=l1@valias.test,"
+    "{self@valias.test=self@valias.test, alice@vbox.test}}",
+    "virtual_alias_domains": "valias.test",
+    "virtual_mailbox_domains": "vbox.test",
+    "recipient_delimiter": "+",
+}
+NETWORK = Origin(protocol="ESMTP", client_name="client.test", client_address="192.0.2.9", helo="helo.test")
+LOCAL = Origin(protocol="local", uid=1000)
+ARRIVAL = 1795507122.5
+
+
+def run(content, recipients=("alice@vbox.test",), origin=NETWORK, settings=None, sender="s@sender.test", **more):
+    log = MemoryLog()
+    service_log = ServiceLog(log, "postfix/cleanup")
+    conf = Config.of({**SETTINGS, **(settings or {})})
+    opener = TableOpener(service_log.warning)
+    cleanup = make_cleanup(conf, make_resolver(conf, opener), opener, service_log)
+    envelope = Envelope(sender, tuple(Recipient(each, each) for each in recipients), ARRIVAL, origin)
+    message = asyncio.run(cleanup.process("4F2A", envelope, MemoryContent(content), **more))
+    return message, log.lines
+
+
+def whole(message):
+    return message.prefix + message.content.read()
+
+
+PLAIN = b"Message-ID: <1@client.test>\r\nSubject: hi\r\n\r\nbody\r\n"
+
+
+def test_content_of_a_network_client_is_passed_by_reference_behind_our_received_header(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    message, lines = run(PLAIN)
+    assert message.prefix == (
+        b"Received: from helo.test (client.test [192.0.2.9])\r\n"
+        b"\tby mail.example.test (Postfix) with ESMTP id 4F2A\r\n"
+        b"\tfor <alice@vbox.test>; Tue, 24 Nov 2026 07:58:42 +0000 (UTC)\r\n"
+    )
+    assert message.content.read() is PLAIN
+    assert next(line for line in lines if "message-id" in line).endswith("4F2A: message-id=<1@client.test>")
+
+
+def test_two_recipients_are_not_named_in_the_received_header():
+    message, _ = run(PLAIN, ("a@x.test", "b@x.test"))
+    assert b" id 4F2A;\r\n\t" in message.prefix
+    assert b"for <" not in message.prefix
+
+
+def test_local_submission_gets_the_headers_that_are_missing_after_those_that_are_there():
+    message, lines = run(
+        b"Subject: hi\r\nBcc: hidden@x.test,\r\n more@x.test\r\n\r\nbody\r\n", origin=LOCAL, full_name="Joe X."
+    )
+    text = whole(message).decode()
+    assert text.startswith("Received: by mail.example.test (Postfix, from userid 1000)\r\n\tid 4F2A; ")
+    assert "Bcc" not in text
+    assert "more@x.test" not in text
+    names = [line.partition(":")[0] for line in text.partition("\r\n\r\n")[0].split("\r\n") if line[0] != "\t"]
+    assert names == ["Received", "Subject", "Message-Id", "Date", "From"]
+    assert 'From: "Joe X." <s@sender.test>\r\n\r\nbody\r\n' in text
+    assert lines[0].endswith("4F2A: message-id=<20261124075842.4F2A@mail.example.test>")
+
+
+def test_aliases_expand_and_keep_the_original_address():
+    message, _ = run(PLAIN, ("info+e@valias.test", "d@valias.test", "x+y@dom.test", "q+z@catch.test", "joe"))
+    assert [(each.address, each.original) for each in message.envelope.recipients] == [
+        ("alice+e@vbox.test", "info+e@valias.test"),
+        ("bob+e@vbox.test", "info+e@valias.test"),
+        ("alice@vbox.test", "d@valias.test"),
+        ("x+y@vbox.test", "x+y@dom.test"),
+        ("bob@vbox.test", "q+z@catch.test"),
+        ("joe@example.test", "joe"),
+    ]
+
+
+def test_an_alias_may_name_itself_once():
+    message, _ = run(PLAIN, ("self@valias.test",))
+    assert [each.address for each in message.envelope.recipients] == ["self@valias.test", "alice@vbox.test"]
+
+
+def test_duplicates_go_by_address_and_original():
+    message, _ = run(PLAIN, ("alice@vbox.test", "alice@vbox.test", "d@valias.test"))
+    assert [each.original for each in message.envelope.recipients] == ["alice@vbox.test", "d@valias.test"]
+
+
+def test_a_loop_of_aliases_waits_for_the_administrator():
+    with pytest.raises(MailError) as caught:
+        run(PLAIN, ("l1@valias.test",))
+    assert str(caught.value.reply).startswith("451 4.6.0")
+
+
+def test_a_table_that_cannot_be_asked_defers():
+    with pytest.raises(MailError) as caught:
+        run(PLAIN, settings={"virtual_alias_maps": "fail:down"})
+    assert caught.value.temporary
+
+
+def test_too_many_hops():
+    hop = b"Received: from x\r\n\tby y; z\r\n"
+    run(hop + PLAIN, settings={"hopcount_limit": "3"})
+    with pytest.raises(MailError) as caught:
+        run(hop * 2 + PLAIN, settings={"hopcount_limit": "3"})
+    assert str(caught.value.reply) == "554 5.4.0 Error: too many hops"
