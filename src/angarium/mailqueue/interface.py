@@ -149,10 +149,12 @@ class MailQueue(Protocol):
         """
         ...
 
-    async def lease(self, limit: int, now: float, *, deferred: bool = True) -> Sequence[QueuedMessage]:
-        """Move up to ``limit`` incoming, or (unless ``deferred`` is False) deferred and due, messages to active.
+    async def lease(
+        self, limit: int, now: float, *, incoming: bool = True, deferred: bool = True
+    ) -> Sequence[QueuedMessage]:
+        """Move up to ``limit`` messages to active: incoming ones, then deferred ones that are due, as asked.
 
-        Incoming ones come first, oldest first. A message that cannot be read goes to corrupt and is not returned.
+        Oldest first. A message that cannot be read goes to corrupt and is not returned.
         """
         ...
 

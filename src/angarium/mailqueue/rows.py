@@ -102,9 +102,9 @@ def insert(connection: Connection, row: NewRow, now: float) -> None:
     )
 
 
-def lease(connection: Connection, limit: int, now: float, *, deferred: bool) -> Leased:
-    """incoming, or deferred and due -> active; oldest first."""
-    rows = _take(connection, "state = 'incoming'", limit, ())
+def lease(connection: Connection, limit: int, now: float, *, incoming: bool, deferred: bool) -> Leased:
+    """Incoming, or deferred and due -> active; oldest first."""
+    rows = _take(connection, "state = 'incoming'", limit, ()) if incoming else []
     if deferred and len(rows) < limit:
         rows += _take(connection, "state = 'deferred' AND next_attempt <= ?", limit - len(rows), (now,))
     messages = []

@@ -171,10 +171,16 @@ class SqliteMailQueue:
                 removed += 1
         return removed
 
-    async def lease(self, limit: int, now: float, *, deferred: bool = True) -> Sequence[QueuedMessage]:
+    async def lease(
+        self, limit: int, now: float, *, incoming: bool = True, deferred: bool = True
+    ) -> Sequence[QueuedMessage]:
         """Move messages to active."""
+
+        def work(connection: Connection) -> rows.Leased:
+            return rows.lease(connection, limit, now, incoming=incoming, deferred=deferred)
+
         with storage_errors():
-            leased = await self._writer.submit(lambda connection: rows.lease(connection, limit, now, deferred=deferred))
+            leased = await self._writer.submit(work)
         for queue_id, cause in leased.corrupt:
             self._log.warning(
                 f"{queue_id}: damaged queue entry: {cause}; moved to the corrupt queue", queue_id=queue_id

@@ -1,1 +1,1 @@
-"""Delivery status notifications: bounce(8)."""
+"""The bounce agent: what senders and the postmaster are told of mail that failed, waits or has arrived."""

@@ -1,0 +1,46 @@
+"""A message in the active queue: what the queue manager knows of it between the lease and the record."""
+
+from __future__ import annotations
+
+from angarium.mailqueue.interface import QueuedMessage
+from angarium.model.delivery import DeliveryResult, Status
+from angarium.model.envelope import Notify
+
+
+class ActiveMessage:
+    """One leased message with its deliveries under way and the results so far.
+
+    Attributes:
+        message: as it was leased.
+        started: seconds since the epoch when it was taken up.
+        outstanding: deliveries that have not ended, waiting ones included.
+        results: of the deliveries that have.
+        recorded: how many of ``results`` the queue knows already.
+    """
+
+    __slots__ = ("message", "outstanding", "recorded", "results", "started")
+
+    def __init__(self, message: QueuedMessage, started: float) -> None:
+        self.message = message
+        self.started = started
+        self.outstanding = 0
+        self.results: list[DeliveryResult] = []
+        self.recorded = 0
+
+    def recordable(self) -> list[DeliveryResult]:
+        """Results that may be recorded before the attempt is over: those that owe the sender no notice.
+
+        What is bounced, or sent with a success report due, is recorded together with its notice alone; until then a
+        crash makes it be tried again.
+        """
+        fresh = self.results[self.recorded :]
+        self.recorded = len(self.results)
+        return [
+            result
+            for result in fresh
+            if result.status is Status.SENT and not result.recipient.recipient.notify & Notify.SUCCESS
+        ]
+
+    def of(self, status: Status) -> list[DeliveryResult]:
+        """The results with that status."""
+        return [result for result in self.results if result.status is status]

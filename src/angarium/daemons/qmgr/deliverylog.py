@@ -1,0 +1,51 @@
+"""The line that each attempt leaves for each recipient, in the name of the agent that made it.
+
+``QID: to=<r>, orig_to=<o>, relay=…, delay=…, delays=a/b/c/d, dsn=…, status=sent (text)``: log readers match this shape
+exactly. Times are stored absolute and subtracted here, once. Rounding follows delay_logging_resolution_limit of
+postconf(5): two significant digits below 100 seconds, whole seconds above, at most so many decimals.
+"""
+
+from __future__ import annotations
+
+from angarium.model.delivery import DeliveryRequest, DeliveryResult
+
+
+def seconds(value: float, decimals: int = 2) -> str:
+    """A time span as the log shows it."""
+    if value <= 0:
+        return "0"
+    if value >= 10:
+        places = 0
+    elif value >= 1:
+        places = 1
+    elif value >= 0.1:
+        places = 2
+    else:
+        places = 3
+        while places < decimals and value < 10 ** (1 - places):
+            places += 1
+    text = f"{value:.{min(places, decimals)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def delays(request: DeliveryRequest, result: DeliveryResult, decimals: int = 2) -> tuple[str, str]:
+    """``delay`` and ``delays`` of one result: before the queue manager, in it, connecting, delivering."""
+    arrival = request.envelope.arrival
+    finished = result.finished or request.started
+    ready = result.agent_ready or request.started
+    connected = result.connected or ready
+    parts = (request.started - arrival, ready - request.started, connected - ready, finished - connected)
+    return seconds(finished - arrival, decimals), "/".join(seconds(part, decimals) for part in parts)
+
+
+def line(request: DeliveryRequest, result: DeliveryResult, decimals: int = 2) -> str:
+    """The body of the log line."""
+    recipient = result.recipient.recipient
+    original = recipient.original
+    total, parts = delays(request, result, decimals)
+    aliased = f" orig_to=<{original}>," if original and original.lower() != recipient.address.lower() else ""
+    reused = f" conn_use={result.conn_use}," if result.conn_use > 1 else ""
+    return (
+        f"{request.queue_id}: to=<{recipient.address}>,{aliased} relay={result.relay},{reused} delay={total},"
+        f" delays={parts}, dsn={result.dsn}, status={result.status.value} ({result.text})"
+    )

@@ -1,0 +1,530 @@
+"""The queue manager: takes messages from the queue, has the agents deliver them, records what came of it.
+
+Owns the active queue. One runs on a node at a time (``MailQueue.take_over``). Each leased message goes through:
+resolve its recipients, schedule them, run the agents as tasks, and when the last has ended record the outcome, with
+the notices that are due, in one transaction.
+
+Guarantees: a message leaves the queue only when each of its recipients was delivered, or was bounced and the bounce
+is in the queue. An agent that fails in an unforeseen way defers its recipients. Nothing is lost when this process
+dies: ``docs/queue-states.md``.
+
+Fails, when the queue cannot be used, by logging and trying again; mail waits.
+
+Follows qmgr(8), SCHEDULER_README, and the log contract's lines for qmgr and the agents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from angarium.agents.bounce.interface import Event, Notice, Reporter
+from angarium.daemons.qmgr import deliverylog
+from angarium.daemons.qmgr.active import ActiveMessage
+from angarium.daemons.qmgr.parameters import QmgrParameters
+from angarium.daemons.qmgr.scheduler import Action, Cause, Delivery, Limits, Route, Scheduler, Start
+from angarium.mailqueue.interface import Attempt, MailQueue, QueuedMessage
+from angarium.model.content import Content, MemoryContent
+from angarium.model.delivery import DeliveryAgent, DeliveryRequest, DeliveryResult, QueuedRecipient, Status
+from angarium.model.dsn import Dsn
+from angarium.model.envelope import Notify
+from angarium.model.lookup import TemporaryError
+from angarium.rewrite.interface import AddressClass, Resolver
+from angarium.runtime.bus import Bus
+from angarium.runtime.log import ServiceLog
+
+BATCH = 200
+"""Messages leased at once."""
+
+_RETRY_QUEUE = 5.0
+"""Seconds until a queue that could not be used is tried again."""
+
+_SYSTEM_FAILURE = Dsn(4, 3, 0)
+_NOTHING = MemoryContent(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """A delivery transport of master.cf.
+
+    Attributes:
+        agent: who delivers.
+        log: in whose name: ``postfix/smtp``, ``postfix/virtual`` …
+        limits: concurrency and the like, from ``parameters.transport_limits``.
+    """
+
+    agent: DeliveryAgent
+    log: ServiceLog
+    limits: Limits
+
+
+class QueueManager:
+    """The queue manager service (``runtime.service.Service``).
+
+    Args:
+        parameters: of main.cf.
+        queue: the queue; this service becomes its one manager.
+        resolver: finds transport and nexthop of each recipient.
+        transports: by service name.
+        reporter: makes bounces and the other notices.
+        log: ``postfix/qmgr``.
+        bus: wakes us up when other processes enqueue (topic ``queue``) or flush (topic ``flush``).
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        parameters: QmgrParameters,
+        queue: MailQueue,
+        resolver: Resolver,
+        transports: Mapping[str, Transport],
+        reporter: Reporter,
+        log: ServiceLog,
+        bus: Bus | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._parameters = parameters
+        self._queue = queue
+        self._resolver = resolver
+        self._transports = transports
+        self._reporter = reporter
+        self._log = log
+        self._error_log = log.child(log.tag.rpartition("/")[0] + "/error")
+        self._bounce_log = log.child(log.tag.rpartition("/")[0] + "/bounce")
+        self._bus = bus
+        self._clock = clock
+        self._scheduler = Scheduler(lambda name: transports[name].limits, parameters.minimal_backoff_time)
+        self._active: dict[str, ActiveMessage] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake_event: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._next_scan = 0.0
+        self._more_deferred = False
+        self._draining = False
+        self._idle: asyncio.Event | None = None
+        self.finished = 0
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+        return self._log.tag
+
+    def statistics(self) -> dict[str, int]:
+        """Messages active and finished, and what the scheduler counts."""
+        return {"active": len(self._active), "finished": self.finished, **self._scheduler.statistics()}
+
+    # --- the service ---------------------------------------------------------------------------------------------
+
+    async def run(self, sockets: Sequence[socket.socket] = ()) -> None:
+        """Manage the queue until drained. The sockets are not used: qmgr listens on the bus alone."""
+        del sockets
+        self._loop = asyncio.get_running_loop()
+        self._wake_event = asyncio.Event()
+        self._idle = asyncio.Event()
+        if self._bus is not None:
+            self._bus.subscribe("queue", self._woken)
+            self._bus.subscribe("flush", self._flushed)
+        try:
+            await self._start_up()
+            await self._pump()
+            await self._drained()
+        finally:
+            if self._bus is not None:
+                self._bus.unsubscribe("queue", self._woken)
+                self._bus.unsubscribe("flush", self._flushed)
+            if self._timer is not None:
+                self._timer.cancel()
+            for task in self._tasks:
+                task.cancel()
+
+    def drain(self) -> None:
+        """Take up nothing new; ``run`` returns when the deliveries under way have ended."""
+        self._draining = True
+        self._scheduler.withdraw()
+        self.wake()
+
+    def wake(self) -> None:
+        """There may be something in the queue. Cheap; call it after each enqueue in this process."""
+        if self._wake_event is not None:
+            self._wake_event.set()
+
+    def flush(self) -> None:
+        """Look at the deferred queue now, and forget which destinations are dead."""
+        self._next_scan = 0.0
+        self._scheduler.revive()
+        self.wake()
+
+    def _woken(self, _queue_id: str) -> None:
+        self.wake()
+
+    def _flushed(self, _payload: str) -> None:
+        self.flush()
+
+    async def _start_up(self) -> None:
+        while not self._draining:
+            try:
+                leases = await self._queue.take_over()
+            except OSError as error:
+                self._log.error(f"cannot take over the queue: {error}")
+                await asyncio.sleep(_RETRY_QUEUE)
+            else:
+                if leases:
+                    self._log.info(f"{leases} messages of an earlier queue manager return to incoming")
+                self.wake()
+                return
+
+    async def _pump(self) -> None:
+        """Lease what there is whenever there may be something and there is room for it."""
+        assert self._wake_event is not None
+        while not self._draining:
+            await self._wake_event.wait()
+            self._wake_event.clear()
+            try:
+                await self._fill()
+            except OSError as error:
+                self._log.error(f"cannot read the queue: {error}")
+                self._wake_later(self._clock() + _RETRY_QUEUE)
+            self._act(self._scheduler.tick(self._clock()))
+            self._set_timer()
+
+    async def _fill(self) -> None:
+        now = self._clock()
+        if now >= self._next_scan:
+            self._next_scan = now + self._parameters.queue_run_delay
+            self._more_deferred = True
+        while not self._draining:
+            room = min(BATCH, self._parameters.qmgr_message_active_limit - len(self._active))
+            if room <= 0:
+                return  # the end of a message wakes us
+            messages = list(await self._queue.lease(room, now, deferred=False))
+            if self._more_deferred:
+                # Half of the room is enough for old mail, so that it cannot hold up new mail, nor new mail it.
+                share = max(1, room // 2)
+                old = await self._queue.lease(share, now, incoming=False)
+                self._more_deferred = len(old) == share
+                messages += old
+            for message in messages:
+                self._take_up(message)
+            if len(messages) < room and not self._more_deferred:
+                return
+
+    def _set_timer(self) -> None:
+        """Wake up for the next deferred scan or the scheduler's next tick, whichever is first."""
+        wanted = [self._next_scan]
+        if self._scheduler.wake_at is not None:
+            wanted.append(self._scheduler.wake_at)
+        self._wake_later(min(wanted))
+
+    def _wake_later(self, at: float) -> None:
+        assert self._loop is not None
+        if self._timer is not None:
+            if not self._timer.cancelled() and self._clock() < self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_later(max(0.0, at - self._clock()), self.wake)
+
+    async def _drained(self) -> None:
+        """Wait for what is under way; give back what is not done."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        for active in list(self._active.values()):
+            results = active.recordable()
+            await self._queue.record_attempt(Attempt(active.message.queue_id, results, self._clock()))
+
+    # --- one message -----------------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        assert self._loop is not None
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A fault of ours. The message stays leased, and is taken up again at the next start.
+            self._unforeseen(self._log, "task", error)
+
+    @staticmethod
+    def _unforeseen(log: ServiceLog, where: str, error: BaseException) -> None:
+        log.panic(f"{where}: {type(error).__name__}: {error}")
+
+    def _take_up(self, message: QueuedMessage) -> None:
+        if message.queue_id in self._active:
+            return  # requeued while we work on it: the record of the attempt under way decides
+        active = ActiveMessage(message, self._clock())
+        self._active[message.queue_id] = active
+        sender = message.envelope.sender
+        self._log.info(
+            f"{message.queue_id}: from=<{sender}>, size={message.size}, nrcpt={len(message.pending)} (queue active)",
+            queue_id=message.queue_id,
+            sender=sender,
+            size=message.size,
+            recipients=len(message.pending),
+        )
+        self._spawn(self._resolve(active))
+
+    async def _resolve(self, active: ActiveMessage) -> None:
+        """Find each recipient's route and hand them to the scheduler; what has none ends here."""
+        message = active.message
+        routes: list[Route] = []
+        refused: list[tuple[Delivery, DeliveryResult]] = []
+        for pending in message.pending:
+            found = await self._route(message, pending.queued)
+            if isinstance(found, Route):
+                routes.append(found)
+            else:
+                refused.append((Delivery(message.queue_id, "error", "", (found.recipient,), ()), found))
+        for delivery, result in refused:
+            self._settle(active, self._request(active, delivery, b"", _NOTHING), [result], self._error_log)
+        deliveries = self._scheduler.group(message.queue_id, routes)
+        active.outstanding = len(deliveries) + 1  # one more: it must not end before all of it is scheduled
+        self._act(self._scheduler.arrival(deliveries))
+        await self._ended(active)
+
+    async def _route(self, message: QueuedMessage, queued: QueuedRecipient) -> Route | DeliveryResult:
+        """The route of one recipient, or the result that ends it without an agent."""
+        address = queued.recipient.address
+        try:
+            resolution = await self._resolver.resolve(message.envelope.sender, address)
+        except Exception as error:  # noqa: BLE001 - a fault of ours in a lookup must not lose the message
+            resolution = TemporaryError(f"unforeseen: {type(error).__name__}: {error}", "resolver")
+        if isinstance(resolution, TemporaryError):
+            self._log.warning(f"{message.queue_id}: {resolution.source}: {resolution.cause}")
+            return self._without_agent(queued, Status.DEFERRED, _SYSTEM_FAILURE, "address resolver failure")
+        if resolution.recipient != address:
+            queued = QueuedRecipient(queued.number, replace(queued.recipient, address=resolution.recipient))
+        local, _, _ = resolution.recipient.rpartition("@")
+        if resolution.address_class is AddressClass.LOCAL and local.lower() == self._parameters.double_bounce_sender:
+            text = "undeliverable postmaster notification discarded"
+            return self._without_agent(queued, Status.SENT, Dsn(2, 0, 0), text)
+        if resolution.transport in self._parameters.defer_transports:
+            return self._without_agent(queued, Status.DEFERRED, Dsn(4, 3, 2), "deferred transport")
+        if resolution.transport not in self._transports:
+            self._log.warning(
+                f"{message.queue_id}: no transport {resolution.transport} in master.cf, which {resolution.source} names"
+            )
+            return self._without_agent(queued, Status.DEFERRED, _SYSTEM_FAILURE, "mail transport unavailable")
+        return Route(resolution.transport, resolution.nexthop, queued)
+
+    def _without_agent(self, queued: QueuedRecipient, status: Status, dsn: Dsn, text: str) -> DeliveryResult:
+        return DeliveryResult(queued, status, dsn, "none", text, finished=self._clock())
+
+    # --- deliveries --------------------------------------------------------------------------------------------------
+
+    def _act(self, actions: Sequence[Action]) -> None:
+        """Do what the scheduler wants."""
+        for action in actions:
+            if isinstance(action, Start):
+                self._spawn(self._deliver(action.delivery))
+            else:
+                self._spawn(self._suspended(action.delivery, action.cause))
+
+    async def _suspended(self, delivery: Delivery, cause: Cause) -> None:
+        active = self._active[delivery.queue_id]
+        text = f"delivery temporarily suspended: {cause.text}"
+        dsn = Dsn.parse(cause.dsn)
+        results = [self._without_agent(queued, Status.DEFERRED, dsn, text) for queued in delivery.recipients]
+        self._settle(active, self._request(active, delivery, b"", _NOTHING), results, self._error_log)
+        await self._ended(active)
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        """Run one delivery, tell the scheduler, and end the message if this was its last."""
+        active = self._active[delivery.queue_id]
+        transport = self._transports[delivery.transport]
+        try:
+            prefix, content = await self._queue.content(delivery.queue_id)
+        except (KeyError, OSError) as error:
+            self._act(self._scheduler.result(delivery, None, self._clock()))
+            await self._unreadable(active, error)
+            return
+        request = self._request(active, delivery, prefix, content)
+        results = await self._attempt(transport, request)
+        broken = next((result for result in results if result.destination_broken), None)
+        cause = None if broken is None else Cause(str(broken.dsn), broken.text)
+        self._act(self._scheduler.result(delivery, cause, self._clock()))
+        if self._scheduler.wake_at is not None:
+            self._set_timer()
+        self._settle(active, request, results, transport.log)
+        await self._ended(active)
+
+    async def _attempt(self, transport: Transport, request: DeliveryRequest) -> Sequence[DeliveryResult]:
+        """Have the agent deliver; exactly one result for each recipient, whatever it does."""
+        try:
+            results = await transport.agent.deliver(request)
+        except Exception as error:  # noqa: BLE001 - a fault of ours in an agent must not lose the message
+            self._unforeseen(transport.log, request.queue_id, error)
+            results = ()
+        told = {result.recipient.number for result in results}
+        if len(results) == len(request.recipients) == len(told):
+            return results
+        missing = [
+            self._without_agent(queued, Status.DEFERRED, _SYSTEM_FAILURE, "unknown mail transport error")
+            for queued in request.recipients
+            if queued.number not in told
+        ]
+        return [*{result.recipient.number: result for result in results}.values(), *missing]
+
+    def _request(self, active: ActiveMessage, delivery: Delivery, prefix: bytes, content: Content) -> DeliveryRequest:
+        message = active.message
+        return DeliveryRequest(
+            message.queue_id,
+            delivery.transport,
+            delivery.nexthop,
+            message.envelope,
+            delivery.recipients,
+            prefix,
+            content,
+            message.queued,
+            active.started,
+        )
+
+    def _settle(
+        self, active: ActiveMessage, request: DeliveryRequest, results: Sequence[DeliveryResult], log: ServiceLog
+    ) -> None:
+        """Log the results and keep them until the message ends."""
+        for given in results:
+            result = given
+            if result.status is Status.BOUNCED and self._parameters.soft_bounce:
+                result = replace(result, status=Status.DEFERRED, dsn=result.dsn.with_class(4))
+            active.results.append(result)
+            log.info(
+                deliverylog.line(request, result, self._parameters.delay_logging_resolution_limit),
+                queue_id=request.queue_id,
+                recipient=result.recipient.recipient.address,
+                relay=result.relay,
+                dsn=str(result.dsn),
+                status=result.status.value,
+            )
+
+    async def _unreadable(self, active: ActiveMessage, error: Exception) -> None:
+        """The content is gone: deleted by the administrator (KeyError), or damaged."""
+        queue_id = active.message.queue_id
+        if self._active.pop(queue_id, None) is None:
+            return  # another delivery of the same message has seen it before
+        if isinstance(error, OSError):
+            self._log.warning(f"{queue_id}: {error}; moved to the corrupt queue")
+            try:
+                await self._queue.quarantine(queue_id)
+            except OSError as failure:
+                self._log.error(f"{queue_id}: cannot be moved to the corrupt queue: {failure}")
+        self.wake()
+
+    # --- the end of an attempt ----------------------------------------------------------------------------------------
+
+    async def _ended(self, active: ActiveMessage) -> None:
+        """One delivery of the message has ended: record a part, or the whole when it was the last."""
+        active.outstanding -= 1
+        queue_id = active.message.queue_id
+        if queue_id not in self._active:
+            return  # its content was gone
+        if not active.outstanding:
+            await self._finish(active)
+            return
+        part = active.recordable()
+        if part:
+            try:
+                await self._queue.record_attempt(Attempt(queue_id, part, 0.0, final=False))
+            except OSError as error:
+                self._log.warning(f"{queue_id}: cannot record a part of the attempt: {error}")  # the end will
+
+    async def _finish(self, active: ActiveMessage) -> None:
+        now = self._clock()
+        message = active.message
+        expired = self._expire(active, now)
+        notices, warned = await self._notices(active, now)
+        attempt = Attempt(
+            message.queue_id,
+            active.results,
+            now + self._backoff(now - message.queued),
+            [notice.message for notice in notices],
+            warned=warned,
+        )
+        removed = await self._record(attempt)
+        self._active.pop(message.queue_id, None)
+        self.finished += 1
+        if expired:
+            self._log.info(
+                f"{message.queue_id}: from=<{message.envelope.sender}>, status={expired}, returned to sender"
+            )
+        for notice in notices:
+            self._bounce_log.info(f"{message.queue_id}: {notice.text}: {notice.message.queue_id}")
+        if removed:
+            self._log.info(f"{message.queue_id}: removed", queue_id=message.queue_id)
+        if notices or self._more_deferred or len(self._active) + 1 >= self._parameters.qmgr_message_active_limit:
+            self.wake()
+
+    async def _record(self, attempt: Attempt) -> bool:
+        """Record the end of an attempt, however long the disk is full: nothing may be forgotten."""
+        while True:
+            try:
+                return await self._queue.record_attempt(attempt)
+            except OSError as error:
+                self._log.error(f"{attempt.queue_id}: cannot record the attempt, will try again: {error}")
+                if self._draining:
+                    raise
+                await asyncio.sleep(_RETRY_QUEUE)
+
+    def _backoff(self, age: float) -> float:
+        """How long to wait: as long as the message is old, within bounds (qmgr(8), minimal_backoff_time)."""
+        return min(max(age, self._parameters.minimal_backoff_time), self._parameters.maximal_backoff_time)
+
+    def _expire(self, active: ActiveMessage, now: float) -> str:
+        """Turn deferred results into bounces when the message has been here too long; the word for the log."""
+        message = active.message
+        parameters = self._parameters
+        lifetime = parameters.maximal_queue_lifetime if message.envelope.sender else parameters.bounce_queue_lifetime
+        if message.forced_expire:
+            word = "force-expired"
+        elif now > message.queued + lifetime:
+            word = "expired"
+        else:
+            return ""
+        if not active.of(Status.DEFERRED):
+            return ""
+        active.results = [
+            replace(result, status=Status.BOUNCED) if result.status is Status.DEFERRED else result
+            for result in active.results
+        ]
+        return word
+
+    async def _notices(self, active: ActiveMessage, now: float) -> tuple[list[Notice], bool]:
+        """What the sender is to be told; and whether a delay warning is among it."""
+        message = active.message
+        bounced = active.of(Status.BOUNCED)
+        sent = [
+            result
+            for result in active.of(Status.SENT)
+            if result.recipient.recipient.notify & Notify.SUCCESS and not result.relayed_dsn
+        ]
+        deferred = active.of(Status.DEFERRED)
+        delay = self._parameters.delay_warning_time
+        late = bool(deferred) and 0 < delay < now - message.queued and not message.warned
+        if not (bounced or sent or late):
+            return [], False
+        due = [(Event.FAILURE, bounced), (Event.SUCCESS, sent), (Event.DELAY, deferred if late else [])]
+        try:
+            prefix, content = await self._queue.content(message.queue_id)
+            notices: list[Notice] = []
+            for event, results in due:
+                if results:
+                    notices += await self._reporter.report(event, message, prefix, content, results)
+        except KeyError:
+            return [], False  # deleted by the administrator meanwhile: nothing will be recorded either
+        except Exception as error:  # noqa: BLE001 - MailError and OSError, or a fault of ours: no bounce may be lost
+            self._log.warning(f"{message.queue_id}: cannot make a notification: {error}")
+            active.results = [
+                replace(result, status=Status.DEFERRED, dsn=_SYSTEM_FAILURE, text="bounce or trace service failure")
+                if result.status is Status.BOUNCED
+                else result
+                for result in active.results
+            ]
+            return [], False
+        return notices, late

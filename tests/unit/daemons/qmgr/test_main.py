@@ -1,0 +1,256 @@
+"""The queue manager from the lease to the record."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from angarium.agents.bounce.interface import Event
+from angarium.daemons.qmgr.scheduler import Limits
+from angarium.model.delivery import Status
+from angarium.model.envelope import Notify
+from angarium.model.lookup import TemporaryError
+from angarium.rewrite.interface import AddressClass, Resolution
+
+DEFER = (Status.DEFERRED, "4.2.2", "mailbox is full")
+BOUNCE = (Status.BOUNCED, "5.1.1", "unknown user")
+SENT = (
+    "postfix/virtual: {}: to=<bob@virtual.test>, relay=virtual, delay=0, delays=0/0/0/0, dsn=2.0.0,"
+    " status=sent (delivered to maildir)"
+)
+BROKEN = (Status.DEFERRED, "4.4.1", "connect to mx.test[192.0.2.1]:25: Connection refused", "broken")
+
+
+def test_delivers_and_logs_as_postfix_does(run_world):
+    async def work(world):
+        world.queue_id = await world.enqueue()
+        await world.settled()
+
+    world = run_world(work)
+    assert world.agent.delivered == [(world.queue_id, "bob@virtual.test", b"Received: us\r\nSubject: x\r\n\r\nhi\r\n")]
+    assert world.lines == [
+        f"postfix/qmgr: {world.queue_id}: from=<alice@virtual.test>, size=32, nrcpt=1 (queue active)",
+        SENT.format(world.queue_id),
+        f"postfix/qmgr: {world.queue_id}: removed",
+    ]
+
+
+def test_each_recipient_gets_the_message_once_in_batches(run_world):
+    addresses = [f"r{n}@smtp.test" for n in range(120)]
+
+    async def work(world):
+        await world.enqueue(*addresses)
+        await world.settled()
+
+    world = run_world(work)
+    assert sorted(address for _, address, _ in world.agent.delivered) == sorted(addresses)
+    assert [len(request.recipients) for request in world.agent.requests] == [50, 50, 20]
+
+
+def test_a_deferred_recipient_is_tried_again_when_as_old_as_the_message(run_world):
+    async def work(world):
+        world.agent.script["bob@virtual.test"] = DEFER
+        await world.enqueue("bob@virtual.test", "eve@virtual.test")
+        await world.settled()
+        (message,) = await world.listed()
+        assert message.next_attempt == world.clock() + 300
+        assert [pending.reason for pending in message.pending] == ["mailbox is full"]
+        await world.later(301)
+        (message,) = await world.listed()
+        assert message.next_attempt == world.clock() + 301
+        await world.later(4100)
+        (message,) = await world.listed()
+        assert message.next_attempt == world.clock() + 4000
+        del world.agent.script["bob@virtual.test"]
+        await world.later(4001)
+        assert await world.listed() == []
+
+    world = run_world(work)
+    assert sorted(address for _, address, _ in world.agent.delivered) == ["bob@virtual.test", "eve@virtual.test"]
+    assert any(", dsn=4.2.2, status=deferred (mailbox is full)" in line for line in world.lines)
+
+
+def test_a_bounce_is_queued_and_delivered(run_world):
+    async def work(world):
+        world.agent.script["bob@virtual.test"] = BOUNCE
+        await world.enqueue("bob@virtual.test", "eve@virtual.test")
+        await world.settled()
+
+    world = run_world(work)
+    assert world.reporter.reports == [(Event.FAILURE, ["bob@virtual.test"])]
+    assert world.agent.delivered[-1][1:] == ("alice@virtual.test", b"FAILURE")
+    pattern = r"postfix/bounce: [0-9A-F]+: sender non-delivery notification: [0-9A-F]+"
+    assert sum(bool(re.fullmatch(pattern, line)) for line in world.lines) == 1
+
+
+def test_when_no_bounce_can_be_made_the_recipient_stays(run_world):
+    async def work(world):
+        world.agent.script["bob@virtual.test"] = BOUNCE
+        world.reporter.error = OSError("disk on fire")
+        await world.enqueue()
+        await world.settled()
+        (message,) = await world.listed()
+        assert message.pending[0].reason == "bounce or trace service failure"
+
+    run_world(work)
+
+
+def test_soft_bounce_defers(run_world):
+    async def work(world):
+        world.agent.script["bob@virtual.test"] = BOUNCE
+        await world.enqueue()
+        await world.settled()
+        (message,) = await world.listed()
+        assert message.pending[0].dsn == "4.1.1"
+
+    run_world(work, soft_bounce=True)
+
+
+def test_too_old_is_returned(run_world):
+    async def work(world):
+        world.agent.script["bob@virtual.test"] = DEFER
+        await world.enqueue()
+        await world.settled()
+        await world.later(1001)
+        assert await world.listed() == []
+
+    world = run_world(work, maximal_queue_lifetime=1000.0)
+    assert world.reporter.reports == [(Event.FAILURE, ["bob@virtual.test"])]
+    assert any(line.endswith("from=<alice@virtual.test>, status=expired, returned to sender") for line in world.lines)
+
+
+def test_one_delay_warning(run_world):
+    async def work(world):
+        world.agent.script["bob@virtual.test"] = DEFER
+        await world.enqueue()
+        await world.settled()
+        for _ in range(3):
+            await world.later(5000)
+
+    world = run_world(work, delay_warning_time=3600.0)
+    assert world.reporter.reports == [(Event.DELAY, ["bob@virtual.test"])]
+
+
+def test_success_is_reported_when_asked_for(run_world):
+    async def work(world):
+        await world.enqueue(notify=Notify.SUCCESS)
+        await world.settled()
+
+    assert run_world(work).reporter.reports == [(Event.SUCCESS, ["bob@virtual.test"])]
+
+
+def test_an_agent_that_raises_defers(run_world):
+    async def work(world):
+        world.agent.script["bob@virtual.test"] = ValueError("oops")
+        await world.enqueue()
+        await world.settled()
+        (message,) = await world.listed()
+        assert (message.pending[0].dsn, message.pending[0].reason) == ("4.3.0", "unknown mail transport error")
+
+    world = run_world(work)
+    assert any("ValueError: oops" in line for line in world.lines)
+
+
+def test_an_unknown_transport_defers(run_world):
+    async def work(world):
+        await world.enqueue("bob@nowhere.test")
+        await world.settled()
+
+    world = run_world(work)
+    line = next(line for line in world.lines if "status=" in line)
+    assert line.startswith("postfix/error: ")
+    assert line.endswith("dsn=4.3.0, status=deferred (mail transport unavailable)")
+
+
+def test_a_lookup_that_fails_defers(run_world):
+    async def work(world):
+        world.resolver.answers["bob@virtual.test"] = TemporaryError("ldap down", "ldap:users")
+        await world.enqueue("bob@virtual.test", "eve@virtual.test")
+        await world.settled()
+        (message,) = await world.listed()
+        assert [pending.reason for pending in message.pending] == ["address resolver failure"]
+
+    assert len(run_world(work).agent.delivered) == 1
+
+
+def test_a_dead_destination_suspends_the_rest(run_world):
+    async def work(world):
+        for n in range(4):
+            world.agent.script[f"r{n}@smtp.test"] = BROKEN
+        for n in range(4):
+            await world.enqueue(f"r{n}@smtp.test")
+        await world.settled()
+
+    world = run_world(work, limits={"smtp": Limits(initial=1, concurrency_limit=1)})
+    assert len(world.agent.requests) == 1
+    suspended = [line for line in world.lines if "(delivery temporarily suspended: connect to mx.test" in line]
+    assert len(suspended) == 3
+    assert all(line.startswith("postfix/error: ") and "dsn=4.4.1" in line for line in suspended)
+
+
+def test_a_double_bounce_to_ourselves_is_discarded(run_world):
+    async def work(world):
+        address = "double-bounce@here.test"
+        world.resolver.answers[address] = Resolution("virtual", "", address, AddressClass.LOCAL, "", "")
+        await world.enqueue(address, sender="")
+        await world.settled()
+
+    world = run_world(work)
+    assert world.agent.requests == []
+    assert any("status=sent (undeliverable postmaster notification discarded)" in line for line in world.lines)
+
+
+def test_drain_lets_the_delivery_end_and_gives_back_the_rest(run_world):
+    async def work(world):
+        world.agent.gate = asyncio.Event()
+        for n in range(5):
+            await world.enqueue(f"r{n}@smtp.test")
+        while not world.agent.requests:
+            await asyncio.sleep(0)
+        world.manager.drain()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        world.agent.gate.set()
+
+    world = run_world(work, limits={"smtp": Limits(initial=1, concurrency_limit=1)})
+    assert len(world.agent.delivered) == 1
+
+    async def rest(world):
+        assert {message.queue.value for message in await world.listed()} == {"deferred"}
+        await world.later(0)
+        assert len(world.agent.delivered) == 4
+        assert await world.listed() == []
+
+    run_world(rest)
+
+
+def test_a_lease_of_a_dead_manager_is_taken_over(run_world):
+    async def first(world):
+        world.agent.gate = asyncio.Event()
+        await world.enqueue()
+        while not world.agent.requests:
+            await asyncio.sleep(0)
+        raise KeyboardInterrupt
+
+    async def second(world):
+        await world.settled()
+
+    try:
+        asyncio_run_aborted(run_world, first)
+    finally:
+        world = run_world(second)
+    assert len(world.agent.delivered) == 1
+
+
+def asyncio_run_aborted(run_world, work):
+    """Run ``work`` and cancel the manager without letting it record anything."""
+
+    async def aborted(world):
+        try:
+            await work(world)
+        except KeyboardInterrupt:
+            for task in list(world.manager._tasks):
+                task.cancel()
+            world.manager._active.clear()
+
+    run_world(aborted)
