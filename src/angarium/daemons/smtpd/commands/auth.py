@@ -1,0 +1,88 @@
+"""AUTH (RFC 4954): drives a SASL exchange and asks the authenticator.
+
+Passwords are never logged. A failure is logged as ``warning: NAME[IP]: SASL PLAIN authentication failed: …``, which
+is what banning tools look for.
+"""
+
+from __future__ import annotations
+
+from angarium.auth.interface import Accepted, Refused
+from angarium.daemons.smtpd import replies
+from angarium.daemons.smtpd.conversation import Conversation
+from angarium.daemons.smtpd.limits import Counted
+from angarium.model.reply import Reply
+from angarium.protocols.sasl.session import SaslExchange
+from angarium.protocols.sasl.types import Challenge, Credentials, Fault, SaslError, Step
+from angarium.protocols.smtp.types import CommandReceived, LineReceived
+
+
+async def auth(talk: Conversation, command: CommandReceived) -> Reply | None:
+    """Begin an exchange."""
+    parameters = talk.parameters
+    if parameters.helo_required and not talk.helo:
+        return replies.NEED_HELO
+    if not parameters.sasl_auth_enable or talk.exempt.sasl or "auth" in talk.ehlo_discard:
+        return replies.AUTH_NOT_ENABLED
+    if talk.transaction is not None:
+        return replies.IN_TRANSACTION
+    if parameters.tls_auth_only and not talk.tls:
+        return replies.AUTH_NEEDS_TLS
+    if talk.sasl_username:
+        return replies.ALREADY_AUTHENTICATED
+    words = command.text.split()
+    if not 2 <= len(words) <= 3:
+        return replies.AUTH_SYNTAX
+    if talk.over_rate(Counted.AUTH, parameters.client_auth_rate_limit, "AUTH command rate"):
+        return Reply.of(450, "4.7.1", f"Error: too many AUTH commands from {talk.client.address}")
+    name = words[1].upper()
+    exchange = SaslExchange.named(name, parameters.sasl_response_limit) if name in parameters.sasl_mechanisms else None
+    if exchange is None:
+        return _failed(talk, words[1], "Invalid authentication mechanism", "Invalid authentication mechanism")
+    talk.exchange = exchange
+    initial = words[2].encode("utf-8", "surrogateescape") if len(words) == 3 else None
+    return await _step(talk, exchange, exchange.start(initial))
+
+
+async def response(talk: Conversation, event: LineReceived) -> Reply:
+    """The client's answer to a challenge."""
+    exchange = talk.exchange
+    assert exchange is not None
+    return await _step(talk, exchange, exchange.receive(event.line))
+
+
+async def _step(talk: Conversation, exchange: SaslExchange, step: Step) -> Reply:
+    if isinstance(step, Challenge):
+        return Reply(334, None, (step.data.decode("ascii"),))
+    talk.exchange = None
+    if isinstance(step, SaslError):
+        return _fault(talk, exchange.method, step)
+    return await _check(talk, exchange.method, step)
+
+
+def _fault(talk: Conversation, method: str, error: SaslError) -> Reply:
+    if error.fault is Fault.CANCELLED:
+        return replies.AUTH_ABORTED
+    return _failed(talk, method, error.reason, error.reason)
+
+
+async def _check(talk: Conversation, method: str, credentials: Credentials) -> Reply:
+    authenticator = talk.ask.authenticator
+    if authenticator is None:
+        return replies.AUTH_NOT_ENABLED
+    outcome = await authenticator.check_password(credentials.user, credentials.password.reveal())
+    if isinstance(outcome, Accepted):
+        talk.sasl_method = method
+        talk.sasl_username = outcome.account
+        return replies.AUTHENTICATED
+    if isinstance(outcome, Refused):
+        return _failed(talk, method, "authentication failure", "authentication failure", credentials.user)
+    talk.ask.log.warning(
+        f"{talk.client.shown}: SASL {method} authentication failed: Temporary authentication failure: {outcome.cause}"
+    )
+    return Reply.of(454, "4.7.0", "Temporary authentication failure: generic failure")
+
+
+def _failed(talk: Conversation, method: str, reason: str, public: str, user: str = "") -> Reply:
+    suffix = f", sasl_username={user}" if user else ""
+    talk.ask.log.warning(f"{talk.client.shown}: SASL {method[:100]} authentication failed: {reason}{suffix}")
+    return Reply.of(535, "5.7.8", f"Error: authentication failed: {public}")

@@ -1,0 +1,64 @@
+"""HELO and EHLO (RFC 5321 section 4.1.1.1)."""
+
+from __future__ import annotations
+
+from angarium.daemons.smtpd import replies
+from angarium.daemons.smtpd.conversation import Conversation
+from angarium.model.reply import Reply
+from angarium.protocols.smtp.types import CommandReceived
+
+
+async def helo(talk: Conversation, command: CommandReceived) -> Reply | None:
+    """HELO: answers with our name alone."""
+    refusal = await _introduce(talk, command, replies.HELO_SYNTAX)
+    if refusal is not None:
+        return refusal
+    talk.esmtp = False
+    return Reply(250, None, (talk.parameters.myhostname,))
+
+
+async def ehlo(talk: Conversation, command: CommandReceived) -> Reply | None:
+    """EHLO: answers with our name and our extensions."""
+    refusal = await _introduce(talk, command, replies.EHLO_SYNTAX)
+    if refusal is not None:
+        return refusal
+    talk.esmtp = True
+    return Reply(250, None, (talk.parameters.myhostname, *keywords(talk)))
+
+
+async def _introduce(talk: Conversation, command: CommandReceived, syntax: Reply) -> Reply | None:
+    words = command.text.split()
+    if len(words) < 2:
+        return syntax
+    name = " ".join(words[1:])
+    previous, talk.helo = talk.helo, name
+    refusal = talk.judge(await talk.ask.policy.helo(talk.facts()), words[0].upper())
+    if refusal is not None:
+        talk.helo = previous
+        return refusal
+    talk.reset()
+    return None
+
+
+def keywords(talk: Conversation) -> list[str]:
+    """The EHLO keywords, in Postfix's order (RFC 5321 section 4.1.1.1)."""
+    parameters = talk.parameters
+    words = ["PIPELINING"]
+    words.append(f"SIZE {parameters.message_size_limit}" if parameters.message_size_limit else "SIZE")
+    if not parameters.disable_vrfy_command:
+        words.append("VRFY")
+    words.append("ETRN")
+    if parameters.tls_offered and talk.ask.tls_available and not talk.tls:
+        words.append("STARTTLS")
+    if parameters.sasl_auth_enable and not talk.exempt.sasl and (talk.tls or not parameters.tls_auth_only):
+        mechanisms = " ".join(parameters.sasl_mechanisms)
+        words.append(f"AUTH {mechanisms}")
+        if parameters.broken_sasl_auth_clients:
+            words.append(f"AUTH={mechanisms}")
+    words += ["ENHANCEDSTATUSCODES", "8BITMIME", "DSN"]
+    if parameters.smtputf8_enable:
+        words.append("SMTPUTF8")
+    words.append("CHUNKING")
+    if not talk.ehlo_discard:
+        return words
+    return [word for word in words if word.partition(" ")[0].partition("=")[0].lower() not in talk.ehlo_discard]

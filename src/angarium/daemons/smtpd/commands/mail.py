@@ -1,0 +1,63 @@
+"""MAIL FROM (RFC 5321 section 4.1.1.2): begins a transaction."""
+
+from __future__ import annotations
+
+from angarium.daemons.smtpd import replies
+from angarium.daemons.smtpd.conversation import Conversation, Transaction
+from angarium.daemons.smtpd.limits import Counted
+from angarium.model.reply import Reply
+from angarium.protocols.smtp.parser import parse_mail
+from angarium.protocols.smtp.types import CommandError, CommandReceived
+
+
+async def mail(talk: Conversation, command: CommandReceived) -> Reply | None:
+    """Begin a transaction, when nothing speaks against it."""
+    parameters = talk.parameters
+    if parameters.helo_required and not talk.helo:
+        return replies.NEED_HELO
+    if talk.transaction is not None:
+        return replies.NESTED_MAIL
+    if talk.chunking:
+        return replies.MAIL_AFTER_BDAT
+    try:
+        parsed = parse_mail(
+            command.text,
+            strict=parameters.strict_rfc821_envelopes,
+            dsn="dsn" not in talk.ehlo_discard,
+            auth=parameters.sasl_auth_enable,
+        )
+    except CommandError as error:
+        if error.reply.dsn is not None and str(error.reply.dsn) == "5.1.7":
+            talk.ask.log.warning(f"Illegal address syntax from {talk.client.shown} in MAIL command: {_shown(command)}")
+        return error.reply
+    limit = parameters.client_message_rate_limit
+    if talk.over_rate(Counted.MESSAGE, limit, "Message delivery request rate"):
+        return Reply.of(450, "4.7.1", f"Error: too much mail from {talk.client.address}")
+    talk.transaction = Transaction(parsed, talk.ask.clock())
+    refusal = talk.judge(await talk.ask.policy.mail(talk.facts()), "MAIL")
+    if refusal is None:
+        refusal = _no_room(talk, parsed.size)
+    if refusal is not None:
+        talk.transaction = None
+        return refusal
+    return replies.SENDER_OK
+
+
+def _no_room(talk: Conversation, size: int) -> Reply | None:
+    """Refuse what is too large (RFC 1870 section 6), or what the queue's file system has no room for."""
+    parameters = talk.parameters
+    refusal = None
+    if 0 < parameters.message_size_limit < size:
+        refusal = replies.TOO_BIG_DECLARED
+    elif parameters.queue_minfree:
+        free = talk.ask.free_space()
+        if free < parameters.queue_minfree or free // 2 < size:
+            talk.ask.log.warning(f"not enough free space in mail queue: {free} bytes < 1.5*message size limit")
+            refusal = replies.NO_SPACE
+    if refusal is not None:
+        talk.log_reject("MAIL", str(refusal))
+    return refusal
+
+
+def _shown(command: CommandReceived) -> str:
+    return command.text.partition(":")[2].strip()

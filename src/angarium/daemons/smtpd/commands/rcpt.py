@@ -1,0 +1,58 @@
+"""RCPT TO (RFC 5321 section 4.1.1.3): adds a recipient; the first one gives the message its queue id."""
+
+from __future__ import annotations
+
+from angarium.daemons.smtpd import replies
+from angarium.daemons.smtpd.conversation import Conversation, Transaction
+from angarium.daemons.smtpd.limits import Counted
+from angarium.model.envelope import Recipient
+from angarium.model.reply import Reply
+from angarium.protocols.smtp.parser import parse_rcpt
+from angarium.protocols.smtp.types import CommandError, CommandReceived
+
+
+async def rcpt(talk: Conversation, command: CommandReceived) -> Reply | None:
+    """Add a recipient, when nothing speaks against it."""
+    transaction = talk.transaction
+    if transaction is None:
+        return replies.NEED_MAIL
+    if talk.chunking:
+        return replies.RCPT_AFTER_BDAT
+    parameters = talk.parameters
+    try:
+        parsed = parse_rcpt(command.text, strict=parameters.strict_rfc821_envelopes, dsn="dsn" not in talk.ehlo_discard)
+    except CommandError as error:
+        if error.reply.dsn is not None and str(error.reply.dsn) == "5.1.3":
+            shown = command.text.partition(":")[2].strip()
+            talk.ask.log.warning(f"Illegal address syntax from {talk.client.shown} in RCPT command: {shown}")
+        return error.reply
+    address = parsed.recipient
+    limit = parameters.client_recipient_rate_limit
+    if talk.over_rate(Counted.RECIPIENT, limit, "Recipient address rate"):
+        return Reply.of(450, "4.7.1", f"Error: too many recipients from {talk.client.address}")
+    if len(transaction.recipients) >= parameters.recipient_limit > 0:
+        transaction.overshoot += 1
+        if transaction.overshoot <= parameters.recipient_overshoot_limit:
+            talk.error_count -= 1  # a client that sends on is no attacker yet: this refusal is not counted
+        return replies.TOO_MANY_RECIPIENTS
+    refusal = talk.judge(await talk.ask.policy.rcpt(talk.facts(address)), "RCPT", address)
+    if refusal is not None:
+        transaction.refused += 1
+        return refusal
+    if not transaction.queue_id:
+        open_transaction(talk, transaction)
+    transaction.recipients.append(Recipient(address, address, parsed.notify, parsed.orcpt))
+    return replies.RECIPIENT_OK
+
+
+def open_transaction(talk: Conversation, transaction: Transaction) -> None:
+    """Give the message its queue id, and say in the log whose it is."""
+    queue_id = transaction.queue_id = talk.ask.queue.allocate_id()
+    words = [f"{queue_id}: client={talk.client.shown}"]
+    if talk.sasl_method:
+        words.append(f"sasl_method={talk.sasl_method}")
+    if talk.sasl_username:
+        words.append(f"sasl_username={talk.sasl_username}")
+    if transaction.mail.auth:
+        words.append(f"sasl_sender={transaction.mail.auth}")
+    talk.ask.log.info(", ".join(words))

@@ -1,0 +1,361 @@
+"""The socket of a session: the only place in smtpd that touches it.
+
+One task a session: it waits for input, lets the conversation act on what a read brought, and writes all the replies
+at once (RFC 2920). While it works, at most 64 KiB more are taken from the socket; then reading pauses until it is
+through. Writing waits when the client does not read.
+
+Time limits are those of postconf(5) ``smtpd_timeout``: for each read and write, or, with
+``smtpd_per_request_deadline``, for a whole request. One timer a connection serves them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import cast
+
+from angarium.daemons.smtpd.client import UNKNOWN, Client, ClientResolver
+from angarium.daemons.smtpd.conversation import Collaborators, Conversation, Exemptions, Handlers, describe_fault
+from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.model.reply import Reply
+from angarium.protocols.smtp.render import render_reply
+from angarium.protocols.smtp.states import Input
+from angarium.runtime.tls import describe_session
+
+READ_AHEAD = 64 * 1024
+
+
+class LostConnectionError(Exception):
+    """The client went away."""
+
+
+class ClientTimeoutError(Exception):
+    """The client took too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSetting:
+    """What all connections of a service share.
+
+    Attributes:
+        exemptions: what a client is free of.
+        tls: to accept TLS with; None when there is no certificate.
+    """
+
+    parameters: SmtpdParameters
+    collaborators: Collaborators
+    handlers: Handlers
+    resolver: ClientResolver | None
+    exemptions: Callable[[Client], Awaitable[Exemptions]]
+    tls: ssl.SSLContext | None
+
+
+class SmtpdConnection(asyncio.Protocol):
+    """One connection.
+
+    Args:
+        setting: of the service.
+        ended: called once, when the connection is done with.
+    """
+
+    def __init__(self, setting: ConnectionSetting, ended: Callable[[SmtpdConnection], None]) -> None:
+        self._setting = setting
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._input: list[bytes] = []
+        self._input_size = 0
+        self._paused = False
+        self._eof = False
+        self._writable: asyncio.Future[None] | None = None
+        self._wake: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+        self._expired = False
+        self._draining = False
+        self._talk: Conversation | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    # -- called by the event loop ----------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is there: begin the session."""
+        self._transport = cast("asyncio.Transport", transport)
+        if self.task is None:
+            self.task = self._loop.create_task(self._run())
+
+    def data_received(self, data: bytes) -> None:
+        """Octets have come in."""
+        self._input.append(data)
+        self._input_size += len(data)
+        if self._input_size > READ_AHEAD and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        wake = self._wake
+        if wake is not None:
+            self._wake = None
+            if not wake.done():
+                wake.set_result(None)
+
+    def eof_received(self) -> bool | None:
+        """The client will send no more; what it sent is still answered."""
+        self._end_input()
+        # asyncio's TLS transport cannot stay half open; a plain one is closed when the session has answered.
+        return self._transport is not None and self._transport.get_extra_info("sslcontext") is None
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """The socket is gone."""
+        self._end_input()
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    def pause_writing(self) -> None:
+        """The client does not read: hold the next reply back."""
+        if self._writable is None:
+            self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    def _end_input(self) -> None:
+        self._eof = True
+        wake, self._wake = self._wake, None
+        if wake is not None and not wake.done():
+            wake.set_result(None)
+
+    def drain(self) -> None:
+        """End the session at the next moment between transactions."""
+        self._draining = True
+        talk = self._talk
+        if talk is not None and talk.transaction is None and self._wake is not None and not self._wake.done():
+            wake, self._wake = self._wake, None
+            wake.set_result(None)
+
+    # -- the session -----------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        transport = self._transport
+        assert transport is not None
+        client = Client("unknown", *_peer(transport))
+        try:
+            client = await self._identify(client)
+            await self._session(client)
+        except (LostConnectionError, ClientTimeoutError):
+            pass  # said in the log where it happened
+        except Exception as error:  # noqa: BLE001 - the session ends here, the worker goes on
+            self._setting.collaborators.log.warning(
+                f"{client.shown}: session ended by a fault: {describe_fault(error)}"
+            )
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._transport is not None:
+                self._transport.close()
+            self._ended(self)
+
+    async def _identify(self, client: Client) -> Client:
+        setting = self._setting
+        found = UNKNOWN
+        if setting.resolver is not None and setting.parameters.peername_lookup and client.address:
+            found = await setting.resolver.client_name(client.address)
+            if found.warning:
+                setting.collaborators.log.warning(found.warning)
+        label = f"{found.name}[{client.address}]"
+        if setting.parameters.client_port_logging:
+            label += f":{client.port}"
+        return Client(found.name, client.address, client.port, label)
+
+    async def _session(self, client: Client) -> None:
+        setting = self._setting
+        parameters = setting.parameters
+        ask = setting.collaborators
+        exempt = await setting.exemptions(client)
+        ask.log.info(f"connect from {client.shown}")
+        talk = self._talk = Conversation(parameters, ask, client, setting.handlers, exempt)
+        open_now, made = (0, 0) if exempt.limits else ask.limits.connect(parameters.service_name, client.address)
+        try:
+            refusal = self._over_limit(talk, open_now, made)
+            if parameters.tls_wrappermode and refusal is None:
+                await self._start_tls(talk)
+            if await self._greet(talk, refusal):
+                await self._converse(talk)
+        except LostConnectionError:
+            self._log_abnormal_end(talk, "lost connection")
+        except ClientTimeoutError:
+            await self._say_timeout(talk)
+            self._log_abnormal_end(talk, "timeout")
+        finally:
+            talk.reset()
+            if not exempt.limits:
+                ask.limits.disconnect(parameters.service_name, client.address)
+            ask.log.info(f"disconnect from {client.shown} {talk.statistics()}")
+
+    async def _greet(self, talk: Conversation, refusal: Reply | None) -> bool:
+        """Send the banner; False when the session ends here instead."""
+        parameters = self._setting.parameters
+        if refusal is not None:
+            talk.send(refusal)
+            await self._flush(talk)
+            return False
+        verdict = await talk.ask.policy.connect(talk.facts())
+        denial = talk.judge(verdict, "CONNECT")
+        if denial is not None:
+            talk.denied = True
+            talk.send(denial)
+            if verdict.disconnect:
+                talk.closing = True
+        else:
+            talk.send(Reply(220, None, (parameters.banner,)))
+        await self._flush(talk)
+        return not talk.closing
+
+    def _over_limit(self, talk: Conversation, open_now: int, made: int) -> Reply | None:
+        """The refusal of a client that has too many connections, or makes them too fast."""
+        parameters = self._setting.parameters
+        shown = talk.client.shown
+        for number, limit, words in (
+            (open_now, parameters.client_connection_count_limit, "Connection concurrency"),
+            (made, parameters.client_connection_rate_limit, "Connection rate"),
+        ):
+            if 0 < limit < number:
+                service = parameters.service_name
+                talk.ask.log.warning(f"{words} limit exceeded: {number} from {shown} for service {service}")
+                address = talk.client.address
+                text = f"{parameters.myhostname} Error: too many connections from {address}"
+                return Reply.of(421, "4.7.0", text)
+        return None
+
+    async def _converse(self, talk: Conversation) -> None:
+        protocol = talk.protocol
+        while not talk.closing:
+            data = await self._read(talk)
+            await talk.receive(protocol.receive_data(data))
+            await self._flush(talk)
+            if talk.tls_requested:
+                await self._start_tls(talk)
+
+    async def _read(self, talk: Conversation) -> bytes:
+        """What has come in. Raises LostConnectionError, ClientTimeoutError."""
+        while not self._input:
+            if self._eof:
+                raise LostConnectionError
+            if self._draining and talk.transaction is None:
+                talk.send(Reply.of(421, "4.3.2", f"{talk.parameters.myhostname} Service shutting down"))
+                talk.closing = True
+                return b""
+            self._wake = self._loop.create_future()
+            self._arm(talk.parameters.timeout)
+            await self._wake
+            if self._expired:
+                raise ClientTimeoutError
+        pieces = self._input
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._input_size = 0
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    def _arm(self, seconds: float) -> None:
+        """Set the deadline of the wait that begins now. The timer is moved only when it fires: waits are many."""
+        self._deadline = self._loop.time() + seconds
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        if now < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._timer_fired)
+            return
+        waiting = self._wake or self._writable
+        if waiting is not None and not waiting.done():
+            self._expired = True
+            self._wake = None
+            waiting.set_result(None)
+
+    async def _flush(self, talk: Conversation) -> None:
+        """Write the replies of this batch, after the pause that a client with many errors has earned."""
+        data = talk.take_output()
+        if not data:
+            return
+        if talk.delay:
+            talk.delay = False
+            if talk.parameters.error_sleep_time > 0:
+                await asyncio.sleep(talk.parameters.error_sleep_time)
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise LostConnectionError
+        transport.write(data)
+        if self._writable is not None:
+            self._arm(talk.parameters.timeout)
+            await self._writable
+            if self._expired:
+                raise ClientTimeoutError
+
+    async def _start_tls(self, talk: Conversation) -> None:
+        """Begin TLS. Octets that came in before it are thrown away (RFC 3207 section 4.2)."""
+        setting = self._setting
+        transport = self._transport
+        context = setting.tls
+        if context is None or transport is None:
+            raise LostConnectionError
+        self._input.clear()
+        self._input_size = 0
+        try:
+            secured = await self._loop.start_tls(
+                transport,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=setting.parameters.starttls_timeout,
+            )
+        except (OSError, ssl.SSLError) as error:
+            talk.ask.log.info(f"SSL_accept error from {talk.client.shown}: {_tls_reason(error)}")
+            talk.where = "STARTTLS" if talk.tls_requested else talk.where
+            raise LostConnectionError from error
+        if secured is None:
+            raise LostConnectionError
+        self._transport = secured
+        self._paused = False
+        session = describe_session(secured.get_extra_info("ssl_object"))
+        if setting.parameters.tls_loglevel > 0:
+            talk.ask.log.info(f"Anonymous TLS connection established from {talk.client.shown}: {session}")
+        talk.start_session_over_tls(session)
+        await talk.receive(talk.protocol.resume_commands())
+
+    async def _say_timeout(self, talk: Conversation) -> None:
+        if talk.protocol.state is Input.DATA or self._transport is None or self._transport.is_closing():
+            return
+        name = talk.parameters.myhostname
+        with contextlib.suppress(OSError):
+            self._transport.write(render_reply(Reply.of(421, "4.4.2", f"{name} Error: timeout exceeded")))
+
+    def _log_abnormal_end(self, talk: Conversation, reason: str) -> None:
+        where = talk.where
+        if talk.message is not None and where in ("DATA", "BDAT"):
+            size = talk.bytes_received + talk.protocol.pending
+            where = f"{where} ({size} bytes)"
+        elif where == "END-OF-MESSAGE" and reason == "lost connection":
+            return  # clients that hang up after their message are no news
+        talk.ask.log.info(f"{reason} after {where} from {talk.client.shown}")
+
+
+def _peer(transport: asyncio.Transport) -> tuple[str, int]:
+    """The address and port of the client; an IPv4 client of an IPv6 socket is shown as IPv4."""
+    peer = transport.get_extra_info("peername")
+    if not isinstance(peer, tuple) or len(peer) < 2:
+        return "", 0
+    address = str(peer[0]).partition("%")[0]
+    return address.removeprefix("::ffff:") if "." in address else address, int(peer[1])
+
+
+def _tls_reason(error: Exception) -> str:
+    return str(getattr(error, "reason", None) or error) or type(error).__name__

@@ -1,0 +1,568 @@
+"""One client's dialogue with smtpd(8), without its socket: events go in, octets come out.
+
+Owns what a session knows (client, HELO, TLS, SASL, the transaction), its counters and limits, and the order of the
+checks before a command is acted on. What a command does is in ``commands``. ``connection`` feeds events in one after
+the other, writes ``take_output()`` and acts on ``closing`` and ``tls_requested``.
+
+Guarantees: each command gets one reply; a fault of ours in a command is logged with its cause, answered with
+``451 4.3.0``, and the session goes on. Nothing is answered ``250`` after a message before the queue has it.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from angarium.auth.interface import Authenticator
+from angarium.cleanup.interface import Cleanup
+from angarium.daemons.smtpd import replies
+from angarium.daemons.smtpd.client import Client
+from angarium.daemons.smtpd.content import IncomingMessage
+from angarium.daemons.smtpd.footer import expand_footer, with_footer
+from angarium.daemons.smtpd.limits import ClientLimits, Counted
+from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.mailqueue.interface import MailQueue
+from angarium.model.envelope import Origin, Recipient
+from angarium.model.error import MailError
+from angarium.model.reply import Reply
+from angarium.model.verdict import Action, Verdict
+from angarium.policy.interface import Facts, Policy
+from angarium.protocols.sasl.session import SaslExchange
+from angarium.protocols.smtp.render import render_reply, soften
+from angarium.protocols.smtp.session import ServerSession
+from angarium.protocols.smtp.states import COMMANDS, PAUSING
+from angarium.protocols.smtp.types import (
+    BareNewline,
+    ChunkEnd,
+    CommandReceived,
+    Event,
+    LineReceived,
+    MailCommand,
+    MessageData,
+    MessageEnd,
+)
+from angarium.runtime.log import ServiceLog
+from angarium.runtime.spool import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Exemptions:
+    """What one client is free of.
+
+    Attributes:
+        limits: the connection and rate limits (smtpd_client_event_limit_exceptions).
+        bare_newline: smtpd_forbid_bare_newline.
+        sasl: being offered AUTH (smtpd_sasl_exceptions_networks).
+    """
+
+    limits: bool = False
+    bare_newline: bool = False
+    sasl: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Collaborators:
+    """Whom a session asks. Shared by all sessions of a service.
+
+    Attributes:
+        forbidden_command: does this command word end the session (smtpd_forbidden_commands)?
+        free_space: octets free where the queue lives; asked when queue_minfree is set.
+        clock: seconds since the epoch.
+        flush: asks for the delivery of a domain's mail (ETRN); False when it may not be asked for.
+    """
+
+    queue: MailQueue
+    cleanup: Cleanup
+    policy: Policy
+    authenticator: Authenticator | None
+    spool: Spool | None
+    log: ServiceLog
+    limits: ClientLimits
+    clock: Callable[[], float]
+    forbidden_command: Callable[[str], Awaitable[bool]]
+    free_space: Callable[[], int]
+    tls_available: bool = False
+    flush: Callable[[str], bool] | None = None
+
+
+@dataclass(slots=True)
+class Transaction:
+    """From MAIL to the end of the message, or RSET."""
+
+    mail: MailCommand
+    arrival: float
+    recipients: list[Recipient] = field(default_factory=list)
+    queue_id: str = ""
+    hold: bool = False
+    discard: bool = False
+    redirect: str = ""
+    prepend: list[str] = field(default_factory=list)
+    overshoot: int = 0
+    refused: int = 0
+
+
+Handler = Callable[["Conversation", CommandReceived], Awaitable[Reply | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """What acts on events.
+
+    Attributes:
+        commands: by verb; the reply, or None when it comes later or was sent already.
+        message_end: at the final dot.
+        chunk_end: at the end of a BDAT chunk.
+        auth_response: at a line of an AUTH dialogue.
+    """
+
+    commands: Mapping[str, Handler]
+    message_end: Callable[[Conversation, MessageEnd], Awaitable[None]]
+    chunk_end: Callable[[Conversation, ChunkEnd], Awaitable[None]]
+    auth_response: Callable[[Conversation, LineReceived], Awaitable[Reply]]
+
+
+NOT_EXEMPT = Exemptions()
+
+
+class Conversation:
+    """One session.
+
+    Args:
+        parameters: of the service.
+        collaborators: of the service.
+        client: who is there.
+        handlers: the functions that act on events.
+        exempt: what the client is free of.
+    """
+
+    __slots__ = (
+        "_handlers", "_out", "_soft_bounce", "ask", "asked_tls", "bytes_received", "chunking", "client", "closing",
+        "counts", "delay", "denied", "ehlo_discard", "error_count", "esmtp", "exchange", "exempt", "helo",
+        "illegal_pipelining", "junk_count", "message", "message_failure", "origin", "parameters", "protocol",
+        "sasl_method", "sasl_username", "tls", "tls_requested", "transaction", "where",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        parameters: SmtpdParameters,
+        collaborators: Collaborators,
+        client: Client,
+        handlers: Handlers,
+        exempt: Exemptions = NOT_EXEMPT,
+    ) -> None:
+        self.parameters = parameters
+        self.ask = collaborators
+        self.client = client
+        self.exempt = exempt
+        self._handlers = handlers
+        bare = parameters.forbid_bare_newline
+        if exempt.bare_newline:
+            bare = BareNewline.NO
+        self.protocol = ServerSession(parameters.line_length_limit, bare)
+        self._out: list[bytes] = []
+        self._soft_bounce = parameters.soft_bounce
+        self.counts: dict[str, list[int]] = {}
+        self.helo = ""
+        self.esmtp = False
+        self.tls = ""
+        self.tls_requested = False
+        self.sasl_method = ""
+        self.sasl_username = ""
+        self.exchange: SaslExchange | None = None
+        self.transaction: Transaction | None = None
+        self.message: IncomingMessage | None = None
+        self.message_failure: Reply | None = None
+        self.chunking = False
+        self.origin: Origin | None = None
+        self.where = "CONNECT"
+        self.error_count = 0
+        self.junk_count = 0
+        self.bytes_received = 0
+        self.illegal_pipelining = False
+        self.denied = False
+        self.closing = False
+        self.delay = False
+        self.ehlo_discard = frozenset(word.lower() for word in parameters.discard_ehlo_keywords)
+
+    # -- what comes in ---------------------------------------------------------------------------------------------
+
+    async def receive(self, events: list[Event]) -> None:
+        """Act on events in their order, and on those that they bring about."""
+        queue = events
+        at = 0
+        while at < len(queue) and not self.closing:
+            event = queue[at]
+            at += 1
+            try:
+                more = await self._act(event)
+            except MailError as error:
+                more = self._failed(event, error.reply, error.cause)
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not take down the worker: it is logged
+                self.ask.log.warning(f"{self.client.shown}: fault after {self.where}: {describe_fault(error)}")
+                more = self._failed(event, replies.SERVER_ERROR, "")
+            if more:
+                queue = queue[at:] + more
+                at = 0
+
+    async def _act(self, event: Event) -> list[Event]:
+        if isinstance(event, CommandReceived):
+            return await self._command(event)
+        if isinstance(event, MessageData):
+            self._message_data(event.data)
+            return []
+        if isinstance(event, MessageEnd):
+            await self._handlers.message_end(self, event)
+            return []
+        if isinstance(event, ChunkEnd):
+            await self._handlers.chunk_end(self, event)
+            return []
+        return await self._line(event)
+
+    async def _command(self, command: CommandReceived) -> list[Event]:
+        """Check what can be checked of any command, then act on it."""
+        refusal = self._refuse_early(command)
+        if refusal is not None:
+            self.refuse(refusal)
+            return self._after_refusal(command)
+        verb = command.verb
+        rule = COMMANDS.get(verb)
+        count = self.counts.setdefault(verb if rule is not None else "unknown", [0, 0])
+        count[1] += 1
+        if rule is None:
+            await self._unknown(command)
+            return []
+        if self.denied and verb != "QUIT":
+            self.refuse(Reply.of(503, "5.7.0", f"Error: access denied for {self.client.shown}"))
+            return self._after_refusal(command)
+        if self.parameters.tls_mandatory and not self.tls and not rule.before_tls:
+            self.refuse(replies.NEED_TLS)
+            return self._after_refusal(command)
+        if verb != "BDAT" or self.where != "BDAT":
+            self.where = verb
+        if rule.last and command.pipelined and not self._pipelining(verb):
+            return []
+        reply = await self._handlers.commands[verb](self, command)
+        if reply is not None:
+            self._answer(command, reply, count)
+        if rule.junk:
+            self._junk()
+        return self._continue(verb)
+
+    def _continue(self, verb: str) -> list[Event]:
+        """What the octets behind a pausing command are, now that it is answered."""
+        if verb not in PAUSING or self.closing or self.tls_requested:
+            return []
+        if verb == "DATA" and self.message is not None and not self.chunking:
+            return self.protocol.start_data()
+        if self.exchange is not None:
+            return self.protocol.start_lines()
+        return self.protocol.resume_commands()
+
+    def _after_refusal(self, command: CommandReceived) -> list[Event]:
+        if command.verb == "BDAT":
+            self.message_failure = None
+            self.message = None
+            self.chunking = True  # the chunk that follows is read and thrown away
+        return self._continue(command.verb)
+
+    def _refuse_early(self, command: CommandReceived) -> Reply | None:
+        """The refusals that come before the command is even looked up."""
+        parameters = self.parameters
+        if self.error_count >= parameters.hard_error_limit:
+            self.ask.log.info(f"too many errors after {self.where} from {self.client.shown}")
+            self.closing = True
+            return Reply.of(421, "4.7.0", f"{parameters.myhostname} Error: too many errors")
+        if command.truncated:
+            self.ask.log.warning(
+                f"{self.client.shown}: request longer than {parameters.line_length_limit}: {command.text[:30]}..."
+            )
+        if command.bare_newline and self.protocol.bare_newline is BareNewline.REJECT:
+            self.log_reject(self.where, "bare <LF> received")
+            self.closing = True
+            code = parameters.forbid_bare_newline_reject_code
+            return Reply.of(code, "5.5.2", f"{parameters.myhostname} Error: bare <LF> received")
+        text = command.text
+        if not text.isascii() and parameters.smtputf8_enable and _malformed(text):
+            return replies.BAD_UTF8
+        if not command.verb:
+            return replies.BAD_SYNTAX
+        return None
+
+    async def _unknown(self, command: CommandReceived) -> None:
+        parameters = self.parameters
+        word = command.text.split(None, 1)[0]
+        if parameters.noop_commands and command.verb in parameters.noop_commands:
+            self.send(replies.OK)
+            self._junk()
+            return
+        if _is_header(word) or await self.ask.forbidden_command(word):
+            self.ask.log.warning(f"non-SMTP command from {self.client.shown}: {command.text[:100]}")
+            self.send(replies.BREAKS_RULES)
+            self.closing = True
+            return
+        if self.denied:
+            self.refuse(Reply.of(503, "5.7.0", f"Error: access denied for {self.client.shown}"))
+            return
+        self.where = "UNKNOWN"
+        self.refuse(replies.UNKNOWN_COMMAND)
+
+    def _pipelining(self, verb: str) -> bool:
+        """Input stood behind a command that must be the last of its group; False ends the session."""
+        if self.illegal_pipelining:
+            return True
+        self.illegal_pipelining = True
+        behind = self.protocol.peek()[:100].decode("utf-8", "backslashreplace")
+        shown = behind.replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n")
+        self.ask.log.info(f"improper command pipelining after {verb} from {self.client.shown}: {shown}")
+        if not self.parameters.forbid_unauth_pipelining:
+            return True
+        self.send(replies.SYNCHRONIZATION)
+        self.closing = True
+        return False
+
+    def _answer(self, command: CommandReceived, reply: Reply, count: list[int]) -> None:
+        if reply.code >= 400:
+            self.error_count += 1
+        elif reply.code != 354 and reply.code != 334:
+            count[0] += 1
+        self.send(reply)
+        if command.verb == "QUIT":
+            self.closing = True
+
+    def _junk(self) -> None:
+        self.junk_count += 1
+        if self.junk_count > self.parameters.junk_command_limit + 1:
+            self.error_count += 1
+
+    def _failed(self, event: Event, reply: Reply, cause: str) -> list[Event]:
+        """A handler raised: tell the client, and leave the session in a state it can go on from."""
+        if cause:
+            self.ask.log.warning(f"{self.client.shown}: {self.where}: {cause}")
+        self.exchange = None
+        if isinstance(event, MessageData):
+            self.message_failure = reply
+            if self.message is not None:
+                self.message.abandon()
+            return []
+        self.refuse(reply)
+        if isinstance(event, MessageEnd | ChunkEnd):
+            self.reset()
+        if isinstance(event, LineReceived) or (isinstance(event, CommandReceived) and event.verb in PAUSING):
+            self.tls_requested = False
+            return self.protocol.resume_commands()
+        return []
+
+    # -- the message -----------------------------------------------------------------------------------------------
+
+    def _message_data(self, data: bytes) -> None:
+        self.bytes_received += len(data)
+        message = self.message
+        if message is None or self.message_failure is not None:
+            return
+        try:
+            message.write(data)
+        except OSError as error:
+            self.ask.log.warning(f"{self.client.shown}: cannot spool the message: {error}")
+            message.abandon()
+            self.message_failure = replies.WRITE_ERROR
+
+    async def _line(self, event: LineReceived) -> list[Event]:
+        count = self.counts.setdefault("AUTH", [0, 0])
+        reply = await self._handlers.auth_response(self, event)
+        if reply.code >= 400:
+            self.error_count += 1
+        elif reply.code != 334:
+            count[0] += 1
+        self.send(reply)
+        if self.closing:
+            return []
+        return self.protocol.start_lines() if self.exchange is not None else self.protocol.resume_commands()
+
+    # -- what commands use -----------------------------------------------------------------------------------------
+
+    def send(self, reply: Reply) -> None:
+        """Put a reply into the output."""
+        if reply.code >= 400:
+            if self._soft_bounce:
+                reply = soften(reply)
+            if self.parameters.reject_footer:
+                reply = with_footer(reply, expand_footer(self.parameters.reject_footer, self))
+            if reply.code == 421 or reply.code == 521:
+                self.closing = True
+        if self.error_count >= self.parameters.soft_error_limit:
+            self.delay = True
+        self._out.append(render_reply(reply))
+
+    def refuse(self, reply: Reply) -> None:
+        """Answer with an error, and count it."""
+        self.error_count += 1
+        self.send(reply)
+
+    def take_output(self) -> bytes:
+        """What is to be written now."""
+        out = self._out
+        if not out:
+            return b""
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        return data
+
+    def reset(self) -> None:
+        """Forget the transaction."""
+        if self.message is not None:
+            self.message.abandon()
+            self.message = None
+        self.transaction = None
+        self.message_failure = None
+        if self.chunking:
+            self.chunking = False
+            self.protocol.forget_chunks()
+
+    @property
+    def proto_name(self) -> str:
+        """``SMTP`` or ``ESMTP``."""
+        return "ESMTP" if self.esmtp else "SMTP"
+
+    def facts(self, recipient: str | None = None, size: int = 0) -> Facts:
+        """What is known now, for the policy."""
+        transaction = self.transaction
+        client = self.client
+        return Facts(
+            client.name,
+            client.address,
+            client.port,
+            self.helo,
+            "ESMTP" if self.esmtp else "SMTP",
+            bool(self.tls),
+            self.sasl_username,
+            self.sasl_method,
+            transaction.mail.sender if transaction is not None else None,
+            recipient,
+            len(transaction.recipients) if transaction is not None else 0,
+            size or (transaction.mail.size if transaction is not None else 0),
+            transaction.queue_id if transaction is not None else "",
+        )
+
+    def make_origin(self, mail: MailCommand) -> Origin:
+        """How the message came in, for the envelope. The protocol's name follows RFC 3848 and RFC 6531 section 4.3."""
+        suffix = ("S" if self.tls else "") + ("A" if self.sasl_username else "")
+        if not self.esmtp:
+            protocol = "SMTP"
+        elif mail.smtputf8:
+            protocol = "UTF8SMTP" + suffix
+        else:
+            protocol = "ESMTP" + suffix
+        return Origin(
+            protocol=protocol,
+            client_name=self.client.name,
+            client_address=self.client.address,
+            client_port=self.client.port,
+            helo=self.helo,
+            service=self.ask.log.tag,
+            sasl_method=self.sasl_method,
+            sasl_username=self.sasl_username,
+            sasl_sender=mail.auth or "",
+            tls=self.tls,
+        )
+
+    def judge(self, verdict: Verdict, stage: str, recipient: str | None = None) -> Reply | None:
+        """Apply a verdict to the session: the reply that refuses the command, or None when it may go on."""
+        action = verdict.action
+        if action is Action.PERMIT or action is Action.DUNNO:
+            return None
+        if verdict.refused:
+            assert verdict.reply is not None
+            self.log_reject(stage, str(verdict.reply), recipient)
+            if verdict.disconnect:
+                self.closing = True
+            return verdict.reply
+        transaction = self.transaction
+        self.log_reject(stage, f"{verdict.reason};" if verdict.reason else "", recipient, what=action.value)
+        if transaction is not None:
+            if action is Action.HOLD:
+                transaction.hold = True
+            elif action is Action.DISCARD:
+                transaction.discard = True
+            elif action is Action.REDIRECT:
+                transaction.redirect = verdict.argument
+            elif action is Action.PREPEND:
+                transaction.prepend.append(verdict.argument)
+        return None
+
+    def log_reject(self, stage: str, text: str, recipient: str | None = None, *, what: str = "reject") -> None:
+        """The line that log readers count: ``NOQUEUE: reject: RCPT from name[address]: 554 … helo=<h>``."""
+        transaction = self.transaction
+        queue_id = transaction.queue_id if transaction is not None and transaction.queue_id else "NOQUEUE"
+        parts = [f"{queue_id}: {what}: {stage} from {self.client.shown}: {text.rstrip(';')};"]
+        if transaction is not None:
+            parts.append(f"from=<{transaction.mail.sender}>")
+        if recipient is not None:
+            parts.append(f"to=<{recipient}>")
+        parts.append(f"proto={self.proto_name}")
+        if self.helo:
+            parts.append(f"helo=<{self.helo}>")
+        self.ask.log.info(" ".join(parts))
+
+    def over_rate(self, what: Counted, limit: int, words: str) -> bool:
+        """Count an event; True, and logged, when the client is over the limit (0: none)."""
+        if limit <= 0 or self.exempt.limits:
+            return False
+        number = self.ask.limits.count(self.parameters.service_name, self.client.address, what)
+        if number <= limit:
+            return False
+        service = self.parameters.service_name
+        self.ask.log.warning(f"{words} limit exceeded: {number} from {self.client.shown} for service {service}")
+        return True
+
+    def start_session_over_tls(self, description: str) -> None:
+        """TLS is up: what was learnt before it is forgotten (RFC 3207 section 4.2)."""
+        self.tls = description
+        self.tls_requested = False
+        self.reset()
+        self.helo = ""
+        self.esmtp = False
+        self.sasl_method = ""
+        self.sasl_username = ""
+        self.protocol.discard_input()
+
+    def statistics(self) -> str:
+        """``ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4``: the end of the disconnect line."""
+        words = []
+        good = total = 0
+        for name in (*COMMANDS, "unknown"):
+            count = self.counts.get(name)
+            if count is None:
+                continue
+            good += count[0]
+            total += count[1]
+            words.append(f"{name.lower()}={_ratio(*count)}")
+        words.append(f"commands={_ratio(good, total)}")
+        return " ".join(words)
+
+
+def describe_fault(error: BaseException) -> str:
+    """An exception on one line, with where it came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
+    text = " ".join(str(error).split())
+    cause = f"; caused by {describe_fault(error.__cause__)}" if error.__cause__ is not None else ""
+    return f"{type(error).__name__}: {text}{place}{cause}"
+
+
+def _ratio(good: int, total: int) -> str:
+    return str(good) if good == total else f"{good}/{total}"
+
+
+def _malformed(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _is_header(word: str) -> bool:
+    """``Subject:``: a mail header where a command should be, as spam engines send after a refused DATA."""
+    name, colon, _ = word.partition(":")
+    return bool(colon and name) and all("!" <= char <= "~" for char in name)

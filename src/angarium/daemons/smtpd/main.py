@@ -1,0 +1,148 @@
+"""smtpd(8) as a service: accepts connections on listening sockets and gives each its session."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from angarium.auth.interface import Authenticator
+from angarium.cleanup.interface import Cleanup
+from angarium.daemons.smtpd.client import Client, ClientResolver
+from angarium.daemons.smtpd.commands import HANDLERS
+from angarium.daemons.smtpd.connection import ConnectionSetting, SmtpdConnection
+from angarium.daemons.smtpd.conversation import NOT_EXEMPT, Collaborators, Exemptions
+from angarium.daemons.smtpd.limits import ClientLimits
+from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.mailqueue.interface import MailQueue
+from angarium.policy.interface import Policy
+from angarium.runtime.log import ServiceLog
+from angarium.runtime.spool import Spool
+
+_BACKLOG = 100
+
+
+async def _nobody_exempt(_client: Client) -> Exemptions:
+    return NOT_EXEMPT
+
+
+async def forbids_by_default(word: str) -> bool:
+    """smtpd_forbidden_commands as Postfix ships it."""
+    return word.upper() in ("CONNECT", "GET", "POST") or not ("A" <= word[:1].upper() <= "Z")
+
+
+class SmtpdService:
+    """One smtpd service of master.cf (``runtime.service.Service``).
+
+    Args:
+        parameters: see ``SmtpdParameters.from_config``.
+        tag: the syslog name: ``postfix/smtpd``, ``postfix/submission/smtpd``.
+        queue: stores messages.
+        cleanup: finishes them.
+        policy: decides.
+        log: the service's log; its tag is ``tag``.
+        authenticator: checks passwords; None: AUTH is refused.
+        tls: to accept TLS with; None: STARTTLS is not offered.
+        resolver: finds client names; None: all are ``unknown``.
+        spool: takes messages over 1 MiB; None keeps them in memory.
+        limits: the process's counters; shared by its services.
+        exemptions: what a client is free of (match lists of clients).
+        forbidden_command: smtpd_forbidden_commands.
+        queue_directory: whose free space queue_minfree is about.
+        flush: ETRN's effect, see ``Collaborators.flush``.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        parameters: SmtpdParameters,
+        tag: str,
+        *,
+        queue: MailQueue,
+        cleanup: Cleanup,
+        policy: Policy,
+        log: ServiceLog,
+        authenticator: Authenticator | None = None,
+        tls: ssl.SSLContext | None = None,
+        resolver: ClientResolver | None = None,
+        spool: Spool | None = None,
+        limits: ClientLimits | None = None,
+        exemptions: Callable[[Client], Awaitable[Exemptions]] = _nobody_exempt,
+        forbidden_command: Callable[[str], Awaitable[bool]] = forbids_by_default,
+        queue_directory: Path = Path("/"),
+        flush: Callable[[str], bool] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._tag = tag
+        collaborators = Collaborators(
+            queue=queue,
+            cleanup=cleanup,
+            policy=policy,
+            authenticator=authenticator,
+            spool=spool,
+            log=log if log.tag == tag else log.child(tag),
+            limits=limits or ClientLimits(time.monotonic, parameters.anvil_rate_time_unit),
+            clock=clock,
+            forbidden_command=forbidden_command,
+            free_space=lambda: _free_space(queue_directory),
+            tls_available=tls is not None,
+            flush=flush,
+        )
+        self._setting = ConnectionSetting(parameters, collaborators, HANDLERS, resolver, exemptions, tls)
+        self._connections: set[SmtpdConnection] = set()
+        self._drained: asyncio.Event | None = None
+        self._servers: list[asyncio.Server] = []
+
+    @property
+    def name(self) -> str:
+        """The tag."""
+        return self._tag
+
+    def statistics(self) -> dict[str, int]:
+        """How many sessions there are now."""
+        return {"sessions": len(self._connections)}
+
+    async def run(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve until drained; on cancellation close all and re-raise."""
+        loop = asyncio.get_running_loop()
+        self._drained = asyncio.Event()
+        try:
+            for listener in sockets:
+                self._servers.append(await loop.create_server(self._accept, sock=listener, backlog=_BACKLOG))
+            await self._drained.wait()
+            while self._connections:
+                await asyncio.wait([c.task for c in self._connections if c.task is not None])
+        finally:
+            self._close_listeners()
+            tasks = [connection.task for connection in self._connections if connection.task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def drain(self) -> None:
+        """Stop accepting and let sessions end at their next moment between transactions."""
+        self._close_listeners()
+        for connection in tuple(self._connections):
+            connection.drain()
+        if self._drained is not None:
+            self._drained.set()
+
+    def _accept(self) -> SmtpdConnection:
+        connection = SmtpdConnection(self._setting, self._connections.discard)
+        self._connections.add(connection)
+        return connection
+
+    def _close_listeners(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+
+def _free_space(directory: Path) -> int:
+    """Octets that an ordinary user may still write there."""
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize

@@ -1,0 +1,211 @@
+"""Framing of the octets that an SMTP server receives: lines, dot-stuffed messages, chunks.
+
+``LineFramer`` cuts lines of bounded length (postconf(5) ``line_length_limit``). ``DataDecoder`` undoes dot-stuffing
+(RFC 5321 section 4.5.2) and finds the end of a message. Both are resumable at any octet and hold a bounded number of
+octets back.
+
+``DataDecoder`` works on whole reads with searches that run in C, for messages whose line ends are clean. At the first
+line end that is not (``LF`` alone, or more than one ``CR`` before the ``LF``) it goes on line by line, with the same
+result: a line end is any ``LF`` with the ``CR`` octets before it, as Postfix reads records, and goes out as ``CR LF``.
+Which dot ends the message is the choice of ``BareNewline``.
+"""
+
+from __future__ import annotations
+
+from angarium.protocols.smtp.types import BareNewline
+
+_END = b"\r\n.\r\n"
+_HELD_LINE = 4096  # of a line without an end, the line-by-line decoder holds back no more than this
+
+
+class LineFramer:
+    """Cuts lines out of what has been received."""
+
+    __slots__ = ("_buffer", "_limit", "_position")
+
+    def __init__(self, limit: int = 2048) -> None:
+        self._limit = limit
+        self._buffer = b""
+        self._position = 0
+
+    def add(self, data: bytes) -> None:
+        """Take octets in."""
+        self._buffer = self._buffer[self._position :] + data if self._position < len(self._buffer) else data
+        self._position = 0
+
+    @property
+    def pending(self) -> int:
+        """Octets that have been received and not been consumed."""
+        return len(self._buffer) - self._position
+
+    def peek(self) -> bytes:
+        """What has been received and not been consumed."""
+        return self._buffer[self._position :]
+
+    def take(self, limit: int | None = None) -> bytes:
+        """Consume up to ``limit`` octets, or all, that are no lines."""
+        start = self._position
+        if limit is None or limit >= len(self._buffer) - start:
+            taken = self._buffer[start:] if start else self._buffer
+            self._buffer = b""
+            self._position = 0
+            return taken
+        self._position = start + limit
+        return self._buffer[start : self._position]
+
+    def next_line(self) -> tuple[bytes, bool, bool] | None:
+        """The next line without its end, whether it was truncated, and whether its LF stood without CR.
+
+        None when no line is complete. Of a line over the limit, the excess is dropped as it comes in.
+        """
+        start = self._position
+        end = self._buffer.find(b"\n", start)
+        if end < 0:
+            if len(self._buffer) - start > self._limit + 1:
+                # One octet beyond the limit stays: it marks the line as truncated, however long it grows.
+                self._buffer = self._buffer[start : start + self._limit + 1]
+                self._position = 0
+            return None
+        line = self._buffer[start:end]
+        self._position = end + 1
+        bare = not line.endswith(b"\r")
+        if not bare:
+            line = line.rstrip(b"\r")
+        if len(line) > self._limit:
+            return line[: self._limit], True, False  # the CR may have been cut off
+        return line, False, bare
+
+
+class DataDecoder:
+    """Decodes the octets after DATA's 354, for one message.
+
+    After ``finished`` is True, ``rest`` holds the octets behind the final dot's line.
+    """
+
+    __slots__ = ("_held", "_line_start", "_lines", "_mode", "_previous_bare", "bare_newline", "finished", "rest")
+
+    def __init__(self, mode: BareNewline = BareNewline.NORMALIZE) -> None:
+        self._mode = mode
+        # What is held back begins with the CR LF that opened the line: so a dot after it is at a line's start.
+        self._held = b"\r\n"
+        self._lines = False
+        self._line_start = True
+        self._previous_bare = False
+        self.bare_newline = False
+        self.finished = False
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take octets in; the decoded octets that are certain by now. Nothing may be fed after the end."""
+        if self._lines:
+            return self._feed_lines(data)
+        buffer = self._held + data
+        end = buffer.find(_END)
+        area = buffer if end < 0 else buffer[: end + 2]
+        if area.count(b"\n") != area.count(b"\r\n") or b"\r\r" in area:
+            return self._go_by_lines(buffer)
+        if end >= 0:
+            self.finished = True
+            self.rest = buffer[end + 5 :]
+            self._held = b""
+        else:
+            keep = _held_suffix(buffer)
+            area = buffer[:-keep] if keep else buffer
+            self._held = buffer[-keep:] if keep else b""
+        # The first CR LF of a message was never part of it: it is dropped once, by _line_start.
+        if b"\r\n." in area:
+            area = area.replace(b"\r\n.", b"\r\n")
+        if self._line_start and area:
+            self._line_start = False
+            return area[2:]
+        return area
+
+    def _go_by_lines(self, buffer: bytes) -> bytes:
+        """Switch to decoding by lines. ``buffer`` starts in the middle of a line, or with the CR LF before one."""
+        self._lines = True
+        self._held = b""
+        virtual = self._line_start
+        self._line_start = False
+        decoded = self._feed_lines(buffer)
+        return decoded[2:] if virtual else decoded
+
+    def _feed_lines(self, data: bytes) -> bytes:
+        buffer = self._held + data
+        out: list[bytes] = []
+        position = 0
+        strict_end = self._mode is not BareNewline.NO and self._mode is not BareNewline.NOTE
+        while (end := buffer.find(b"\n", position)) >= 0:
+            line = buffer[position:end]
+            position = end + 1
+            bare = not line.endswith(b"\r")
+            if bare:
+                self.bare_newline = True
+            else:
+                line = line.rstrip(b"\r")
+            at_start, self._line_start = self._line_start, True
+            previous_bare, self._previous_bare = self._previous_bare, bare
+            if at_start and line.startswith(b"."):
+                line = line[1:]
+                if not line:
+                    if strict_end and (bare or previous_bare):
+                        continue
+                    self.finished = True
+                    self.rest = buffer[position:]
+                    self._held = b""
+                    return b"".join(out)
+            out.append(line + b"\r\n")
+        held = buffer[position:]
+        if len(held) > _HELD_LINE:
+            piece = held.rstrip(b"\r") or held
+            held = held[len(piece) :]
+            if self._line_start and piece.startswith(b"."):
+                piece = piece[1:]
+            self._line_start = False
+            out.append(piece)
+        self._held = held
+        return b"".join(out)
+
+
+class NewlineDecoder:
+    """Gives the lines of a message that came in chunks (RFC 3030) CR LF ends; there is no dot-stuffing there."""
+
+    __slots__ = ("_carriage_returns", "_in_line", "bare_newline")
+
+    def __init__(self) -> None:
+        self._carriage_returns = 0
+        self._in_line = False
+        self.bare_newline = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Take octets in; the decoded octets that are certain by now."""
+        if self._carriage_returns:
+            data = b"\r" * min(self._carriage_returns, 2) + data
+            self._carriage_returns = 0
+        if data.endswith(b"\r"):
+            whole = data.rstrip(b"\r")
+            self._carriage_returns = len(data) - len(whole)
+            data = whole
+        if not data:
+            return b""
+        self._in_line = not data.endswith(b"\n")
+        if b"\r\r\n" not in data and data.count(b"\n") == data.count(b"\r\n"):
+            return data
+        lines = data.split(b"\n")
+        last = lines.pop()
+        self.bare_newline = self.bare_newline or any(not line.endswith(b"\r") for line in lines)
+        return b"".join([line.rstrip(b"\r") + b"\r\n" for line in lines]) + last
+
+    def finish(self) -> bytes:
+        """The message is over: the line end that its last line lacks."""
+        lacking = self._in_line or self._carriage_returns > 0
+        self._in_line = False
+        self._carriage_returns = 0
+        return b"\r\n" if lacking else b""
+
+
+def _held_suffix(buffer: bytes) -> int:
+    """How many octets at the end of ``buffer`` may be the beginning of the end mark."""
+    for length in (4, 3, 2, 1):
+        if buffer.endswith(_END[:length]):
+            return length
+    return 0

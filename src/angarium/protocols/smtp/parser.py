@@ -1,0 +1,254 @@
+"""Commands of an SMTP client, from their text (RFC 5321 section 4.1.1) to values.
+
+A line is cut into words as smtpd(8) does it: at blanks, except inside ``<…>`` and ``"…"``; ``FROM:`` and ``TO:`` end
+a word whether a blank follows or not. The usual line takes a short path with the same result.
+
+Fails with CommandError, whose reply is the one that Postfix gives.
+"""
+
+from __future__ import annotations
+
+from angarium.model.envelope import BodyType, Notify, Ret
+from angarium.model.reply import Reply
+from angarium.protocols.smtp.path import decode_xtext, parse_path
+from angarium.protocols.smtp.types import BdatCommand, CommandError, MailCommand, RcptCommand
+
+MAIL_SYNTAX = Reply.of(501, "5.5.4", "Syntax: MAIL FROM:<address>")
+RCPT_SYNTAX = Reply.of(501, "5.5.4", "Syntax: RCPT TO:<address>")
+BAD_SENDER = Reply.of(501, "5.1.7", "Bad sender address syntax")
+BAD_RECIPIENT = Reply.of(501, "5.1.3", "Bad recipient address syntax")
+BAD_SIZE = Reply.of(501, "5.5.4", "Bad message size syntax")
+SIZE_OVERFLOW = Reply.of(552, "5.3.4", "Message size exceeds file system imposed limit")
+BAD_AUTH = Reply.of(501, "5.5.4", "Bad AUTH parameter syntax")
+BAD_RET = Reply.of(501, "5.5.4", "Bad RET parameter syntax")
+BAD_ENVID = Reply.of(501, "5.5.4", "Bad ENVID parameter syntax")
+BAD_NOTIFY = Reply.of(501, "5.5.4", "Error: Bad NOTIFY parameter syntax")
+BAD_ORCPT = Reply.of(501, "5.5.4", "Error: Bad ORCPT parameter syntax")
+DSN_DISABLED = Reply.of(501, "5.7.1", "DSN support is disabled")
+BDAT_SYNTAX = Reply.of(521, "5.5.4", "Syntax: BDAT count [LAST]")
+
+SIZE_BOUND = 2**63 - 1
+_BODIES = {"7BIT": BodyType.SEVENBIT, "8BITMIME": BodyType.EIGHTBITMIME}
+_RETS = {"FULL": Ret.FULL, "HDRS": Ret.HDRS}
+_NOTIFY = {"SUCCESS": Notify.SUCCESS, "FAILURE": Notify.FAILURE, "DELAY": Notify.DELAY}
+_BLANKS = " \t\n\v\f\r"
+
+
+def split_words(text: str) -> list[str] | None:
+    """Cut a command line into words; None when a quotation or bracket is not closed."""
+    words: list[str] = []
+    word: list[str] = []
+    at = 0
+    length = len(text)
+    closed = True
+    while at < length:
+        char = text[at]
+        at += 1
+        if char in _BLANKS:
+            if word:
+                words.append("".join(word))
+                word = []
+        elif char in '<"':
+            end = _quoted_end(text, at, ">" if char == "<" else '"')
+            closed = closed and end > 0
+            word.append(text[at - 1 : end if end > 0 else length])
+            at = end if end > 0 else length
+        elif char == ":":
+            word.append(char)
+            if "".join(word).lower() in ("from:", "to:"):
+                words.append("".join(word))
+                word = []
+        elif char == "\\":
+            word.append(text[at - 1 : at + 1])
+            at += 1
+        else:
+            word.append(char)
+    if word:
+        words.append("".join(word))
+    return words if closed else None
+
+
+def _quoted_end(text: str, at: int, closer: str) -> int:
+    """The position behind ``closer``; 0 when it is missing."""
+    stack = [closer]
+    while at < len(text):
+        char = text[at]
+        at += 1
+        if char == "\\":
+            at += 1
+        elif char == stack[-1]:
+            stack.pop()
+            if not stack:
+                return at
+        elif char == '"':
+            stack.append('"')
+        elif char == "<" and stack[-1] == ">":
+            stack.append(">")
+    return 0
+
+
+def _path_and_parameters(text: str, keyword: str, syntax: Reply, bad_path: Reply) -> tuple[str, list[str]]:
+    """The path's word and the parameters of ``MAIL FROM:…`` or ``RCPT TO:…``."""
+    prefix = 5 + len(keyword)
+    if text[5:prefix].upper() == keyword and text[4] == " " and '"' not in text and "\\" not in text:
+        rest = text[prefix:].strip(_BLANKS)
+        if rest[:1] == "<":
+            end = rest.find(">") + 1
+            if end and (end == len(rest) or rest[end] == " ") and rest.rfind("<", 0, end) == 0:
+                return rest[:end], rest[end:].split() if end < len(rest) else []
+    words = split_words(text)
+    if words is None:
+        # The bracket or quotation that is not closed is in the path, or swallowed what follows it.
+        head = text.split(":", 1)[0].split()
+        raise CommandError(bad_path if len(head) == 2 and head[1].upper() + ":" == keyword else syntax)
+    if len(words) < 3 or words[1].upper() != keyword:
+        raise CommandError(syntax)
+    return words[2], words[3:]
+
+
+def parse_mail(text: str, *, strict: bool = False, dsn: bool = True, auth: bool = True) -> MailCommand:
+    """Parse a MAIL line.
+
+    Args:
+        text: the line, from its verb on.
+        strict: postconf(5) ``strict_rfc821_envelopes``.
+        dsn: RET and ENVID are allowed.
+        auth: AUTH= is allowed (SASL is enabled).
+
+    Raises:
+        CommandError: with the reply for the client.
+    """
+    path, parameters = _path_and_parameters(text, "FROM:", MAIL_SYNTAX, BAD_SENDER)
+    try:
+        sender = parse_path(path, strict=strict)
+    except ValueError as error:
+        raise CommandError(BAD_SENDER) from error
+    if not parameters:
+        return MailCommand(sender)
+    size = 0
+    body = BodyType.UNSAID
+    sasl_sender: str | None = None
+    ret = Ret.UNSAID
+    envid = ""
+    smtputf8 = False
+    for parameter in parameters:
+        name, equals, value = parameter.partition("=")
+        name = name.upper()
+        if name == "SIZE" and equals:
+            size = _size(value)
+        elif name == "BODY" and value.upper() in _BODIES:
+            body = _BODIES[value.upper()]
+        elif name == "SMTPUTF8" and not equals:
+            smtputf8 = True
+        elif name == "AUTH" and equals and auth:
+            sasl_sender = _sasl_sender(value)
+        elif name in ("RET", "ENVID") and equals:
+            if not dsn:
+                raise CommandError(DSN_DISABLED)
+            if name == "RET":
+                ret = _once_ret(ret, value)
+            else:
+                envid = _once_envid(envid, value)
+        else:
+            raise CommandError(Reply.of(555, "5.5.4", f"Unsupported option: {parameter}"))
+    return MailCommand(sender, size, body, sasl_sender, ret, envid, smtputf8)
+
+
+def _size(value: str) -> int:
+    if not value.isascii() or not value.isdigit():
+        raise CommandError(BAD_SIZE)
+    if len(value) > 19 or (size := int(value)) > SIZE_BOUND:
+        raise CommandError(SIZE_OVERFLOW)
+    return size
+
+
+def _sasl_sender(value: str) -> str:
+    try:
+        decoded = decode_xtext(value)
+    except ValueError as error:
+        raise CommandError(BAD_AUTH) from error
+    return "" if decoded == "<>" else decoded
+
+
+def _once_ret(ret: Ret, value: str) -> Ret:
+    found = _RETS.get(value.upper())
+    if found is None or ret is not Ret.UNSAID:
+        raise CommandError(BAD_RET)
+    return found
+
+
+def _once_envid(envid: str, value: str) -> str:
+    try:
+        decoded = decode_xtext(value)
+    except ValueError as error:
+        raise CommandError(BAD_ENVID) from error
+    if envid or not decoded or not (decoded.isascii() and decoded.isprintable()):
+        raise CommandError(BAD_ENVID)
+    return decoded
+
+
+def parse_rcpt(text: str, *, strict: bool = False, dsn: bool = True) -> RcptCommand:
+    """Parse an RCPT line; arguments and failures as for ``parse_mail``."""
+    path, parameters = _path_and_parameters(text, "TO:", RCPT_SYNTAX, BAD_RECIPIENT)
+    try:
+        recipient = parse_path(path, strict=strict)
+    except ValueError as error:
+        raise CommandError(BAD_RECIPIENT) from error
+    if not recipient:
+        raise CommandError(BAD_RECIPIENT)
+    if not parameters:
+        return RcptCommand(recipient)
+    notify = Notify.UNSAID
+    orcpt = ""
+    for parameter in parameters:
+        name, equals, value = parameter.partition("=")
+        name = name.upper()
+        if name not in ("NOTIFY", "ORCPT") or not equals:
+            raise CommandError(Reply.of(555, "5.5.4", f"Unsupported option: {parameter}"))
+        if not dsn:
+            raise CommandError(DSN_DISABLED)
+        if name == "NOTIFY":
+            if notify:
+                raise CommandError(BAD_NOTIFY)
+            notify = parse_notify(value)
+        else:
+            if orcpt:
+                raise CommandError(BAD_ORCPT)
+            orcpt = _orcpt(value)
+    return RcptCommand(recipient, notify, orcpt)
+
+
+def parse_notify(value: str) -> Notify:
+    """The value of NOTIFY: ``NEVER``, or a list of the others (RFC 3461 section 4.1). Raises CommandError."""
+    if value.upper() == "NEVER":
+        return Notify.NEVER
+    notify = Notify.UNSAID
+    for word in value.upper().split(","):
+        bit = _NOTIFY.get(word)
+        if bit is None or bit & notify:
+            raise CommandError(BAD_NOTIFY)
+        notify |= bit
+    return notify
+
+
+def _orcpt(value: str) -> str:
+    """``type;xtext`` decoded. ``utf-8`` addresses keep their own encoding (RFC 6533 section 3)."""
+    kind, semicolon, address = value.partition(";")
+    if not semicolon or not kind or not address:
+        raise CommandError(BAD_ORCPT)
+    try:
+        decoded = address if kind.lower() == "utf-8" else decode_xtext(address)
+    except ValueError as error:
+        raise CommandError(BAD_ORCPT) from error
+    if not decoded.isprintable():
+        raise CommandError(BAD_ORCPT)
+    return f"{kind};{decoded}"
+
+
+def parse_bdat(text: str) -> BdatCommand:
+    """Parse a BDAT line. Raises CommandError: the session cannot go on, as nobody knows where the chunk ends."""
+    words = text.split()
+    last = len(words) == 3 and words[2].upper() == "LAST"
+    if not (len(words) == 2 or last) or not words[1].isascii() or not words[1].isdigit() or len(words[1]) > 18:
+        raise CommandError(BDAT_SYNTAX)
+    return BdatCommand(int(words[1]), last)
