@@ -39,6 +39,7 @@ __all__ = [
     "MailboxNameError",
     "MailboxStatus",
     "MailstoreError",
+    "MailstoreUnavailableError",
     "MessageState",
     "NewMail",
     "NoSuchMailboxError",
@@ -67,6 +68,13 @@ class MailboxNameError(MailstoreError):
 
 class OverQuotaError(MailstoreError):
     """RFC 5530 OVERQUOTA; ``552 5.2.2`` in SMTP."""
+
+
+class MailstoreUnavailableError(MailstoreError):
+    """A temporary failure: the account's database is damaged, busy or of a newer version, or the disk is full.
+
+    RFC 5530 UNAVAILABLE or SERVERBUG; ``4.3.0`` in SMTP. The text is for the log.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-r"""Address lists of RFC 5322 section 3.4 for IMAP's ENVELOPE: mailboxes, groups, comments, obsolete routes, broken input.
+r"""Address lists of RFC 5322 section 3.4 for IMAP's ENVELOPE, with groups, comments, obsolete routes.
 
-What cannot be read shows as widely used servers show it: ``MISSING_MAILBOX``, ``MISSING_DOMAIN``, ``SYNTAX_ERROR``, so that clients see
-that an address is there. A list that stops making sense ends there. Bounded by ``MAX_ADDRESSES``; nothing raises.
+What cannot be read shows as widely used servers show it (``MISSING_MAILBOX``, ``MISSING_DOMAIN``, ``SYNTAX_ERROR``),
+so that clients see that an address is there. A list that stops making sense ends there. Bounded by ``MAX_ADDRESSES``;
+nothing raises.
 """
 
 from __future__ import annotations
@@ -176,7 +177,7 @@ class _Parser:
                 route = self._data[self._at : colon].replace(b" ", b"")
                 self._at = colon + 1
                 self._blanks()
-        local, sound = self._local()
+        local, _sound = self._local()
         domain: bytes | None = None
         if self._peek() == b"@":
             domain = self._domain()

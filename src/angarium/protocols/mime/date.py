@@ -6,9 +6,9 @@ import calendar
 import re
 
 _MONTHS = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")
-_MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_ZONES = {b"ut": 0, b"gmt": 0, b"z": 0, b"est": -300, b"edt": -240, b"cst": -360, b"cdt": -300, b"mst": -420, b"mdt": -360,
-          b"pst": -480, b"pdt": -420}  # fmt: skip
+_MONTH_NAMES = tuple(name.capitalize() for name in _MONTHS)
+_ZONES = {b"ut": 0, b"gmt": 0, b"z": 0, b"est": -300, b"edt": -240, b"cst": -360, b"cdt": -300, b"mst": -420,
+          b"mdt": -360, b"pst": -480, b"pdt": -420}  # fmt: skip
 _DATE = re.compile(
     rb"\s*(?:[A-Za-z]{3,9}\s*,?\s*)?([0-9]{1,2})[\s-]+([A-Za-z]{3})[a-z]*[\s-]+([0-9]{2,4})\s+"
     rb"([0-9]{1,2})\s*:\s*([0-9]{2})(?:\s*:\s*([0-9]{2}))?\s*(?:([+-])([0-9]{2})([0-9]{2})|([A-Za-z]{1,5}))?"
@@ -43,9 +43,9 @@ def date_time(seconds: float, zone: int) -> bytes:
     """IMAP's quoted date-time: ``"17-Jul-1996 02:44:25 -0700"``. ``zone`` is minutes east of UTC."""
     days, rest = divmod(int(seconds // 1) + zone * 60, 86400)
     year, month, day = _civil(days)
-    sign, zone = ("-", -zone) if zone < 0 else ("+", zone)
+    sign, zone = (b"-", -zone) if zone < 0 else (b"+", zone)
     return b'"%2d-%b-%04d %02d:%02d:%02d %b%02d%02d"' % (
-        day, _MONTH_NAMES[month - 1].encode(), year, rest // 3600, rest // 60 % 60, rest % 60, sign.encode(), zone // 60, zone % 60
+        day, _MONTH_NAMES[month - 1], year, rest // 3600, rest // 60 % 60, rest % 60, sign, zone // 60, zone % 60
     )  # fmt: skip
 
 

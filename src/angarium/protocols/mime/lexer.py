@@ -1,7 +1,8 @@
-r"""The lexical elements of RFC 5322 section 3.2 and RFC 2045 section 5.1 on bytes: blanks with comments, quoted strings, tokens.
+r"""The lexical elements of RFC 5322 section 3.2 and RFC 2045 section 5.1 on bytes.
 
-Functions take ``(data, position)`` and return the new position, so that a parser is plain code over one buffer. None
-raises; a comment or a string that does not end is closed by the end of the data. Comments nest without recursion.
+Blanks with comments, quoted strings, tokens. Functions take ``(data, position)`` and return the new position, so that
+a parser is plain code over one buffer. None raises; a comment or a string that does not end is closed by the end of
+the data. Comments nest without recursion.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from angarium.protocols.mime.content import parse_media_type
 from angarium.protocols.mime.header import content_fields
-from angarium.protocols.mime.types import MAX_NESTING, MAX_PARTS, MESSAGE_RFC822, TEXT_PLAIN, Part, PartSpan
+from angarium.protocols.mime.types import MAX_NESTING, MAX_PARTS, MESSAGE_RFC822, TEXT_PLAIN, MediaType, Part, PartSpan
 
 MAX_BOUNDARY = 80
 """Bytes of a boundary that are compared; RFC 2046 allows 70."""
@@ -47,7 +47,7 @@ class _Scan:
         self._close(0, size)
         return root
 
-    def _open(self, part: Part, default: object, start: int) -> int:
+    def _open(self, part: Part, default: MediaType, start: int) -> int:
         """Read the part's header, descend into what it contains, and return where to look for boundaries."""
         data = self._data
         while True:
@@ -61,8 +61,7 @@ class _Scan:
             raw = found.get(b"type")
             media = parse_media_type(raw) if raw is not None else None
             if media is None:
-                media = default if default is MESSAGE_RFC822 else TEXT_PLAIN  # type: ignore[assignment]
-                assert media is not None
+                media = default
             else:
                 part.declared = True
             part.media = media
@@ -225,5 +224,4 @@ def spans(root: Part) -> list[PartSpan]:
 
 
 def _push_children(stack: list[tuple[Part, tuple[int, ...], bool]], part: Part, path: tuple[int, ...]) -> None:
-    for number in range(len(part.children), 0, -1):
-        stack.append((part.children[number - 1], (*path, number), False))
+    stack.extend((part.children[number - 1], (*path, number), False) for number in range(len(part.children), 0, -1))

@@ -1,0 +1,106 @@
+"""The virtual delivery agent: from the queue into mailboxes of the mailstore (virtual(8)).
+
+A delivery is idempotent by (queue id, recipient number): a second attempt for a recipient that has the message already
+says "sent" again and stores nothing. The content is analysed once for all recipients, and their appends run together.
+
+Outcomes: sent when the message is on stable storage; bounced for an unknown user and for a full mailbox; deferred for
+everything that may pass (a lookup that failed, a damaged or busy database, a full disk).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from angarium.agents.virtual.headers import delivery_headers
+from angarium.agents.virtual.lookup import Locate, find_account
+from angarium.agents.virtual.parameters import VirtualParameters
+from angarium.mailstore.interface import MailStore, MailstoreError, NewMail, NoSuchMailboxError, OverQuotaError
+from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
+from angarium.model.dsn import Dsn
+from angarium.model.lookup import Found, TemporaryError
+from angarium.runtime.log import ServiceLog
+
+RELAY = "virtual"
+_DELIVERED = Dsn(2, 0, 0)
+_UNKNOWN_USER = Dsn(5, 1, 1)
+_MAILBOX_FULL = Dsn(5, 2, 2)
+_LOOKUP_FAILED = Dsn(4, 3, 5)
+_STORE_FAILED = Dsn(4, 3, 0)
+_NO_FLAGS: frozenset[str] = frozenset()
+
+
+class VirtualAgent:
+    """``model.delivery.DeliveryAgent`` for the mailstore.
+
+    Args:
+        parameters: of main.cf.
+        store: where mail goes.
+        locate: what a lookup key stands for; see ``lookup.find_account``.
+        log: ``postfix/virtual``; only failures of ours are told here, the outcome is logged by whoever asked.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        parameters: VirtualParameters,
+        store: MailStore,
+        locate: Locate,
+        log: ServiceLog,
+        clock: Callable[[], float],
+    ) -> None:
+        self._parameters = parameters
+        self._store = store
+        self._locate = locate
+        self._log = log
+        self._clock = clock
+
+    async def deliver(self, request: DeliveryRequest) -> Sequence[DeliveryResult]:
+        """Deliver to each recipient; one result each."""
+        if len(request.recipients) == 1:
+            return [await self._deliver(request, request.recipients[0])]
+        return await asyncio.gather(*[self._deliver(request, one) for one in request.recipients])
+
+    async def _deliver(self, request: DeliveryRequest, queued: QueuedRecipient) -> DeliveryResult:
+        started = self._clock()
+        status, dsn, text = await self._attempt(request, queued)
+        return DeliveryResult(
+            recipient=queued,
+            status=status,
+            dsn=dsn,
+            relay=RELAY,
+            text=text,
+            agent_ready=started,
+            connected=started,
+            finished=self._clock(),
+        )
+
+    async def _attempt(self, request: DeliveryRequest, queued: QueuedRecipient) -> tuple[Status, Dsn, str]:
+        recipient = queued.recipient
+        found = await find_account(self._locate, recipient.address, self._parameters.recipient_delimiter)
+        if isinstance(found, TemporaryError):
+            self._log.warning(f"{found.source}: lookup of {recipient.address}: {found.cause}")
+            return Status.DEFERRED, _LOOKUP_FAILED, "mail system configuration error"
+        if not isinstance(found, Found):
+            return Status.BOUNCED, _UNKNOWN_USER, f'unknown user: "{recipient.address}"'
+        headers = delivery_headers(request.envelope.sender, recipient.original or recipient.address, recipient.address)
+        mail = NewMail(
+            mailbox="INBOX",
+            prefix=headers + request.prefix,
+            content=request.content,
+            flags=_NO_FLAGS,
+            internaldate=self._clock(),
+            key=f"{request.queue_id} {request.queued:.6f} {queued.number}",
+        )
+        try:
+            account = await self._store.open(found.value)
+            await account.append((mail,))
+        except OverQuotaError as error:
+            return Status.BOUNCED, _MAILBOX_FULL, str(error)
+        except NoSuchMailboxError as error:
+            return Status.DEFERRED, _STORE_FAILED, f"mailbox {error} is not there"
+        except MailstoreError as error:
+            # the store has said the cause in the log; the sender reads no paths
+            self._log.warning(f"{request.queue_id}: {error}")
+            return Status.DEFERRED, _STORE_FAILED, "temporary failure of the mailbox"
+        return Status.SENT, _DELIVERED, "delivered to mailbox"

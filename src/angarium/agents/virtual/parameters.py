@@ -1,0 +1,26 @@
+"""The parameters of main.cf that virtual(8) uses here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Conf(Protocol):
+    """The typed reads of ``config.Config`` that are needed here."""
+
+    def text(self, name: str) -> str:
+        """A string parameter."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualParameters:
+    """Attributes are the parameters of the same names."""
+
+    recipient_delimiter: str = ""
+
+    @classmethod
+    def from_config(cls, conf: Conf) -> VirtualParameters:
+        """Read them."""
+        return cls(recipient_delimiter=conf.text("recipient_delimiter"))

@@ -1,0 +1,243 @@
+"""One account's mailboxes as ``interface.AccountStore``, on SQLite. A handle is a name and a reference to the store.
+
+Reading is done on the event loop's thread, on the database's reading connection: a small answer costs less than a hop
+to another thread, and a big one is put together inside SQLite. Writing goes through the account's group commit.
+"""
+
+# ruff: noqa: D102 - the interface says what each method does.
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from angarium.mailstore import hierarchy, reading, writing
+from angarium.mailstore.bodies import FiledContent
+from angarium.mailstore.derived import unpack_parts
+from angarium.mailstore.interface import (
+    Appended,
+    Changes,
+    Column,
+    Copied,
+    FlagOperation,
+    Mailbox,
+    MailboxStatus,
+    MessageState,
+    NewMail,
+    PartSpan,
+    Quota,
+    TextWhere,
+)
+from angarium.mailstore.rows import all_rows, one_row
+from angarium.mailstore.writing import Ready
+from angarium.model.content import Content, MemoryContent
+from angarium.protocols.mime.date import date_time
+from angarium.runtime.sqlite import Connection
+
+if TYPE_CHECKING:
+    from angarium.mailstore.store import SqliteMailStore
+
+T = TypeVar("T")
+
+
+class SqliteAccount:
+    """``interface.AccountStore``: what the methods do is said there."""
+
+    __slots__ = ("_account", "_store")
+
+    def __init__(self, store: SqliteMailStore, account: str) -> None:
+        self._store = store
+        self._account = account
+
+    @property
+    def account(self) -> str:
+        """The account's name."""
+        return self._account
+
+    async def mailboxes(self) -> Sequence[Mailbox]:
+        return await self._read(reading.mailboxes)
+
+    async def mailbox(self, name: str) -> Mailbox:
+        canonical = hierarchy.canonical(name)
+        return await self._read(lambda connection: reading.mailbox(connection, canonical))
+
+    async def create(self, name: str, special_use: str = "") -> Mailbox:
+        checked = hierarchy.check_name(name)
+        now = self._store.clock()
+        return await self._write(lambda connection: hierarchy.create(connection, checked, special_use, now))
+
+    async def delete(self, name: str) -> None:
+        canonical = hierarchy.canonical(name)
+        identity, modseq = await self._write(lambda connection: hierarchy.delete(connection, canonical))
+        self._store.announce(self._account, identity, modseq)
+        self._store.purge_later(self._account)
+
+    async def rename(self, old: str, new: str) -> None:
+        source, target = hierarchy.canonical(old), hierarchy.check_name(new)
+        now = self._store.clock()
+        for identity, modseq in await self._write(lambda connection: hierarchy.rename(connection, source, target, now)):
+            self._store.announce(self._account, identity, modseq)
+
+    async def subscribe(self, name: str, subscribed: bool) -> None:
+        canonical = hierarchy.canonical(name)
+        statement = (
+            "INSERT OR IGNORE INTO subscription VALUES (?)" if subscribed else "DELETE FROM subscription WHERE name = ?"
+        )
+        await self._write(lambda connection: all_rows(connection, statement, (canonical,)))
+
+    async def subscriptions(self) -> Sequence[str]:
+        rows = await self._read(lambda one: all_rows(one, "SELECT name FROM subscription ORDER BY name"))
+        return [row[0] for row in rows]
+
+    async def status(self, mailbox: int) -> MailboxStatus:
+        return await self._read(lambda connection: reading.status(connection, mailbox))
+
+    async def states(self, mailbox: int) -> Sequence[MessageState]:
+        return await self._read(lambda connection: reading.states(connection, mailbox))
+
+    async def changes(self, mailbox: int, since: int) -> Changes:
+        return await self._read(lambda connection: reading.changes(connection, mailbox, since))
+
+    async def columns(self, mailbox: int, uids: Sequence[int], wanted: Sequence[Column]) -> list[tuple[object, ...]]:
+        return await self._read(lambda connection: reading.columns(connection, mailbox, uids, wanted))
+
+    async def header_fields(self, mailbox: int, uids: Sequence[int], names: Sequence[str]) -> list[tuple[int, bytes]]:
+        return await self._read(lambda connection: reading.header_fields(connection, mailbox, uids, names))
+
+    async def bodies(self, mailbox: int, uids: Sequence[int]) -> list[tuple[int, Content]]:
+        directory = self._store.bodies_directory(self._account)
+
+        def read(connection: Connection) -> list[tuple[int, Content]]:
+            found: list[tuple[int, Content]] = []
+            for uid, header, rest, file, skip in reading.contents(connection, mailbox, uids):
+                if file is None:
+                    found.append((uid, MemoryContent(header + (rest or b""))))
+                else:
+                    found.append((uid, FiledContent.of(header, directory / file, skip)))
+            return found
+
+        return await self._read(read)
+
+    async def parts(self, mailbox: int, uid: int) -> Sequence[PartSpan]:
+        return unpack_parts(await self._read(lambda connection: reading.parts(connection, mailbox, uid)))
+
+    async def search_text(self, mailbox: int, needle: str, where: TextWhere) -> set[int]:
+        return await self._read(lambda connection: reading.search_text(connection, mailbox, needle, where))
+
+    async def search_header(self, mailbox: int, name: str, needle: str) -> set[int]:
+        return await self._read(lambda connection: reading.search_header(connection, mailbox, name, needle))
+
+    async def search_dates(self, mailbox: int) -> list[tuple[int, float, int, float, int]]:
+        return await self._read(lambda connection: reading.search_dates(connection, mailbox))
+
+    async def store_flags(
+        self,
+        mailbox: int,
+        uids: Sequence[int],
+        operation: FlagOperation,
+        flags: frozenset[str],
+        unchanged_since: int = -1,
+    ) -> tuple[Sequence[MessageState], Sequence[int]]:
+        states, kept, modseq = await self._write(
+            lambda connection: writing.store_flags(connection, mailbox, uids, operation, flags, unchanged_since)
+        )
+        if modseq:
+            self._store.announce(self._account, mailbox, modseq)
+        return states, kept
+
+    async def append(self, mails: Sequence[NewMail]) -> Sequence[Appended]:
+        store = self._store
+        ready = [await self._ready(mail) for mail in mails]
+        limits = await store.limits(self._account)
+        now = store.clock()
+        try:
+            appended = await self._write(lambda connection: writing.append(connection, ready, limits, now))
+        except BaseException:
+            await self._forget(ready)
+            raise
+        if any(one.duplicate for one in appended):
+            await self._forget([one for one, where in zip(ready, appended, strict=True) if where.duplicate])
+        highest = {one.mailbox: one.modseq for one in appended if not one.duplicate}
+        for mailbox, modseq in highest.items():
+            store.announce(self._account, mailbox, modseq)
+        if any(mail.key for mail in mails):
+            await store.prune_deliveries(self._account)
+        return appended
+
+    async def copy(self, mailbox: int, uids: Sequence[int], target: str) -> Copied:
+        limits = await self._store.limits(self._account)
+        name, now = hierarchy.canonical(target), self._store.clock()
+        copied, identity, modseq = await self._write(
+            lambda connection: writing.copy(connection, mailbox, uids, name, limits, now)
+        )
+        if modseq:
+            self._store.announce(self._account, identity, modseq)
+        return copied
+
+    async def move(self, mailbox: int, uids: Sequence[int], target: str) -> Copied:
+        name, now = hierarchy.canonical(target), self._store.clock()
+        copied, identity, modseq, source_modseq = await self._write(
+            lambda connection: writing.move(connection, mailbox, uids, name, now)
+        )
+        if modseq:
+            self._store.announce(self._account, identity, modseq)
+            self._store.announce(self._account, mailbox, source_modseq)
+        return copied
+
+    async def expunge(self, mailbox: int, uids: Iterable[int] | None = None) -> Sequence[int]:
+        chosen = None if uids is None else list(uids)
+        return await self._remove(mailbox, chosen, flagged=True)
+
+    async def remove(self, mailbox: int, uids: Sequence[int]) -> Sequence[int]:
+        return await self._remove(mailbox, uids, flagged=False)
+
+    async def quota(self) -> Quota:
+        limits = await self._store.limits(self._account)
+        row = await self._read(lambda connection: one_row(connection, "SELECT bytes, messages FROM account"))
+        return Quota(row[0], limits.bytes, row[1], limits.messages)
+
+    async def _remove(self, mailbox: int, uids: Sequence[int] | None, *, flagged: bool) -> Sequence[int]:
+        removed, modseq = await self._write(
+            lambda connection: writing.remove(connection, mailbox, uids, flagged=flagged)
+        )
+        if modseq:
+            self._store.announce(self._account, mailbox, modseq)
+            self._store.purge_later(self._account)
+        return removed
+
+    async def _ready(self, mail: NewMail) -> Ready:
+        """Analyse a message, and put a large one on stable storage."""
+        analysis = self._store.analyse(mail.content)
+        derived = analysis.with_prefix(mail.prefix)
+        rest: bytes | None = None
+        file: str | None = None
+        skip = 0
+        if derived.size > self._store.file_threshold:
+            file, skip = await self._store.store_file(self._account, mail.content), analysis.header_end
+        else:
+            rest = mail.content.read(analysis.header_end)
+        return Ready(
+            mailbox=hierarchy.canonical(mail.mailbox),
+            derived=derived,
+            rest=rest,
+            file=file,
+            skip=skip,
+            flags=mail.flags,
+            internaldate=mail.internaldate,
+            zone=mail.zone,
+            stamp=date_time(mail.internaldate, mail.zone),
+            key=mail.key,
+        )
+
+    async def _forget(self, ready: Sequence[Ready]) -> None:
+        """Remove the files of messages that were not stored."""
+        names = [one.file for one in ready if one.file is not None]
+        if names:
+            await asyncio.shield(self._store.remove_files(self._account, names))
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        return await self._store.read(self._account, work)
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        return await self._store.write(self._account, work)

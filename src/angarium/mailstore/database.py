@@ -1,0 +1,117 @@
+"""An account's database in this process: a connection to write by group commit, one to read, and the files beside it.
+
+Opening makes what is missing: directory, tables, the mailboxes of a new account. It also brings an older schema up to
+date, finishes what a crash interrupted (dead bodies, orphaned files), and fails for a damaged database. Opening and
+closing block: they run on a thread of the pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TypeVar
+
+from angarium.mailstore import hierarchy, schema
+from angarium.mailstore.bodies import BodyFiles
+from angarium.mailstore.layout import BODIES, DATABASE
+from angarium.mailstore.rows import all_rows, one_row
+from angarium.runtime.spool import sync_directory
+from angarium.runtime.sqlite import Connection, GroupCommitWriter, WriteLock, connect, integrity
+
+T = TypeVar("T")
+
+
+class Database:
+    """One open account.
+
+    Attributes:
+        reader: for the event loop's thread alone.
+        users: operations that are using it; it is closed only when there are none.
+        dead: there may be bodies to purge.
+    """
+
+    __slots__ = ("_writer", "bodies", "dead", "deliveries", "directory", "reader", "users")
+
+    def __init__(self, directory: Path, writer: GroupCommitWriter, reader: Connection, *, dead: bool) -> None:
+        self.directory = directory
+        self.bodies = BodyFiles(directory / BODIES)
+        self.reader = reader
+        self.users = 0
+        self.dead = dead
+        self.deliveries = 0
+        self._writer = writer
+
+    @classmethod
+    def open(cls, directory: Path, executor: Executor, now: float) -> Database:
+        """Open, and create when it is new.
+
+        Raises:
+            SqlError: it cannot be opened, or is damaged.
+            SchemaError: a newer version wrote it.
+            OSError: the directory cannot be made.
+        """
+        path = directory / DATABASE
+        new = not path.exists()
+        if new:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        connection = connect(path)
+        lock = WriteLock(directory / "lock")
+        try:
+            if schema.version(connection) != schema.VERSION:
+                with lock:
+                    _prepare(connection, now)
+            dead = one_row(connection, "SELECT EXISTS (SELECT 1 FROM dead)")[0]
+            reader = connect(path, readonly=True)
+            database = cls(directory, GroupCommitWriter(connection, executor, lock), reader, dead=bool(dead))
+            if new:
+                _sync_upwards(directory)
+            else:
+                database._collect(connection, now)
+        except BaseException:
+            lock.close()
+            connection.close()
+            raise
+        return database
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in a transaction; durable when this returns."""
+        return await self._writer.submit(work)
+
+    def statistics(self) -> dict[str, int]:
+        """Commits and jobs of the writer."""
+        return self._writer.statistics()
+
+    def integrity(self) -> list[str]:
+        """What ``PRAGMA integrity_check`` finds; empty when all is well. Blocks for a while."""
+        return integrity(self.reader)
+
+    def close(self) -> None:
+        """Finish what is being written, then close. Blocks."""
+        self.reader.close()
+        self._writer.close()
+
+    def _collect(self, connection: Connection, now: float) -> None:
+        """Remove the files that a crash left without a row."""
+        if not self.bodies.directory.is_dir():
+            return
+        rows = all_rows(connection, "SELECT file FROM content WHERE file IS NOT NULL")
+        self.bodies.remove(self.bodies.orphans(frozenset(row[0] for row in rows), now))
+
+
+def _prepare(connection: Connection, now: float) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if schema.prepare(connection):
+            hierarchy.populate(connection, now)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _sync_upwards(directory: Path) -> None:
+    """Make the new directory's name durable, and its domain's."""
+    for level in (directory, directory.parent, directory.parent.parent):
+        sync_directory(level)

@@ -1,0 +1,53 @@
+"""The parameters of main.cf that the mailstore uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class Conf(Protocol):
+    """The typed reads of ``config.Config`` that are needed here."""
+
+    def text(self, name: str) -> str:
+        """A string parameter."""
+        ...
+
+    def integer(self, name: str) -> int:
+        """A number."""
+        ...
+
+    def size(self, name: str) -> int:
+        """A size in bytes."""
+        ...
+
+    def seconds(self, name: str) -> float:
+        """A time in seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MailstoreParameters:
+    """Attributes are the parameters of the same names, without ``mailstore_``."""
+
+    virtual_mailbox_base: Path
+    open_accounts: int = 200
+    body_file_threshold: int = 512 * 1024
+    duplicate_lifetime: float = 10 * 86400.0
+    writer_threads: int = 4
+    bytes_limit: int = 0
+    messages_limit: int = 0
+
+    @classmethod
+    def from_config(cls, conf: Conf) -> MailstoreParameters:
+        """Read them."""
+        return cls(
+            virtual_mailbox_base=Path(conf.text("virtual_mailbox_base")),
+            open_accounts=conf.integer("mailstore_open_accounts"),
+            body_file_threshold=conf.size("mailstore_body_file_threshold"),
+            duplicate_lifetime=conf.seconds("mailstore_duplicate_lifetime"),
+            writer_threads=conf.integer("mailstore_writer_threads"),
+            bytes_limit=conf.size("mailstore_bytes_limit"),
+            messages_limit=conf.integer("mailstore_messages_limit"),
+        )

@@ -1,0 +1,347 @@
+"""What reads an account's database.
+
+Big answers are put together inside SQLite and taken apart in Python: a row costs two microseconds, a separator in a
+string thirty nanoseconds.
+
+The functions take a connection on which nothing is being written. A NUL separates values: IMAP's wire form cannot hold
+one. Where it can (raw headers and bodies), lengths come along.
+"""
+
+# ruff: noqa: S608 - the statements are put together from this package's own names; values are always bound.
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+from angarium.mailstore.interface import (
+    Changes,
+    Column,
+    Mailbox,
+    MailboxStatus,
+    MessageState,
+    NoSuchMailboxError,
+    TextWhere,
+)
+from angarium.mailstore.rows import maybe_row, one_row
+from angarium.mailstore.schema import COMMON_FIELDS, SOUGHT_FIELDS, column
+from angarium.mailstore.uidset import reading_condition
+from angarium.protocols.mime.date import date_time
+from angarium.protocols.mime.header import fields, select, unfold
+from angarium.protocols.mime.text import fold
+from angarium.protocols.mime.words import decode_words
+from angarium.runtime.sqlite import Connection
+
+_MAX_ORDERS = 200
+
+_SOURCES: dict[Column, tuple[str, str]] = {
+    Column.ENVELOPE: ("body", "body.envelope"),
+    Column.BODY: ("structure", "structure.body"),
+    Column.BODYSTRUCTURE: ("structure", "structure.bodystructure"),
+    Column.INTERNALDATE: ("body", "body.stamp"),
+    Column.SIZE: ("body", "body.size"),
+    Column.HEADER: ("content", "content.header"),
+    Column.SAVEDATE: ("", "message.saved"),
+    Column.EMAILID: ("", "message.body"),
+}
+_NUMBERS = frozenset((Column.SIZE, Column.SAVEDATE, Column.EMAILID))
+
+
+def integers(text: str | None) -> list[int]:
+    """The numbers of a ``group_concat``."""
+    return list(map(int, text.split(","))) if text else []
+
+
+@lru_cache(maxsize=8192)
+def flag_set(names: str) -> frozenset[str]:
+    """The one shared set of these flags."""
+    return frozenset(names.split())
+
+
+def flag_sets(connection: Connection) -> dict[int, frozenset[str]]:
+    """All combinations of flags of the account by id."""
+    return {identity: flag_set(names) for identity, names in connection.execute("SELECT id, names FROM flagset")}
+
+
+_MAILBOX = "SELECT id, name, uidvalidity, special_use, name IN (SELECT name FROM subscription), selectable FROM mailbox"
+
+
+def _mailbox(row: tuple[Any, ...]) -> Mailbox:
+    identity, name, uidvalidity, special_use, subscribed, selectable = row
+    return Mailbox(identity, name, uidvalidity, special_use, bool(subscribed), bool(selectable))
+
+
+def mailboxes(connection: Connection) -> list[Mailbox]:
+    """All mailboxes, INBOX first."""
+    rows = connection.execute(f"{_MAILBOX} ORDER BY name <> 'INBOX', name").fetchall()
+    return [_mailbox(row) for row in rows]
+
+
+def mailbox(connection: Connection, name: str) -> Mailbox:
+    """One mailbox. Raises NoSuchMailboxError."""
+    row = maybe_row(connection, f"{_MAILBOX} WHERE name = ?", (name,))
+    if row is None:
+        raise NoSuchMailboxError(name)
+    return _mailbox(row)
+
+
+def status(connection: Connection, identity: int) -> MailboxStatus:
+    """The counters of a mailbox. Raises NoSuchMailboxError."""
+    row = maybe_row(
+        connection,
+        "SELECT messages, uidnext, uidvalidity, unseen, deleted, bytes, highestmodseq FROM mailbox WHERE id = ?",
+        (identity,),
+    )
+    if row is None:
+        raise NoSuchMailboxError(str(identity))
+    return MailboxStatus(*row)
+
+
+def states(connection: Connection, identity: int, since: int = 0) -> list[MessageState]:
+    """The states of the messages that changed after a modseq, by UID; all for 0."""
+    newer = "" if since <= 0 else " AND modseq > ?"
+    bindings = (identity,) if since <= 0 else (identity, since)
+    row = one_row(
+        connection,
+        "SELECT group_concat(uid), group_concat(modseq), group_concat(flags) FROM"
+        f" (SELECT uid, modseq, flags FROM message WHERE mailbox = ?{newer} ORDER BY uid)",
+        bindings,
+    )
+    if row[0] is None:
+        return []
+    known = flag_sets(connection)
+    flags = map(known.__getitem__, map(int, row[2].split(",")))
+    return list(map(MessageState, integers(row[0]), integers(row[1]), flags))
+
+
+def changes(connection: Connection, identity: int, since: int) -> Changes:
+    """What happened after ``since``. Raises NoSuchMailboxError when the mailbox is gone."""
+    row = maybe_row(connection, "SELECT highestmodseq FROM mailbox WHERE id = ?", (identity,))
+    if row is None:
+        raise NoSuchMailboxError(str(identity))
+    if row[0] <= since:
+        return Changes((), (), row[0])
+    vanished = one_row(
+        connection, "SELECT group_concat(uid) FROM vanished WHERE mailbox = ? AND modseq > ?", (identity, since)
+    )
+    return Changes(states(connection, identity, max(since, 1)), sorted(integers(vanished[0])), row[0])
+
+
+def columns(
+    connection: Connection, identity: int, uids: Sequence[int], wanted: Sequence[Column]
+) -> list[tuple[object, ...]]:
+    """``(uid, value …)`` of each message."""
+    where, bindings, only = reading_condition(uids)
+    sources = [_SOURCES[one] for one in wanted]
+    tables = dict.fromkeys(table for table, _expression in sources if table)
+    joins = "".join(f" CROSS JOIN {table} ON {table}.id = message.body" for table in tables)
+    inner = ", ".join(f"{expression} AS c{index}" for index, (_table, expression) in enumerate(sources))
+    outer = "".join(
+        f", group_concat(c{index})" if one in _NUMBERS else f", CAST(group_concat(c{index}, x'00') AS BLOB)"
+        for index, one in enumerate(wanted)
+    )
+    row = one_row(
+        connection,
+        f"SELECT group_concat(uid){outer} FROM (SELECT uid{', ' if inner else ''}{inner} FROM message{joins}"
+        f" WHERE mailbox = ? AND {where} ORDER BY uid)",
+        (identity, *bindings),
+    )
+    found = integers(row[0])
+    if not found:
+        return []
+    values: list[list[Any]] = [found]
+    for index, one in enumerate(wanted):
+        values.append(_values(one, row[index + 1]))
+    if any(len(column_values) != len(found) for column_values in values):
+        return _columns_apart(connection, identity, found, wanted)
+    rows = zip(*values, strict=True)
+    return [one for one in rows if one[0] in only] if only is not None else list(rows)
+
+
+def _values(one: Column, joined: Any) -> list[Any]:
+    if one in _NUMBERS:
+        return [_number(one, value) for value in joined.split(",")] if one is not Column.SIZE else integers(joined)
+    return joined.split(b"\0")  # type: ignore[no-any-return]
+
+
+def _number(one: Column, value: str) -> bytes:
+    return date_time(float(value), 0) if one is Column.SAVEDATE else b"M%d" % int(value)
+
+
+def _columns_apart(
+    connection: Connection, identity: int, uids: Sequence[int], wanted: Sequence[Column]
+) -> list[tuple[object, ...]]:
+    """Row by row, for messages whose raw header holds a NUL."""
+    found: list[tuple[object, ...]] = []
+    tables = dict.fromkeys(table for table, _expression in map(_SOURCES.__getitem__, wanted) if table)
+    joins = "".join(f" CROSS JOIN {table} ON {table}.id = message.body" for table in tables)
+    expressions = ", ".join(_SOURCES[one][1] for one in wanted)
+    where, bindings, only = reading_condition(uids)
+    for uid, *values in connection.execute(
+        f"SELECT uid, {expressions} FROM message{joins} WHERE mailbox = ? AND {where} ORDER BY uid",
+        (identity, *bindings),
+    ):
+        if only is None or uid in only:
+            shown = [
+                _number(one, str(value)) if one in _NUMBERS and one is not Column.SIZE else value
+                for one, value in zip(wanted, values, strict=True)
+            ]
+            found.append((uid, *shown))
+    return found
+
+
+def header_fields(
+    connection: Connection, identity: int, uids: Sequence[int], names: Sequence[str]
+) -> list[tuple[int, bytes]]:
+    """The named header fields of each message, as they stand."""
+    lower = list(dict.fromkeys(name.lower() for name in names))
+    if not lower or any(name not in COMMON_FIELDS for name in lower):
+        return _header_fields_apart(connection, identity, uids, lower)
+    expression = _ordered(connection, lower)
+    if expression is None:
+        return _header_fields_apart(connection, identity, uids, lower)
+    where, bindings, only = reading_condition(uids)
+    row = one_row(
+        connection,
+        "SELECT group_concat(uid), CAST(group_concat(value, x'00') AS BLOB), group_concat(regular) FROM"
+        f" (SELECT uid, {expression} AS value, field.ordering <> 0 AS regular"
+        "   FROM message CROSS JOIN field ON field.id = message.body"
+        f"  WHERE mailbox = ? AND {where} ORDER BY uid)",
+        (identity, *bindings),
+    )
+    found = integers(row[0])
+    if not found:
+        return []
+    values = row[1].split(b"\0")
+    if len(values) != len(found) or "0" in row[2]:
+        return _header_fields_apart(connection, identity, uids, lower)
+    rows = zip(found, values, strict=True)
+    return [one for one in rows if one[0] in only] if only is not None else list(rows)
+
+
+def _ordered(connection: Connection, names: Sequence[str]) -> str | None:
+    """An SQL expression for these fields in each message's own order; None when there are too many orders."""
+    orders: dict[tuple[str, ...], list[int]] = {}
+    for identity, stand in connection.execute("SELECT id, names FROM ordering"):
+        present = tuple(name for name in stand.split(" ") if name in names)
+        orders.setdefault(present, []).append(identity)
+    if len(orders) > _MAX_ORDERS:
+        return None
+    cases = [
+        f"WHEN field.ordering IN ({','.join(map(str, ids))}) THEN {_joined(order)}" for order, ids in orders.items()
+    ]
+    if len(cases) == 1:
+        return _joined(next(iter(orders)))
+    return f"CASE {' '.join(cases)} ELSE x'' END" if cases else "x''"
+
+
+def _joined(order: Iterable[str]) -> str:
+    return " || ".join(f"coalesce(field.{column(name)}, x'')" for name in order) or "x''"
+
+
+def _header_fields_apart(
+    connection: Connection, identity: int, uids: Sequence[int], names: Sequence[str]
+) -> list[tuple[int, bytes]]:
+    """From the header blocks, one by one: for fields without a column and irregular headers."""
+    wanted = [name.encode("ascii", "replace") for name in names]
+    return [(uid, select(block, wanted)) for uid, block in _headers(connection, identity, uids)]
+
+
+def _headers(connection: Connection, identity: int, uids: Sequence[int] | None) -> Iterator[tuple[int, bytes]]:
+    where, bindings, only = ("1", (), None) if uids is None else reading_condition(uids)
+    for uid, block in connection.execute(
+        "SELECT uid, content.header FROM message CROSS JOIN content ON content.id = message.body"
+        f" WHERE mailbox = ? AND {where} ORDER BY uid",
+        (identity, *bindings),
+    ):
+        if only is None or uid in only:
+            yield uid, block
+
+
+def contents(
+    connection: Connection, identity: int, uids: Sequence[int]
+) -> Iterator[tuple[int, bytes, bytes | None, str | None, int]]:
+    """``(uid, header block, rest or None, file or None, where the rest begins in it)`` of each message."""
+    where, bindings, only = reading_condition(uids)
+    for row in connection.execute(
+        "SELECT uid, content.header, content.rest, content.file, content.skip FROM message"
+        " CROSS JOIN content ON content.id = message.body"
+        f" WHERE mailbox = ? AND {where} ORDER BY uid",
+        (identity, *bindings),
+    ):
+        if only is None or row[0] in only:
+            yield row
+
+
+def parts(connection: Connection, identity: int, uid: int) -> str:
+    """The packed part table. Raises KeyError."""
+    row = maybe_row(
+        connection,
+        "SELECT structure.parts FROM message CROSS JOIN structure ON structure.id = message.body"
+        " WHERE mailbox = ? AND uid = ?",
+        (identity, uid),
+    )
+    if row is None:
+        raise KeyError(uid)
+    return str(row[0])
+
+
+def search_text(connection: Connection, identity: int, needle: str, where: TextWhere) -> set[int]:
+    """UIDs whose folded text contains the needle."""
+    sought = fold(needle)
+    test = "instr(text.body, ?)" if where is TextWhere.BODY else "(instr(text.body, ?) OR instr(text.header, ?))"
+    bindings = (identity, sought) if where is TextWhere.BODY else (identity, sought, sought)
+    row = one_row(
+        connection,
+        f"SELECT group_concat(uid) FROM message CROSS JOIN text ON text.id = message.body WHERE mailbox = ? AND {test}",
+        bindings,
+    )
+    return set(integers(row[0]))
+
+
+def search_header(connection: Connection, identity: int, name: str, needle: str) -> set[int]:
+    """UIDs with a header field of that name that contains the needle."""
+    lower = name.lower()
+    sought = fold(needle)
+    if lower in SOUGHT_FIELDS:
+        value = f"sought.{column(lower)}"
+        test = f"{value} IS NOT NULL" if not sought else f"instr({value}, ?)"
+        row = one_row(
+            connection,
+            "SELECT group_concat(uid) FROM message CROSS JOIN sought ON sought.id = message.body"
+            f" WHERE mailbox = ? AND {test}",
+            (identity, sought) if sought else (identity,),
+        )
+        return set(integers(row[0]))
+    raw = lower.encode("utf-8", "replace")
+    return {
+        uid
+        for uid, block in _headers(connection, identity, None)
+        if raw in block.lower()
+        and any(sought in fold(decode_words(unfold(value))) for found, value, _s, _e in fields(block) if found == raw)
+    }
+
+
+def search_dates(connection: Connection, identity: int) -> list[tuple[int, float, int, float, int]]:
+    """``(uid, internaldate, zone, Date header or nan, size)`` of each message."""
+    row = one_row(
+        connection,
+        "SELECT group_concat(uid), group_concat(internaldate), group_concat(zone),"
+        " group_concat(coalesce(sent, 'nan')), group_concat(size) FROM"
+        " (SELECT uid, internaldate, zone, sent, size FROM message CROSS JOIN body ON body.id = message.body"
+        "  WHERE mailbox = ? ORDER BY uid)",
+        (identity,),
+    )
+    if row[0] is None:
+        return []
+    return list(
+        zip(
+            integers(row[0]),
+            map(float, row[1].split(",")),
+            map(int, row[2].split(",")),
+            map(float, row[3].split(",")),
+            integers(row[4]),
+            strict=True,
+        )
+    )

@@ -1,0 +1,114 @@
+r"""The tables of an account's database, and how an older one is brought up to date.
+
+What a mailbox shows of a message stands apart from what the message is: ``message`` has a narrow row for each
+(mailbox, uid), and everything else is keyed by the body's id, once however many copies there are. Each kind of reading
+has a table of its own, so that a scan passes no bytes that it does not want:
+
+============ ===========================================================================================
+account      one row: usage, for the quota; the last UIDVALIDITY given
+mailbox      the mailboxes, with the counters that STATUS shows, kept in each transaction
+subscription subscribed names
+flagset      each combination of flags once; ``message.flags`` is its id
+message      (mailbox, uid) -> modseq, flags, body
+vanished     (mailbox, modseq, uid) of what was expunged, for QRESYNC
+body         size, INTERNALDATE, ENVELOPE: what a message list shows
+structure    BODY, BODYSTRUCTURE and the part table
+content      header block and the rest; large ones are in a file
+field        the common header fields as they stand; ``ordering`` says in which order
+sought       the folded text of the header fields that SEARCH knows by name
+text         the folded text of body and header
+shared       bodies with more than one copy: how many more
+dead         bodies without a copy, to be removed behind the transaction that took the last one
+delivery     keys of deliveries, so that a repeated one is known
+============ ===========================================================================================
+"""
+
+# ruff: noqa: S608 - the statements are put together from this package's own names; values are always bound.
+
+from __future__ import annotations
+
+from angarium.mailstore.interface import MailstoreError
+from angarium.runtime.sqlite import Connection
+
+VERSION = 1
+
+COMMON_FIELDS = (
+    "date", "from", "to", "cc", "bcc", "sender", "reply-to", "subject", "message-id", "in-reply-to", "references",
+    "content-type", "content-transfer-encoding", "mime-version", "priority", "x-priority", "importance", "newsgroups",
+    "list-id", "list-post", "disposition-notification-to", "delivered-to", "return-path",
+)  # fmt: skip
+"""Header fields that clients ask for when they list a mailbox; each is a column of ``field``."""
+
+SOUGHT_FIELDS = ("subject", "from", "to", "cc", "bcc")
+"""Header fields that SEARCH has a key for; each is a column of ``sought``."""
+
+
+def column(field: str) -> str:
+    """The quoted column name of a header field."""
+    return f'"{field}"'
+
+
+_FIELD_COLUMNS = ", ".join(f"{column(name)} BLOB" for name in COMMON_FIELDS)
+_SOUGHT_COLUMNS = ", ".join(f"{column(name)} BLOB" for name in SOUGHT_FIELDS)
+
+_TABLES = f"""
+CREATE TABLE account (
+    one INTEGER PRIMARY KEY CHECK (one = 1), bytes INTEGER NOT NULL, messages INTEGER NOT NULL,
+    uidvalidity INTEGER NOT NULL);
+CREATE TABLE mailbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, uidvalidity INTEGER NOT NULL,
+    uidnext INTEGER NOT NULL DEFAULT 1, highestmodseq INTEGER NOT NULL DEFAULT 1,
+    special_use TEXT NOT NULL DEFAULT '', selectable INTEGER NOT NULL DEFAULT 1,
+    messages INTEGER NOT NULL DEFAULT 0, unseen INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE subscription (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE flagset (
+    id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE, seen INTEGER NOT NULL, deleted INTEGER NOT NULL);
+CREATE TABLE message (
+    mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, modseq INTEGER NOT NULL, flags INTEGER NOT NULL,
+    body INTEGER NOT NULL, saved INTEGER NOT NULL, PRIMARY KEY (mailbox, uid)) WITHOUT ROWID;
+CREATE INDEX message_modseq ON message (mailbox, modseq);
+CREATE TABLE vanished (
+    mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL, uid INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, modseq, uid)) WITHOUT ROWID;
+CREATE TABLE body (
+    id INTEGER PRIMARY KEY, size INTEGER NOT NULL, internaldate REAL NOT NULL, zone INTEGER NOT NULL, sent REAL,
+    stamp BLOB NOT NULL, envelope BLOB NOT NULL);
+CREATE TABLE structure (id INTEGER PRIMARY KEY, body BLOB NOT NULL, bodystructure BLOB NOT NULL, parts TEXT NOT NULL);
+CREATE TABLE content (id INTEGER PRIMARY KEY, header BLOB NOT NULL, rest BLOB, file TEXT, skip INTEGER NOT NULL);
+CREATE TABLE ordering (id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE);
+CREATE TABLE field (id INTEGER PRIMARY KEY, ordering INTEGER NOT NULL, {_FIELD_COLUMNS});
+CREATE TABLE sought (id INTEGER PRIMARY KEY, {_SOUGHT_COLUMNS});
+CREATE TABLE text (id INTEGER PRIMARY KEY, body BLOB NOT NULL, header BLOB NOT NULL);
+CREATE TABLE shared (body INTEGER PRIMARY KEY, copies INTEGER NOT NULL);
+CREATE TABLE dead (body INTEGER PRIMARY KEY);
+CREATE TABLE delivery (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL,
+    uid INTEGER NOT NULL, modseq INTEGER NOT NULL, delivered REAL NOT NULL);
+INSERT INTO account VALUES (1, 0, 0, 0);
+"""
+
+_MIGRATIONS: dict[int, str] = {0: _TABLES}
+"""From each version the statements that lead to the next."""
+
+
+class SchemaError(MailstoreError):
+    """The database was written by a newer version."""
+
+
+def prepare(connection: Connection) -> bool:
+    """Bring the database up to date, inside the caller's transaction; True when it was empty. Raises SchemaError."""
+    found = version(connection)
+    if found > VERSION:
+        msg = f"the account's database has version {found}, this program knows up to {VERSION}"
+        raise SchemaError(msg)
+    for step in range(found, VERSION):
+        connection.execute(_MIGRATIONS[step])
+    if found < VERSION:
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    return found == 0
+
+
+def version(connection: Connection) -> int:
+    """The schema version of the database; 0 when it is empty."""
+    return int(next(iter(connection.execute("PRAGMA user_version")))[0])

@@ -1,0 +1,275 @@
+"""All accounts, on SQLite: which databases are open, the threads that write, and who hears of changes.
+
+Owns an LRU of open databases; a handle (``SqliteAccount``) opens its account again when it needs it, so a connection
+that idles costs nothing here. A few threads write for all accounts: each account has at most one batch under way, and
+while one account waits for its flush, others commit.
+
+A damaged database, a full disk, a lock that is not given: each becomes MailstoreUnavailableError for that account
+alone, with a line in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from angarium.mailstore import writing
+from angarium.mailstore.account import SqliteAccount
+from angarium.mailstore.database import Database
+from angarium.mailstore.derived import Analysis
+from angarium.mailstore.interface import MailstoreError, MailstoreUnavailableError
+from angarium.mailstore.layout import BODIES, account_directory
+from angarium.mailstore.writing import Limits
+from angarium.model.change import Change
+from angarium.model.content import Content
+from angarium.runtime.bus import Bus
+from angarium.runtime.log import ServiceLog
+from angarium.runtime.sqlite import Connection, CorruptError, NotADatabaseError, SqlError
+
+TOPIC = "mailbox"
+_ANALYSES = 4
+_PRUNE_EVERY = 64
+
+T = TypeVar("T")
+LimitLookup = Callable[[str], Awaitable[Limits]]
+
+
+async def no_limits(account: str) -> Limits:  # noqa: ARG001 - the shape of a LimitLookup
+    """The lookup of a server without quotas."""
+    return Limits()
+
+
+class SqliteMailStore:
+    """``interface.MailStore``.
+
+    Args:
+        base: ``virtual_mailbox_base``.
+        log: where damage is told.
+        bus: wakes the other processes; None when there are none.
+        limits: the quota of an account.
+        open_accounts: databases that are kept open.
+        file_threshold: messages over this many bytes go to a file beside the database.
+        key_lifetime: seconds for which a delivery's key is remembered.
+        writers: threads that write.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        log: ServiceLog,
+        bus: Bus | None = None,
+        limits: LimitLookup = no_limits,
+        *,
+        open_accounts: int = 200,
+        file_threshold: int = 512 * 1024,
+        key_lifetime: float = 10 * 86400.0,
+        writers: int = 4,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.clock = clock
+        self.file_threshold = file_threshold
+        self.limits = limits
+        self._base = base
+        self._log = log
+        self._bus = bus
+        self._open_accounts = open_accounts
+        self._key_lifetime = key_lifetime
+        self._executor = ThreadPoolExecutor(writers, thread_name_prefix="mailstore")
+        self._open: OrderedDict[str, Database] = OrderedDict()
+        self._opening: dict[str, asyncio.Future[Database]] = {}
+        self._listeners: dict[str, list[Callable[[Change], None]]] = {}
+        self._analyses: list[tuple[Content, Analysis]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._purging: set[str] = set()
+        if bus is not None:
+            bus.subscribe(TOPIC, self._heard)
+
+    async def open(self, account: str) -> SqliteAccount:
+        """The account's handle; makes its database when it is new. Raises MailstoreError."""
+        account = account.casefold()
+        account_directory(self._base, account)
+        await self.database(account)
+        return SqliteAccount(self, account)
+
+    def subscribe(self, account: str, callback: Callable[[Change], None]) -> Callable[[], None]:
+        """See ``interface.MailStore``."""
+        account = account.casefold()
+        self._listeners.setdefault(account, []).append(callback)
+
+        def end() -> None:
+            listeners = self._listeners.get(account, [])
+            if callback in listeners:
+                listeners.remove(callback)
+            if not listeners:
+                self._listeners.pop(account, None)
+
+        return end
+
+    async def close(self) -> None:
+        """Finish what is being written, then close every database."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        loop = asyncio.get_running_loop()
+        while self._open:
+            _account, database = self._open.popitem()
+            await loop.run_in_executor(None, database.close)
+        self._executor.shutdown()
+
+    def statistics(self) -> dict[str, int]:
+        """How many databases are open, and what group commit did in them."""
+        totals = {"open": len(self._open), "commits": 0, "jobs": 0}
+        for database in self._open.values():
+            for name, value in database.statistics().items():
+                totals[name] += value
+        return totals
+
+    # What the account handles use.
+
+    async def database(self, account: str) -> Database:
+        """The account's open database. Raises MailstoreUnavailableError."""
+        database = self._open.get(account)
+        if database is not None:
+            self._open.move_to_end(account)
+            return database
+        future = self._opening.get(account)
+        if future is None:
+            future = asyncio.ensure_future(self._opened(account))
+            self._opening[account] = future
+            future.add_done_callback(lambda _done: self._opening.pop(account, None))
+        return await asyncio.shield(future)
+
+    async def read(self, account: str, work: Callable[[Connection], T]) -> T:
+        """Run a reading function on the account's database, here and now."""
+        database = self._open.get(account) or await self.database(account)
+        try:
+            return work(database.reader)
+        except SqlError as error:
+            raise self._unavailable(account, error) from error
+
+    async def write(self, account: str, work: Callable[[Connection], T]) -> T:
+        """Run a writing function in a transaction; durable when this returns."""
+        database = self._open.get(account) or await self.database(account)
+        database.users += 1
+        try:
+            return await database.write(work)
+        except SqlError as error:
+            raise self._unavailable(account, error) from error
+        finally:
+            database.users -= 1
+
+    def announce(self, account: str, mailbox: int, modseq: int) -> None:
+        """Tell who listens, here and elsewhere, of a committed change."""
+        if self._bus is not None:
+            self._bus.publish(TOPIC, f"{account}\0{mailbox}\0{modseq}")
+        elif account in self._listeners:
+            asyncio.get_running_loop().call_soon(self._tell, Change(account, mailbox, modseq))
+
+    def analyse(self, content: Content) -> Analysis:
+        """What is to be known of a content; remembered while the deliveries to its recipients follow each other."""
+        for known, analysis in self._analyses:
+            if known is content:
+                return analysis
+        analysis = Analysis(content.read())
+        self._analyses.append((content, analysis))
+        if len(self._analyses) > _ANALYSES:
+            del self._analyses[0]
+        return analysis
+
+    def bodies_directory(self, account: str) -> Path:
+        """Where the account's large bodies are."""
+        return account_directory(self._base, account) / BODIES
+
+    async def store_file(self, account: str, content: Content) -> str:
+        """Put a large content on stable storage beside the database; the file's name."""
+        database = await self.database(account)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, database.bodies.store, content)
+        except OSError as error:
+            raise self._unavailable(account, error) from error
+
+    async def remove_files(self, account: str, names: Sequence[str]) -> None:
+        """Unlink files that no row names."""
+        database = await self.database(account)
+        await asyncio.get_running_loop().run_in_executor(self._executor, database.bodies.remove, names)
+
+    async def prune_deliveries(self, account: str) -> None:
+        """Forget old delivery keys, now and then."""
+        database = await self.database(account)
+        database.deliveries += 1
+        if database.deliveries % _PRUNE_EVERY == 0:
+            before = self.clock() - self._key_lifetime
+            await self.write(account, lambda connection: writing.prune_deliveries(connection, before))
+
+    def purge_later(self, account: str) -> None:
+        """Remove dead bodies behind the transaction that made them so."""
+        if account in self._purging:
+            return
+        self._purging.add(account)
+        task = asyncio.get_running_loop().create_task(self._purge(account))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _purge(self, account: str) -> None:
+        try:
+            more = True
+            while more:
+                files, more = await self.write(account, writing.purge)
+                if files:
+                    await self.remove_files(account, files)
+        except MailstoreError:
+            return  # said in the log by whoever raised it; the dead are purged at the next opening
+        finally:
+            self._purging.discard(account)
+
+    async def _opened(self, account: str) -> Database:
+        directory = account_directory(self._base, account)
+        loop = asyncio.get_running_loop()
+        try:
+            database = await loop.run_in_executor(
+                self._executor, Database.open, directory, self._executor, self.clock()
+            )
+        except (SqlError, OSError) as error:
+            raise self._unavailable(account, error) from error
+        self._open[account] = database
+        self._evict()
+        if database.dead:
+            self.purge_later(account)
+        return database
+
+    def _evict(self) -> None:
+        """Close what was used least recently, if nobody uses it."""
+        excess = len(self._open) - self._open_accounts
+        if excess <= 0:
+            return
+        idle = [account for account, database in self._open.items() if not database.users][:excess]
+        for account in idle:
+            database = self._open.pop(account)
+            asyncio.get_running_loop().run_in_executor(None, database.close)
+
+    def _unavailable(self, account: str, error: Exception) -> MailstoreUnavailableError:
+        """The error for the caller; a damaged database is let go, so that a repaired one is opened anew."""
+        damaged = isinstance(error, (CorruptError, NotADatabaseError))
+        what = "the database is damaged" if damaged else "the database is unavailable"
+        self._log.error(f"mailbox of {account}: {what}: {error}")
+        database = self._open.get(account)
+        if damaged and database is not None and not database.users:
+            del self._open[account]
+            asyncio.get_running_loop().run_in_executor(None, database.close)
+        return MailstoreUnavailableError(f"{account}: {error}")
+
+    def _heard(self, payload: str) -> None:
+        account, _, rest = payload.partition("\0")
+        if account in self._listeners:
+            mailbox, _, modseq = rest.partition("\0")
+            if mailbox.isdecimal() and modseq.isdecimal():
+                self._tell(Change(account, int(mailbox), int(modseq)))
+
+    def _tell(self, change: Change) -> None:
+        for callback in tuple(self._listeners.get(change.account, ())):
+            callback(change)

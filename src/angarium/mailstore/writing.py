@@ -1,0 +1,404 @@
+r"""What changes an account's database: functions that run inside a transaction of the account's writer.
+
+Each takes the writer's connection, does its work with few statements whatever the number of messages, keeps the
+counters of mailbox and account in step, and returns what the caller announces after the commit. None begins or ends a
+transaction. They raise the errors of ``interface``; the writer then rolls back what they did.
+"""
+
+# ruff: noqa: S608 - the statements are put together from this package's own names; values are always bound.
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from angarium.mailstore.derived import Derived
+from angarium.mailstore.interface import (
+    Appended,
+    Copied,
+    FlagOperation,
+    MessageState,
+    NoSuchMailboxError,
+    OverQuotaError,
+)
+from angarium.mailstore.reading import flag_set, integers
+from angarium.mailstore.rows import all_rows, maybe_row, one_row
+from angarium.mailstore.schema import COMMON_FIELDS, SOUGHT_FIELDS
+from angarium.mailstore.uidset import condition
+from angarium.runtime.sqlite import Connection
+
+_INSERT_FIELD = f"INSERT INTO field VALUES (?, ?{', ?' * len(COMMON_FIELDS)})"
+_INSERT_SOUGHT = f"INSERT INTO sought VALUES (?{', ?' * len(SOUGHT_FIELDS)})"
+_PRUNE_AT_ONCE = 256
+PURGE_AT_ONCE = 200
+"""Dead bodies that one transaction removes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A message that is ready to be stored.
+
+    Attributes:
+        rest: what follows the header block; None when the message is in ``file``.
+        file: the file's name in the account's directory of bodies; already on stable storage.
+        skip: where in the file the rest begins.
+    """
+
+    mailbox: str
+    derived: Derived
+    rest: bytes | None
+    file: str | None
+    skip: int
+    flags: frozenset[str]
+    internaldate: float
+    zone: int
+    stamp: bytes
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """An account's quota; 0 is none."""
+
+    bytes: int = 0
+    messages: int = 0
+
+
+def target(connection: Connection, name: str) -> tuple[int, int, int, int]:
+    """``(id, uidvalidity, uidnext, highestmodseq)`` of a selectable mailbox. Raises NoSuchMailboxError."""
+    row = maybe_row(
+        connection, "SELECT id, uidvalidity, uidnext, highestmodseq FROM mailbox WHERE name = ? AND selectable", (name,)
+    )
+    if row is None:
+        raise NoSuchMailboxError(name)
+    identity, uidvalidity, uidnext, highest = row
+    return identity, uidvalidity, uidnext, highest
+
+
+def advance(connection: Connection, mailbox: int) -> int:
+    """The modseq for one change of the mailbox. Raises NoSuchMailboxError."""
+    row = maybe_row(
+        connection,
+        "UPDATE mailbox SET highestmodseq = highestmodseq + 1 WHERE id = ? AND selectable RETURNING highestmodseq",
+        (mailbox,),
+    )
+    if row is None:
+        raise NoSuchMailboxError(str(mailbox))
+    return int(row[0])
+
+
+def flag_id(connection: Connection, flags: frozenset[str]) -> int:
+    """The id of a combination of flags; a new one is entered."""
+    names = " ".join(sorted(flags))
+    row = maybe_row(connection, "SELECT id FROM flagset WHERE names = ?", (names,))
+    if row is None:
+        connection.execute(
+            "INSERT INTO flagset (names, seen, deleted) VALUES (?, ?, ?)",
+            (names, "\\Seen" in flags, "\\Deleted" in flags),
+        )
+        return connection.last_insert_rowid()
+    return int(row[0])
+
+
+def _ordering_id(connection: Connection, names: str) -> int:
+    """The id of an order of header fields; 0 for an irregular header."""
+    if not names:
+        return 0
+    row = maybe_row(connection, "SELECT id FROM ordering WHERE names = ?", (names,))
+    if row is None:
+        connection.execute("INSERT INTO ordering (names) VALUES (?)", (names,))
+        return connection.last_insert_rowid()
+    return int(row[0])
+
+
+def charge(connection: Connection, size: int, messages: int, limits: Limits) -> None:
+    """Add to the account's usage. Raises OverQuotaError when that exceeds a limit."""
+    row = one_row(
+        connection,
+        "UPDATE account SET bytes = bytes + ?, messages = messages + ? RETURNING bytes, messages",
+        (size, messages),
+    )
+    if (limits.bytes and row[0] > limits.bytes) or (limits.messages and row[1] > limits.messages):
+        raise OverQuotaError("Quota exceeded (mailbox for user is full)")
+
+
+def append(connection: Connection, ready: Sequence[Ready], limits: Limits, now: float) -> list[Appended]:
+    """Store the messages, all or none. Raises NoSuchMailboxError and OverQuotaError."""
+    return [_append(connection, one, limits, now) for one in ready]
+
+
+def _append(connection: Connection, ready: Ready, limits: Limits, now: float) -> Appended:
+    execute = connection.execute
+    if ready.key:
+        known = maybe_row(
+            connection, "SELECT mailbox, uidvalidity, uid, modseq FROM delivery WHERE key = ?", (ready.key,)
+        )
+        if known is not None:
+            return Appended(known[0], known[1], known[2], known[3], duplicate=True)
+    derived = ready.derived
+    charge(connection, derived.size, 1, limits)
+    flags = ready.flags
+    row = maybe_row(
+        connection,
+        "UPDATE mailbox SET uidnext = uidnext + 1, highestmodseq = highestmodseq + 1, messages = messages + 1,"
+        " unseen = unseen + ?, deleted = deleted + ?, bytes = bytes + ? WHERE name = ? AND selectable"
+        " RETURNING id, uidvalidity, uidnext - 1, highestmodseq",
+        ("\\Seen" not in flags, "\\Deleted" in flags, derived.size, ready.mailbox),
+    )
+    if row is None:
+        raise NoSuchMailboxError(ready.mailbox)
+    mailbox, uidvalidity, uid, modseq = row
+    execute(
+        "INSERT INTO body (size, internaldate, zone, sent, stamp, envelope) VALUES (?, ?, ?, ?, ?, ?)",
+        (derived.size, ready.internaldate, ready.zone, derived.sent, ready.stamp, derived.envelope),
+    )
+    body = connection.last_insert_rowid()
+    execute("INSERT INTO content VALUES (?, ?, ?, ?, ?)", (body, derived.header, ready.rest, ready.file, ready.skip))
+    execute("INSERT INTO structure VALUES (?, ?, ?, ?)", (body, derived.body, derived.bodystructure, derived.parts))
+    execute(_INSERT_FIELD, (body, _ordering_id(connection, derived.ordering), *derived.common))
+    execute(_INSERT_SOUGHT, (body, *derived.sought))
+    execute("INSERT INTO text VALUES (?, ?, ?)", (body, derived.body_text, derived.header_text))
+    execute(
+        "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)",
+        (mailbox, uid, modseq, flag_id(connection, flags), body, int(now)),
+    )
+    if ready.key:
+        execute(
+            "INSERT INTO delivery (key, mailbox, uidvalidity, uid, modseq, delivered) VALUES (?, ?, ?, ?, ?, ?)",
+            (ready.key, mailbox, uidvalidity, uid, modseq, now),
+        )
+    return Appended(mailbox, uidvalidity, uid, modseq)
+
+
+def prune_deliveries(connection: Connection, before: float) -> None:
+    """Forget the oldest delivery keys, if they are from before that time."""
+    connection.execute(
+        "DELETE FROM delivery WHERE id IN (SELECT id FROM delivery ORDER BY id LIMIT ?) AND delivered < ?",
+        (_PRUNE_AT_ONCE, before),
+    )
+
+
+def store_flags(
+    connection: Connection,
+    mailbox: int,
+    uids: Sequence[int],
+    operation: FlagOperation,
+    flags: frozenset[str],
+    unchanged_since: int,
+) -> tuple[list[MessageState], list[int], int]:
+    """Change flags; the new states, the UIDs kept from it, and the mailbox's modseq (0: nothing changed)."""
+    where, bindings = condition(uids)
+    scope = f"mailbox = ? AND {where}"
+    bound: tuple[object, ...] = (mailbox, *bindings)
+    kept: list[int] = []
+    if unchanged_since >= 0:
+        row = one_row(
+            connection, f"SELECT group_concat(uid) FROM message WHERE {scope} AND modseq > ?", (*bound, unchanged_since)
+        )
+        kept = integers(row[0])
+        scope += " AND modseq <= ?"
+        bound = (*bound, unchanged_since)
+    present = all_rows(
+        connection,
+        f"SELECT f.id, f.names, count(*) FROM message m JOIN flagset f ON f.id = m.flags WHERE {scope} GROUP BY f.id",
+        bound,
+    )
+    shared: dict[int, frozenset[str]] = {}
+    change: dict[int, int] = {}
+    unseen = deleted = 0
+    for identity, names, count in present:
+        old = flag_set(names)
+        new = _apply(old, operation, flags)
+        if new == old:
+            continue
+        change[identity] = flag_id(connection, new)
+        shared[change[identity]] = flag_set(" ".join(sorted(new)))
+        unseen += count * (("\\Seen" in old) - ("\\Seen" in new))
+        deleted += count * (("\\Deleted" in new) - ("\\Deleted" in old))
+    if not change:
+        return [], kept, 0
+    modseq = advance(connection, mailbox)
+    cases = " ".join(f"WHEN {old} THEN {new}" for old, new in change.items())
+    changing = ",".join(map(str, change))
+    connection.execute(
+        f"UPDATE message SET modseq = ?, flags = CASE flags {cases} END WHERE {scope} AND flags IN ({changing})",
+        (modseq, *bound),
+    )
+    if unseen or deleted:
+        connection.execute(
+            "UPDATE mailbox SET unseen = unseen + ?, deleted = deleted + ? WHERE id = ?", (unseen, deleted, mailbox)
+        )
+    row = one_row(
+        connection,
+        "SELECT group_concat(uid), group_concat(flags) FROM"
+        " (SELECT uid, flags FROM message WHERE mailbox = ? AND modseq = ? ORDER BY uid)",
+        (mailbox, modseq),
+    )
+    known = {
+        new: _apply(flag_set(names), operation, flags) for old, names, _count in present if (new := change.get(old))
+    }
+    shared = {new: flag_set(" ".join(sorted(one))) for new, one in known.items()}
+    states = [
+        MessageState(uid, modseq, shared[one]) for uid, one in zip(integers(row[0]), integers(row[1]), strict=True)
+    ]
+    return states, kept, modseq
+
+
+def _apply(old: frozenset[str], operation: FlagOperation, flags: frozenset[str]) -> frozenset[str]:
+    if operation is FlagOperation.ADD:
+        return old | flags
+    if operation is FlagOperation.REMOVE:
+        return old - flags
+    return flags
+
+
+_COUNT = (
+    "SELECT count(*), coalesce(sum(b.size), 0), coalesce(sum(NOT f.seen), 0), coalesce(sum(f.deleted), 0),"
+    " group_concat(m.uid) FROM message m JOIN body b ON b.id = m.body JOIN flagset f ON f.id = m.flags"
+)
+
+
+def copy(
+    connection: Connection, mailbox: int, uids: Sequence[int], name: str, limits: Limits, now: float
+) -> tuple[Copied, int, int]:
+    """Copy messages; COPYUID, the target mailbox and its modseq (0: nothing copied)."""
+    identity, uidvalidity, uidnext, highest = target(connection, name)
+    where, bindings = condition(uids, "m.uid")
+    count, size, unseen, deleted, found = one_row(
+        connection, f"{_COUNT} WHERE m.mailbox = ? AND {where}", (mailbox, *bindings)
+    )
+    if not count:
+        return Copied(uidvalidity, ()), identity, 0
+    charge(connection, size, count, limits)
+    modseq = highest + 1
+    connection.execute(
+        "INSERT INTO shared SELECT m.body, count(*) FROM message m"
+        f" WHERE m.mailbox = ? AND {where} GROUP BY m.body"
+        " ON CONFLICT (body) DO UPDATE SET copies = copies + excluded.copies",
+        (mailbox, *bindings),
+    )
+    _transfer(connection, mailbox, where, bindings, (identity, uidnext, modseq, int(now)))
+    _account_for(connection, identity, modseq, (count, size, unseen, deleted))
+    return Copied(uidvalidity, _pairs(found, uidnext)), identity, modseq
+
+
+def move(
+    connection: Connection, mailbox: int, uids: Sequence[int], name: str, now: float
+) -> tuple[Copied, int, int, int]:
+    """Move messages; COPYUID, the target mailbox, its modseq, and the source's (0: nothing moved)."""
+    identity, uidvalidity, uidnext, highest = target(connection, name)
+    where, bindings = condition(uids, "m.uid")
+    count, size, unseen, deleted, found = one_row(
+        connection, f"{_COUNT} WHERE m.mailbox = ? AND {where}", (mailbox, *bindings)
+    )
+    if not count:
+        return Copied(uidvalidity, ()), identity, 0, 0
+    modseq = highest + 1
+    moved = integers(found)
+    _transfer(connection, mailbox, where, bindings, (identity, uidnext, modseq, int(now)))
+    _account_for(connection, identity, modseq, (count, size, unseen, deleted))
+    source_modseq = _vanish(connection, mailbox, moved)
+    _account_for(connection, mailbox, source_modseq, (-count, -size, -unseen, -deleted), uids=0)
+    return Copied(uidvalidity, _pairs(found, uidnext)), identity, modseq, source_modseq
+
+
+def _transfer(
+    connection: Connection, mailbox: int, where: str, bindings: tuple[object, ...], to: tuple[int, int, int, int]
+) -> None:
+    identity, uidnext, modseq, now = to
+    connection.execute(
+        "INSERT INTO message SELECT ?, ? + row_number() OVER (ORDER BY m.uid) - 1, ?, m.flags, m.body, ?"
+        f" FROM message m WHERE m.mailbox = ? AND {where} ORDER BY m.uid",
+        (identity, uidnext, modseq, now, mailbox, *bindings),
+    )
+
+
+def _account_for(
+    connection: Connection, mailbox: int, modseq: int, change: tuple[int, int, int, int], uids: int | None = None
+) -> None:
+    count, size, unseen, deleted = change
+    connection.execute(
+        "UPDATE mailbox SET uidnext = uidnext + ?, highestmodseq = max(highestmodseq, ?), messages = messages + ?,"
+        " bytes = bytes + ?, unseen = unseen + ?, deleted = deleted + ? WHERE id = ?",
+        (count if uids is None else uids, modseq, count, size, unseen, deleted, mailbox),
+    )
+
+
+def _pairs(found: str, uidnext: int) -> list[tuple[int, int]]:
+    uids = sorted(integers(found))
+    return list(zip(uids, range(uidnext, uidnext + len(uids)), strict=True))
+
+
+def _vanish(connection: Connection, mailbox: int, uids: Sequence[int]) -> int:
+    """Take the rows out of the mailbox and remember that they vanished; the modseq of that."""
+    modseq = advance(connection, mailbox)
+    where, bindings = condition(uids)
+    connection.execute(
+        f"INSERT INTO vanished SELECT mailbox, ?, uid FROM message WHERE mailbox = ? AND {where}",
+        (modseq, mailbox, *bindings),
+    )
+    connection.execute(f"DELETE FROM message WHERE mailbox = ? AND {where}", (mailbox, *bindings))
+    return modseq
+
+
+def remove(connection: Connection, mailbox: int, uids: Sequence[int] | None, *, flagged: bool) -> tuple[list[int], int]:
+    r"""Remove messages (all for None), with ``flagged`` only those that are \Deleted; their UIDs, and the modseq."""
+    where, bindings = ("1", ()) if uids is None else condition(uids, "m.uid")
+    if flagged:
+        where += " AND f.deleted"
+    count, size, unseen, deleted, found = one_row(
+        connection, f"{_COUNT} WHERE m.mailbox = ? AND {where}", (mailbox, *bindings)
+    )
+    if not count:
+        return [], 0
+    removed = sorted(integers(found))
+    release(connection, mailbox, removed)
+    modseq = _vanish(connection, mailbox, removed)
+    _account_for(connection, mailbox, modseq, (-count, -size, -unseen, -deleted), uids=0)
+    charge(connection, -size, -count, Limits())
+    return removed, modseq
+
+
+def release(connection: Connection, mailbox: int, uids: Sequence[int] | None) -> None:
+    """Take one reference off the bodies of these messages (all for None); those without another are dead."""
+    where, bindings = ("1", ()) if uids is None else condition(uids)
+    if one_row(connection, "SELECT EXISTS (SELECT 1 FROM shared)")[0]:
+        _release_shared(connection, mailbox, where, bindings)
+        return
+    connection.execute(
+        f"INSERT INTO dead SELECT body FROM message WHERE mailbox = ? AND {where} ORDER BY body", (mailbox, *bindings)
+    )
+
+
+def _release_shared(connection: Connection, mailbox: int, where: str, bindings: tuple[object, ...]) -> None:
+    """The general case: a body may have copies elsewhere, and also among these messages."""
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS released (body INTEGER PRIMARY KEY, copies INTEGER NOT NULL)")
+    connection.execute("DELETE FROM temp.released")
+    connection.execute(
+        f"INSERT INTO temp.released SELECT body, count(*) FROM message WHERE mailbox = ? AND {where} GROUP BY body",
+        (mailbox, *bindings),
+    )
+    connection.execute(
+        "INSERT INTO dead SELECT r.body FROM temp.released r LEFT JOIN shared s ON s.body = r.body"
+        " WHERE r.copies > coalesce(s.copies, 0)"
+    )
+    connection.execute(
+        "UPDATE shared SET copies = shared.copies - r.copies FROM temp.released r WHERE r.body = shared.body"
+    )
+    connection.execute("DELETE FROM shared WHERE copies <= 0")
+
+
+def purge(connection: Connection) -> tuple[list[str], bool]:
+    """Remove some of the dead bodies; the files that may be unlinked after the commit, and whether there are more."""
+    dead = [row[0] for row in connection.execute("SELECT body FROM dead ORDER BY body LIMIT ?", (PURGE_AT_ONCE,))]
+    if not dead:
+        return [], False
+    where, bindings = condition(dead, "id")
+    files = [
+        row[0] for row in connection.execute(f"SELECT file FROM content WHERE {where} AND file IS NOT NULL", bindings)
+    ]
+    for table in ("content", "structure", "field", "sought", "text", "body"):
+        connection.execute(f"DELETE FROM {table} WHERE {where}", bindings)
+    where, bindings = condition(dead, "body")
+    connection.execute(f"DELETE FROM dead WHERE {where}", bindings)
+    return files, len(dead) == PURGE_AT_ONCE
