@@ -1,1 +1,1 @@
-"""The SMTP client: smtp(8)."""
+"""smtp(8): delivers to other hosts over SMTP."""

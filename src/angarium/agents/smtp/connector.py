@@ -1,0 +1,259 @@
+"""From a target to a session that is ready for mail: connect, greeting, EHLO, STARTTLS, AUTH.
+
+TLS by smtp_tls_security_level: at ``may`` a server that does not offer it, refuses it or fails at it is spoken to in
+the clear, in the last case on a new connection; at ``encrypt`` and above it gets no mail. Whether a certificate is
+verified is the affair of the level, too (RFC 7435, TLS_README).
+
+Fails with ``TroubleError``; each of its texts and codes is smtp(8)'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import errno
+import os
+import ssl
+from collections.abc import Awaitable, Callable
+
+from angarium.agents.smtp.connection import Connection
+from angarium.agents.smtp.destination import Destination
+from angarium.agents.smtp.hosts import Target, loops
+from angarium.agents.smtp.parameters import SmtpParameters
+from angarium.agents.smtp.pool import ConnectionPool
+from angarium.agents.smtp.trouble import NotConnectedError, TroubleError, refused
+from angarium.model.dsn import Dsn
+from angarium.model.lookup import Found, Lookup, TemporaryError
+from angarium.protocols.smtp.client import ClientSession
+from angarium.protocols.smtp.client_reply import ClientReply
+from angarium.runtime.log import ServiceLog
+from angarium.runtime.tls import SecurityLevel, client_context, describe_session, matches_certificate
+
+PasswordLookup = Callable[[str], Awaitable[Lookup]]
+"""smtp_sasl_password_maps: host name, nexthop or sender -> ``user:password``."""
+
+
+class _PlaintextNextError(Exception):
+    """TLS failed at level ``may``: connect again and do without."""
+
+
+class Connector:
+    """Makes connections for one smtp service."""
+
+    def __init__(
+        self, parameters: SmtpParameters, log: ServiceLog, pool: ConnectionPool, passwords: PasswordLookup | None
+    ) -> None:
+        self._parameters = parameters
+        self._log = log
+        self._pool = pool
+        self._passwords = passwords
+        self._step_timeouts = parameters.timeouts.by_step()
+        self._context: ssl.SSLContext | None = None
+
+    async def connect(self, target: Target, destination: Destination, sender: str) -> Connection:
+        """A connection on which MAIL FROM may be sent. Raises TroubleError."""
+        try:
+            return await self._attempt(target, destination, sender, self._parameters.tls_level)
+        except _PlaintextNextError:
+            return await self._attempt(target, destination, sender, SecurityLevel.NONE)
+
+    async def _attempt(self, target: Target, destination: Destination, sender: str, level: SecurityLevel) -> Connection:
+        connection = await self._open(target)
+        try:
+            await self._negotiate(connection, destination, sender, level)
+        except BaseException:
+            connection.quit()
+            self._pool.forget(connection)
+            raise
+        return connection
+
+    async def _open(self, target: Target) -> Connection:
+        parameters = self._parameters
+        session = ClientSession(
+            discard_keywords=parameters.discard_ehlo_keywords, line_limit=parameters.line_length_limit
+        )
+        connection = Connection(target, session, self._step_timeouts)
+        bind = parameters.bind_address6 if ":" in target.address else parameters.bind_address
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(parameters.timeouts.connect or None):
+                await loop.create_connection(
+                    lambda: connection, target.address, target.port, local_addr=(bind, 0) if bind else None
+                )
+        except OSError as error:
+            raise self._not_connected(target, error) from None
+        self._pool.watch(connection)
+        return connection
+
+    def _not_connected(self, target: Target, error: OSError) -> TroubleError:
+        """Asyncio words its errors itself, so that the words come from the number."""
+        number = errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno
+        reason = os.strerror(number) if number else str(error)
+        trouble = NotConnectedError(target.relay, reason)
+        self._log.info(trouble.text)
+        return trouble
+
+    async def _negotiate(
+        self, connection: Connection, destination: Destination, sender: str, level: SecurityLevel
+    ) -> None:
+        if self._parameters.tls_wrappermode and level is not SecurityLevel.NONE:
+            await self._start_tls(connection, destination, level)
+        greeting = await connection.reply()
+        self._check_greeting(connection, destination, greeting)
+        await self._hello(connection, greeting)
+        session = connection.session
+        if level is not SecurityLevel.NONE and not connection.tls:
+            if session.offers("STARTTLS"):
+                await self._upgrade(connection, destination, level)
+            elif level.mandatory:
+                text = f"TLS is required, but was not offered by host {connection.target.peer}"
+                raise TroubleError("4.7.4", text)
+        if self._parameters.authentication.enabled and self._passwords is not None:
+            await self._authenticate(connection, destination, sender, self._passwords)
+
+    def _check_greeting(self, connection: Connection, destination: Destination, greeting: ClientReply) -> None:
+        target = connection.target
+        if not greeting.positive:
+            trouble = refused(target.peer, greeting)
+            raise trouble.softened() if self._parameters.skip_5xx_greeting else trouble
+        words = greeting.lines[0][4:].split(None, 1)
+        if words and words[0].lower() == self._parameters.myhostname.lower() and target.port == 25:
+            self._log.warning(f"host {target.relay} greeted me with my own hostname {self._parameters.myhostname}")
+            raise loops(destination)
+
+    async def _hello(self, connection: Connection, greeting: ClientReply) -> None:
+        parameters = self._parameters
+        session = connection.session
+        esmtp = any("ESMTP" in line for line in greeting.lines)
+        if not parameters.never_send_ehlo and (parameters.always_send_ehlo or esmtp):
+            session.hello(parameters.helo_name)
+            reply = await connection.reply()
+            if reply.positive:
+                return
+            if not session.usable:
+                raise refused(connection.target.peer, reply)
+        session.hello(parameters.helo_name, extended=False)
+        reply = await connection.reply()
+        if not reply.positive:
+            trouble = refused(connection.target.peer, reply)
+            raise trouble.softened() if parameters.skip_5xx_greeting else trouble
+
+    async def _upgrade(self, connection: Connection, destination: Destination, level: SecurityLevel) -> None:
+        session = connection.session
+        session.starttls()
+        reply = await connection.reply()
+        if reply.positive:
+            await self._start_tls(connection, destination, level)
+            # What was said before TLS is void: ask again (RFC 3207 section 4.2).
+            session.tls_established()
+            session.hello(self._parameters.helo_name)
+            reply = await connection.reply()
+            if not reply.positive:
+                raise refused(connection.target.peer, reply).softened()
+        elif level.mandatory:
+            text = f"TLS is required, but host {connection.target.peer} refused to start TLS: {reply.text}"
+            raise TroubleError("4.7.4", text, reply.text)
+        elif not session.usable:
+            raise refused(connection.target.peer, reply).softened()
+
+    async def _start_tls(self, connection: Connection, destination: Destination, level: SecurityLevel) -> None:
+        target = connection.target
+        if self._context is None:
+            self._context = client_context(self._parameters.tls)
+        server_name = target.host if level.verifies else None
+        try:
+            tls = await connection.start_tls(self._context, server_name, self._parameters.timeouts.starttls)
+        except ssl.SSLCertVerificationError as error:
+            self._log.info(f"certificate verification failed for {target.relay}: {error.verify_message}")
+            raise TroubleError("4.7.5", "Server certificate not trusted") from None
+        except (ssl.SSLError, OSError) as error:
+            reason = getattr(error, "reason", None) or error
+            self._log.info(f"SSL_connect error to {target.relay}: {reason}")
+            if not level.mandatory:
+                raise _PlaintextNextError from None
+            raise TroubleError("4.7.5", "Cannot start TLS: handshake failure") from None
+        connection.tls = describe_session(tls)
+        trust = "Untrusted"
+        if level.verifies:
+            if not matches_certificate(connection.peer_certificate, self._names(target, destination, level)):
+                raise TroubleError("4.7.5", "Server certificate not verified")
+            trust = "Verified"
+        if self._parameters.tls_loglevel > 0:
+            self._log.info(f"{trust} TLS connection established to {target.relay}: {connection.tls}")
+
+    def _names(self, target: Target, destination: Destination, level: SecurityLevel) -> list[str]:
+        secure = level is SecurityLevel.SECURE
+        strategies = self._parameters.tls_secure_match if secure else self._parameters.tls_verify_match
+        names = {"hostname": target.host, "nexthop": destination.host, "dot-nexthop": "." + destination.host}
+        return [names.get(strategy, strategy) for strategy in strategies]
+
+    async def _authenticate(
+        self, connection: Connection, destination: Destination, sender: str, passwords: PasswordLookup
+    ) -> None:
+        found = await self._password(connection.target, destination, sender, passwords)
+        if found is None:
+            return
+        authentication = self._parameters.authentication
+        user, _, password = found.partition(":")
+        peer = connection.target.peer
+        mechanisms = connection.session.auth_mechanisms
+        if not mechanisms:
+            if connection.session.offers("AUTH"):
+                raise TroubleError("4.7.0", f"{peer} offered null AUTH mechanism list")
+            return  # as smtp(8): a server that takes mail without a log-in gets it without
+        options = authentication.tls_options if connection.tls else authentication.plain_options
+        usable = [
+            mechanism
+            for mechanism in ("PLAIN", "LOGIN")
+            if mechanism in mechanisms
+            and "noplaintext" not in options
+            and (not authentication.mechanisms or mechanism in authentication.mechanisms)
+        ]
+        if not usable:
+            text = (
+                f"SASL authentication failed: server {peer} offered no compatible authentication mechanisms for this "
+                "type of connection security"
+            )
+            raise TroubleError("4.7.0", text)
+        reply = await self._log_in(connection, usable[0], user, password)
+        if reply.code // 100 != 2:
+            text = f"SASL authentication failed; server {peer} said: {reply.text}"
+            dsn = reply.dsn if reply.dsn.klass != 2 else Dsn(4, 7, 0)
+            trouble = TroubleError(dsn, text, reply.text)
+            raise trouble.softened() if authentication.soft_bounce else trouble
+
+    async def _password(
+        self, target: Target, destination: Destination, sender: str, passwords: PasswordLookup
+    ) -> str | None:
+        keys = [target.host, destination.text]
+        if self._parameters.authentication.by_sender and sender:
+            keys.insert(0, sender)
+        for key in keys:
+            result = await passwords(key)
+            if isinstance(result, TemporaryError):
+                raise TroubleError("4.3.0", "local data error while looking up the SASL password", broken=False)
+            if isinstance(result, Found):
+                return result.value
+        return None
+
+    async def _log_in(self, connection: Connection, mechanism: str, user: str, password: str) -> ClientReply:
+        """PLAIN in one go (RFC 4616), or LOGIN's two answers."""
+        session = connection.session
+        if mechanism == "PLAIN":
+            session.auth("PLAIN", _encoded(f"\0{user}\0{password}"))
+            return await connection.reply()
+        session.auth("LOGIN")
+        reply = await connection.reply()
+        for answer in (user, password):
+            if reply.code != 334:
+                return reply
+            session.auth_response(_encoded(answer))
+            reply = await connection.reply()
+        if reply.code == 334:
+            text = f"SASL authentication failed; authentication protocol loop with server {connection.target.peer}"
+            raise TroubleError("4.7.0", text)
+        return reply
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode("utf-8", "surrogateescape")).decode("ascii")

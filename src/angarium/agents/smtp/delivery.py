@@ -1,0 +1,265 @@
+"""One delivery request, from its nexthop to one result for each recipient.
+
+The order of things is smtp(8)'s: an idle connection to the nexthop first, then each destination of the nexthop, then
+smtp_fallback_relay; of each the hosts by preference. A recipient that one host defers is offered to the next one, as
+far as smtp_mx_session_limit goes; the last answer stands. A permanent error ends the matter for the recipients that it
+concerns. The connection that dies before it has answered anything in a transaction was stale: it is not held against
+the host, and a new one is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from angarium.agents.smtp.connection import Connection
+from angarium.agents.smtp.connector import Connector
+from angarium.agents.smtp.destination import Destination, destinations
+from angarium.agents.smtp.hosts import HostFinder
+from angarium.agents.smtp.parameters import SmtpParameters
+from angarium.agents.smtp.pool import ConnectionPool
+from angarium.agents.smtp.trouble import LostError, NotConnectedError, TroubleError, said
+from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
+from angarium.model.dsn import Dsn
+from angarium.protocols.smtp.client import needs_smtputf8
+from angarium.protocols.smtp.client_reply import ClientReply
+from angarium.protocols.smtp.client_states import Step
+from angarium.runtime.log import ServiceLog
+
+_HEADER_PROBE = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all deliveries of a service share."""
+
+    parameters: SmtpParameters
+    service_log: ServiceLog
+    finder: HostFinder
+    connector: Connector
+    pool: ConnectionPool
+    clock: Callable[[], float]
+
+
+class Delivery:
+    """See the module. ``run`` is called once."""
+
+    def __init__(self, tools: Tools, request: DeliveryRequest) -> None:
+        self._tools = tools
+        self._request = request
+        self._remaining: Sequence[QueuedRecipient] = request.recipients
+        self._results: dict[int, DeliveryResult] = {}
+        self._size = len(request.prefix) + request.content.size
+        self._ready = tools.clock()
+        self._connected = 0.0
+        self._sessions = 0
+
+    async def run(self) -> Sequence[DeliveryResult]:
+        """Attempt the delivery; one result for each recipient."""
+        parameters = self._tools.parameters
+        key = self._request.nexthop.lower()
+        if parameters.authentication.by_sender and parameters.authentication.enabled:
+            key = f"{key}\0{self._request.envelope.sender}"
+        try:
+            places = destinations(self._request.nexthop, parameters.tcp_port)
+        except ValueError as error:
+            self._tools.service_log.warning(f"{self._request.queue_id}: {error}")
+            self._settle_all(TroubleError("4.3.5", f"Mail system configuration error: {error}"), None)
+            return self._ordered()
+        connection = self._tools.pool.take(key)
+        if connection is not None:
+            await self._reuse(connection, places[0], key)
+        if self._remaining:
+            await self._try_places(self._with_fallback(places), key)
+        return self._ordered()
+
+    def _with_fallback(self, places: Sequence[Destination]) -> Iterable[Destination]:
+        relays = self._tools.parameters.fallback_relay
+        if not relays:
+            return places
+        return chain(places, destinations(" ".join(relays), self._tools.parameters.tcp_port))
+
+    def _ordered(self) -> list[DeliveryResult]:
+        results = self._results
+        return [results[queued.number] for queued in self._request.recipients]
+
+    async def _reuse(self, connection: Connection, place: Destination, key: str) -> None:
+        """Send over an idle connection; what it leaves undone remains."""
+        self._sessions = 1
+        try:
+            await self._send(connection, place, key)
+        except LostError as lost:
+            self._sessions = 0
+            if lost.step in (Step.MAIL, Step.RSET) and not lost.timed_out:
+                return  # stale: nothing was said to us about this message
+            self._settle_all(lost, connection)
+        except TroubleError as trouble:
+            self._settle_all(trouble, connection)
+
+    async def _try_places(self, places: Iterable[Destination], key: str) -> None:
+        for place in places:
+            try:
+                targets = await self._tools.finder.find(place)
+            except TroubleError as trouble:
+                self._settle_all(trouble, None, final=False)
+                continue
+            limit = self._tools.parameters.mx_session_limit
+            for target in targets:
+                if not self._remaining or (limit and self._sessions >= limit):
+                    break
+                connection: Connection | None = None
+                try:
+                    self._sessions += 1
+                    connection = await self._tools.connector.connect(target, place, self._request.envelope.sender)
+                    await self._send(connection, place, key)
+                except NotConnectedError as trouble:
+                    self._sessions -= 1
+                    self._settle_all(trouble, None)
+                except TroubleError as trouble:
+                    self._settle_all(trouble, connection, relay=target.relay)
+                    if self._remaining:
+                        self._tools.service_log.info(f"{self._request.queue_id}: {trouble.text}")
+            if not self._remaining:
+                return
+            self._sessions = 0
+
+    async def _send(self, connection: Connection, place: Destination, key: str) -> None:
+        """One transaction for the remaining recipients.
+
+        Raises:
+            TroubleError: for what concerns all that are undecided then.
+        """
+        request = self._request
+        tools = self._tools
+        self._connected = tools.clock()
+        recipients = self._remaining
+        addresses = [queued.recipient for queued in recipients]
+        try:
+            smtputf8 = self._check_acceptable(connection)
+        except TroubleError:
+            tools.pool.give(key, connection, place)  # nothing was said: it is as good as before
+            raise
+        try:
+            await connection.transact(
+                request.envelope,
+                addresses,
+                self._size,
+                self._chunks(),
+                smtputf8=smtputf8,
+            )
+        except TroubleError:
+            # Some recipients may have had their answer before the trouble: it stands.
+            self._settle(connection, recipients)
+            connection.quit()
+            tools.pool.forget(connection)
+            raise
+        except BaseException:
+            connection.abort()
+            tools.pool.forget(connection)
+            raise
+        self._settle(connection, recipients)
+        tools.pool.give(key, connection, place)
+
+    def _chunks(self) -> Iterable[bytes]:
+        request = self._request
+        if request.content.size < 65536:
+            return (request.prefix + request.content.read(),)
+        return chain((request.prefix,), request.content.chunks())
+
+    def _check_acceptable(self, connection: Connection) -> bool:
+        """Ask the server's announced limits; True when SMTPUTF8 is to be asked for. Raises TroubleError."""
+        session = connection.session
+        peer = connection.target.peer
+        limit = session.size_limit
+        if limit and self._size > limit:
+            text = f"message size {self._size} exceeds size limit {limit} of server {peer}"
+            raise TroubleError("5.3.4", text, broken=False)
+        envelope = self._request.envelope
+        if not envelope.smtputf8:
+            return False
+        header = self._request.prefix + self._request.content.read(0, min(self._request.content.size, _HEADER_PROBE))
+        header = header.partition(b"\r\n\r\n")[0]
+        if not needs_smtputf8(envelope, [queued.recipient for queued in self._remaining], header):
+            return False
+        if not session.offers("SMTPUTF8"):
+            text = f"SMTPUTF8 is required, but was not offered by host {peer}"
+            raise TroubleError("5.6.7", text, broken=False)
+        return True
+
+    def _settle(self, connection: Connection, recipients: Sequence[QueuedRecipient]) -> None:
+        """Turn the replies into results; keep as remaining those whom another host may still take."""
+        remaining: list[QueuedRecipient] = []
+        finished = self._tools.clock()
+        replies = connection.session.replies
+        for queued, decided in zip(recipients, replies, strict=True):
+            if decided is None:
+                remaining.append(queued)
+                continue
+            step, reply = decided
+            result = self._result(connection, queued, step, reply, finished)
+            self._results[queued.number] = result
+            if result.status is Status.DEFERRED and not self._is_permanent(reply):
+                remaining.append(queued)
+        self._remaining = remaining
+
+    @staticmethod
+    def _is_permanent(reply: ClientReply) -> bool:
+        return reply.code >= 500
+
+    def _result(
+        self, connection: Connection, queued: QueuedRecipient, step: Step, reply: ClientReply, finished: float
+    ) -> DeliveryResult:
+        target = connection.target
+        sent = step is Step.DOT and reply.code // 100 == 2
+        dsn = reply.dsn
+        if sent:
+            status, text = Status.SENT, reply.text
+        else:
+            text = said(target.peer, reply, step)
+            status = Status.BOUNCED if reply.code >= 500 else Status.DEFERRED
+            if dsn.klass == 2:
+                # A success where it makes no sense (250 to DATA): nothing is known to be delivered.
+                dsn = Dsn(4, 5, 0)
+            if status is Status.BOUNCED and self._tools.parameters.soft_bounce:
+                status, dsn = Status.DEFERRED, dsn.with_class(4)
+        return DeliveryResult(
+            recipient=queued,
+            status=status,
+            dsn=dsn,
+            relay=target.relay,
+            text=text,
+            remote_reply=reply.text,
+            remote_mta=target.host,
+            agent_ready=self._ready,
+            connected=self._connected,
+            finished=finished,
+            relayed_dsn=sent and connection.session.offers("DSN"),
+            conn_use=connection.uses,
+        )
+
+    def _settle_all(
+        self, trouble: TroubleError, connection: Connection | None, *, relay: str = "", final: bool = True
+    ) -> None:
+        """Give all remaining recipients the trouble as their result; after a permanent one nobody remains."""
+        finished = self._tools.clock()
+        target = connection.target if connection is not None else None
+        bounced = trouble.dsn.klass == 5 and not self._tools.parameters.soft_bounce
+        dsn = trouble.dsn if bounced else trouble.dsn.with_class(4)
+        for queued in self._remaining:
+            self._results[queued.number] = DeliveryResult(
+                recipient=queued,
+                status=Status.BOUNCED if bounced else Status.DEFERRED,
+                dsn=dsn,
+                relay=relay or (target.relay if target is not None else "none"),
+                text=trouble.text,
+                remote_reply=trouble.reply,
+                remote_mta=target.host if target is not None and trouble.reply else "",
+                agent_ready=self._ready,
+                connected=self._connected or finished,
+                finished=finished,
+                destination_broken=trouble.broken and trouble.dsn.klass == 4,
+                conn_use=connection.uses if connection is not None else 1,
+            )
+        if trouble.dsn.klass == 5 and final:
+            self._remaining = ()

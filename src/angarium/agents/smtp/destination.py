@@ -1,0 +1,72 @@
+"""A nexthop taken apart: ``domain``, ``domain:port``, ``[host]``, ``[host]:port``, ``[address]``, ``[ipv6:address]``.
+
+smtp(8), "SMTP DESTINATION SYNTAX". Several destinations may stand in one nexthop, separated by commas or blanks; they
+are tried in turn. Fails with ValueError for what is none.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from functools import lru_cache
+
+_SEPARATORS = re.compile(r"[\s,]+")
+_FORM = re.compile(r"(?:\[(?P<literal>[^\[\]]+)\]|(?P<domain>[^\[\]:]+))(?::(?P<port>[A-Za-z0-9_-]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where to deliver.
+
+    Attributes:
+        text: as it was written, for the password table.
+        host: a domain, or a host's name or address.
+        port: TCP port.
+        exchangers: ask for mail exchangers: there were no brackets.
+    """
+
+    text: str
+    host: str
+    port: int
+    exchangers: bool
+
+
+@lru_cache(maxsize=4096)
+def destinations(nexthop: str, default_port: int) -> tuple[Destination, ...]:
+    """The destinations of a nexthop, in order.
+
+    Raises:
+        ValueError: none, or one that is not of the form.
+    """
+    found = tuple(_destination(word, default_port) for word in _SEPARATORS.split(nexthop) if word)
+    if not found:
+        msg = f'null destination: "{nexthop}"'
+        raise ValueError(msg)
+    return found
+
+
+def _destination(word: str, default_port: int) -> Destination:
+    text = word.removeprefix("inet:")
+    match = _FORM.fullmatch(text)
+    if match is None:
+        msg = f'malformed destination: "{word}"'
+        raise ValueError(msg)
+    host = match["literal"] or match["domain"]
+    if host[:5].lower() == "ipv6:":
+        host = host[5:]
+    return Destination(word, host, _port(match["port"], default_port, word), match["literal"] is None)
+
+
+def _port(text: str | None, default: int, word: str) -> int:
+    if text is None:
+        return default
+    try:
+        port = int(text) if text.isdigit() else socket.getservbyname(text, "tcp")
+    except OSError as error:
+        msg = f'unknown service: "{word}"'
+        raise ValueError(msg) from error
+    if not 0 < port < 65536:
+        msg = f'unknown port: "{word}"'
+        raise ValueError(msg)
+    return port

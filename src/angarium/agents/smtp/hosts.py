@@ -1,0 +1,150 @@
+"""From a destination to the addresses to try, in order: mail exchangers, address records, loops.
+
+RFC 5321 section 5.1: exchangers by preference, equal ones in random order; without any, the domain's own address;
+a null MX (RFC 7505) takes no mail. When this host is an exchanger of the domain, exchangers of the same and of worse
+preference are left out, for they would send the mail back to us; when that leaves none, the mail loops.
+
+Fails with ``TroubleError``, its status telling the three outcomes of DNS apart: a failure of a name server is 4.4.3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from angarium.agents.smtp.destination import Destination
+from angarium.agents.smtp.parameters import SmtpParameters
+from angarium.agents.smtp.trouble import TroubleError
+from angarium.runtime.dns import DnsFailure, Mx, NoRecords, Records, Resolver
+
+_FAMILY_TYPES = {4: "A", 6: "AAAA"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One address to try."""
+
+    host: str
+    address: str
+    port: int
+    preference: int = 0
+
+    @property
+    def peer(self) -> str:
+        """``host[address]``, as the log names it."""
+        return f"{self.host}[{self.address}]"
+
+    @property
+    def relay(self) -> str:
+        """``host[address]:port``, as ``relay=`` shows it."""
+        return f"{self.host}[{self.address}]:{self.port}"
+
+
+class HostFinder:
+    """Finds targets. ``shuffle`` puts a list into random order, in place."""
+
+    def __init__(
+        self,
+        parameters: SmtpParameters,
+        resolver: Resolver,
+        shuffle: Callable[[list[Target]], None] = random.shuffle,
+    ) -> None:
+        self._parameters = parameters
+        self._resolver = resolver
+        self._shuffle = shuffle
+
+    async def find(self, destination: Destination) -> Sequence[Target]:
+        """The targets of a destination, best first, at most smtp_mx_address_limit.
+
+        Raises:
+            TroubleError: there are none.
+        """
+        if destination.exchangers and self._parameters.dns_enabled:
+            targets = await self._of_exchangers(destination)
+        else:
+            targets = await self._of_host(destination)
+        limit = self._parameters.mx_address_limit
+        return targets[:limit] if limit > 0 else targets
+
+    async def _of_exchangers(self, destination: Destination) -> list[Target]:
+        domain = destination.host
+        answer = await self._resolver.mx(domain)
+        if isinstance(answer, Records):
+            if any(not exchanger.host for exchanger in answer.values) and len(answer.values) == 1:
+                raise TroubleError("5.1.10", f"Domain {domain} does not accept mail (nullMX)", broken=False)
+            return await self._addresses_of(destination, [mx for mx in answer.values if mx.host])
+        if isinstance(answer, DnsFailure) and not self._parameters.ignore_mx_lookup_error:
+            raise _name_service("4.4.3", domain, "MX", answer)
+        if isinstance(answer, NoRecords) and not answer.name_exists:
+            raise _name_service("5.4.4", domain, "MX", answer)
+        return await self._of_host(destination)
+
+    async def _addresses_of(self, destination: Destination, exchangers: Sequence[Mx]) -> list[Target]:
+        limit = max(self._parameters.mx_address_limit, 0)
+        # A domain may list any number of exchangers; those far behind the address limit are never tried.
+        considered = exchangers[: limit * 4] if limit else exchangers
+        answers = await asyncio.gather(*(self._addresses(mx.host) for mx in considered))
+        targets: list[Target] = []
+        trouble: TroubleError | None = None
+        for mx, answer in zip(considered, answers, strict=True):
+            if isinstance(answer, Records):
+                targets += [Target(mx.host, address, destination.port, mx.preference) for address in answer.values]
+            elif isinstance(answer, DnsFailure):
+                trouble = _name_service("4.4.3", mx.host, self._type, answer)
+            elif trouble is None or trouble.dsn.klass == 5:
+                defer = self._parameters.defer_if_no_mx_address_found
+                trouble = _name_service("4.4.4" if defer else "5.4.4", mx.host, self._type, answer)
+        if not targets:
+            assert trouble is not None
+            raise trouble
+        return self._without_loops(destination, self._ordered(targets))
+
+    async def _of_host(self, destination: Destination) -> list[Target]:
+        answer = await self._addresses(destination.host)
+        if isinstance(answer, Records):
+            targets = [Target(destination.host, address, destination.port) for address in answer.values]
+            return self._without_loops(destination, self._ordered(targets))
+        dsn = "4.4.3" if isinstance(answer, DnsFailure) else "5.4.4"
+        raise _name_service(dsn, destination.host, self._type, answer)
+
+    async def _addresses(self, host: str) -> Records[str] | NoRecords | DnsFailure:
+        lookup = self._parameters.host_lookup if self._parameters.dns_enabled else ("native",)
+        return await self._resolver.addresses(host, self._parameters.families, lookup)
+
+    @property
+    def _type(self) -> str:
+        """The record type that a message about a missing address names: the last that was asked for."""
+        return _FAMILY_TYPES[self._parameters.families[-1]]
+
+    def _ordered(self, targets: list[Target]) -> list[Target]:
+        if self._parameters.randomize_addresses and len(targets) > 1:
+            self._shuffle(targets)
+        preferred = {"ipv4": 4, "ipv6": 6}.get(self._parameters.address_preference, 0)
+        return sorted(
+            targets,
+            key=lambda target: (target.preference, preferred != 0 and (6 if ":" in target.address else 4) != preferred),
+        )
+
+    def _without_loops(self, destination: Destination, targets: list[Target]) -> list[Target]:
+        """Other ports than SMTP's are content filters and the like: there nothing loops."""
+        own = [target.preference for target in targets if target.address in self._parameters.own_addresses]
+        if destination.port != 25 or not own:
+            return targets
+        if not destination.exchangers:
+            raise loops(destination)
+        remaining = [target for target in targets if target.preference < min(own)]
+        if not remaining:
+            raise loops(destination)
+        return remaining
+
+
+def loops(destination: Destination) -> TroubleError:
+    """We are the host that the mail is to be sent to, and yet it is not ours."""
+    return TroubleError("5.4.6", f"mail for {destination.host} loops back to myself", broken=False)
+
+
+def _name_service(dsn: str, name: str, kind: str, answer: NoRecords | DnsFailure) -> TroubleError:
+    text = f"Host or domain name not found. Name service error for name={name} type={kind}: {answer}"
+    return TroubleError(dsn, text)

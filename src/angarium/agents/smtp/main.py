@@ -1,0 +1,56 @@
+"""The smtp service: what the wiring makes, one for each smtp entry of master.cf (``smtp``, ``relay`` …).
+
+``SmtpAgent`` needs the parameters, a log with the service's tag (``postfix/smtp``, ``postfix/relay/smtp``), a resolver,
+and, for smtp_sasl_auth_enable, a lookup in smtp_sasl_password_maps. It keeps connections open for reuse, so there is
+one for each service, and it belongs to one event loop; ``close`` ends them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from angarium.agents.smtp.connector import Connector, PasswordLookup
+from angarium.agents.smtp.delivery import Delivery, Tools
+from angarium.agents.smtp.hosts import HostFinder
+from angarium.agents.smtp.parameters import SmtpParameters
+from angarium.agents.smtp.pool import ConnectionPool
+from angarium.model.delivery import DeliveryRequest, DeliveryResult
+from angarium.runtime.dns import Resolver
+from angarium.runtime.log import ServiceLog
+
+__all__ = ["PasswordLookup", "SmtpAgent", "SmtpParameters"]
+
+
+class SmtpAgent:
+    """A ``DeliveryAgent`` that sends over SMTP."""
+
+    def __init__(
+        self,
+        parameters: SmtpParameters,
+        log: ServiceLog,
+        resolver: Resolver,
+        passwords: PasswordLookup | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._pool = ConnectionPool(parameters)
+        self._tools = Tools(
+            parameters=parameters,
+            service_log=log,
+            finder=HostFinder(parameters, resolver),
+            connector=Connector(parameters, log, self._pool, passwords),
+            pool=self._pool,
+            clock=clock,
+        )
+
+    async def deliver(self, request: DeliveryRequest) -> Sequence[DeliveryResult]:
+        """Attempt the delivery; exactly one result for each recipient of the request."""
+        return await Delivery(self._tools, request).run()
+
+    def statistics(self) -> tuple[int, int]:
+        """Living connections, and how many of them are idle."""
+        return self._pool.statistics()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()

@@ -1,0 +1,261 @@
+"""The parameters of one smtp service, as values: the rest of the agent sees no configuration text."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from angarium.config.derived import chosen_interfaces
+from angarium.protocols.smtp.client_states import Step
+from angarium.runtime.tls import ClientTls, SecurityLevel
+
+
+class Configuration(Protocol):
+    """What is read of ``config.Config``."""
+
+    def text(self, name: str) -> str:
+        """A parameter's expanded text."""
+        ...
+
+    def integer(self, name: str) -> int:
+        """An integer."""
+        ...
+
+    def boolean(self, name: str) -> bool:
+        """Yes or no."""
+        ...
+
+    def seconds(self, name: str) -> float:
+        """A time in seconds."""
+        ...
+
+    def names(self, name: str) -> list[str]:
+        """A list of words."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds that one step may take without progress (smtp_*_timeout)."""
+
+    connect: float = 30.0
+    helo: float = 300.0
+    mail: float = 300.0
+    rcpt: float = 300.0
+    data_init: float = 120.0
+    data_xfer: float = 180.0
+    data_done: float = 600.0
+    rset: float = 20.0
+    quit: float = 300.0
+    starttls: float = 300.0
+
+    def by_step(self) -> Mapping[Step, float]:
+        """The limit of each step of the session."""
+        return {
+            Step.GREETING: self.helo,
+            Step.EHLO: self.helo,
+            Step.HELO: self.helo,
+            Step.STARTTLS: self.starttls,
+            Step.AUTH: self.helo,
+            Step.MAIL: self.mail,
+            Step.RCPT: self.rcpt,
+            Step.DATA: self.data_init,
+            Step.CONTENT: self.data_xfer,
+            Step.DOT: self.data_done,
+            Step.RSET: self.rset,
+            Step.QUIT: self.quit,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """SASL: smtp_sasl_auth_enable and its companions.
+
+    Attributes:
+        enabled: log in to servers that the password table knows.
+        plain_options: smtp_sasl_security_options; ``noplaintext`` forbids PLAIN and LOGIN outside TLS.
+        tls_options: smtp_sasl_tls_security_options; the same under TLS.
+        mechanisms: smtp_sasl_mechanism_filter, in upper case; empty: any.
+        soft_bounce: a refused log-in defers the mail (smtp_sasl_auth_soft_bounce).
+        by_sender: ask for the sender's password first (smtp_sender_dependent_authentication).
+    """
+
+    enabled: bool = False
+    plain_options: frozenset[str] = frozenset({"noplaintext", "noanonymous"})
+    tls_options: frozenset[str] = frozenset({"noplaintext", "noanonymous"})
+    mechanisms: frozenset[str] = frozenset()
+    soft_bounce: bool = True
+    by_sender: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpParameters:
+    """Everything that one smtp service is told; the attributes are the parameters of postconf(5) without ``smtp_``.
+
+    ``own_addresses`` are this host's, of inet_interfaces and proxy_interfaces, for the detection of mail loops;
+    ``families`` are IP versions in order of preference; ``nexthop`` lists end with ``fallback_relay``.
+    """
+
+    helo_name: str = "localhost"
+    myhostname: str = "localhost"
+    tcp_port: int = 25
+    families: tuple[int, ...] = (4, 6)
+    address_preference: str = "any"
+    randomize_addresses: bool = True
+    mx_address_limit: int = 5
+    mx_session_limit: int = 2
+    fallback_relay: tuple[str, ...] = ()
+    host_lookup: tuple[str, ...] = ("dns",)
+    dns_enabled: bool = True
+    ignore_mx_lookup_error: bool = False
+    defer_if_no_mx_address_found: bool = False
+    own_addresses: frozenset[str] = frozenset()
+    bind_address: str = ""
+    bind_address6: str = ""
+    skip_5xx_greeting: bool = True
+    skip_quit_response: bool = True
+    always_send_ehlo: bool = True
+    never_send_ehlo: bool = False
+    line_length_limit: int = 998
+    discard_ehlo_keywords: tuple[str, ...] = ()
+    cache_on_demand: bool = True
+    cache_destinations: frozenset[str] = frozenset()
+    cache_time_limit: float = 2.0
+    reuse_time_limit: float = 300.0
+    reuse_count_limit: int = 0
+    tls_connection_reuse: bool = False
+    tls_level: SecurityLevel = SecurityLevel.NONE
+    tls_wrappermode: bool = False
+    tls: ClientTls = field(default_factory=ClientTls)
+    tls_loglevel: int = 0
+    tls_verify_match: tuple[str, ...] = ("hostname",)
+    tls_secure_match: tuple[str, ...] = ("nexthop", "dot-nexthop")
+    soft_bounce: bool = False
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    authentication: Authentication = field(default_factory=Authentication)
+
+    @classmethod
+    def from_config(cls, conf: Configuration) -> SmtpParameters:
+        """Read main.cf, with the ``-o`` settings of the service's master.cf entry laid over it."""
+        level = _tls_level(conf)
+        return cls(
+            helo_name=conf.text("smtp_helo_name"),
+            myhostname=conf.text("myhostname"),
+            tcp_port=_port(conf.text("smtp_tcp_port")),
+            families=_families(conf.names("inet_protocols"), conf.text("smtp_address_preference")),
+            address_preference=conf.text("smtp_address_preference"),
+            randomize_addresses=conf.boolean("smtp_randomize_addresses"),
+            mx_address_limit=conf.integer("smtp_mx_address_limit"),
+            mx_session_limit=conf.integer("smtp_mx_session_limit"),
+            fallback_relay=tuple(conf.names("smtp_fallback_relay")),
+            host_lookup=tuple(conf.names("smtp_host_lookup")),
+            dns_enabled=_dns_enabled(conf),
+            ignore_mx_lookup_error=conf.boolean("ignore_mx_lookup_error"),
+            defer_if_no_mx_address_found=conf.boolean("smtp_defer_if_no_mx_address_found"),
+            own_addresses=_own_addresses(conf),
+            bind_address=conf.text("smtp_bind_address"),
+            bind_address6=conf.text("smtp_bind_address6"),
+            skip_5xx_greeting=conf.boolean("smtp_skip_5xx_greeting"),
+            skip_quit_response=conf.boolean("smtp_skip_quit_response"),
+            always_send_ehlo=conf.boolean("smtp_always_send_ehlo"),
+            never_send_ehlo=conf.boolean("smtp_never_send_ehlo"),
+            line_length_limit=conf.integer("smtp_line_length_limit"),
+            discard_ehlo_keywords=tuple(conf.names("smtp_discard_ehlo_keywords")),
+            cache_on_demand=conf.boolean("smtp_connection_cache_on_demand"),
+            cache_destinations=frozenset(
+                name.lower() for name in conf.names("smtp_connection_cache_destinations") if ":" not in name
+            ),
+            cache_time_limit=conf.seconds("smtp_connection_cache_time_limit"),
+            reuse_time_limit=conf.seconds("smtp_connection_reuse_time_limit"),
+            reuse_count_limit=conf.integer("smtp_connection_reuse_count_limit"),
+            tls_connection_reuse=conf.boolean("smtp_tls_connection_reuse"),
+            tls_level=level,
+            tls_wrappermode=conf.boolean("smtp_tls_wrappermode"),
+            tls=_client_tls(conf, level),
+            tls_loglevel=conf.integer("smtp_tls_loglevel"),
+            tls_verify_match=tuple(conf.names("smtp_tls_verify_cert_match")),
+            tls_secure_match=tuple(conf.names("smtp_tls_secure_cert_match")),
+            soft_bounce=conf.boolean("soft_bounce"),
+            timeouts=Timeouts(
+                connect=conf.seconds("smtp_connect_timeout"),
+                helo=conf.seconds("smtp_helo_timeout"),
+                mail=conf.seconds("smtp_mail_timeout"),
+                rcpt=conf.seconds("smtp_rcpt_timeout"),
+                data_init=conf.seconds("smtp_data_init_timeout"),
+                data_xfer=conf.seconds("smtp_data_xfer_timeout"),
+                data_done=conf.seconds("smtp_data_done_timeout"),
+                rset=conf.seconds("smtp_rset_timeout"),
+                quit=conf.seconds("smtp_quit_timeout"),
+                starttls=conf.seconds("smtp_starttls_timeout"),
+            ),
+            authentication=Authentication(
+                enabled=conf.boolean("smtp_sasl_auth_enable"),
+                plain_options=frozenset(conf.names("smtp_sasl_security_options")),
+                tls_options=frozenset(conf.names("smtp_sasl_tls_security_options")),
+                mechanisms=frozenset(name.upper() for name in conf.names("smtp_sasl_mechanism_filter")),
+                soft_bounce=conf.boolean("smtp_sasl_auth_soft_bounce"),
+                by_sender=conf.boolean("smtp_sender_dependent_authentication"),
+            ),
+        )
+
+
+def _tls_level(conf: Configuration) -> SecurityLevel:
+    text = conf.text("smtp_tls_security_level").lower()
+    if not text:
+        if conf.boolean("smtp_enforce_tls"):
+            return SecurityLevel.VERIFY if conf.boolean("smtp_tls_enforce_peername") else SecurityLevel.ENCRYPT
+        return SecurityLevel.MAY if conf.boolean("smtp_use_tls") else SecurityLevel.NONE
+    try:
+        return SecurityLevel(text)
+    except ValueError:
+        # DANE is opportunistic where a domain publishes nothing, which is all that we can say of any domain yet; the
+        # other levels promise more than a level that we know, so the strictest one that needs no more data stands in.
+        return {"dane": SecurityLevel.MAY, "dane-only": SecurityLevel.SECURE}.get(text, SecurityLevel.VERIFY)
+
+
+def _client_tls(conf: Configuration, level: SecurityLevel) -> ClientTls:
+    prefix = "smtp_tls_mandatory_" if level.mandatory else "smtp_tls_"
+    excluded = conf.names("smtp_tls_exclude_ciphers")
+    if level.mandatory:
+        excluded = [*excluded, *conf.names("smtp_tls_mandatory_exclude_ciphers")]
+    return ClientTls(
+        level=level,
+        protocols=conf.text(prefix + "protocols"),
+        ciphers=conf.text(prefix + "ciphers"),
+        exclude_ciphers=tuple(excluded),
+        ca_file=conf.text("smtp_tls_CAfile"),
+        ca_path=conf.text("smtp_tls_CApath"),
+        cert_file=conf.text("smtp_tls_cert_file"),
+        key_file=conf.text("smtp_tls_key_file"),
+    )
+
+
+def _families(protocols: list[str], preference: str) -> tuple[int, ...]:
+    words = {word.lower() for word in protocols}
+    families = [4, 6] if "all" in words else [version for version in (4, 6) if f"ipv{version}" in words]
+    if preference == "ipv6":
+        families.reverse()
+    return tuple(families) or (4,)
+
+
+def _dns_enabled(conf: Configuration) -> bool:
+    level = conf.text("smtp_dns_support_level").lower()
+    return level != "disabled" if level else not conf.boolean("disable_dns_lookups")
+
+
+def _own_addresses(conf: Configuration) -> frozenset[str]:
+    own = {
+        str(interface.ip) for interface in chosen_interfaces(conf.text("inet_interfaces"), conf.text("inet_protocols"))
+    }
+    own.update(name.strip("[]") for name in conf.names("proxy_interfaces"))
+    return frozenset(own)
+
+
+def _port(text: str) -> int:
+    """A port's number by number or by the name in /etc/services, some of which a small system may not have."""
+    if text.isdigit():
+        return int(text)
+    known = {"smtp": 25, "submission": 587, "smtps": 465, "submissions": 465, "lmtp": 24}
+    return known.get(text) or socket.getservbyname(text, "tcp")
