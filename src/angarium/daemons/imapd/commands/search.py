@@ -1,0 +1,185 @@
+"""SEARCH and UID SEARCH (RFC 9051 section 6.4.4, RFC 3501), with CONDSTORE's MODSEQ and SEARCHRES.
+
+A program is evaluated on sets of UIDs: what the view knows (numbers, flags, modseqs) first, what the store has to be
+asked for (dates, sizes, headers, texts) only while something is left to be found.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from angarium.daemons.imapd.commands.capability import enable_condstore
+from angarium.daemons.imapd.errors import No
+from angarium.daemons.imapd.view import View
+from angarium.mailstore.interface import AccountStore, TextWhere
+from angarium.protocols.imap.sequence import compact
+from angarium.protocols.imap.types import (
+    Search,
+    SearchAll,
+    SearchAnd,
+    SearchDate,
+    SearchFlag,
+    SearchHeader,
+    SearchKey,
+    SearchModseq,
+    SearchNot,
+    SearchOperator,
+    SearchOr,
+    SearchSet,
+    SearchSize,
+    SearchText,
+    SearchWhen,
+)
+
+if TYPE_CHECKING:
+    from angarium.daemons.imapd.connection import ImapConnection
+
+_EPOCH = dt.date(1970, 1, 1)
+_COSTLY = (SearchHeader, SearchText, SearchWhen, SearchSize)
+
+_DateRow = tuple[int, float, int, float, int]
+
+
+async def search(connection: ImapConnection, command: Search) -> str:
+    """Find messages."""
+    mailbox, view, _hub = connection.selected()
+    if command.unknown_charset:
+        msg = "[BADCHARSET (US-ASCII UTF-8)] Unknown charset"
+        raise No(msg)
+    if command.wants_modseq:
+        enable_condstore(connection)
+    evaluation = _Evaluation(connection.account_store(), mailbox.id, view)
+    found = sorted(await evaluation.find(command.key))
+    snapshot = view.snapshot
+    returns = command.returns
+    if returns is not None and "SAVE" in returns:
+        view.saved = _saved(found, returns)
+    numbers = found if command.uid else [snapshot.position(uid) + 1 for uid in found]
+    modseq = 0
+    if command.wants_modseq and found:
+        modseq = max(snapshot.modseqs[snapshot.position(uid)] for uid in found)
+    if returns is None:
+        words = [b"SEARCH", *map(b"%d".__mod__, numbers)]
+        if modseq:
+            words.append(b"(MODSEQ %d)" % modseq)
+        connection.untagged(b" ".join(words))
+    elif returns != {"SAVE"}:
+        _extended(connection, command, returns, numbers, modseq)
+    return "Search completed."
+
+
+def _saved(found: list[int], returns: frozenset[str]) -> list[int]:
+    """What SAVE keeps: with MIN or MAX alone, only those (RFC 5182 section 2.1)."""
+    if not found or returns & {"ALL", "COUNT"} or not returns & {"MIN", "MAX"}:
+        return found
+    ends = {found[0]} if "MIN" in returns else set()
+    return sorted(ends | ({found[-1]} if "MAX" in returns else set()))
+
+
+def _extended(
+    connection: ImapConnection, command: Search, returns: frozenset[str], numbers: list[int], modseq: int
+) -> None:
+    """The ESEARCH response (RFC 4731 section 3.1)."""
+    words = [b'ESEARCH (TAG "%b")' % command.tag]
+    if command.uid:
+        words.append(b"UID")
+    if numbers:
+        if "MIN" in returns:
+            words.append(b"MIN %d" % numbers[0])
+        if "MAX" in returns:
+            words.append(b"MAX %d" % numbers[-1])
+        if "ALL" in returns:
+            words.append(b"ALL " + compact(numbers))
+    if "COUNT" in returns:
+        words.append(b"COUNT %d" % len(numbers))
+    if modseq:
+        words.append(b"MODSEQ %d" % modseq)
+    connection.untagged(b" ".join(words))
+
+
+class _Evaluation:
+    """One program on one mailbox."""
+
+    def __init__(self, store: AccountStore, mailbox: int, view: View) -> None:
+        self._store = store
+        self._mailbox = mailbox
+        self._view = view
+        self._all = frozenset(view.snapshot.uids)
+        self._dates: list[_DateRow] | None = None
+
+    async def find(self, key: SearchKey) -> frozenset[int]:
+        """UIDs in the view that match."""
+        match key:
+            case SearchAll():
+                return self._all
+            case SearchAnd(keys):
+                return await self._all_of(keys)
+            case SearchOr(left, right):
+                return await self.find(left) | await self.find(right)
+            case SearchNot(inner):
+                return self._all - await self.find(inner)
+            case SearchHeader(name, needle):
+                return self._all & await self._store.search_header(self._mailbox, name, needle)
+            case SearchText(needle, headers):
+                where = TextWhere.TEXT if headers else TextWhere.BODY
+                return self._all & await self._store.search_text(self._mailbox, needle, where)
+            case SearchWhen():
+                return await self._by_row(_date_test(key))
+            case SearchSize(operator, size):
+                if operator is SearchOperator.LARGER:
+                    return await self._by_row(lambda row: row[4] > size)
+                return await self._by_row(lambda row: row[4] < size)
+            case _:
+                return frozenset(self._known(key))
+
+    async def _all_of(self, keys: tuple[SearchKey, ...]) -> frozenset[int]:
+        found = self._all
+        for key in sorted(keys, key=lambda each: isinstance(each, _COSTLY)):
+            if not found:
+                break
+            found &= await self.find(key)
+        return found
+
+    def _known(self, key: SearchFlag | SearchSet | SearchModseq) -> list[int]:
+        snapshot = self._view.snapshot
+        match key:
+            case SearchFlag(flag, present):
+                wanted = flag.lower()
+                kinds = {flags for flags in set(snapshot.flags) if any(f.lower() == wanted for f in flags) == present}
+                return [uid for uid, flags in zip(snapshot.uids, snapshot.flags, strict=True) if flags in kinds]
+            case SearchSet(numbers, uid):
+                if numbers.saved or uid:
+                    return self._view.uids_at(self._view.positions(numbers, uid=uid))
+                uids = snapshot.uids
+                return [number for low, high in numbers.numbers(len(uids)) for number in uids[low - 1 : high]]
+            case SearchModseq(modseq):
+                return [uid for uid, each in zip(snapshot.uids, snapshot.modseqs, strict=True) if each >= modseq]
+
+    async def _by_row(self, test: Callable[[_DateRow], bool]) -> frozenset[int]:
+        if self._dates is None:
+            self._dates = await self._store.search_dates(self._mailbox)
+        return self._all & {row[0] for row in self._dates if test(row)}
+
+
+def _date_test(key: SearchWhen) -> Callable[[_DateRow], bool]:
+    """Dates alone are compared, in the zone in which they were written."""
+    day = (key.date - _EPOCH).days
+    if key.which is SearchDate.INTERNAL:
+
+        def day_of(row: _DateRow) -> float:
+            return (row[1] + row[2] * 60) // 86400
+    else:
+
+        def day_of(row: _DateRow) -> float:
+            return row[3] // 86400 if not math.isnan(row[3]) else math.nan
+
+    match key.operator:
+        case SearchOperator.BEFORE:
+            return lambda row: day_of(row) < day
+        case SearchOperator.SINCE:
+            return lambda row: day_of(row) >= day
+        case _:
+            return lambda row: day_of(row) == day

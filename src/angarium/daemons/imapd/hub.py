@@ -1,0 +1,252 @@
+"""What this process knows of the mailboxes that its sessions have selected; one ``MailboxHub`` each.
+
+All sessions of a mailbox share the hub: one query finds what changed, one snapshot holds it, and the difference is
+rendered once for all who stood at the same place. A wake-up from the mailstore makes the hub look and then push to
+those who idle; a session that asks (NOOP) makes it look too, so that a lost wake-up is healed.
+
+Failures of the store while pushing are logged by the task's owner and leave the snapshot as it was; the next look
+repairs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from angarium.daemons.imapd.updates import render_difference
+from angarium.daemons.imapd.view import Difference, Snapshot, View
+from angarium.mailstore.interface import (
+    AccountStore,
+    MailboxStatus,
+    MailStore,
+    MessageState,
+    NoSuchMailboxError,
+)
+from angarium.model.change import Change
+
+IDLE_HUBS = 64
+"""Hubs without sessions that are kept, so that the next SELECT is a small query."""
+IDLE_MESSAGES = 200_000
+"""Messages in all those together."""
+
+
+class Listener(Protocol):
+    """A session that has the mailbox selected."""
+
+    def mailbox_changed(self) -> None:
+        """The hub has a newer snapshot. Must not block."""
+        ...
+
+
+class MailboxHub:
+    """The shared knowledge of one mailbox."""
+
+    def __init__(self, store: AccountStore, mailbox: int, report: Callable[[BaseException], None]) -> None:
+        self.store = store
+        self.mailbox = mailbox
+        self.latest = Snapshot.build((), 0)
+        self.listeners: set[Listener] = set()
+        self._loaded = False
+        self._announced = 0
+        self._lock = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._report = report
+        self._rendered: dict[tuple[int, bool, bool], tuple[Snapshot, bytes]] = {}
+
+    async def load(self) -> MailboxStatus:
+        """Make ``latest`` the state of now; the mailbox's numbers, which are not newer than it."""
+        async with self._lock:
+            status = await self.store.status(self.mailbox)
+            if self._loaded:
+                if status.highestmodseq != self.latest.highestmodseq or status.messages != len(self.latest):
+                    await self._look()
+            else:
+                states = await self.store.states(self.mailbox)
+                self._replace(Snapshot.build(states, status.highestmodseq))
+                self._loaded = True
+        return status
+
+    async def refresh(self) -> None:
+        """Look into the store."""
+        async with self._lock:
+            await self._look()
+
+    @property
+    def stale(self) -> bool:
+        """A wake-up has told of more than ``latest`` has."""
+        return self._announced > self.latest.highestmodseq
+
+    def notify(self, modseq: int) -> None:
+        """A wake-up: the mailbox has reached ``modseq``."""
+        if modseq <= self._announced and modseq <= self.latest.highestmodseq:
+            return
+        self._announced = max(self._announced, modseq)
+        if self.stale and self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._follow())
+            self._task.add_done_callback(self._followed)
+
+    def absorb(self, states: Sequence[MessageState], view: View) -> bool:
+        """Take over what a session's own STORE has changed, without asking the store; False when that is not safe.
+
+        It is safe when the change is the very next one after what we know: modseqs are consecutive in a mailbox.
+        """
+        latest = self.latest
+        highest = latest.highestmodseq + 1
+        if not states:
+            return True
+        if any(state.modseq != highest for state in states):
+            return False
+        self._replace(latest.with_states(states, highest))
+        if view.snapshot is latest:
+            view.snapshot = self.latest
+        else:
+            view.snapshot = view.snapshot.with_states(states, view.snapshot.highestmodseq)
+        self._tell()
+        return True
+
+    def render(self, old: Snapshot, found: Difference, new: Snapshot, *, uid: bool, modseq: bool) -> bytes:
+        """The untagged responses for a difference; shared by all who went from ``old`` to the newest."""
+        if new is not self.latest:
+            return render_difference(new, found, uid=uid, modseq=modseq)
+        key = (id(old), uid, modseq)
+        kept = self._rendered.get(key)
+        if kept is not None and kept[0] is old:
+            return kept[1]
+        data = render_difference(new, found, uid=uid, modseq=modseq)
+        if len(self._rendered) < 16:
+            self._rendered[key] = (old, data)
+        return data
+
+    def difference(self, view: View, *, expunge: bool) -> tuple[Snapshot, Difference]:
+        """Advance a view to the newest snapshot."""
+        return view.advance(self.latest, expunge=expunge)
+
+    def close(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _look(self) -> None:
+        try:
+            changes = await self.store.changes(self.mailbox, self.latest.highestmodseq)
+        except NoSuchMailboxError:
+            self._replace(Snapshot.build((), self.latest.highestmodseq))  # deleted: all its messages are gone
+            return
+        if changes.states or changes.vanished or changes.highestmodseq > self.latest.highestmodseq:
+            self._replace(self.latest.after(changes))
+
+    def _replace(self, snapshot: Snapshot) -> None:
+        self.latest = snapshot
+        self._announced = max(self._announced, snapshot.highestmodseq)
+        self._rendered.clear()
+
+    async def follow(self) -> None:
+        """Look into the store, and push what is new to those who idle."""
+        await self.refresh()
+        self._tell()
+
+    async def _follow(self) -> None:
+        while True:
+            announced = self._announced
+            await self.follow()
+            if not self.stale or announced == self._announced:
+                break
+        self._announced = self.latest.highestmodseq
+
+    def _followed(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._report(error)
+
+    def _tell(self) -> None:
+        for listener in tuple(self.listeners):
+            listener.mailbox_changed()
+
+
+class Hubs:
+    """All hubs of a process, by account and mailbox. Those without sessions are kept for a while, within bounds.
+
+    Args:
+        mailstore: tells of changes, of the accounts that have a mailbox selected.
+        report: is told of failures while following.
+    """
+
+    def __init__(self, mailstore: MailStore, report: Callable[[BaseException], None]) -> None:
+        self._mailstore = mailstore
+        self._hubs: dict[tuple[str, int], MailboxHub] = {}
+        self._idle: OrderedDict[tuple[str, int], MailboxHub] = OrderedDict()
+        self._subscriptions: dict[str, tuple[int, Callable[[], None]]] = {}
+        self._report = report
+
+    def enter(self, store: AccountStore, mailbox: int, listener: Listener) -> MailboxHub:
+        """The hub of a mailbox, with one more listener. The caller awaits ``load``."""
+        key = (store.account, mailbox)
+        hub = self._hubs.get(key)
+        if hub is None:
+            hub = self._hubs[key] = MailboxHub(store, mailbox, self._report)
+        self._idle.pop(key, None)
+        if not hub.listeners:
+            self._subscribe(store.account)
+        hub.listeners.add(listener)
+        return hub
+
+    def leave(self, hub: MailboxHub, listener: Listener) -> None:
+        """One listener less."""
+        if listener not in hub.listeners:
+            return
+        hub.listeners.discard(listener)
+        if hub.listeners:
+            return
+        self._unsubscribe(hub.store.account)
+        key = (hub.store.account, hub.mailbox)
+        if self._hubs.get(key) is not hub:
+            return
+        self._idle[key] = hub
+        self._idle.move_to_end(key)
+        held = sum(len(idle.latest) for idle in self._idle.values())
+        while self._idle and (len(self._idle) > IDLE_HUBS or held > IDLE_MESSAGES):
+            oldest, dropped = self._idle.popitem(last=False)
+            held -= len(dropped.latest)
+            del self._hubs[oldest]
+            dropped.close()
+
+    def forget(self, account: str, mailbox: int) -> None:
+        """The mailbox was deleted: no later SELECT may find this hub."""
+        key = (account, mailbox)
+        self._idle.pop(key, None)
+        self._hubs.pop(key, None)
+
+    def in_use(self) -> list[MailboxHub]:
+        """Hubs with sessions, for the slow round that heals lost wake-ups."""
+        return [hub for hub in self._hubs.values() if hub.listeners]
+
+    def statistics(self) -> dict[str, int]:
+        """How much is held."""
+        messages = sum(len(hub.latest) for hub in self._hubs.values())
+        return {"hubs": len(self._hubs), "idle_hubs": len(self._idle), "messages": messages}
+
+    def close(self) -> None:
+        """Stop following everywhere."""
+        for hub in self._hubs.values():
+            hub.close()
+        for _count, end in self._subscriptions.values():
+            end()
+        self._subscriptions.clear()
+
+    def _subscribe(self, account: str) -> None:
+        count, end = self._subscriptions.get(account) or (0, self._mailstore.subscribe(account, self._changed))
+        self._subscriptions[account] = (count + 1, end)
+
+    def _unsubscribe(self, account: str) -> None:
+        count, end = self._subscriptions.pop(account, (0, None))
+        if count > 1 and end is not None:
+            self._subscriptions[account] = (count - 1, end)
+        elif end is not None:
+            end()
+
+    def _changed(self, change: Change) -> None:
+        hub = self._hubs.get((change.account, change.mailbox))
+        if hub is not None and hub.listeners:
+            hub.notify(change.modseq)

@@ -1,0 +1,220 @@
+"""imapd(8) as a service: accepts connections on listening sockets and gives each its session."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+
+from angarium.auth.interface import Authenticator
+from angarium.daemons.imapd.connection import ImapConnection
+from angarium.daemons.imapd.hub import Hubs
+from angarium.daemons.imapd.limits import LoginPenalty, Networks, UserConnections
+from angarium.daemons.imapd.log import ImapLog
+from angarium.daemons.imapd.parameters import ImapdParameters
+from angarium.mailstore.interface import MailStore, MailstoreError
+from angarium.protocols.imap.states import State
+from angarium.runtime.log import ServiceLog
+from angarium.runtime.spool import Spool
+
+__all__ = ["ImapdParameters", "ImapdService"]
+
+_BACKLOG = 500
+_ROUND = 1.0
+"""Seconds between looks at all connections' clocks."""
+
+
+class ImapdService:
+    """One imapd service of master.cf (``runtime.service.Service``).
+
+    Args:
+        parameters: see ``ImapdParameters.from_config``.
+        mailstore: the accounts; its ``subscribe`` brings the changes that idling clients are told.
+        authenticator: checks passwords.
+        log: any log of this process; the tags are set here (``dovecot: imap-login`` …).
+        spool: takes messages of APPEND over 1 MiB.
+        tls: to negotiate with; None: no TLS, whatever the parameters say.
+        user_connections: the process's counter for imapd_max_userip_connections, when several services share it.
+        penalty: the process's memory of wrong passwords, likewise.
+    """
+
+    def __init__(
+        self,
+        parameters: ImapdParameters,
+        *,
+        mailstore: MailStore,
+        authenticator: Authenticator,
+        log: ServiceLog,
+        spool: Spool,
+        tls: ssl.SSLContext | None = None,
+        user_connections: UserConnections | None = None,
+        penalty: LoginPenalty | None = None,
+    ) -> None:
+        self.parameters = parameters
+        self.mailstore = mailstore
+        self.authenticator = authenticator
+        self.spool = spool
+        self.log = ImapLog(log)
+        self.tls_context = tls if parameters.tls_security_level != "none" or parameters.tls_wrappermode else None
+        exceptions = Networks(parameters.auth_penalty_exceptions)
+        encrypt = parameters.tls_security_level == "encrypt"
+        self.secure_networks = Networks(() if encrypt else parameters.secure_networks)
+        self.penalty = penalty or LoginPenalty(exceptions)
+        self.penalty_exempt = exceptions
+        self.user_connections = user_connections or UserConnections(parameters.max_userip_connections)
+        self.hubs = Hubs(mailstore, self._look_failed)
+        self._service_log = log
+        self._connections: set[ImapConnection] = set()
+        self._servers: list[asyncio.Server] = []
+        self._drained: asyncio.Event | None = None
+        self._draining = False
+        self._empty = asyncio.Event()
+        self._next_keepalive = 0.0
+        self._zone: tuple[int, int] = (-1, 0)
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+        return "dovecot: imap-login"
+
+    def statistics(self) -> dict[str, int]:
+        """Connections, and what the hubs hold."""
+        idling = sum(1 for connection in self._connections if connection.idle_tag is not None)
+        return {"connections": len(self._connections), "idling": idling, **self.hubs.statistics()}
+
+    async def run(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve until drained; on cancellation close all and re-raise.
+
+        Raises:
+            ValueError: imapd_tls_wrappermode without a certificate.
+        """
+        loop = asyncio.get_running_loop()
+        self._drained = asyncio.Event()
+        implicit = self.parameters.tls_wrappermode
+        if implicit and self.tls_context is None:
+            msg = "imapd_tls_wrappermode needs imapd_tls_cert_file"
+            raise ValueError(msg)
+        context = self.tls_context if implicit else None
+        timeout = self.parameters.starttls_timeout if implicit else None
+        watch = loop.create_task(self._watch())
+        try:
+            for listener in sockets:
+                server = await loop.create_server(
+                    lambda: ImapConnection(self, tls=implicit),
+                    sock=listener,
+                    backlog=_BACKLOG,
+                    ssl=context,
+                    ssl_handshake_timeout=timeout,
+                )
+                self._servers.append(server)
+            await self._drained.wait()
+            while self._connections:
+                self._empty.clear()
+                await self._empty.wait()
+        finally:
+            watch.cancel()
+            self._stop_listening()
+            for connection in tuple(self._connections):
+                connection.abort("Server shutting down.")
+            self.hubs.close()
+
+    def drain(self) -> None:
+        """Stop accepting; say BYE to whoever waits, and to the others when their command is done."""
+        self._draining = True
+        self._stop_listening()
+        for connection in tuple(self._connections):
+            if not connection.busy:
+                connection.bye("Server shutting down.")
+        if self._drained is not None:
+            self._drained.set()
+
+    def _stop_listening(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    # --- what the connections call ---
+
+    @staticmethod
+    def now() -> float:
+        """The event loop's clock, in seconds."""
+        return time.monotonic()
+
+    @staticmethod
+    def new_session_id() -> str:
+        """A name for the log: 16 characters that nobody can guess."""
+        return secrets.token_urlsafe(12)
+
+    def zone(self, moment: float) -> int:
+        """The server's offset from UTC in minutes at a time; asked of the system once an hour."""
+        hour = int(moment // 3600)
+        if self._zone[0] != hour:
+            self._zone = (hour, time.localtime(moment).tm_gmtoff // 60)
+        return self._zone[1]
+
+    def opened(self, connection: ImapConnection) -> None:
+        """A client has come."""
+        self._connections.add(connection)
+
+    def closed(self, connection: ImapConnection, reason: str) -> None:
+        """A client has gone."""
+        self._connections.discard(connection)
+        if connection.account:
+            self.user_connections.leave(connection.account, connection.peer)
+        self.log.closed(connection, reason, self.now() - connection.statistics.connected)
+        if not self._connections:
+            self._empty.set()
+
+    def fault(self, error: BaseException, connection: ImapConnection) -> None:
+        """A fault of ours: to the log, with where it was."""
+        self.log.fault(connection, error)
+        at = error.__traceback__
+        while at is not None and at.tb_next is not None:
+            at = at.tb_next
+        if at is not None:
+            self._service_log.warning(f"imapd fault at {at.tb_frame.f_code.co_filename}:{at.tb_lineno}")
+
+    def _look_failed(self, error: BaseException) -> None:
+        self._service_log.warning(f"imapd cannot look for changes: {error}")
+
+    # --- the slow round ---
+
+    async def _watch(self) -> None:
+        """Once a second look at all clocks; at the keep-alive's interval heal what a lost wake-up has hidden."""
+        interval = self.parameters.idle_keepalive_interval
+        self._next_keepalive = self.now() + interval
+        while True:
+            await asyncio.sleep(_ROUND)
+            now = self.now()
+            self._check_clocks(now)
+            if interval and now >= self._next_keepalive:
+                self._next_keepalive = now + interval
+                await self._keep_alive()
+
+    def _check_clocks(self, now: float) -> None:
+        parameters = self.parameters
+        for connection in tuple(self._connections):
+            known = connection.session.state is not State.NOT_AUTHENTICATED
+            silent = now - (connection.last_activity if known else connection.statistics.connected)
+            if silent < (parameters.timeout if known else parameters.login_timeout):
+                if self._draining and not connection.busy:
+                    connection.bye("Server shutting down.")
+                continue
+            if connection.behind:
+                connection.abort("Connection closed: the client does not read")
+            elif not connection.busy:
+                connection.bye("Disconnected for inactivity.", "Inactivity")
+
+    async def _keep_alive(self) -> None:
+        for hub in self.hubs.in_use():
+            try:
+                await hub.follow()
+            except MailstoreError as error:
+                self._look_failed(error)
+        for connection in tuple(self._connections):
+            if connection.idle_tag is not None and not connection.behind:
+                connection.untagged(b"OK Still here")
+                connection.flush()
