@@ -1,0 +1,51 @@
+"""Any octets from a server, cut anywhere, against the SMTP client's session.
+
+Run: ``python tests/fuzz/fuzz_smtp_client.py -atheris_runs=10000``.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def run_session(data: bytes) -> None:
+    """One session of a client that always goes on as far as it may."""
+    from angarium.model.envelope import Envelope, Origin, Recipient
+    from angarium.protocols.smtp.client import ClientSession, ContentWanted, Malformed, TransactionEnded
+    from angarium.protocols.smtp.client_states import State
+
+    if not data:
+        return
+    recipients = tuple(Recipient(f"r{n}@example.org", f"r{n}@example.org") for n in range(1 + data[0] % 3))
+    envelope = Envelope("a@example.org", recipients, 0.0, Origin("ESMTP"))
+    session = ClientSession()
+    step = 1 + data[0] % 7
+    for at in range(1, len(data), step):
+        events = session.receive_data(data[at : at + step])
+        for event in events:
+            if isinstance(event, Malformed):
+                assert not session.reusable
+                return
+            if isinstance(event, ContentWanted):
+                b"".join(session.content((b"x\r\n",)))
+            if isinstance(event, TransactionEnded):
+                assert all(reply is not None for reply in session.replies)
+        if session.state is State.GREETED and session.step.name == "MAIL":
+            session.hello("client", extended=at % 2 == 0)
+        elif session.reusable:
+            session.mail(envelope, recipients, 10)
+        session.output()
+
+
+def main() -> None:
+    import atheris
+
+    with atheris.instrument_imports():
+        import angarium.protocols.smtp.client  # noqa: F401 - imported to be instrumented
+
+    atheris.Setup(sys.argv, run_session)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

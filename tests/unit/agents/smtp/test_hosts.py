@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from angarium.agents.smtp.destination import Destination, destinations
+from angarium.agents.smtp.hosts import HostFinder
+from angarium.agents.smtp.parameters import SmtpParameters
+from angarium.agents.smtp.trouble import TroubleError
+from angarium.runtime.dns import DnsFailure, Mx, Records, StaticResolver
+
+
+@pytest.mark.parametrize(
+    ("nexthop", "expected"),
+    [
+        ("example.org", [("example.org", 25, True)]),
+        ("example.org:587", [("example.org", 587, True)]),
+        ("[mx.example.org]", [("mx.example.org", 25, False)]),
+        ("[mx.example.org]:2525", [("mx.example.org", 2525, False)]),
+        ("[192.0.2.1]:smtp", [("192.0.2.1", 25, False)]),
+        ("[ipv6:2001:db8::1]:26", [("2001:db8::1", 26, False)]),
+        ("[IPv6:2001:db8::1]", [("2001:db8::1", 25, False)]),
+        ("inet:[127.0.0.1]:26", [("127.0.0.1", 26, False)]),
+        ("a.org, [b.org]:26 c.org", [("a.org", 25, True), ("b.org", 26, False), ("c.org", 25, True)]),
+    ],
+)
+def test_destinations(nexthop, expected):
+    assert [(place.host, place.port, place.exchangers) for place in destinations(nexthop, 25)] == expected
+
+
+@pytest.mark.parametrize("nexthop", ["", " , ", "[a", "a]", "[a]b", "a:", "a:99999", "a:nosuchservice", "[]", "a:1:2"])
+def test_malformed_destinations(nexthop):
+    with pytest.raises(ValueError, match=r"destination|unknown"):
+        destinations(nexthop, 25)
+
+
+def find(destination: Destination, resolver: StaticResolver, shuffle=lambda targets: None, **parameters):
+    finder = HostFinder(SmtpParameters(**parameters), resolver, shuffle)
+    return [target.address for target in asyncio.run(finder.find(destination))]
+
+
+RESOLVER = StaticResolver(
+    {
+        "example.org": Records((Mx(10, "a.example"), Mx(20, "b.example"), Mx(20, "c.example"), Mx(30, "d.example"))),
+        "half.example": Records((Mx(10, "broken.example"), Mx(20, "a.example"))),
+    },
+    {
+        "a.example": Records(("192.0.2.1", "2001:db8::1")),
+        "b.example": Records(("192.0.2.2",)),
+        "c.example": Records(("192.0.2.3",)),
+        "d.example": Records(("192.0.2.4",)),
+        "broken.example": DnsFailure("timeout"),
+    },
+)
+DOMAIN = Destination("example.org", "example.org", 25, exchangers=True)
+
+
+def test_preference_orders_and_the_limit_cuts():
+    assert find(DOMAIN, RESOLVER, mx_address_limit=4) == ["192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.3"]
+
+
+def test_equal_preference_is_shuffled():
+    found = find(DOMAIN, RESOLVER, lambda targets: targets.reverse(), mx_address_limit=0)
+    assert found == ["2001:db8::1", "192.0.2.1", "192.0.2.3", "192.0.2.2", "192.0.2.4"]
+
+
+def test_address_preference():
+    assert find(DOMAIN, RESOLVER, address_preference="ipv6")[:2] == ["2001:db8::1", "192.0.2.1"]
+    assert find(DOMAIN, RESOLVER, families=(4,))[:2] == ["192.0.2.1", "192.0.2.2"]
+
+
+def test_exchanger_without_address_is_skipped():
+    assert find(Destination("half.example", "half.example", 25, True), RESOLVER, families=(4,)) == ["192.0.2.1"]
+
+
+def test_domain_without_exchangers_is_its_own_host():
+    assert find(Destination("d.example", "d.example", 25, True), RESOLVER) == ["192.0.2.4"]
+
+
+def test_dns_disabled_asks_no_exchangers():
+    assert find(Destination("d.example", "d.example", 25, True), RESOLVER, dns_enabled=False) == ["192.0.2.4"]
+
+
+def test_exchangers_behind_us_are_left_out():
+    own = frozenset({"192.0.2.2"})
+    assert find(DOMAIN, RESOLVER, own_addresses=own, families=(4,)) == ["192.0.2.1"]
+    elsewhere = Destination("example.org", "example.org", 587, exchangers=True)
+    assert len(find(elsewhere, RESOLVER, own_addresses=own, families=(4,))) == 4
+
+
+@pytest.mark.parametrize("destination", [DOMAIN, Destination("[a.example]", "a.example", 25, exchangers=False)])
+def test_mail_loops(destination):
+    with pytest.raises(TroubleError, match="loops back to myself") as caught:
+        find(destination, RESOLVER, own_addresses=frozenset({"192.0.2.1"}))
+    assert str(caught.value.dsn) == "5.4.6"
+
+
+def test_lookup_error_can_be_ignored():
+    resolver = StaticResolver({"x.example": DnsFailure("timeout")}, {"x.example": Records(("192.0.2.9",))})
+    place = Destination("x.example", "x.example", 25, exchangers=True)
+    with pytest.raises(TroubleError, match="type=MX: Host not found, try again"):
+        find(place, resolver)
+    assert find(place, resolver, ignore_mx_lookup_error=True) == ["192.0.2.9"]

@@ -1,0 +1,286 @@
+"""TLS levels and SASL, against a server that does both."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime as dt
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from tests.unit.agents.smtp.fakes import Bench, FakeServer
+
+from angarium.agents.smtp.parameters import Authentication
+from angarium.model.delivery import Status
+from angarium.model.lookup import NOT_FOUND, Found, TemporaryError
+from angarium.runtime.dns import Mx, Records
+from angarium.runtime.tls import ClientTls, SecurityLevel, ServerTls, server_context
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mx.example.org")])
+    now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + dt.timedelta(days=36500))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("mx.example.org")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + built.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def secured(server: FakeServer, certificate: Path) -> FakeServer:
+    server.ehlo.append("STARTTLS")
+    server.context = server_context(ServerTls(chain_files=(str(certificate),)))
+    return server
+
+
+def run(scenario):
+    return asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_may_takes_tls_where_offered(certificate):
+    async def scenario():
+        async with FakeServer() as server, Bench(tls_level=SecurityLevel.MAY, tls_loglevel=1) as bench:
+            secured(server, certificate)
+            return await bench.one(f"[127.0.0.1]:{server.port}"), server, bench.log.lines
+
+    result, server, lines = run(scenario)
+    assert result.status is Status.SENT
+    assert server.commands[:4] == [
+        "EHLO client.test",
+        "STARTTLS",
+        "EHLO client.test",
+        "MAIL FROM:<a@example.org> SIZE=39",
+    ]
+    head = f"postfix/smtp: Untrusted TLS connection established to 127.0.0.1[127.0.0.1]:{server.port}: "
+    assert lines == [head + "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"]
+
+
+def test_may_goes_on_in_the_clear_when_refused():
+    async def scenario():
+        async with (
+            FakeServer({"STARTTLS": "454 no"}, ["STARTTLS"]) as server,
+            Bench(tls_level=SecurityLevel.MAY) as bench,
+        ):
+            return (await bench.one(f"[127.0.0.1]:{server.port}")).status, server.connections
+
+    assert run(scenario) == (Status.SENT, 1)
+
+
+def test_may_connects_again_in_the_clear_when_the_handshake_fails():
+    async def scenario():
+        async with FakeServer(ehlo=["STARTTLS"]) as server, Bench(tls_level=SecurityLevel.MAY) as bench:
+            return (await bench.one(f"[127.0.0.1]:{server.port}")).status, server.connections
+
+    assert run(scenario) == (Status.SENT, 2)
+
+
+@pytest.mark.parametrize(
+    ("script", "ehlo", "dsn", "words"),
+    [
+        ({}, [], "4.7.4", "TLS is required, but was not offered by host 127.0.0.1[127.0.0.1]"),
+        ({"STARTTLS": "454 4.7.0 no"}, ["STARTTLS"], "4.7.4", "refused to start TLS: 454 4.7.0 no"),
+        ({}, ["STARTTLS"], "4.7.5", "Cannot start TLS: handshake failure"),
+    ],
+)
+def test_encrypt_sends_nothing_in_the_clear(script, ehlo, dsn, words):
+    async def scenario():
+        async with FakeServer(script, ehlo) as server, Bench(tls_level=SecurityLevel.ENCRYPT) as bench:
+            return await bench.one(f"[127.0.0.1]:{server.port}"), server
+
+    result, server = run(scenario)
+    assert (result.status, str(result.dsn)) == (Status.DEFERRED, dsn)
+    assert words in result.text
+    assert not server.messages
+
+
+@pytest.mark.parametrize(
+    ("level", "host", "outcome"),
+    [
+        (SecurityLevel.VERIFY, "mx.example.org", "sent"),
+        (SecurityLevel.VERIFY, "other.example.org", "Server certificate not verified"),
+        (SecurityLevel.SECURE, "mx.example.org", "sent"),
+    ],
+)
+def test_names_are_verified(certificate, level, host, outcome):
+    async def scenario():
+        tls = ClientTls(level, ca_file=str(certificate))
+        async with FakeServer() as server, Bench(tls_level=level, tls=tls, tcp_port=server.port) as bench:
+            secured(server, certificate)
+            bench.resolver.exchangers["example.org"] = Records((Mx(10, host),))
+            bench.resolver.hosts[host] = Records(("127.0.0.1",))
+            return await bench.one("example.org")
+
+    result = run(scenario)
+    assert result.text == outcome if outcome != "sent" else result.status is Status.SENT
+
+
+def test_untrusted_certificate(certificate):
+    async def scenario():
+        tls = ClientTls(SecurityLevel.VERIFY)
+        async with FakeServer() as server, Bench(tls_level=SecurityLevel.VERIFY, tls=tls) as bench:
+            secured(server, certificate)
+            return await bench.one(f"[127.0.0.1]:{server.port}")
+
+    result = run(scenario)
+    assert (result.text, str(result.dsn)) == ("Server certificate not trusted", "4.7.5")
+
+
+def test_tls_connections_are_reused_only_on_request(certificate):
+    async def scenario():
+        counts = []
+        for reuse in (False, True):
+            async with (
+                FakeServer() as server,
+                Bench(tls_level=SecurityLevel.MAY, tls_connection_reuse=reuse) as bench,
+            ):
+                secured(server, certificate)
+                for _ in range(2):
+                    await bench.one(f"[127.0.0.1]:{server.port}")
+                counts.append(server.connections)
+        return counts
+
+    assert run(scenario) == [2, 1]
+
+
+def passwords(table: dict[str, str], asked: list[str] | None = None):
+    async def lookup(key: str):
+        if asked is not None:
+            asked.append(key)
+        if key == "broken":
+            return TemporaryError("no such file", "hash:x")
+        return Found(table[key], "hash:x") if key in table else NOT_FOUND
+
+    return lookup
+
+
+LOGIN_SCRIPT = {"AUTH": "334 VXNlcm5hbWU6", "dXNlcg==": "334 UGFzc3dvcmQ6", "cGFzczp3b3Jk": "235 2.7.0 ok"}
+OPEN = Authentication(enabled=True, plain_options=frozenset({"noanonymous"}), tls_options=frozenset({"noanonymous"}))
+
+
+@pytest.mark.parametrize(
+    ("offer", "script", "expected"),
+    [
+        ("AUTH PLAIN LOGIN", {}, ["AUTH PLAIN " + base64.b64encode(b"\0user\0pass:word").decode()]),
+        ("AUTH CRAM-MD5 LOGIN", LOGIN_SCRIPT, ["AUTH LOGIN", "dXNlcg==", "cGFzczp3b3Jk"]),
+    ],
+)
+def test_log_in(offer, script, expected):
+    async def scenario():
+        async with FakeServer(script, [offer]) as server:
+            lookup = passwords({f"[127.0.0.1]:{server.port}": "user:pass:word"})
+            async with Bench(lookup, authentication=OPEN) as bench:
+                return await bench.one(f"[127.0.0.1]:{server.port}"), server
+
+    result, server = run(scenario)
+    assert result.status is Status.SENT
+    assert server.commands[1 : 1 + len(expected)] == expected
+
+
+INCOMPATIBLE = (
+    "SASL authentication failed: server 127.0.0.1[127.0.0.1] offered no compatible authentication mechanisms for this "
+    "type of connection security"
+)
+
+
+def test_order_of_password_keys():
+    async def scenario():
+        asked: list[str] = []
+        authentication = Authentication(enabled=True, by_sender=True)
+        async with (
+            FakeServer(ehlo=["AUTH PLAIN"]) as server,
+            Bench(passwords({}, asked), authentication=authentication) as bench,
+        ):
+            result = await bench.one(f"[127.0.0.1]:{server.port}")
+            return asked, server.port, result.status
+
+    asked, port, status = run(scenario)
+    assert asked == ["a@example.org", "127.0.0.1", f"[127.0.0.1]:{port}"]
+    assert status is Status.SENT
+
+
+@pytest.mark.parametrize(
+    ("offer", "script", "authentication", "status", "words"),
+    [
+        (
+            "AUTH PLAIN",
+            {},
+            Authentication(enabled=True),
+            Status.DEFERRED,
+            INCOMPATIBLE,
+        ),
+        ("AUTH", {}, OPEN, Status.DEFERRED, "127.0.0.1[127.0.0.1] offered null AUTH mechanism list"),
+        (
+            "AUTH PLAIN",
+            {"AUTH": "535 5.7.8 wrong"},
+            OPEN,
+            Status.DEFERRED,
+            "SASL authentication failed; server 127.0.0.1[127.0.0.1] said: 535 5.7.8 wrong",
+        ),
+        (
+            "AUTH PLAIN",
+            {"AUTH": "535 5.7.8 wrong"},
+            Authentication(True, frozenset(), frozenset(), soft_bounce=False),
+            Status.BOUNCED,
+            "SASL authentication failed; server 127.0.0.1[127.0.0.1] said: 535 5.7.8 wrong",
+        ),
+        (
+            "AUTH LOGIN",
+            {"AUTH": "334 a", "dXNlcg==": "334 b", "cA==": "334 c"},
+            OPEN,
+            Status.DEFERRED,
+            "SASL authentication failed; authentication protocol loop with server 127.0.0.1[127.0.0.1]",
+        ),
+    ],
+)
+def test_log_in_fails(offer, script, authentication, status, words):
+    async def scenario():
+        async with (
+            FakeServer(script, [offer]) as server,
+            Bench(passwords({"127.0.0.1": "user:p"}), authentication=authentication) as bench,
+        ):
+            return await bench.one(f"[127.0.0.1]:{server.port}"), server
+
+    result, server = run(scenario)
+    assert (result.status, result.text) == (status, words)
+    assert not server.messages
+
+
+def test_password_table_that_cannot_be_asked_defers():
+    async def scenario():
+        authentication = Authentication(enabled=True, by_sender=True)
+        async with (
+            FakeServer(ehlo=["AUTH PLAIN"]) as server,
+            Bench(passwords({}), authentication=authentication) as bench,
+        ):
+            return await bench.one(f"[127.0.0.1]:{server.port}", sender="broken")
+
+    result = run(scenario)
+    assert (result.status, str(result.dsn)) == (Status.DEFERRED, "4.3.0")
+
+
+def test_implicit_tls(certificate):
+    async def scenario():
+        context = server_context(ServerTls(chain_files=(str(certificate),)))
+        fake = FakeServer()
+        server = await asyncio.start_server(fake._session, "127.0.0.1", 0, ssl=context)
+        port = server.sockets[0].getsockname()[1]
+        async with Bench(tls_level=SecurityLevel.ENCRYPT, tls_wrappermode=True) as bench:
+            result = await bench.one(f"[127.0.0.1]:{port}")
+        server.close()
+        await asyncio.gather(*fake._tasks, return_exceptions=True)
+        return result
+
+    assert run(scenario).status is Status.SENT
