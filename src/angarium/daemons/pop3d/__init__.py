@@ -1,1 +1,1 @@
-"""The POP3 server."""
+"""pop3d: POP3 on the mailstore. Depends on nothing of its siblings."""

@@ -1,0 +1,109 @@
+"""pop3d: POP3 for the mailboxes of this server."""
+
+from __future__ import annotations
+
+from angarium.config.parameter import Parameter, Type
+
+_PROGRAM = "pop3d"
+
+
+def _text(name: str, default: str, text: str) -> Parameter:
+    return Parameter(name, Type.STRING, default, text, _PROGRAM, compatible=False)
+
+
+def _boolean(name: str, default: str, text: str) -> Parameter:
+    return Parameter(name, Type.BOOLEAN, default, text, _PROGRAM, compatible=False)
+
+
+def _names(name: str, default: str, text: str) -> Parameter:
+    return Parameter(name, Type.NAMES, default, text, _PROGRAM, compatible=False)
+
+
+def _number(name: str, default: str, text: str, minimum: int = 0) -> Parameter:
+    return Parameter(name, Type.INTEGER, default, text, _PROGRAM, minimum=minimum, compatible=False)
+
+
+def _time(name: str, default: str, text: str, minimum: int = 0) -> Parameter:
+    return Parameter(name, Type.TIME, default, text, _PROGRAM, minimum=minimum, compatible=False)
+
+
+PARAMETERS = (
+    _text(
+        "pop3d_banner",
+        "$myhostname POP3 server ready",
+        "The text of the greeting. It must not hold a '<': a client would take it for an APOP challenge.",
+    ),
+    _number(
+        "pop3d_client_connection_count_limit",
+        "10",
+        "How many POP3 sessions one account may have from one address at a time, in one worker process. 0: any number.",
+    ),
+    _time(
+        "pop3d_failure_delay",
+        "2s",
+        "How long the answer to a refused log-in is held back. Clients on the server's own loopback addresses do not "
+        "wait, so that a proxy there is not slowed down. 0: nobody waits.",
+    ),
+    _number(
+        "pop3d_hard_error_limit",
+        "10",
+        "After how many lines in a row that are no command here, or refused log-ins in all, a session is ended.",
+        minimum=1,
+    ),
+    _time("pop3d_login_timeout", "3m", "How long a client may take to log in.", minimum=1),
+    _boolean(
+        "pop3d_no_flag_updates",
+        "no",
+        "Leave retrieved messages unseen. Otherwise QUIT marks as seen what the session retrieved, as an IMAP client "
+        "shows it then.",
+    ),
+    Parameter(
+        "pop3d_read_ahead_limit",
+        Type.SIZE,
+        "1048576",
+        "How many bytes of the messages that follow are read with a message that a client retrieves, for each session.",
+        _PROGRAM,
+        minimum=0,
+        compatible=False,
+    ),
+    _names(
+        "pop3d_sasl_mechanisms", "plain, login", "The mechanisms of AUTH: plain, login. Empty: USER and PASS alone."
+    ),
+    _time("pop3d_starttls_timeout", "60s", "How long a client may take for the TLS handshake.", minimum=1),
+    _time(
+        "pop3d_timeout",
+        "10m",
+        "How long a session may be idle. RFC 1939 section 3 asks for 10 minutes at least.",
+        minimum=1,
+    ),
+    _boolean(
+        "pop3d_tls_auth_only",
+        "yes",
+        "Take passwords under TLS only. A client on the server's own host, one that connects from the address that it "
+        "connects to, is exempt: nobody can listen there.",
+    ),
+    _text("pop3d_tls_cert_file", "$smtpd_tls_cert_file", "The server's certificate, with its chain after it (PEM)."),
+    _names("pop3d_tls_chain_files", "$smtpd_tls_chain_files", "Files with key and chain; they win over cert_file."),
+    Parameter(
+        "pop3d_tls_ciphers",
+        Type.ENUM,
+        "medium",
+        "The least grade of ciphers.",
+        _PROGRAM,
+        choices=("export", "low", "medium", "high", "null"),
+        compatible=False,
+    ),
+    _names("pop3d_tls_exclude_ciphers", "", "Ciphers that are never used, as OpenSSL names them."),
+    _text("pop3d_tls_key_file", "$smtpd_tls_key_file", "The key of the certificate (PEM)."),
+    _names("pop3d_tls_protocols", ">=TLSv1.2", "The versions of TLS, as in smtpd_tls_protocols."),
+    Parameter(
+        "pop3d_tls_security_level",
+        Type.ENUM,
+        "$smtpd_tls_security_level",
+        "none: no TLS; may: STLS is offered; encrypt: nothing but STLS, CAPA and QUIT without it. Empty is none.",
+        _PROGRAM,
+        choices=("", "none", "may", "encrypt"),
+        compatible=False,
+    ),
+    _boolean("pop3d_tls_wrappermode", "no", "Speak TLS from the first byte on, for port 995."),
+)

@@ -1,0 +1,90 @@
+"""The log lines of a POP3 session, in the shapes of Dovecot 2.3, which fail2ban and logwatch match."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LOGIN_TAG = "dovecot: pop3-login"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Both ends of a connection.
+
+    Attributes:
+        remote: the client's address.
+        local: ours.
+        session: the session's id in the log.
+    """
+
+    remote: str
+    local: str
+    session: str
+
+    @property
+    def same_host(self) -> bool:
+        """The client is on this host: it came from the address that it went to."""
+        return self.remote == self.local
+
+    @property
+    def loopback(self) -> bool:
+        """The client came over a loopback address."""
+        return self.remote.startswith("127.") or self.remote == "::1"
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What a session did, for its last line."""
+
+    top_count: int = 0
+    top_bytes: int = 0
+    retr_count: int = 0
+    retr_bytes: int = 0
+
+
+def session_tag(user: str, pid: int, session: str) -> str:
+    """``dovecot: pop3(user)<pid><session>``."""
+    return f"dovecot: pop3({user})<{pid}><{session}>"
+
+
+def _ends(peer: Peer, security: str) -> str:
+    between = f", {security}" if security else ""
+    return f"rip={peer.remote}, lip={peer.local}{between}, session=<{peer.session}>"
+
+
+def login(user: str, method: str, peer: Peer, pid: int, security: str) -> str:
+    """A successful log-in."""
+    between = f", {security}" if security else ""
+    return (
+        f"Login: user=<{user}>, method={method}, rip={peer.remote}, lip={peer.local}, mpid={pid}{between}, "
+        f"session=<{peer.session}>"
+    )
+
+
+def no_login(reason: str, detail: str, user: str, method: str, peer: Peer, security: str) -> str:
+    """A connection that ended without a log-in: ``Disconnected: reason (detail): user=<…>, …``."""
+    how = f"method={method}, " if method else ""
+    return f"Disconnected: {reason} ({detail}): user=<{user}>, {how}{_ends(peer, security)}"
+
+
+def attempts(refused: int, seconds: float) -> str:
+    """The detail of ``no_login`` after refused log-ins, or after none."""
+    if refused:
+        return f"auth failed, {refused} attempts in {int(seconds)} secs"
+    return f"no auth attempts in {int(seconds)} secs"
+
+
+def too_many(user: str, limit: int, peer: Peer) -> str:
+    """An account that has its sessions from that address already."""
+    return (
+        "Maximum number of connections from user+IP exceeded "
+        f"(pop3d_client_connection_count_limit={limit}): user=<{user}>, rip={peer.remote}, lip={peer.local}"
+    )
+
+
+def logged_out(reason: str, traffic: Traffic, deleted: int, messages: int, size: int) -> str:
+    """The end of a session."""
+    return (
+        f"Disconnected: {reason} top={traffic.top_count}/{traffic.top_bytes}, "
+        f"retr={traffic.retr_count}/{traffic.retr_bytes}, del={deleted}/{messages}, size={size}"
+    )

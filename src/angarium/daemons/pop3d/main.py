@@ -1,0 +1,108 @@
+"""pop3d as a service: accepts connections on listening sockets and gives each its session."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from angarium.auth.interface import Authenticator
+from angarium.daemons.pop3d.connection import Pop3Connection
+from angarium.daemons.pop3d.conversation import Collaborators
+from angarium.daemons.pop3d.lines import LOGIN_TAG
+from angarium.daemons.pop3d.parameters import Pop3dParameters
+from angarium.mailstore.interface import MailStore
+from angarium.runtime.log import ServiceLog
+
+__all__ = ["Pop3dParameters", "Pop3dService"]
+
+_BACKLOG = 100
+
+
+class Pop3dService:
+    """One pop3d service of master.cf (``runtime.service.Service``).
+
+    Args:
+        parameters: see ``Pop3dParameters.from_config``.
+        store: where the mail is.
+        authenticator: checks passwords.
+        log: the sink; lines get Dovecot's tags, not this log's own.
+        tls: made of ``parameters.tls`` by ``runtime.tls.server_context``; None: no TLS. With ``wrappermode`` it is
+            needed.
+        sessions: sessions by (account, address); services of one process share it, so that they count together.
+        clock: seconds, growing.
+
+    Raises:
+        ValueError: ``wrappermode`` without ``tls``.
+    """
+
+    def __init__(
+        self,
+        parameters: Pop3dParameters,
+        *,
+        store: MailStore,
+        authenticator: Authenticator,
+        log: ServiceLog,
+        tls: ssl.SSLContext | None = None,
+        sessions: Counter[tuple[str, str]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if parameters.wrappermode and tls is None:
+            msg = "pop3d_tls_wrappermode needs a certificate"
+            raise ValueError(msg)
+        counter: Counter[tuple[str, str]] = Counter() if sessions is None else sessions
+        self._shared = Collaborators(parameters, store, authenticator, log, clock, counter)
+        self._tls = tls
+        self._connections: set[Pop3Connection] = set()
+        self._servers: list[asyncio.Server] = []
+        self._draining: asyncio.Event | None = None
+        self._empty: asyncio.Event | None = None
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+        return LOGIN_TAG
+
+    def statistics(self) -> dict[str, int]:
+        """How many connections there are now."""
+        return {"connections": len(self._connections)}
+
+    async def run(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve until drained; on cancellation close all and re-raise."""
+        loop = asyncio.get_running_loop()
+        self._draining, self._empty = asyncio.Event(), asyncio.Event()
+        try:
+            for listener in sockets:
+                self._servers.append(await loop.create_server(self._accept, sock=listener, backlog=_BACKLOG))
+            await self._draining.wait()
+            if self._connections:
+                self._empty.clear()
+                await self._empty.wait()
+        finally:
+            self._close_listeners()
+            for connection in tuple(self._connections):
+                connection.close()
+
+    def drain(self) -> None:
+        """Stop accepting; sessions run to their end, then ``run`` returns."""
+        self._close_listeners()
+        if self._draining is not None:
+            self._draining.set()
+
+    def _accept(self) -> Pop3Connection:
+        connection = Pop3Connection(self._shared, self._tls, self._gone)
+        self._connections.add(connection)
+        return connection
+
+    def _gone(self, connection: Pop3Connection) -> None:
+        self._connections.discard(connection)
+        if not self._connections and self._empty is not None:
+            self._empty.set()
+
+    def _close_listeners(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._servers.clear()

@@ -1,0 +1,138 @@
+"""Lines in, dot-stuffed messages out: bounded and resumable.
+
+``LineReader`` yields lines without their line end (CRLF; a bare LF is taken too, as clients by hand send it). A line
+over the bound is dropped as it arrives, up to its end, and reported once, so that it costs one command and no memory.
+
+``stuff`` makes a message the body of a multi-line reply (RFC 1939 section 3); ``Stuffer`` does so piece by piece.
+"""
+
+from __future__ import annotations
+
+
+class LineReader:
+    """Cuts what arrives into lines.
+
+    ``held`` is what waits for its line end or to be asked for; while it is large, the caller reads no more.
+    """
+
+    __slots__ = ("_buffer", "_dropping", "_offset")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._offset = 0
+        self._dropping = False
+
+    @property
+    def held(self) -> int:
+        """Bytes that are waiting."""
+        return len(self._buffer) - self._offset
+
+    def feed(self, data: bytes) -> None:
+        """Add what arrived."""
+        if self._offset == len(self._buffer):
+            self._buffer = data
+        else:
+            self._buffer = self._buffer[self._offset :] + data
+        self._offset = 0
+
+    def clear(self) -> None:
+        """Forget what is held: what came in plain text before TLS must not count as said under TLS (RFC 3207)."""
+        self._buffer = b""
+        self._offset = 0
+        self._dropping = False
+
+    def next_line(self, limit: int) -> bytes | bool | None:
+        """The next line; None when it is not complete yet; False once for a line of over ``limit`` bytes."""
+        buffer, start = self._buffer, self._offset
+        end = buffer.find(b"\n", start)
+        if end < 0:
+            if len(buffer) - start > limit:
+                self._dropping = True
+            if self._dropping:
+                self._offset = len(buffer)
+            return None
+        self._offset = end + 1
+        if self._dropping or end - start > limit:
+            self._dropping = False
+            return False
+        if end > start and buffer[end - 1] == 0x0D:
+            end -= 1
+        return buffer[start:end]
+
+
+def stuff(message: bytes) -> bytes:
+    """The message as the body of a multi-line reply, without the final ``.``: dots doubled, ending in CRLF.
+
+    Every line of a reply ends in CRLF, so a bare LF (which only an IMAP client can have put there) becomes one.
+    """
+    if message.count(b"\n") != message.count(b"\r\n"):
+        message = message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    if b"\r\n." in message:
+        message = message.replace(b"\r\n.", b"\r\n..")
+    if message.startswith(b"."):
+        message = b"." + message
+    if message and not message.endswith(b"\r\n"):
+        message += b"\n" if message.endswith(b"\r") else b"\r\n"
+    return message
+
+
+class Stuffer:
+    """``stuff`` for a message that comes in pieces: ``feed`` each, then ``finish``."""
+
+    __slots__ = ("_held", "_started")
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._started = False
+
+    def feed(self, piece: bytes) -> bytes:
+        """What can be sent after this piece. The line end at its end is kept for the next."""
+        piece = self._held + piece
+        if piece.endswith(b"\r\n"):
+            self._held = b"\r\n"
+        elif piece.endswith((b"\r", b"\n")):
+            self._held = piece[-1:]
+        else:
+            self._held = b""
+        ready = piece[: len(piece) - len(self._held)]
+        if not ready:
+            return b""
+        first, self._started = not self._started, True
+        return self._double(ready, first=first)
+
+    def finish(self) -> bytes:
+        """The rest."""
+        if not self._held:
+            return b"\r\n" if self._started else b""
+        return b"\r\n"
+
+    @staticmethod
+    def _double(data: bytes, *, first: bool) -> bytes:
+        if data.count(b"\n") != data.count(b"\r\n"):
+            data = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        data = data.replace(b"\r\n.", b"\r\n..")
+        return b"." + data if first and data.startswith(b".") else data
+
+
+def top(message: bytes, body: int, lines: int) -> bytes:
+    """The header, which ends at ``body``, and the first ``lines`` lines of the body (RFC 1939 section 7, TOP)."""
+    end = body
+    for _ in range(lines):
+        found = message.find(b"\n", end)
+        if found < 0:
+            return message
+        end = found + 1
+    return message[:end]
+
+
+def header_end(message: bytes) -> int:
+    """Where the body begins: after the first empty line; the whole length when there is none."""
+    if message.startswith(b"\r\n"):
+        return 2
+    if message.startswith(b"\n"):
+        return 1
+    at = message.find(b"\r\n\r\n")
+    bare = message.find(b"\n\n", 0, at if at >= 0 else len(message))
+    if bare >= 0:
+        return bare + 2
+    return at + 4 if at >= 0 else len(message)
