@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from angarium.mailstore import hierarchy, reading, writing
+from angarium.mailstore import hierarchy, joining, reading, writing
 from angarium.mailstore.bodies import FiledContent
 from angarium.mailstore.derived import unpack_parts
 from angarium.mailstore.interface import (
@@ -26,6 +26,7 @@ from angarium.mailstore.interface import (
     MessageState,
     NewMail,
     PartSpan,
+    Piece,
     Quota,
     TextWhere,
 )
@@ -102,6 +103,9 @@ class SqliteAccount:
     async def columns(self, mailbox: int, uids: Sequence[int], wanted: Sequence[Column]) -> list[tuple[object, ...]]:
         return await self._read(lambda connection: reading.columns(connection, mailbox, uids, wanted))
 
+    async def rendered(self, mailbox: int, uids: Sequence[int], first: int, pieces: Sequence[Piece]) -> bytes | None:
+        return await self._read(lambda connection: joining.rendered(connection, mailbox, uids, first, pieces))
+
     async def header_fields(self, mailbox: int, uids: Sequence[int], names: Sequence[str]) -> list[tuple[int, bytes]]:
         return await self._read(lambda connection: reading.header_fields(connection, mailbox, uids, names))
 
@@ -109,13 +113,12 @@ class SqliteAccount:
         directory = self._store.bodies_directory(self._account)
 
         def read(connection: Connection) -> list[tuple[int, Content]]:
-            found: list[tuple[int, Content]] = []
-            for uid, header, rest, file, skip in reading.contents(connection, mailbox, uids):
-                if file is None:
-                    found.append((uid, MemoryContent(header + (rest or b""))))
-                else:
-                    found.append((uid, FiledContent.of(header, directory / file, skip)))
-            return found
+            return [
+                (uid, MemoryContent(header + rest if rest else header))
+                if file is None
+                else (uid, FiledContent.of(header, directory / file, skip))
+                for uid, header, rest, file, skip in reading.contents(connection, mailbox, uids)
+            ]
 
         return await self._read(read)
 

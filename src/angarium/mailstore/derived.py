@@ -129,7 +129,7 @@ def _common(found: Sequence[Field]) -> tuple[str, tuple[bytes | None, ...]]:
             continue
         known = values[index]
         if known is None:
-            values[index] = whole
+            values[index] = whole.replace(b"\0", b"\x80")  # as IMAP shows a NUL
             names.append(name)
         elif names[-1] == name:
             values[index] = known + whole

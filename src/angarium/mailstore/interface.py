@@ -9,8 +9,8 @@ is checked inside the transaction. Changes are announced after the commit, never
 Failures: ``MailstoreError`` and its kinds below. Everything else that escapes is temporary.
 
 What to know beyond the signatures: ``MessageState`` is a NamedTuple (ten thousand are made for a SELECT);
-``MailStore.subscribe`` tells of changes, those of other processes among them; reading many messages loads what was
-asked for into memory, so ask for bodies in batches.
+``AccountStore.rendered`` makes a whole FETCH answer in the store; ``MailStore.subscribe`` tells of changes, those of
+other processes among them; reading many messages loads what was asked for into memory, so ask for bodies in batches.
 
 Mailbox names are text (decoded from modified UTF-7), with ``/`` as separator; INBOX is upper case.
 """
@@ -33,6 +33,7 @@ __all__ = [
     "Column",
     "Copied",
     "FlagOperation",
+    "HeaderFields",
     "MailStore",
     "Mailbox",
     "MailboxExistsError",
@@ -45,6 +46,8 @@ __all__ = [
     "NoSuchMailboxError",
     "OverQuotaError",
     "PartSpan",
+    "Piece",
+    "Place",
     "Quota",
     "TextWhere",
 ]
@@ -145,6 +148,24 @@ class Column(enum.Enum):
     HEADER = "header"  # the whole header block with its blank line
     SAVEDATE = "savedate"
     EMAILID = "emailid"
+
+
+class Place(enum.Enum):
+    """What ``AccountStore.rendered`` puts in beside columns."""
+
+    NUMBER = "number"  # the message sequence number
+    UID = "uid"
+    FLAGS = "flags"  # the parenthesised list, as the mailbox has them now
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderFields:
+    """For ``AccountStore.rendered``: a literal with the header fields of these names and the blank line."""
+
+    names: tuple[str, ...]
+
+
+Piece = bytes | Place | Column | HeaderFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +277,24 @@ class AccountStore(Protocol):
 
     async def columns(self, mailbox: int, uids: Sequence[int], wanted: Sequence[Column]) -> list[tuple[object, ...]]:
         """One row a UID that is still there: ``(uid, value of each wanted column)``, by UID."""
+        ...
+
+    async def rendered(self, mailbox: int, uids: Sequence[int], first: int, pieces: Sequence[Piece]) -> bytes | None:
+        """The pieces of each message put together, message after message: an answer to FETCH in one go.
+
+        Several times faster than ``columns`` for a long list: the store joins the strings itself. An optimisation:
+        whoever calls it must be able to do without.
+
+        Args:
+            mailbox: which.
+            uids: neighbours in the caller's view, ascending: the numbers ``first``, ``first + 1`` … are theirs.
+            first: the sequence number of the first.
+            pieces: what to write for each message, in order; bytes as they stand.
+
+        Returns:
+            None when it cannot be done: a message is gone meanwhile (numbers would be off), or a piece is not kept
+            ready (HEADER, SAVEDATE, EMAILID, uncommon or irregular header fields).
+        """
         ...
 
     async def header_fields(self, mailbox: int, uids: Sequence[int], names: Sequence[str]) -> list[tuple[int, bytes]]:

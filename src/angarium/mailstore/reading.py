@@ -12,7 +12,7 @@ one. Where it can (raw headers and bodies), lengths come along.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from angarium.mailstore.interface import (
@@ -34,8 +34,11 @@ from angarium.protocols.mime.words import decode_words
 from angarium.runtime.sqlite import Connection
 
 _MAX_ORDERS = 200
+_FEW = 64
+"""Messages that are read row by row. Each row is a moment in which another thread may take the interpreter."""
 
-_SOURCES: dict[Column, tuple[str, str]] = {
+# Where each column is kept: the table that is joined by the body's id (none: the message's own row), and the column.
+SOURCES: dict[Column, tuple[str, str]] = {
     Column.ENVELOPE: ("body", "body.envelope"),
     Column.BODY: ("structure", "structure.body"),
     Column.BODYSTRUCTURE: ("structure", "structure.bodystructure"),
@@ -45,6 +48,8 @@ _SOURCES: dict[Column, tuple[str, str]] = {
     Column.SAVEDATE: ("", "message.saved"),
     Column.EMAILID: ("", "message.body"),
 }
+# What MessageState(...) does, without a frame of Python for each of ten thousand.
+_NEW_STATE = partial(tuple.__new__, MessageState)
 _NUMBERS = frozenset((Column.SIZE, Column.SAVEDATE, Column.EMAILID))
 
 
@@ -112,7 +117,7 @@ def states(connection: Connection, identity: int, since: int = 0) -> list[Messag
         return []
     known = flag_sets(connection)
     flags = map(known.__getitem__, map(int, row[2].split(",")))
-    return list(map(MessageState, integers(row[0]), integers(row[1]), flags))
+    return list(map(_NEW_STATE, zip(integers(row[0]), integers(row[1]), flags, strict=True)))
 
 
 def changes(connection: Connection, identity: int, since: int) -> Changes:
@@ -132,8 +137,10 @@ def columns(
     connection: Connection, identity: int, uids: Sequence[int], wanted: Sequence[Column]
 ) -> list[tuple[object, ...]]:
     """``(uid, value …)`` of each message."""
+    if len(uids) <= _FEW or not wanted:
+        return _columns_apart(connection, identity, uids, wanted)
     where, bindings, only = reading_condition(uids)
-    sources = [_SOURCES[one] for one in wanted]
+    sources = [SOURCES[one] for one in wanted]
     tables = dict.fromkeys(table for table, _expression in sources if table)
     joins = "".join(f" CROSS JOIN {table} ON {table}.id = message.body" for table in tables)
     inner = ", ".join(f"{expression} AS c{index}" for index, (_table, expression) in enumerate(sources))
@@ -172,14 +179,14 @@ def _number(one: Column, value: str) -> bytes:
 def _columns_apart(
     connection: Connection, identity: int, uids: Sequence[int], wanted: Sequence[Column]
 ) -> list[tuple[object, ...]]:
-    """Row by row, for messages whose raw header holds a NUL."""
+    """Row by row: for few messages, and for those whose raw header holds a NUL."""
     found: list[tuple[object, ...]] = []
-    tables = dict.fromkeys(table for table, _expression in map(_SOURCES.__getitem__, wanted) if table)
+    tables = dict.fromkeys(table for table, _expression in map(SOURCES.__getitem__, wanted) if table)
     joins = "".join(f" CROSS JOIN {table} ON {table}.id = message.body" for table in tables)
-    expressions = ", ".join(_SOURCES[one][1] for one in wanted)
+    expressions = "".join(f", {SOURCES[one][1]}" for one in wanted)
     where, bindings, only = reading_condition(uids)
     for uid, *values in connection.execute(
-        f"SELECT uid, {expressions} FROM message{joins} WHERE mailbox = ? AND {where} ORDER BY uid",
+        f"SELECT uid{expressions} FROM message{joins} WHERE mailbox = ? AND {where} ORDER BY uid",
         (identity, *bindings),
     ):
         if only is None or uid in only:
@@ -198,7 +205,7 @@ def header_fields(
     lower = list(dict.fromkeys(name.lower() for name in names))
     if not lower or any(name not in COMMON_FIELDS for name in lower):
         return _header_fields_apart(connection, identity, uids, lower)
-    expression = _ordered(connection, lower)
+    expression = ordered_fields(connection, lower)
     if expression is None:
         return _header_fields_apart(connection, identity, uids, lower)
     where, bindings, only = reading_condition(uids)
@@ -220,7 +227,7 @@ def header_fields(
     return [one for one in rows if one[0] in only] if only is not None else list(rows)
 
 
-def _ordered(connection: Connection, names: Sequence[str]) -> str | None:
+def ordered_fields(connection: Connection, names: Sequence[str]) -> str | None:
     """An SQL expression for these fields in each message's own order; None when there are too many orders."""
     orders: dict[tuple[str, ...], list[int]] = {}
     for identity, stand in connection.execute("SELECT id, names FROM ordering"):
@@ -261,17 +268,18 @@ def _headers(connection: Connection, identity: int, uids: Sequence[int] | None) 
 
 def contents(
     connection: Connection, identity: int, uids: Sequence[int]
-) -> Iterator[tuple[int, bytes, bytes | None, str | None, int]]:
+) -> list[tuple[int, bytes, bytes | None, str | None, int]]:
     """``(uid, header block, rest or None, file or None, where the rest begins in it)`` of each message."""
     where, bindings, only = reading_condition(uids)
-    for row in connection.execute(
-        "SELECT uid, content.header, content.rest, content.file, content.skip FROM message"
-        " CROSS JOIN content ON content.id = message.body"
-        f" WHERE mailbox = ? AND {where} ORDER BY uid",
-        (identity, *bindings),
-    ):
-        if only is None or row[0] in only:
-            yield row
+    rows: list[tuple[int, bytes, bytes | None, str | None, int]] = list(
+        connection.execute(
+            "SELECT uid, content.header, content.rest, content.file, content.skip FROM message"
+            " CROSS JOIN content ON content.id = message.body"
+            f" WHERE mailbox = ? AND {where} ORDER BY uid",
+            (identity, *bindings),
+        )
+    )
+    return rows if only is None else [row for row in rows if row[0] in only]
 
 
 def parts(connection: Connection, identity: int, uid: int) -> str:

@@ -234,10 +234,6 @@ def store_flags(
         " (SELECT uid, flags FROM message WHERE mailbox = ? AND modseq = ? ORDER BY uid)",
         (mailbox, modseq),
     )
-    known = {
-        new: _apply(flag_set(names), operation, flags) for old, names, _count in present if (new := change.get(old))
-    }
-    shared = {new: flag_set(" ".join(sorted(one))) for new, one in known.items()}
     states = [
         MessageState(uid, modseq, shared[one]) for uid, one in zip(integers(row[0]), integers(row[1]), strict=True)
     ]
