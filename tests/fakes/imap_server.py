@@ -124,6 +124,12 @@ class ImapServer:
             client.ok(f"SELECT {select}")
         return client
 
+    def client_over(self, context: ssl.SSLContext, user: str = "alice") -> ImapClient:
+        """A client over TLS from the first byte on."""
+        client = ImapClient(self.port, context)
+        client.ok(f"LOGIN {user} secret")
+        return client
+
 
 class ImapClient:
     """Sends commands, and reads lines (with the literals they announce) up to the tagged answer."""

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from angarium.daemons.imapd.errors import No
-from angarium.mailstore.interface import NewMail
+from angarium.mailstore.interface import NewMail, NoSuchMailboxError
 from angarium.model.content import Content, MemoryContent
 from angarium.protocols.imap.sequence import compact
 from angarium.protocols.imap.types import Append, AppendMessage
@@ -60,10 +60,12 @@ class AppendInProgress:
         Raises:
             NoSuchMailboxError: it does not.
         """
-        mailbox = await connection.account_store().mailbox(command.mailbox)
-        if not mailbox.selectable:
-            msg = "[TRYCREATE] Mailbox cannot hold messages"
-            raise No(msg)
+        if command.mailbox != connection.append_mailbox:
+            mailbox = await connection.account_store().mailbox(command.mailbox)
+            if not mailbox.selectable:
+                msg = "[TRYCREATE] Mailbox cannot hold messages"
+                raise No(msg)
+            connection.append_mailbox = command.mailbox
         return cls(command, connection.service.spool, connection.service.parameters.message_size_limit)
 
     def start_message(self, message: AppendMessage) -> None:
@@ -127,6 +129,9 @@ class AppendInProgress:
                     for message, content in self._done
                 ]
             )
+        except NoSuchMailboxError:
+            connection.append_mailbox = ""
+            raise
         finally:
             self.abandon()
         if connection.mailbox is not None and appended and appended[0].mailbox == connection.mailbox.id:

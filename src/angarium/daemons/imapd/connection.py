@@ -75,6 +75,7 @@ class ImapConnection(asyncio.Protocol):
         "_unknown",
         "account",
         "answer_then_close",
+        "append_mailbox",
         "append",
         "condstore",
         "exchange",
@@ -122,6 +123,7 @@ class ImapConnection(asyncio.Protocol):
         self.known_keywords: frozenset[str] = frozenset()
         self.idle_tag: bytes | None = None
         self.answer_then_close = ""
+        self.append_mailbox = ""  # the last one that took a message: it need not be looked up again
         self.plaintext_refused = False
         self.append: AppendInProgress | None = None
         self.exchange: Exchange | None = None
