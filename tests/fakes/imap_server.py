@@ -108,6 +108,12 @@ class ImapServer:
     def on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
 
+    def settled(self) -> list[str]:
+        """The log, when the last client is gone."""
+        while self.service.statistics()["connections"]:
+            self.on_loop(asyncio.sleep(0))
+        return self.log.lines
+
     def deliver(self, account: str, mailbox: str = "INBOX", message: bytes = MESSAGE, count: int = 1) -> None:
         async def run() -> None:
             store = await self.mailstore.open(account)

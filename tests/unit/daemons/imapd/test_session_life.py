@@ -32,7 +32,7 @@ def test_wrong_password_and_its_log_line(server, connect):
     assert client.last("LOGIN alice wrong") == b"NO [AUTHENTICATIONFAILED] Authentication failed."
     client.command("LOGOUT")
     assert client.rest() == []
-    (line,) = [line for line in server.log.lines if "Aborted" in line]
+    (line,) = [line for line in server.settled() if "Aborted" in line]
     assert line.startswith(
         "dovecot: imap-login: Aborted login (auth failed, 1 attempts in 0 secs): user=<alice>, method=PLAIN, "
         "rip=127.0.0.1, lip=127.0.0.1, secured, session=<"
@@ -40,8 +40,9 @@ def test_wrong_password_and_its_log_line(server, connect):
 
 
 def test_lines_of_a_good_session(server, connect):
-    connect().command("LOGOUT")
-    login, logout = server.log.lines
+    client = connect()
+    client.command("LOGOUT")
+    login, logout = server.settled()
     assert login.startswith(
         "dovecot: imap-login: Login: user=<alice@example.test>, method=PLAIN, rip=127.0.0.1, lip=127.0.0.1, mpid="
     )
