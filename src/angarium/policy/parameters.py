@@ -66,7 +66,7 @@ class PolicyParameters:
             smtpd_client_restrictions=names("smtpd_client_restrictions"),
             smtpd_helo_restrictions=names("smtpd_helo_restrictions"),
             smtpd_sender_restrictions=names("smtpd_sender_restrictions"),
-            smtpd_relay_restrictions=names("smtpd_relay_restrictions"),
+            smtpd_relay_restrictions=_relay_restrictions(conf),
             smtpd_recipient_restrictions=names("smtpd_recipient_restrictions"),
             smtpd_data_restrictions=names("smtpd_data_restrictions"),
             smtpd_end_of_data_restrictions=names("smtpd_end_of_data_restrictions"),
@@ -94,3 +94,15 @@ class PolicyParameters:
             unknown_virtual_mailbox_reject_code=conf.integer("unknown_virtual_mailbox_reject_code"),
             unknown_relay_recipient_reject_code=conf.integer("unknown_relay_recipient_reject_code"),
         )
+
+
+def _relay_restrictions(conf: Config) -> tuple[str, ...]:
+    """``smtpd_relay_restrictions``; nobody having set it, never empty, whatever ``compatibility_level`` says.
+
+    Postfix leaves it empty below level 1 and then refuses to serve unless smtpd_recipient_restrictions keeps
+    strangers from relaying. With the safe list added, such a configuration means the same and an unsafe one is safe.
+    """
+    words = tuple(conf.names("smtpd_relay_restrictions"))
+    if not words and conf.setting("smtpd_relay_restrictions") is None:
+        return () if conf.names("smtpd_recipient_restrictions") else SAFE_RELAY_RESTRICTIONS
+    return words
