@@ -69,6 +69,7 @@ class SqliteMailQueue:
         log: for what the queue itself has to say (damaged messages).
         long_ids: ``enable_long_queue_ids``.
         clock: seconds since the epoch.
+        announce: called with the queue id after each enqueue's commit: it wakes the queue manager.
 
     Raises:
         QueueDamagedError: the database cannot be used.
@@ -82,7 +83,9 @@ class SqliteMailQueue:
         *,
         long_ids: bool = False,
         clock: Callable[[], float] = time.time,
+        announce: Callable[[str], None] | None = None,
     ) -> None:
+        self._announce = announce
         self._directory = directory
         self._content = directory / CONTENT
         self._content.mkdir(mode=0o700, exist_ok=True)
@@ -110,15 +113,17 @@ class SqliteMailQueue:
         return block
 
     async def enqueue(self, message: NewMessage) -> None:
-        """Store durably."""
+        """Store durably, then announce."""
         content = message.content
         if isinstance(content, SpooledContent):
             await self._enqueue_file(message, content)
-            return
-        row = rows.NewRow.of(message)
-        now = self._clock()
-        with storage_errors():
-            await self._writer.submit(lambda connection: rows.insert(connection, row, now))
+        else:
+            row = rows.NewRow.of(message)
+            now = self._clock()
+            with storage_errors():
+                await self._writer.submit(lambda connection: rows.insert(connection, row, now))
+        if self._announce is not None:
+            self._announce(message.queue_id)
 
     async def _enqueue_file(self, message: NewMessage, content: SpooledContent) -> None:
         target = self._content / message.queue_id

@@ -1,0 +1,69 @@
+"""The whole server in one process: every service of master.cf as a task of one event loop.
+
+For a demo, a test, a debugger. It binds, it does not fork, it does not change users. ``OneProcess.serve`` runs until
+it is cancelled or told to stop; sessions under way get the time to end that a reload would give them.
+
+Fails like ``wiring``; a service that ends by itself ends the server, with the service's error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from angarium.config.config import Config
+from angarium.config.master_cf import MasterService
+from angarium.master.listeners import bind
+from angarium.master.node import Node, make_directories
+from angarium.master.wiring import NETWORK_COMMANDS, NetworkWiring, queue_manager, server_tls
+from angarium.runtime.log import MailLog
+from angarium.runtime.service import Service
+
+
+class OneProcess:
+    """All services of a configuration.
+
+    Args:
+        conf: main.cf; master.cf beside it says which services there are.
+        sink: the mail log.
+
+    Raises:
+        ConfigError, TlsError, OSError: something cannot be read, made or bound.
+    """
+
+    def __init__(self, conf: Config, sink: MailLog) -> None:
+        self._conf = conf
+        self._sink = sink
+        self._entries = conf.master.services
+        self._listening: list[tuple[MasterService, list[socket.socket]]] = [
+            (entry, bind(entry, conf)) for entry in self._entries if entry.command in NETWORK_COMMANDS
+        ]
+        self._contexts = {entry.key: server_tls(conf, entry) for entry, _sockets in self._listening}
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Let ``serve`` return when the sessions have ended."""
+        self._stopping.set()
+
+    async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Run all services; ``ready`` is called when they listen."""
+        make_directories(Path(self._conf.text("queue_directory")))
+        node = Node(self._conf, self._sink)
+        await node.start()
+        wiring = NetworkWiring(node, self._contexts)
+        services: list[tuple[Service, list[socket.socket]]] = [
+            (wiring.service(entry), sockets) for entry, sockets in self._listening
+        ]
+        services.append((queue_manager(node, self._entries), []))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for service, sockets in services:
+                    group.create_task(service.run(sockets))
+                ready()
+                await self._stopping.wait()
+                for service, _sockets in services:
+                    service.drain()
+        finally:
+            await node.close()

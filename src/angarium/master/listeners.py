@@ -1,0 +1,74 @@
+"""The listening sockets of master.cf's inet services.
+
+``smtp``, ``2525``, ``127.0.0.1:2525`` and ``[::1]:smtp`` are what a service name may be (master(5)). Without a host the
+service listens on each address of ``inet_interfaces``, for each family of ``inet_protocols``.
+
+Fails with ConfigError for a name that is no service, OSError when the address cannot be bound.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from angarium.config.config import Config
+from angarium.config.error import ConfigError
+from angarium.config.master_cf import MasterService
+
+BACKLOG = 512
+_FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+
+
+def bind(entry: MasterService, conf: Config) -> list[socket.socket]:
+    """Listening, non-blocking sockets of one inet service."""
+    host, port = split_service(entry.name)
+    families = _families(conf)
+    hosts = [host] if host else _interfaces(conf, families)
+    found: dict[tuple[socket.AddressFamily, str, int], None] = {}
+    for each in hosts:
+        try:
+            answers = socket.getaddrinfo(each, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except socket.gaierror as error:
+            raise ConfigError(f"service {entry.name}: {error.strerror}", entry.file, entry.line) from error
+        for family, _type, _protocol, _name, address in answers:
+            if family in families:
+                found.setdefault((family, str(address[0]), int(address[1])))
+    return [_listen(*key) for key in found]
+
+
+def split_service(name: str) -> tuple[str, str]:
+    """``host:port`` taken apart; the host is empty when there is none, and without its brackets."""
+    host, _, port = name.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), port
+
+
+def _families(conf: Config) -> list[socket.AddressFamily]:
+    names = conf.names("inet_protocols")
+    if "all" in names:
+        names = list(_FAMILIES)
+    return [_FAMILIES[name] for name in names if name in _FAMILIES]
+
+
+def _interfaces(conf: Config, families: list[socket.AddressFamily]) -> list[str]:
+    hosts: list[str] = []
+    for name in conf.names("inet_interfaces"):
+        if name == "all":
+            hosts += ["0.0.0.0"] * (socket.AF_INET in families) + ["::"] * (socket.AF_INET6 in families)  # noqa: S104
+        elif name == "loopback-only":
+            hosts += ["127.0.0.1"] * (socket.AF_INET in families) + ["::1"] * (socket.AF_INET6 in families)
+        else:
+            hosts.append(name.removeprefix("[").removesuffix("]"))
+    return hosts
+
+
+def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener

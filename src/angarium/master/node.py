@@ -1,0 +1,148 @@
+"""What the services of one process share: the stores, the directory, the tables, the bus, the log.
+
+A ``Node`` is made after the fork, once a process, from the configuration that the parent has read. Each thing is
+built when the first service asks for it, so a process holds only what it uses. Nothing here knows a service.
+
+Fails with ConfigError for a parameter without sense, OSError and the stores' errors for files that cannot be used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from functools import cached_property
+from pathlib import Path
+
+from angarium.auth.authenticator import DirectoryAuthenticator
+from angarium.auth.parameters import AuthParameters
+from angarium.cleanup.main import make_cleanup
+from angarium.cleanup.process import CleanupService
+from angarium.config.config import Config
+from angarium.directory.interface import QuotaLimit
+from angarium.directory.reader import SqliteDirectory
+from angarium.mailqueue.sqlite import SqliteMailQueue
+from angarium.mailstore.main import open_mailstore
+from angarium.mailstore.parameters import MailstoreParameters
+from angarium.mailstore.store import SqliteMailStore
+from angarium.model.lookup import TemporaryError
+from angarium.rewrite.main import make_resolver
+from angarium.rewrite.resolve import TrivialRewrite
+from angarium.runtime.bus import Bus
+from angarium.runtime.dns import DnsResolver
+from angarium.runtime.log import MailLog, ServiceLog
+from angarium.runtime.spool import Spool
+from angarium.tables.main import make_opener
+from angarium.tables.opener import TableOpener
+
+DIRECTORIES = (("private", 0o700), ("public", 0o755), ("pid", 0o755), ("spool", 0o700), ("private/bus", 0o700))
+"""What ``queue_directory`` holds beside the queue, with the modes."""
+
+
+class Node:
+    """One process's share of the server.
+
+    Args:
+        conf: main.cf, without any service's overrides.
+        sink: the mail log.
+    """
+
+    def __init__(self, conf: Config, sink: MailLog) -> None:
+        self.conf = conf
+        self.sink = sink
+        self.queue_directory = Path(conf.text("queue_directory"))
+        self.bus = Bus(self.queue_directory / "private" / "bus")
+
+    def log(self, program: str, conf: Config | None = None) -> ServiceLog:
+        """The log of a program: ``$syslog_name/smtpd``."""
+        return ServiceLog(self.sink, f"{(conf or self.conf).text('syslog_name')}/{program}")
+
+    @cached_property
+    def directory(self) -> SqliteDirectory:
+        """Domains, accounts, aliases, passwords."""
+        return SqliteDirectory(Path(self.conf.text("directory_database")))
+
+    @cached_property
+    def tables(self) -> TableOpener:
+        """Opens ``type:name``."""
+        return make_opener(self.conf, self.directory, self.log("proxymap"))
+
+    @cached_property
+    def rewrite(self) -> TrivialRewrite:
+        """Resolves recipients."""
+        return make_resolver(self.conf, self.tables)
+
+    @cached_property
+    def queue(self) -> SqliteMailQueue:
+        """The mail queue; whoever enqueues wakes the queue manager."""
+        return SqliteMailQueue(
+            self.queue_directory,
+            self.log("qmgr"),
+            long_ids=self.conf.boolean("enable_long_queue_ids"),
+            announce=lambda queue_id: self.bus.publish("queue", queue_id),
+        )
+
+    @cached_property
+    def mailstore(self) -> SqliteMailStore:
+        """The accounts' mailboxes, with the directory's quotas."""
+        parameters = MailstoreParameters.from_config(self.conf)
+        return open_mailstore(parameters, self.log("mailstore"), self.bus, self._quota_of)
+
+    async def _quota_of(self, account: str) -> tuple[int, int] | None:
+        limit = self.directory.quota(account)
+        return (limit.bytes, limit.messages) if isinstance(limit, QuotaLimit) else None
+
+    async def is_full(self, account: str, size: int) -> bool | TemporaryError:
+        """Whether a message of ``size`` bytes (0: unknown, at least one) has no room in the account's mailbox."""
+        limit = self.directory.quota(account)
+        if isinstance(limit, TemporaryError):
+            return limit
+        if not isinstance(limit, QuotaLimit) or not (limit.bytes or limit.messages):
+            return False
+        quota = await (await self.mailstore.open(account)).quota()
+        over_bytes = quota.bytes_limit and quota.bytes_used + max(size, 1) > quota.bytes_limit
+        return bool(over_bytes or (quota.messages_limit and quota.messages_used >= quota.messages_limit))
+
+    @cached_property
+    def authenticator(self) -> DirectoryAuthenticator:
+        """Checks passwords, for every protocol of this process with one cache."""
+        return DirectoryAuthenticator(self.directory, AuthParameters.from_config(self.conf))
+
+    @cached_property
+    def cleanup(self) -> CleanupService:
+        """Finishes messages."""
+        return make_cleanup(self.conf, self.rewrite, self.tables, self.log("cleanup"))
+
+    @cached_property
+    def spool(self) -> Spool:
+        """Takes messages over 1 MiB."""
+        return Spool(self.queue_directory / "spool")
+
+    @cached_property
+    def dns(self) -> DnsResolver:
+        """Asks the name servers."""
+        return DnsResolver()
+
+    async def start(self) -> None:
+        """Join the bus. Raises OSError."""
+        await self.bus.start()
+
+    async def close(self) -> None:
+        """Leave the bus and close what was opened."""
+        for name in ("mailstore", "queue"):
+            store = self.__dict__.get(name)
+            if store is not None:
+                await store.close()
+        self.bus.close()
+        self.sink.flush()
+
+
+def make_directories(queue_directory: Path, owner: tuple[int, int] | None = None) -> None:
+    """Make what is missing below ``queue_directory``; with ``owner`` (uid, gid) give it to him. Raises OSError."""
+    queue_directory.mkdir(parents=True, exist_ok=True)
+    for name, mode in DIRECTORIES:
+        directory = queue_directory / name
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir(mode=mode)
+        directory.chmod(mode)
+        if owner is not None:
+            os.chown(directory, *owner)

@@ -1,0 +1,287 @@
+"""Who is built from what: a line of master.cf becomes a service.
+
+The one place that knows every daemon and agent. Each constructor's arguments are spelled out here; there is no
+container and nothing is looked up by name, but the command of master.cf in the tables below.
+
+Fails with ConfigError (file and line) or TlsError (the file's name).
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from angarium.agents.bounce.main import BounceService
+from angarium.agents.bounce.parameters import BounceParameters
+from angarium.agents.discard.main import DiscardAgent
+from angarium.agents.error.main import ErrorAgent
+from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
+from angarium.agents.virtual.main import virtual_agent
+from angarium.agents.virtual.parameters import VirtualParameters
+from angarium.config.config import Config
+from angarium.config.master_cf import MasterService
+from angarium.daemons.imapd.limits import LoginPenalty, Networks, UserConnections
+from angarium.daemons.imapd.main import ImapdParameters, ImapdService
+from angarium.daemons.pop3d.main import Pop3dParameters, Pop3dService
+from angarium.daemons.qmgr.main import QueueManager, Transport
+from angarium.daemons.qmgr.parameters import QmgrParameters, transport_limits
+from angarium.daemons.smtpd.client import Client, SystemClientResolver
+from angarium.daemons.smtpd.conversation import Exemptions
+from angarium.daemons.smtpd.limits import ClientLimits
+from angarium.daemons.smtpd.main import SmtpdService
+from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.master.node import Node
+from angarium.model.delivery import DeliveryAgent
+from angarium.model.lookup import Found, Lookup
+from angarium.policy.main import make_policy
+from angarium.runtime.log import ServiceLog
+from angarium.runtime.service import Service
+from angarium.runtime.tls import ServerTls, server_context
+from angarium.tables.maps import Maps
+from angarium.tables.matchlist import MatchList
+
+Contexts = Mapping[str, ssl.SSLContext | None]
+"""TLS contexts by master.cf key (``2587/inet``); made by the parent, which may read the keys."""
+
+
+def overlay(conf: Config, entry: MasterService) -> Config:
+    """The configuration that one service sees: main.cf with the ``-o`` settings of its line."""
+    return conf.overlay(entry.overrides, entry.file, entry.line) if entry.overrides else conf
+
+
+def server_tls(conf: Config, entry: MasterService) -> ssl.SSLContext | None:
+    """The TLS context of a network service, or None when it has no certificate.
+
+    Raises:
+        TlsError: a key or certificate cannot be used; it names the file.
+    """
+    seen = overlay(conf, entry)
+    parameters = _SERVER_TLS[entry.command](seen)
+    return server_context(parameters) if parameters.configured else None
+
+
+def _smtpd_tls(conf: Config) -> ServerTls:
+    mandatory = conf.text("smtpd_tls_security_level") == "encrypt" or conf.boolean("smtpd_tls_wrappermode")
+    kind = "mandatory_" if mandatory else ""
+    return ServerTls(
+        cert_file=_file(conf, "smtpd_tls_cert_file"),
+        key_file=_file(conf, "smtpd_tls_key_file"),
+        chain_files=tuple(conf.names("smtpd_tls_chain_files")),
+        protocols=conf.text(f"smtpd_tls_{kind}protocols"),
+        ciphers=conf.text(f"smtpd_tls_{kind}ciphers"),
+        exclude_ciphers=(
+            *conf.names("smtpd_tls_exclude_ciphers"),
+            *(conf.names("smtpd_tls_mandatory_exclude_ciphers") if mandatory else ()),
+        ),
+        prefer_server_ciphers=conf.boolean("tls_preempt_cipherlist"),
+    )
+
+
+def _file(conf: Config, name: str) -> str:
+    """A file name; ``none`` is how main.cf says that there is none."""
+    value = conf.text(name)
+    return "" if value == "none" else value
+
+
+_SERVER_TLS: Mapping[str, Callable[[Config], ServerTls]] = {
+    "smtpd": _smtpd_tls,
+    "imapd": lambda conf: ImapdParameters.from_config(conf).tls,
+    "pop3d": lambda conf: Pop3dParameters.from_config(conf).tls,
+}
+
+NETWORK_COMMANDS = frozenset(_SERVER_TLS)
+"""Commands of master.cf whose services run in the workers."""
+
+
+@dataclass(frozen=True)
+class NetworkWiring:
+    """Builds the network services of one worker. What services of a kind count together is shared here.
+
+    Attributes:
+        node: the process.
+        contexts: TLS contexts by master.cf key.
+    """
+
+    node: Node
+    contexts: Contexts
+
+    def service(self, entry: MasterService) -> Service:
+        """The service of a master.cf line. Raises KeyError for a command that is not a network service's."""
+        builders: Mapping[str, Callable[[Config, MasterService], Service]] = {
+            "smtpd": self._smtpd,
+            "imapd": self._imapd,
+            "pop3d": self._pop3d,
+        }
+        return builders[entry.command](overlay(self.node.conf, entry), entry)
+
+    @cached_property
+    def _client_limits(self) -> ClientLimits:
+        return ClientLimits(time.monotonic, self.node.conf.seconds("anvil_rate_time_unit"))
+
+    @cached_property
+    def _client_resolver(self) -> SystemClientResolver:
+        return SystemClientResolver(time.monotonic)
+
+    @cached_property
+    def _user_connections(self) -> UserConnections:
+        return UserConnections(ImapdParameters.from_config(self.node.conf).max_userip_connections)
+
+    @cached_property
+    def _penalty(self) -> LoginPenalty:
+        return LoginPenalty(Networks(ImapdParameters.from_config(self.node.conf).auth_penalty_exceptions))
+
+    @cached_property
+    def _pop3_sessions(self) -> Counter[tuple[str, str]]:
+        return Counter()
+
+    def _smtpd(self, conf: Config, entry: MasterService) -> Service:
+        node = self.node
+        parameters = SmtpdParameters.from_config(conf, entry.name)
+        log = node.log("smtpd", conf)
+        forbidden = MatchList("smtpd_forbidden_commands", conf.names("smtpd_forbidden_commands"), node.tables)
+        return SmtpdService(
+            parameters,
+            log.tag,
+            queue=node.queue,
+            cleanup=node.cleanup,
+            policy=make_policy(conf, node.rewrite, node.tables, log, node.is_full),
+            log=log,
+            authenticator=node.authenticator if conf.boolean("smtpd_sasl_auth_enable") else None,
+            tls=self.contexts.get(entry.key),
+            resolver=self._client_resolver if conf.boolean("smtpd_peername_lookup") else None,
+            spool=node.spool,
+            limits=self._client_limits,
+            exemptions=_exemptions(conf, node),
+            forbidden_command=_matcher(forbidden),
+            queue_directory=node.queue_directory,
+            flush=self._flush,
+        )
+
+    def _flush(self, domain: str) -> bool:
+        self.node.bus.publish("flush", domain)
+        return True
+
+    def _imapd(self, conf: Config, entry: MasterService) -> Service:
+        node = self.node
+        return ImapdService(
+            ImapdParameters.from_config(conf),
+            mailstore=node.mailstore,
+            authenticator=node.authenticator,
+            log=ServiceLog(node.sink, "dovecot: imap-login"),
+            spool=node.spool,
+            tls=self.contexts.get(entry.key),
+            user_connections=self._user_connections,
+            penalty=self._penalty,
+        )
+
+    def _pop3d(self, conf: Config, entry: MasterService) -> Service:
+        node = self.node
+        return Pop3dService(
+            Pop3dParameters.from_config(conf),
+            store=node.mailstore,
+            authenticator=node.authenticator,
+            log=ServiceLog(node.sink, "dovecot: pop3-login"),
+            tls=self.contexts.get(entry.key),
+            sessions=self._pop3_sessions,
+        )
+
+
+def _matcher(patterns: MatchList) -> Callable[[str], Awaitable[bool]]:
+    async def matches(word: str) -> bool:
+        return isinstance(await patterns.match_string(word), Found)
+
+    return matches
+
+
+def _exemptions(conf: Config, node: Node) -> Callable[[Client], Awaitable[Exemptions]]:
+    """What a client is free of, by the lists of clients in main.cf."""
+    limits, bare_newline, sasl = (
+        MatchList(name, conf.names(name), node.tables, networks=True)
+        for name in (
+            "smtpd_client_event_limit_exceptions",
+            "smtpd_forbid_bare_newline_exclusions",
+            "smtpd_sasl_exceptions_networks",
+        )
+    )
+
+    async def exemptions(client: Client) -> Exemptions:
+        async def listed(patterns: MatchList) -> bool:
+            if not patterns:
+                return False
+            return isinstance(await patterns.match_client(client.name, client.address), Found)
+
+        return Exemptions(await listed(limits), await listed(bare_newline), await listed(sasl))
+
+    return exemptions
+
+
+def queue_manager(node: Node, entries: Sequence[MasterService]) -> QueueManager:
+    """The queue manager with the transports of master.cf."""
+    conf = node.conf
+    reporter = BounceService(
+        BounceParameters.from_config(conf), node.cleanup, node.queue.allocate_id, node.log("bounce")
+    )
+    transports = {
+        entry.name: _transport(node, entry) for entry in entries if entry.type == "unix" and entry.command in _AGENTS
+    }
+    return QueueManager(
+        QmgrParameters.from_config(conf),
+        node.queue,
+        node.rewrite,
+        transports,
+        reporter,
+        node.log("qmgr"),
+        node.bus,
+    )
+
+
+def _transport(node: Node, entry: MasterService) -> Transport:
+    conf = overlay(node.conf, entry)
+    name = entry.command if entry.name == entry.command or entry.command != "smtp" else f"{entry.name}/{entry.command}"
+    log = node.log(name, conf)
+    limit = entry.process_limit
+    return Transport(
+        agent=_AGENTS[entry.command](node, conf, entry, log),
+        log=log,
+        limits=transport_limits(
+            node.conf, entry.name, conf.integer("default_process_limit") if limit is None else limit
+        ),
+    )
+
+
+def _smtp(node: Node, conf: Config, _entry: MasterService, log: ServiceLog) -> DeliveryAgent:
+    maps = Maps.open("smtp_sasl_password_maps", conf.names("smtp_sasl_password_maps"), node.tables)
+
+    async def password(key: str) -> Lookup:
+        return await maps.find(key)
+
+    return SmtpAgent(SmtpParameters.from_config(conf), log, node.dns, password if maps else None)
+
+
+def _virtual(node: Node, conf: Config, _entry: MasterService, log: ServiceLog) -> DeliveryAgent:
+    maps = Maps.open("virtual_mailbox_maps", conf.names("virtual_mailbox_maps"), node.tables)
+
+    async def locate(key: str) -> Lookup:
+        return await maps.find(key)
+
+    return virtual_agent(VirtualParameters.from_config(conf), node.mailstore, locate, log)
+
+
+def _error(_node: Node, _conf: Config, entry: MasterService, _log: ServiceLog) -> DeliveryAgent:
+    return ErrorAgent(temporary=entry.name == "retry")
+
+
+def _discard(_node: Node, _conf: Config, _entry: MasterService, _log: ServiceLog) -> DeliveryAgent:
+    return DiscardAgent()
+
+
+_AGENTS: Mapping[str, Callable[[Node, Config, MasterService, ServiceLog], DeliveryAgent]] = {
+    "smtp": _smtp,
+    "virtual": _virtual,
+    "error": _error,
+    "discard": _discard,
+}
