@@ -1,0 +1,124 @@
+"""postqueue(1): lists and flushes the mail queue.
+
+=============  =========================================================================
+``-p``         list it, as ``mailq`` does
+``-j``         list it, one JSON object a line
+``-f``         try all deferred mail now
+``-i ID``      try one deferred message now
+``-s SITE``    try the mail for one site of fast_flush_domains now
+=============  =========================================================================
+
+Exit status 0, or 69 (EX_UNAVAILABLE) for a wrong call and for a queue that cannot be read. It works on the database
+itself, so flushing does not need a running server: the mail is then due at the next start.
+"""
+
+from __future__ import annotations
+
+import getopt
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from angarium.commands.queue_command import CommandError, QueueCommand, complain
+from angarium.commands.queue_listing import json_lines, text_lines
+from angarium.mailqueue.control import QueueControl, plausible_id
+
+USAGE = "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site"
+UNAVAILABLE = 69
+
+_SITE = re.compile(r"[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\[[0-9A-Fa-f:.]+\]|\[IPv6:[0-9A-Fa-f:.]+\]", re.ASCII)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    try:
+        return run(sys.argv[1:] if argv is None else argv)
+    except (CommandError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            return UNAVAILABLE
+        complain("postqueue", error)
+        return UNAVAILABLE
+
+
+def run(argv: Sequence[str]) -> int:
+    """Read the command line and do what it says. Raises CommandError and OSError."""
+    try:
+        options, operands = getopt.getopt(list(argv), "c:fi:jps:v")
+    except getopt.GetoptError as error:
+        print(f"postqueue: invalid option -- '{error.opt}'", file=sys.stderr)
+        raise CommandError(USAGE) from error
+    directory = next((value for option, value in options if option == "-c"), None)
+    chosen = [(option, value) for option, value in options if option in ("-f", "-i", "-j", "-p", "-s")]
+    command = QueueCommand("postqueue", directory)
+    if len(chosen) != 1 or operands:
+        command.fail(USAGE)
+    option, value = chosen[0]
+    if option in ("-p", "-j"):
+        list_queue(command, as_json=option == "-j")
+    elif option == "-f":
+        flush_all(command)
+    elif option == "-i":
+        flush_one(command, value)
+    else:
+        flush_site(command, value)
+    return 0
+
+
+def list_queue(command: QueueCommand, *, as_json: bool) -> None:
+    """Print the queue."""
+    with QueueControl(command.queue_directory, readonly=True) as queue:
+        if not queue.manager_runs():
+            command.warn("Mail system is down -- accessing queue directly")
+        if as_json:
+            lines = json_lines(queue.messages())
+        else:
+            lines = text_lines(queue.messages(), long_ids=command.config.boolean("enable_long_queue_ids"))
+        write_lines(lines)
+
+
+def write_lines(lines: Iterator[str]) -> None:
+    """Print many lines with few writes."""
+    out = sys.stdout
+    while batch := list(islice(lines, 500)):
+        out.write("\n".join(batch) + "\n")
+    out.flush()
+
+
+def flush_all(command: QueueCommand) -> None:
+    """-f."""
+    with QueueControl(command.queue_directory) as queue:
+        queue.flush()
+        queue.wake("flush")
+
+
+def flush_one(command: QueueCommand, queue_id: str) -> None:
+    """-i."""
+    if not plausible_id(queue_id):
+        command.fail(f'Cannot flush queue ID - invalid name: "{queue_id[:100]}"')
+    with QueueControl(command.queue_directory) as queue:
+        queue.flush([queue_id])
+        queue.wake("flush")
+
+
+def flush_site(command: QueueCommand, site: str) -> None:
+    """-s."""
+    if _SITE.fullmatch(site) is None or ".." in site:
+        command.fail(f'Cannot flush mail queue - invalid destination: "{site[:100]}"')
+    folded = site.lower()
+    eligible = {name.lower() for name in command.config.names("fast_flush_domains")}
+    parents = {folded[at + 1 :] for at, char in enumerate(folded) if char == "."} | {folded}
+    if not parents & eligible:
+        command.fail(f'Flush service is not configured for destination "{site}"')
+    with QueueControl(command.queue_directory) as queue:
+        wanted = [
+            message.queue_id
+            for message in queue.messages()
+            if any(item.queued.recipient.address.lower().endswith("@" + folded) for item in message.pending)
+        ]
+        queue.flush(wanted)
+        queue.wake("flush")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

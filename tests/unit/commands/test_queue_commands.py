@@ -1,0 +1,316 @@
+"""mailq, postqueue, postsuper and postcat print and exit as those of Postfix 3.7 did for the like."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import re
+import time
+
+import pytest
+
+from angarium.commands import mailq, postcat, postqueue, postsuper
+from angarium.mailqueue.interface import Attempt, NewMessage
+from angarium.mailqueue.sqlite import SqliteMailQueue
+from angarium.model.content import MemoryContent
+from angarium.model.delivery import DeliveryResult, QueuedRecipient, Status
+from angarium.model.dsn import Dsn
+from angarium.model.envelope import Envelope, Notify, Origin, Recipient
+from angarium.runtime.log import MemoryLog, ServiceLog
+
+ORIGIN = Origin("ESMTP", "localhost", "127.0.0.1", 4711, "client.example.test", "postfix/smtpd")
+ARRIVAL = 1_795_507_389.0
+PREFIX = b"Received: from client.example.test (localhost [127.0.0.1])\r\n\tby mail.example.test\r\n"
+CONTENT = b"From: Alice <alice@example.test>\r\nSubject: test\r\n\r\nhello\r\n.dot\r\n"
+REASONS = {"a@slow.test": "try again later", "b@two.test": "other", "c@slow.test": "try again later"}
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A configuration directory and its queue directory."""
+    queue = tmp_path / "queue"
+    queue.mkdir()
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (etc / "main.cf").write_text(
+        f"queue_directory = {queue}\nmyhostname = mail.example.test\nmaillog_file = {tmp_path / 'mail.log'}\n"
+        "relay_domains = slow.test\n"
+    )
+    (etc / "master.cf").write_text("")
+    return etc
+
+
+@pytest.fixture
+def fill(site):
+    """Puts one message into the queue and tries it: those in ``REASONS`` are deferred. Its id."""
+
+    def put(*recipients, sender="alice@example.test", tried=True, hold=False, notify=Notify.UNSAID) -> str:
+        async def main():
+            queue = SqliteMailQueue(site.parent / "queue", ServiceLog(MemoryLog(), "postfix/qmgr"))
+            envelope = Envelope(sender, tuple(Recipient(each, each, notify) for each in recipients), ARRIVAL, ORIGIN)
+            message = NewMessage(queue.allocate_id(), envelope, PREFIX, MemoryContent(CONTENT), hold)
+            await queue.enqueue(message)
+            if tried:
+                await queue.lease(1, time.time())
+                results = [
+                    DeliveryResult(
+                        QueuedRecipient(number, recipient),
+                        Status.DEFERRED if recipient.address in REASONS else Status.SENT,
+                        Dsn(4, 4, 1),
+                        "none",
+                        REASONS.get(recipient.address, ""),
+                    )
+                    for number, recipient in enumerate(envelope.recipients)
+                ]
+                await queue.record_attempt(Attempt(message.queue_id, results, time.time() + 1000))
+            await queue.close()
+            return message.queue_id
+
+        return asyncio.run(main())
+
+    return put
+
+
+@pytest.fixture
+def run(site, capsys, monkeypatch):
+    """Runs a command; (exit status, standard output, standard error)."""
+
+    def call(command, *arguments, stdin=""):
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        status = command.main(["-c", str(site), *arguments])
+        out, err = capsys.readouterr()
+        return status, out, err.replace(DOWN, "")
+
+    return call
+
+
+DOWN = "postqueue: warning: Mail system is down -- accessing queue directly\n"
+
+
+def at(queue_id: str, text: str) -> str:
+    return text.replace("XXXXXXXXXX", queue_id)
+
+
+def test_the_listing(run, fill):
+    first = fill("a@slow.test", "b@two.test", "c@slow.test", "bob@example.test")
+    second = fill("a@slow.test", sender="", tried=False)
+    third = fill("a@slow.test", tried=False, hold=True)
+    status, out, _ = run(postqueue, "-p")
+    assert status == 0
+    assert out.replace(first, "AAAAAAAAAA").replace(second, "BBBBBBBBBB").replace(third, "CCCCCCCCCC") == (
+        "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n"
+        "AAAAAAAAAA      147 TIME alice@example.test\n"
+        "                                                             (try again later)\n"
+        "                                         a@slow.test\n"
+        "                                                                       (other)\n"
+        "                                         b@two.test\n"
+        "                                                             (try again later)\n"
+        "                                         c@slow.test\n"
+        "\n"
+        "BBBBBBBBBB      147 TIME MAILER-DAEMON\n"
+        "                                         a@slow.test\n"
+        "\n"
+        "CCCCCCCCCC!     147 TIME alice@example.test\n"
+        "                                         a@slow.test\n"
+        "\n"
+        "-- 0 Kbytes in 3 Requests.\n"
+    ).replace("TIME", f"{time.ctime(ARRIVAL)[:20]:>20}")
+    assert run(mailq)[1] == out
+
+
+def test_the_listing_with_long_ids(run, fill, site):
+    with (site / "main.cf").open("a") as main:
+        main.write("enable_long_queue_ids = yes\n")
+    queue_id = fill("a@slow.test")
+    lines = run(postqueue, "-p")[1].splitlines()
+    assert lines[0] == "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------"
+    assert lines[1] == f"{queue_id:<17}      147 {time.ctime(ARRIVAL)[:19]} alice@example.test"
+    assert lines[3] == " " * 47 + "a@slow.test"
+
+
+def test_an_empty_queue(run, fill):
+    assert run(postqueue, "-p")[:2] == (0, "Mail queue is empty\n")
+    assert run(postqueue, "-j")[:2] == (0, "")
+    assert run(postqueue, "-f")[0] == 0
+    assert run(postsuper, "-d", "ALL")[2] == "postsuper: Deleted: 0 messages\n"
+
+
+def test_json(run, fill):
+    queue_id = fill("a@slow.test", "bob@example.test")
+    status, out, _ = run(postqueue, "-j")
+    assert status == 0
+    assert out == (
+        f'{{"queue_name": "deferred", "queue_id": "{queue_id}", "arrival_time": 1795507389, "message_size": 147, '
+        '"forced_expire": false, "sender": "alice@example.test", "recipients": '
+        '[{"address": "a@slow.test", "delay_reason": "try again later"}]}\n'
+    )
+
+
+@pytest.mark.parametrize("arguments", [(), ("-p", "-j"), ("-p", "x"), ("-z",), ("-i",)])
+def test_wrong_calls_of_postqueue(run, arguments):
+    status, out, err = run(postqueue, *arguments)
+    assert (status, out) == (69, "")
+    assert err.splitlines()[-1].startswith("postqueue: fatal: usage: postqueue -f | postqueue -i queueid")
+
+
+def test_flushing(run, fill, site):
+    one, two = fill("a@slow.test"), fill("b@two.test")
+
+    def due():
+        async def leased():
+            queue = SqliteMailQueue(site.parent / "queue", ServiceLog(MemoryLog(), "x"))
+            messages = await queue.lease(10, time.time())
+            await queue.close()
+            return {message.queue_id for message in messages}
+
+        return asyncio.run(leased())
+
+    assert run(postqueue, "-i", "NOPE") == (0, "", "")
+    assert due() == set()
+    assert run(postqueue, "-i", one) == (0, "", "")
+    assert due() == {one}
+    assert run(postqueue, "-s", "slow.test") == (0, "", "")
+    assert due() == set()
+    assert run(postqueue, "-f") == (0, "", "")
+    assert due() == {two}
+    assert run(postqueue, "-i", "a/b")[2] == 'postqueue: fatal: Cannot flush queue ID - invalid name: "a/b"\n'
+    bad = 'postqueue: fatal: Cannot flush mail queue - invalid destination: "bad site"\n'
+    assert run(postqueue, "-s", "bad site")[2] == bad
+    unknown = 'postqueue: fatal: Flush service is not configured for destination "example.test"\n'
+    assert run(postqueue, "-s", "example.test") == (69, "", unknown)
+
+
+def test_hold_release_requeue_and_delete(run, fill, site):
+    queue_id = fill("a@slow.test")
+
+    def queue_name():
+        return [json.loads(line)["queue_name"] for line in run(postqueue, "-j")[1].splitlines()]
+
+    steps = [
+        ("-h", "placed on hold", "Placed on hold", ["hold"]),
+        ("-H", "released from hold", "Released from hold", ["deferred"]),
+        ("-r", "requeued", "Requeued", ["incoming"]),
+        ("-e", "expired", "Force-expired", ["incoming"]),
+        ("-d", "removed", "Deleted", []),
+    ]
+    for option, each, total, queues in steps:
+        expected = f"postsuper: {queue_id}: {each}\npostsuper: {total}: 1 message\n"
+        assert run(postsuper, option, queue_id) == (0, "", expected)
+        assert queue_name() == queues
+    assert run(postsuper, "-d", queue_id) == (0, "", "postsuper: Deleted: 0 messages\n")
+    log = (site.parent / "mail.log").read_text()
+    assert re.search(rf"mail postfix/postsuper\[\d+\]: {queue_id}: placed on hold\n", log)
+    assert re.search(r"mail postfix/postsuper\[\d+\]: Deleted: 1 message\n", log)
+
+
+def test_expire_and_release(run, fill):
+    queue_id = fill("a@slow.test", tried=False, hold=True)
+    assert run(postsuper, "-f", queue_id)[2] == (
+        f"postsuper: {queue_id}: expired\npostsuper: Force-expired: 1 message\n"
+        f"postsuper: {queue_id}: released from hold\npostsuper: Released from hold: 1 message\n"
+    )
+    assert f"{queue_id}#" in run(postqueue, "-p")[1]
+
+
+def test_all_and_standard_input(run, fill):
+    ids = [fill("a@slow.test") for _ in range(3)]
+    assert run(postsuper, "-h", "ALL")[2] == "postsuper: Placed on hold: 3 messages\n"
+    assert run(postsuper, "-h", "ALL")[2] == "postsuper: Placed on hold: 0 messages\n"
+    assert run(postsuper, "-d", "ALL", "deferred")[2] == "postsuper: Deleted: 0 messages\n"
+    status, _, err = run(postsuper, "-d", "-", stdin=f"{ids[0]}\nx/y\n\n{ids[2]}\n")
+    assert status == 0
+    assert "postsuper: warning: invalid mail queue id: x/y\n" in err
+    assert err.endswith("postsuper: Deleted: 2 messages\n")
+    assert run(postsuper, "-H", "ALL")[2] == "postsuper: Released from hold: 1 message\n"
+    assert run(postsuper, "-d", "all")[2] == "postsuper: Deleted: 0 messages\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("-x",), "usage: postsuper [-c config_dir] [-d queue_id (delete)]"),
+        (("-d",), "usage: postsuper [-c config_dir] [-d queue_id (delete)]"),
+        (("-d", "ALL", "nosuchqueue"), "invalid directory name: nosuchqueue"),
+    ],
+)
+def test_wrong_calls_of_postsuper(run, arguments, error):
+    status, _, err = run(postsuper, *arguments)
+    assert status == 1
+    assert err.splitlines()[-1].startswith(f"postsuper: fatal: {error}")
+
+
+def test_no_operation_at_all(run):
+    assert run(postsuper) == (0, "", "")
+
+
+def test_a_missing_configuration(capsys, tmp_path):
+    assert postsuper.main(["-c", str(tmp_path / "none"), "-d", "ALL"]) == 1
+    assert postqueue.main(["-c", str(tmp_path / "none"), "-p"]) == 69
+    assert "main.cf: No such file or directory" in capsys.readouterr().err
+
+
+def postcat_run(capfdbinary, site, *arguments):
+    status = postcat.main(["-c", str(site), *arguments])
+    return status, capfdbinary.readouterr().out.decode()
+
+
+def test_postcat(fill, site, capfdbinary):
+    queue_id = fill("a@slow.test", "bob@example.test", notify=Notify.FAILURE | Notify.DELAY)
+    header = (
+        "Received: from client.example.test (localhost [127.0.0.1])\n\tby mail.example.test\n"
+        "From: Alice <alice@example.test>\nSubject: test\n"
+    )
+    body = "\nhello\n.dot\n"
+    assert postcat_run(capfdbinary, site, "-q", "-h", queue_id) == (0, header)
+    assert postcat_run(capfdbinary, site, "-q", "-b", queue_id) == (0, body)
+    assert postcat_run(capfdbinary, site, "-bhq", queue_id) == (0, header + body)
+    status, out = postcat_run(capfdbinary, site, "-q", queue_id)
+    assert status == 0
+    place = f"deferred/{queue_id[0]}/{queue_id}"
+    lines = out.splitlines()
+    assert lines[0] == f"*** ENVELOPE RECORDS {place} ***"
+    assert lines[2] == f"message_arrival_time: {time.ctime(ARRIVAL)}"
+    assert "sender: alice@example.test" in lines
+    contents = lines.index(f"*** MESSAGE CONTENTS {place} ***")
+    assert lines[contents - 6 : contents] == [
+        "named_attribute: notify_flags=12",
+        "original_recipient: a@slow.test",
+        "recipient: a@slow.test",
+        "named_attribute: notify_flags=12",
+        "original_recipient: bob@example.test",
+        "done_recipient: bob@example.test",
+    ]
+    assert out.endswith(f"{header}{body}*** HEADER EXTRACTED {place} ***\n*** MESSAGE FILE END {place} ***\n")
+
+
+def test_postcat_of_nothing(site, capsys):
+    assert postcat.main(["-c", str(site), "-q", "ABCDEF"]) == 1
+    assert capsys.readouterr().err == "postcat: fatal: open queue file ABCDEF: No such file or directory\n"
+    assert postcat.main(["-c", str(site), "-q"]) == 0
+    assert postcat.main(["-c", str(site), "-q", "../x"]) == 1
+
+
+class Pieces:
+    """Content whose chunks are as small as can be."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self.data, self.step = data, size
+
+    def chunks(self, start=0, stop=None):
+        for position in range(0, len(self.data), self.step):
+            yield self.data[position : position + self.step]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 7, 100])
+def test_postcat_of_content_in_pieces(step):
+    content = Pieces(CONTENT, step)
+
+    def text(**parts):
+        return b"".join(postcat.text_pieces(PREFIX, content, **parts))
+
+    whole = (PREFIX + CONTENT).replace(b"\r\n", b"\n")
+    end = whole.index(b"\n\n") + 1
+    assert text(header=True, body=True) == whole
+    assert text(header=True, body=False) == whole[:end]
+    assert text(header=False, body=True) == whole[end:]
