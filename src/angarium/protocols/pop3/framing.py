@@ -63,17 +63,23 @@ class LineReader:
 def stuff(message: bytes) -> bytes:
     """The message as the body of a multi-line reply, without the final ``.``: dots doubled, ending in CRLF.
 
-    Every line of a reply ends in CRLF, so a bare LF (which only an IMAP client can have put there) becomes one.
+    Every line of a reply ends in CRLF, so a bare LF (which only an IMAP client can have put there) becomes one. Where
+    as many bare CRs hide it from the count, it stays, but a dot behind it is doubled all the same: no client, however
+    it ends lines, can be made to see the end of the reply inside it.
     """
-    if message.count(b"\n") != message.count(b"\r\n"):
-        message = message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-    if b"\r\n." in message:
-        message = message.replace(b"\r\n.", b"\r\n..")
+    message = _double(message)
     if message.startswith(b"."):
         message = b"." + message
     if message and not message.endswith(b"\r\n"):
-        message += b"\n" if message.endswith(b"\r") else b"\r\n"
+        message = (message[:-1] if message.endswith((b"\r", b"\n")) else message) + b"\r\n"
     return message
+
+
+def _double(data: bytes) -> bytes:
+    # Counting single bytes takes a third of the time of counting CRLF, and this is done for each message.
+    if data.count(b"\n") != data.count(b"\r"):
+        data = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    return data.replace(b"\n.", b"\n..")
 
 
 class Stuffer:
@@ -97,21 +103,17 @@ class Stuffer:
         ready = piece[: len(piece) - len(self._held)]
         if not ready:
             return b""
-        first, self._started = not self._started, True
-        return self._double(ready, first=first)
+        doubled = _double(ready)
+        if not self._started and doubled.startswith(b"."):
+            doubled = b"." + doubled
+        self._started = True
+        return doubled
 
     def finish(self) -> bytes:
         """The rest."""
         if not self._held:
             return b"\r\n" if self._started else b""
         return b"\r\n"
-
-    @staticmethod
-    def _double(data: bytes, *, first: bool) -> bytes:
-        if data.count(b"\n") != data.count(b"\r\n"):
-            data = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-        data = data.replace(b"\r\n.", b"\r\n..")
-        return b"." + data if first and data.startswith(b".") else data
 
 
 def top(message: bytes, body: int, lines: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class State(enum.Enum):
@@ -13,8 +14,8 @@ class State(enum.Enum):
     TRANSACTION = "TRANSACTION"
 
 
-class Verb(enum.Enum):
-    """The commands."""
+class Verb(bytes, enum.Enum):
+    """The commands. They are bytes, since those hash fast: a verb is looked up for each command."""
 
     APOP = b"APOP"
     AUTH = b"AUTH"
@@ -33,9 +34,8 @@ class Verb(enum.Enum):
     USER = b"USER"
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command that its state allows, with arguments of the right form.
+class Command(NamedTuple):
+    """A command that its state allows, with arguments of the right form. A tuple: one is made for each RETR.
 
     Attributes:
         verb: which.
