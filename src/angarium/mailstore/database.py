@@ -31,16 +31,18 @@ class Database:
     Attributes:
         reader: for the event loop's thread alone.
         users: operations that are using it; it is closed only when there are none.
+        fresh: it was opened for somebody who has not used it yet; it is not closed before.
         dead: there may be bodies to purge.
     """
 
-    __slots__ = ("_writer", "bodies", "dead", "deliveries", "directory", "reader", "users")
+    __slots__ = ("_writer", "bodies", "dead", "deliveries", "directory", "fresh", "reader", "users")
 
     def __init__(self, directory: Path, writer: GroupCommitWriter, reader: Connection, *, dead: bool) -> None:
         self.directory = directory
         self.bodies = BodyFiles(directory / BODIES)
         self.reader = reader
         self.users = 0
+        self.fresh = True
         self.dead = dead
         self.deliveries = 0
         self._writer = writer

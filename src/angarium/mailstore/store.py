@@ -133,20 +133,20 @@ class SqliteMailStore:
 
     async def database(self, account: str) -> Database:
         """The account's open database. Raises MailstoreUnavailableError."""
-        database = self._open.get(account)
-        if database is not None:
-            self._open.move_to_end(account)
-            return database
-        future = self._opening.get(account)
-        if future is None:
-            future = asyncio.ensure_future(self._opened(account))
-            self._opening[account] = future
-            future.add_done_callback(lambda _done: self._opening.pop(account, None))
-        return await asyncio.shield(future)
+        while True:
+            database = self._open_now(account)
+            if database is not None:
+                return database
+            future = self._opening.get(account)
+            if future is None:
+                future = asyncio.ensure_future(self._opened(account))
+                self._opening[account] = future
+                future.add_done_callback(lambda _done: self._opening.pop(account, None))
+            await asyncio.shield(future)
 
     async def read(self, account: str, work: Callable[[Connection], T]) -> T:
         """Run a reading function on the account's database, here and now."""
-        database = self._open.get(account) or await self.database(account)
+        database = self._open_now(account) or await self.database(account)
         try:
             return work(database.reader)
         except SqlError as error:
@@ -154,7 +154,7 @@ class SqliteMailStore:
 
     async def write(self, account: str, work: Callable[[Connection], T]) -> T:
         """Run a writing function in a transaction; durable when this returns."""
-        database = self._open.get(account) or await self.database(account)
+        database = self._open_now(account) or await self.database(account)
         database.users += 1
         try:
             return await database.write(work)
@@ -215,6 +215,14 @@ class SqliteMailStore:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _open_now(self, account: str) -> Database | None:
+        """The account's database if it is open."""
+        database = self._open.get(account)
+        if database is not None:
+            self._open.move_to_end(account)
+            database.fresh = False
+        return database
+
     async def _purge(self, account: str) -> None:
         try:
             more = True
@@ -247,8 +255,8 @@ class SqliteMailStore:
         excess = len(self._open) - self._open_accounts
         if excess <= 0:
             return
-        idle = [account for account, database in self._open.items() if not database.users][:excess]
-        for account in idle:
+        idle = [account for account, database in self._open.items() if not database.users and not database.fresh]
+        for account in idle[:excess]:
             database = self._open.pop(account)
             asyncio.get_running_loop().run_in_executor(None, database.close)
 
