@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from angarium.mailqueue.interface import Attempt, NewMessage
+from angarium.mailqueue.interface import Attempt, NewMessage, QueuedMessage
 from angarium.mailqueue.sqlite import SqliteMailQueue
 from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryResult, Status
@@ -52,7 +52,7 @@ async def fill(queue: SqliteMailQueue, count: int, callers: int, body: bytes) ->
 
 
 async def drain(queue: SqliteMailQueue, count: int, batch: int = 100) -> None:
-    async def one(message) -> None:
+    async def one(message: QueuedMessage) -> None:
         _prefix, content = await queue.content(message.queue_id)
         assert content.size
         result = DeliveryResult(message.pending[0].queued, Status.SENT, OK, "virtual", "delivered")

@@ -111,12 +111,7 @@ def flush_site(command: QueueCommand, site: str) -> None:
     if not parents & eligible:
         command.fail(f'Flush service is not configured for destination "{site}"')
     with QueueControl(command.queue_directory) as queue:
-        wanted = [
-            message.queue_id
-            for message in queue.messages()
-            if any(item.queued.recipient.address.lower().endswith("@" + folded) for item in message.pending)
-        ]
-        queue.flush(wanted)
+        queue.flush_site(folded)
         queue.wake("flush")
 
 

@@ -34,7 +34,7 @@ from angarium.model.content import Content
 from angarium.runtime.bus import Bus
 from angarium.runtime.sqlite import Connection, WriteLock, connect
 
-BUS = "bus"
+BUS = "private/bus"
 """The directory of wake-up sockets in ``queue_directory``."""
 
 ORDINARY = (QueueName.HOLD, QueueName.INCOMING, QueueName.ACTIVE, QueueName.DEFERRED)
@@ -174,6 +174,11 @@ class QueueControl:
         if ids is None:
             return self._transaction(lambda connection: rows.flush(connection, now), 0)
         return sum(count for _id, count in self._each(ids, lambda connection, each: rows.flush(connection, now, each)))
+
+    def flush_site(self, site: str) -> int:
+        """Make messages due now that wait for a recipient ``@site``; how many."""
+        now = time.time()
+        return self._transaction(lambda connection: rows.flush_site(connection, now, site), 0)
 
     def wake(self, topic: str, payload: str = "") -> None:
         """Tell the server's processes; harmless when there are none."""

@@ -182,6 +182,10 @@ class MailQueue(Protocol):
         """When the next deferred message is due, seconds since the epoch; None when there is none."""
         ...
 
+    async def flush(self, site: str = "") -> int:
+        """Make deferred messages due now, all or those with a pending recipient ``@site``; how many."""
+        ...
+
     async def close(self) -> None:
         """Finish what is being written, then close."""
         ...

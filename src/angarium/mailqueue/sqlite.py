@@ -228,11 +228,15 @@ class SqliteMailQueue:
         with storage_errors():
             return rows.next_due(self._reader)
 
-    async def flush(self) -> int:
-        """Make all deferred messages due now; how many."""
+    async def flush(self, site: str = "") -> int:
+        """Make deferred messages due now."""
         now = self._clock()
+
+        def work(connection: Connection) -> int:
+            return rows.flush_site(connection, now, site) if site else rows.flush(connection, now)
+
         with storage_errors():
-            return await self._writer.submit(lambda connection: rows.flush(connection, now))
+            return await self._writer.submit(work)
 
     def statistics(self) -> dict[str, int]:
         """Commits and jobs of the writer."""

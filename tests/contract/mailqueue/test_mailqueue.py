@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 
 import pytest
 
@@ -255,6 +256,25 @@ def test_warned_is_remembered(on_queue):
         results = [result(message, 0, Status.DEFERRED)]
         await queue.record_attempt(Attempt(message.queue_id, results, 1.0, [new(queue, "a@x")], warned=True))
         assert next(m for m in await listed(queue) if m.queue_id == message.queue_id).warned
+
+    on_queue(work)
+
+
+def test_flush_makes_deferred_mail_due(on_queue):
+    async def work(queue):
+        ids = {}
+        for address in ("a@one.test", "b@two.test", "c@sub.one.test"):
+            message = new(queue, address)
+            ids[message.queue_id] = address
+            await queue.enqueue(message)
+            await queue.lease(1, LATER)
+            await queue.record_attempt(Attempt(message.queue_id, [result(message, 0, Status.DEFERRED)], LATER))
+        now = time.time()
+        assert await queue.lease(10, now) == []
+        assert await queue.flush("ONE.test") == 1
+        assert [ids[message.queue_id] for message in await queue.lease(10, time.time())] == ["a@one.test"]
+        assert await queue.flush() == 2
+        assert len(await queue.lease(10, time.time())) == 2
 
     on_queue(work)
 

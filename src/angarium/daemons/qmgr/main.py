@@ -163,7 +163,19 @@ class QueueManager:
     def _woken(self, _queue_id: str) -> None:
         self.wake()
 
-    def _flushed(self, _payload: str) -> None:
+    def _flushed(self, site: str) -> None:
+        """Without a site, whoever sent it has made the mail due already (postqueue)."""
+        if site:
+            self._spawn(self._flush_site(site))
+        else:
+            self.flush()
+
+    async def _flush_site(self, site: str) -> None:
+        """ETRN: what waits for this site is due now."""
+        try:
+            await self._queue.flush(site)
+        except OSError as error:
+            self._log.error(f"cannot flush the mail for {site}: {error}")
         self.flush()
 
     async def _start_up(self) -> None:
