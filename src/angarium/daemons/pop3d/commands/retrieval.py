@@ -24,9 +24,13 @@ def retr(conversation: Conversation, command: Command) -> Answer:
     reply = drop.ready(number)
     if reply is None:
         return _retrieve(conversation, number)
+    return _retrieved(conversation, reply)
+
+
+def _retrieved(conversation: Conversation, reply: bytes) -> bytes:
     traffic = conversation.traffic
     traffic.retr_count += 1
-    traffic.retr_bytes += len(reply)
+    traffic.retr_bytes += len(reply) - len(END)  # as Dovecot counts it
     return reply
 
 
@@ -39,12 +43,11 @@ async def _retrieve(conversation: Conversation, number: int) -> bytes:
     if large is None:
         reply = drop.ready(number)
         assert reply is not None
-        traffic.retr_count += 1
-        traffic.retr_bytes += len(reply)
-        return reply
+        return _retrieved(conversation, reply)
+    first = b"+OK %d octets\r\n" % large.size
+    await conversation.send(first)
     traffic.retr_count += 1
-    await conversation.send(b"+OK %d octets\r\n" % large.size)
-    traffic.retr_bytes += await _stream(conversation, large)
+    traffic.retr_bytes += len(first) + await _stream(conversation, large)
     return END
 
 
@@ -74,10 +77,10 @@ def top_(conversation: Conversation, command: Command) -> Answer:
 
 
 def _reply(conversation: Conversation, text: bytes) -> bytes:
-    stuffed = stuff(text)
+    reply = b"+OK\r\n" + stuff(text)
     conversation.traffic.top_count += 1
-    conversation.traffic.top_bytes += len(stuffed)
-    return b"+OK\r\n" + stuffed + END
+    conversation.traffic.top_bytes += len(reply)
+    return reply + END
 
 
 async def _header(conversation: Conversation, number: int) -> bytes:
