@@ -15,6 +15,7 @@ from angarium.model.content import Content
 SCAN_LIMIT = 1024 * 1024
 _FIRST_READ = 16 * 1024
 _NOT_A_HEADER = re.compile(rb"\n(?![!-9;-~]+[ \t]*:|[ \t])")
+_FIRST_LINE = re.compile(rb"[!-9;-~]+[ \t]*:|>*From ")
 _MAILBOX_LINE = re.compile(rb">*From ")
 
 
@@ -26,11 +27,13 @@ class HeaderBlock:
         raw: its bytes, without the empty line that ends it.
         folded: line feed + ``raw`` in lower case: position ``n`` of ``raw`` is position ``n + 1`` here.
         closed: an empty line ends it; otherwise the body, or the end of the message, follows at once.
+        mailbox_line: its first line is an mbox separator, ``From `` or ``>From ``.
     """
 
     raw: bytes
     folded: bytes
     closed: bool
+    mailbox_line: bool = False
 
     @classmethod
     def read(cls, content: Content) -> HeaderBlock:
@@ -46,7 +49,8 @@ class HeaderBlock:
         if end < 0:
             end = len(head)
         raw = head[:end]
-        return cls(raw, b"\n" + raw.lower(), head.startswith(b"\r\n", end))
+        is_mailbox_line = bool(raw) and _MAILBOX_LINE.match(raw) is not None
+        return cls(raw, b"\n" + raw.lower(), head.startswith(b"\r\n", end), is_mailbox_line)
 
     def has(self, name: bytes) -> bool:
         """Whether there is a header of that (lower-case) name."""
@@ -103,15 +107,9 @@ def _end(head: bytes) -> int:
     """The length of the header block, -1 when ``head`` does not show its end."""
     if not head or head.startswith((b"\r\n", b" ", b"\t")):
         return 0
-    colon, feed = head.find(b":"), head.find(b"\n")
-    if colon < 0 or (0 <= feed < colon) or (head[:5] == b"From " or b" " in head[:colon].rstrip(b" \t")):
-        return 0 if feed >= 0 or colon >= 0 else -1
+    if _FIRST_LINE.match(head) is None:
+        return 0
     match = _NOT_A_HEADER.search(head)
     if match is None or match.start() + 1 >= len(head):
-        return -1
+        return -1  # the line that ends the block may be cut off here
     return match.start() + 1
-
-
-def mailbox_line(content: Content) -> bool:
-    """Whether the message starts with an mbox separator, ``From `` or ``>From ``."""
-    return _MAILBOX_LINE.match(content.read(0, min(content.size, 64))) is not None

@@ -9,11 +9,12 @@ Guarantees: constant memory beyond the header block; no wait but that of a table
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
 from angarium.cleanup.aliases import AliasExpander
-from angarium.cleanup.headers import HeaderBlock, mailbox_line
+from angarium.cleanup.headers import HeaderBlock
 from angarium.cleanup.parameters import CleanupParameters
 from angarium.cleanup.received import mail_date, message_id, quote_local, received
 from angarium.cleanup.splice import Slice, SplicedContent
@@ -25,6 +26,7 @@ from angarium.model.lookup import Found
 from angarium.model.reply import Reply
 from angarium.rewrite.resolve import TrivialRewrite
 from angarium.runtime.log import ServiceLog
+from angarium.runtime.spool import SPOOL_BOUND, Spool
 from angarium.tables.maps import Maps
 from angarium.tables.matchlist import MatchList
 from angarium.tables.opener import TableOpener
@@ -38,6 +40,7 @@ class CleanupService:
         resolver: completes addresses, and knows which domains are ours.
         opener: opens virtual_alias_maps.
         log: of the service, ``postfix/cleanup``.
+        spool: takes messages over 1 MiB whose headers had to be changed; None keeps them in memory.
     """
 
     def __init__(
@@ -46,13 +49,17 @@ class CleanupService:
         resolver: TrivialRewrite,
         opener: TableOpener,
         log: ServiceLog,
+        spool: Spool | None = None,
     ) -> None:
         self._parameters = parameters
         self._resolver = resolver
         self._log = log
+        self._spool = spool
         maps = Maps.open("virtual_alias_maps", parameters.virtual_alias_maps, opener)
         self._aliases = AliasExpander(maps, parameters, resolver.rewrite, resolver.is_own) if maps else None
         self._mynetworks = MatchList("mynetworks", parameters.mynetworks, opener, networks=True)
+        tables = [word for word in parameters.local_header_rewrite_clients if ":" in word]
+        self._local_clients = MatchList("local_header_rewrite_clients", tables, opener, networks=True)
         self._dropped = tuple(name.lower().encode() for name in parameters.message_drop_headers)
 
     async def process(
@@ -80,7 +87,10 @@ class CleanupService:
             raise self._refused(queue_id, error) from error
         finished = replace(envelope, sender=self._resolver.rewrite(envelope.sender), recipients=recipients)
         prefix = received(queue_id, envelope, self._parameters)
-        return NewMessage(queue_id, finished, prefix, self._content(header, content, missing), hold)
+        stored = self._content(header, content, missing)
+        if stored is not content:
+            stored = await self._stored(stored)
+        return NewMessage(queue_id, finished, prefix, stored, hold)
 
     # The envelope
 
@@ -112,9 +122,9 @@ class CleanupService:
         cuts = [span for name in self._dropped if name in header.folded for span in self._spans(header, name)]
         end = len(header.raw)
         gap = b"" if header.closed or content.size == end else b"\r\n"
-        if not cuts and not missing and not gap:
+        if not cuts and not missing and not gap and not header.mailbox_line:
             return content
-        pieces: list[bytes | Slice] = []
+        pieces: list[bytes | Slice] = [b"X-Mailbox-Line: "] if header.mailbox_line else []
         position = 0
         for start, stop in sorted(cuts):
             pieces.append(Slice(content, position, start))
@@ -122,11 +132,25 @@ class CleanupService:
         pieces.append(Slice(content, position, end))
         if missing and end and not header.raw.endswith(b"\n"):
             pieces.append(b"\r\n")
-        if end == 0 and mailbox_line(content):
-            pieces.append(b"Mailbox-Line: ")
-            gap = b""
         pieces += [missing, gap, Slice(content, end, content.size)]
         return SplicedContent(pieces)
+
+    async def _stored(self, content: Content) -> Content:
+        """Spliced content over the spool's bound goes to a file of its own: nobody shall have to hold it in memory."""
+        if self._spool is None or content.size <= SPOOL_BOUND or not isinstance(content, SplicedContent):
+            return content
+        file = self._spool.create()
+
+        def copy() -> None:
+            for chunk in content.chunks():
+                file.write(chunk)
+
+        try:
+            await asyncio.to_thread(copy)
+        except BaseException:
+            file.abandon()
+            raise
+        return file.finish()
 
     @staticmethod
     def _spans(header: HeaderBlock, name: bytes) -> list[tuple[int, int]]:
@@ -142,7 +166,7 @@ class CleanupService:
         if not self._parameters.always_add_missing_headers and not await self._is_local_client(envelope.origin):
             return b""
         parameters = self._parameters
-        resent = b"resent-" if header.has(b"resent-from") else b""
+        resent = b"resent-" if b"\nresent-" in header.folded else b""
         label = "Resent-" if resent else ""
         lines: list[str] = []
         if not header.has(resent + b"message-id"):
@@ -178,20 +202,29 @@ class CleanupService:
                 match = await self._mynetworks.match_client(origin.client_name, origin.client_address)
                 if isinstance(match, Found):
                     return True
-        return False
+        return bool(self._local_clients) and isinstance(
+            await self._local_clients.match_client(origin.client_name, origin.client_address), Found
+        )
 
     # The log
 
     def _log_message_id(self, queue_id: str, header: HeaderBlock, missing: bytes) -> None:
-        text = header.value(b"message-id")
-        if text is None and missing.startswith(b"Message-Id: "):
-            text = missing[12 : missing.index(b"\r\n")].decode("ascii")
-        self._log.info(f"{queue_id}: message-id={text or '<>'}", queue_id=queue_id, message_id=text or "")
+        if header.folded.find(b"\nresent-") >= 0 or missing.startswith(b"Resent-"):
+            resent = header.value(b"resent-message-id") or _added(missing, b"Resent-Message-Id: ")
+            if resent:
+                self._log.info(f"{queue_id}: resent-message-id={resent}", queue_id=queue_id)
+        text = header.value(b"message-id") or _added(missing, b"Message-Id: ")
+        self._log.info(f"{queue_id}: message-id={text or '<>'}", queue_id=queue_id, message_id=text)
 
     def _refused(self, queue_id: str, error: MailError) -> MailError:
         if error.cause:
             self._log.warning(f"{queue_id}: {error.cause}", queue_id=queue_id)
         return error
+
+
+def _added(missing: bytes, name: bytes) -> str:
+    """The value of the header that ``missing`` starts with, if it is this one."""
+    return missing[len(name) : missing.index(b"\r\n")].decode("ascii") if missing.startswith(name) else ""
 
 
 _PHRASE = frozenset("!#$%&'*+-/=?^_`{|}~ ")

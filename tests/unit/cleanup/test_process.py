@@ -9,6 +9,7 @@ from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.error import MailError
 from angarium.rewrite.main import make_resolver
 from angarium.runtime.log import MemoryLog, ServiceLog
+from angarium.runtime.spool import Spool, SpooledContent
 from angarium.tables.opener import TableOpener
 
 SETTINGS = {
@@ -29,13 +30,15 @@ LOCAL = Origin(protocol="local", uid=1000)
 ARRIVAL = 1795507122.5
 
 
-def run(content, recipients=("alice@vbox.test",), origin=NETWORK, settings=None, sender="s@sender.test", **more):
+def run(
+    content, recipients=("alice@vbox.test",), origin=NETWORK, settings=None, sender="s@sender.test", spool=None, **more
+):
     log = MemoryLog()
     service_log = ServiceLog(log, "postfix/cleanup")
     conf = Config.of({**SETTINGS, **(settings or {})})
     opener = TableOpener(service_log.warning)
-    cleanup = make_cleanup(conf, make_resolver(conf, opener), opener, service_log)
-    envelope = Envelope(sender, tuple(Recipient(each, each) for each in recipients), ARRIVAL, origin)
+    cleanup = make_cleanup(conf, make_resolver(conf, opener), opener, service_log, Spool(spool) if spool else None)
+    envelope = Envelope("s@sender.test", tuple(Recipient(each, each) for each in recipients), ARRIVAL, origin)
     message = asyncio.run(cleanup.process("4F2A", envelope, MemoryContent(content), **more))
     return message, log.lines
 
@@ -119,3 +122,31 @@ def test_too_many_hops():
     with pytest.raises(MailError) as caught:
         run(hop * 2 + PLAIN, settings={"hopcount_limit": "3"})
     assert str(caught.value.reply) == "554 5.4.0 Error: too many hops"
+
+
+@pytest.mark.parametrize(
+    ("content", "stored"),
+    [
+        (b"", b""),
+        (b"\r\nonly body\r\n", b"\r\nonly body\r\n"),
+        (b"no header\r\nline\r\n", b"\r\nno header\r\nline\r\n"),
+        (b" lead\r\nx\r\n", b"\r\n lead\r\nx\r\n"),
+        (b"A: b\r\n", b"A: b\r\n"),
+        (b"A: b\r\nnot a header\r\n", b"A: b\r\n\r\nnot a header\r\n"),
+        (b"From x y\r\nhello\r\n", b"X-Mailbox-Line: From x y\r\n\r\nhello\r\n"),
+        (b"From x y\r\nA: b\r\n\r\nc\r\n", b"X-Mailbox-Line: From x y\r\nA: b\r\n\r\nc\r\n"),
+        (b"A: b\r\nReturn-Path: <x>\r\nBcc : y\r\n\tz\r\nC: d\r\n\r\nBcc: z\r\n", b"A: b\r\nC: d\r\n\r\nBcc: z\r\n"),
+    ],
+)
+def test_what_is_no_header_is_kept_out_of_ours(content, stored):
+    message, _ = run(content)
+    assert message.content.read() == stored
+    assert message.content.size == len(stored)
+
+
+def test_a_large_message_whose_headers_change_goes_to_a_file(tmp_path):
+    body = b"x" * 998 + b"\r\n"
+    content = b"Bcc: y\r\nA: b\r\n\r\n" + body * 1100
+    message, _ = run(content, spool=tmp_path)
+    assert isinstance(message.content, SpooledContent)
+    assert message.content.read() == content[8:]
