@@ -152,7 +152,7 @@ Action = Start | Suspend
 
 
 class _Destination:
-    """One destination with its window and what waits for it."""
+    """One destination with its window and what waits for it; ``until``: when its pause, or its death, ends."""
 
     __slots__ = (
         "busy",
@@ -165,6 +165,7 @@ class _Destination:
         "paused",
         "success",
         "transport",
+        "until",
         "window",
     )
 
@@ -177,6 +178,7 @@ class _Destination:
         self.fail_cohorts = 0.0
         self.busy = 0
         self.paused = False
+        self.until = 0.0
         self.listed = False
         self.cause: Cause | None = None
         self.jobs: OrderedDict[str, deque[Delivery]] = OrderedDict()
@@ -339,7 +341,10 @@ class Scheduler:
         """Time has passed."""
         actions: list[Action] = []
         while self._timers and self._timers[0][0] <= now:
-            destination = heapq.heappop(self._timers)[2]
+            at, _, destination = heapq.heappop(self._timers)
+            if at != destination.until:
+                continue  # it was revived, and has another timer or none
+            destination.until = 0.0
             if destination.cause is not None:
                 destination.revive()
             destination.paused = False
@@ -353,6 +358,7 @@ class Scheduler:
         for destination in list(self._destinations.values()):
             if destination.cause is not None:
                 destination.revive()
+                destination.until = 0.0
                 self._forget(destination)
 
     def withdraw(self) -> None:
@@ -414,6 +420,7 @@ class Scheduler:
         self._timer(destination, now + self._minimal_backoff)
 
     def _timer(self, destination: _Destination, at: float) -> None:
+        destination.until = at
         self._timer_number += 1
         heapq.heappush(self._timers, (at, self._timer_number, destination))
 
