@@ -22,7 +22,6 @@ from angarium.daemons.smtpd.conversation import Collaborators, Conversation, Exe
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.render import render_reply
-from angarium.protocols.smtp.states import Input
 from angarium.runtime.tls import describe_session
 
 READ_AHEAD = 64 * 1024
@@ -318,8 +317,7 @@ class SmtpdConnection(asyncio.Protocol):
                 ssl_handshake_timeout=setting.parameters.starttls_timeout,
             )
         except (OSError, ssl.SSLError) as error:
-            talk.ask.log.info(f"SSL_accept error from {talk.client.shown}: {_tls_reason(error)}")
-            talk.where = "STARTTLS" if talk.tls_requested else talk.where
+            self._log_tls_failure(talk, error)
             raise LostConnectionError from error
         if secured is None:
             raise LostConnectionError
@@ -331,8 +329,20 @@ class SmtpdConnection(asyncio.Protocol):
         talk.start_session_over_tls(session)
         await talk.receive(talk.protocol.resume_commands())
 
+    @staticmethod
+    def _log_tls_failure(talk: Conversation, error: Exception) -> None:
+        shown = f"SSL_accept error from {talk.client.shown}"
+        if isinstance(error, ssl.SSLError) and error.reason and not isinstance(error, ssl.SSLEOFError):
+            talk.ask.log.info(f"{shown}: -1")
+            reason = error.reason.lower().replace("_", " ")
+            talk.ask.log.warning(f"TLS library problem: error:{error.library or 'SSL'} routines::{reason}:")
+        elif isinstance(error, TimeoutError):
+            talk.ask.log.info(f"{shown}: Connection timed out")
+        else:
+            talk.ask.log.info(f"{shown}: lost connection")
+
     async def _say_timeout(self, talk: Conversation) -> None:
-        if talk.protocol.state is Input.DATA or self._transport is None or self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing():
             return
         name = talk.parameters.myhostname
         with contextlib.suppress(OSError):
@@ -355,7 +365,3 @@ def _peer(transport: asyncio.Transport) -> tuple[str, int]:
         return "", 0
     address = str(peer[0]).partition("%")[0]
     return address.removeprefix("::ffff:") if "." in address else address, int(peer[1])
-
-
-def _tls_reason(error: Exception) -> str:
-    return str(getattr(error, "reason", None) or error) or type(error).__name__

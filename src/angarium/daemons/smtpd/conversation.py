@@ -10,6 +10,7 @@ Guarantees: each command gets one reply; a fault of ours in a command is logged 
 
 from __future__ import annotations
 
+import enum
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from angarium.model.reply import Reply
 from angarium.model.verdict import Action, Verdict
 from angarium.policy.interface import Facts, Policy
 from angarium.protocols.sasl.session import SaslExchange
+from angarium.protocols.smtp.path import quote_address
 from angarium.protocols.smtp.render import render_reply, soften
 from angarium.protocols.smtp.session import ServerSession
 from angarium.protocols.smtp.states import COMMANDS, PAUSING
@@ -86,6 +88,14 @@ class Collaborators:
     flush: Callable[[str], bool] | None = None
 
 
+class Chunking(enum.Enum):
+    """Where a message that comes by BDAT stands; FAILED lasts until the last chunk or RSET."""
+
+    NONE = "none"
+    STARTED = "started"
+    FAILED = "failed"
+
+
 @dataclass(slots=True)
 class Transaction:
     """From MAIL to the end of the message, or RSET."""
@@ -137,7 +147,7 @@ class Conversation:
     """
 
     __slots__ = (
-        "_handlers", "_out", "_soft_bounce", "ask", "asked_tls", "bytes_received", "chunking", "client", "closing",
+        "_handlers", "_out", "_soft_bounce", "ask", "auth_method", "bytes_received", "chunking", "client", "closing",
         "counts", "delay", "denied", "ehlo_discard", "error_count", "esmtp", "exchange", "exempt", "helo",
         "illegal_pipelining", "junk_count", "message", "message_failure", "origin", "parameters", "protocol",
         "sasl_method", "sasl_username", "tls", "tls_requested", "transaction", "where",
@@ -170,10 +180,11 @@ class Conversation:
         self.sasl_method = ""
         self.sasl_username = ""
         self.exchange: SaslExchange | None = None
+        self.auth_method = ""
         self.transaction: Transaction | None = None
         self.message: IncomingMessage | None = None
         self.message_failure: Reply | None = None
-        self.chunking = False
+        self.chunking = Chunking.NONE
         self.origin: Origin | None = None
         self.where = "CONNECT"
         self.error_count = 0
@@ -201,9 +212,17 @@ class Conversation:
             except Exception as error:  # noqa: BLE001 - a fault of ours must not take down the worker: it is logged
                 self.ask.log.warning(f"{self.client.shown}: fault after {self.where}: {describe_fault(error)}")
                 more = self._failed(event, replies.SERVER_ERROR, "")
+            if self.error_count >= self.parameters.hard_error_limit and not self.closing:
+                self._give_up()
             if more:
                 queue = queue[at:] + more
                 at = 0
+
+    def _give_up(self) -> None:
+        """Too many errors: end the session."""
+        self.ask.log.info(f"too many errors after {self.where} from {self.client.shown}")
+        self.send(Reply.of(421, "4.7.0", f"{self.parameters.myhostname} Error: too many errors"))
+        self.closing = True
 
     async def _act(self, event: Event) -> list[Event]:
         if isinstance(event, CommandReceived):
@@ -226,6 +245,11 @@ class Conversation:
             self.refuse(refusal)
             return self._after_refusal(command)
         verb = command.verb
+        parameters = self.parameters
+        if parameters.noop_commands and verb in parameters.noop_commands:
+            self.send(replies.OK)
+            self._junk()
+            return self._continue(verb)
         rule = COMMANDS.get(verb)
         count = self.counts.setdefault(verb if rule is not None else "unknown", [0, 0])
         count[1] += 1
@@ -235,12 +259,11 @@ class Conversation:
         if self.denied and verb != "QUIT":
             self.refuse(Reply.of(503, "5.7.0", f"Error: access denied for {self.client.shown}"))
             return self._after_refusal(command)
-        if self.parameters.tls_mandatory and not self.tls and not rule.before_tls:
+        if parameters.tls_mandatory and not self.tls and not rule.before_tls:
             self.refuse(replies.NEED_TLS)
             return self._after_refusal(command)
-        if verb != "BDAT" or self.where != "BDAT":
-            self.where = verb
-        if rule.last and command.pipelined and not self._pipelining(verb):
+        self.where = verb
+        if command.behind and (rule.last or not self.may_pipeline) and not self._pipelining(command):
             return []
         reply = await self._handlers.commands[verb](self, command)
         if reply is not None:
@@ -253,26 +276,18 @@ class Conversation:
         """What the octets behind a pausing command are, now that it is answered."""
         if verb not in PAUSING or self.closing or self.tls_requested:
             return []
-        if verb == "DATA" and self.message is not None and not self.chunking:
+        if verb == "DATA" and self.message is not None and self.chunking is Chunking.NONE:
             return self.protocol.start_data()
         if self.exchange is not None:
-            return self.protocol.start_lines()
+            return self.protocol.start_lines(self.parameters.sasl_response_limit)
         return self.protocol.resume_commands()
 
     def _after_refusal(self, command: CommandReceived) -> list[Event]:
-        if command.verb == "BDAT":
-            self.message_failure = None
-            self.message = None
-            self.chunking = True  # the chunk that follows is read and thrown away
         return self._continue(command.verb)
 
     def _refuse_early(self, command: CommandReceived) -> Reply | None:
         """The refusals that come before the command is even looked up."""
         parameters = self.parameters
-        if self.error_count >= parameters.hard_error_limit:
-            self.ask.log.info(f"too many errors after {self.where} from {self.client.shown}")
-            self.closing = True
-            return Reply.of(421, "4.7.0", f"{parameters.myhostname} Error: too many errors")
         if command.truncated:
             self.ask.log.warning(
                 f"{self.client.shown}: request longer than {parameters.line_length_limit}: {command.text[:30]}..."
@@ -290,14 +305,9 @@ class Conversation:
         return None
 
     async def _unknown(self, command: CommandReceived) -> None:
-        parameters = self.parameters
         word = command.text.split(None, 1)[0]
-        if parameters.noop_commands and command.verb in parameters.noop_commands:
-            self.send(replies.OK)
-            self._junk()
-            return
         if _is_header(word) or await self.ask.forbidden_command(word):
-            self.ask.log.warning(f"non-SMTP command from {self.client.shown}: {command.text[:100]}")
+            self.ask.log.warning(f"non-SMTP command from {self.client.shown}: {escape(command.text[:100])}")
             self.send(replies.BREAKS_RULES)
             self.closing = True
             return
@@ -307,14 +317,18 @@ class Conversation:
         self.where = "UNKNOWN"
         self.refuse(replies.UNKNOWN_COMMAND)
 
-    def _pipelining(self, verb: str) -> bool:
+    @property
+    def may_pipeline(self) -> bool:
+        """The client may send a group of commands (RFC 2920): it was told so by EHLO."""
+        return self.esmtp
+
+    def _pipelining(self, command: CommandReceived) -> bool:
         """Input stood behind a command that must be the last of its group; False ends the session."""
         if self.illegal_pipelining:
             return True
         self.illegal_pipelining = True
-        behind = self.protocol.peek()[:100].decode("utf-8", "backslashreplace")
-        shown = behind.replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n")
-        self.ask.log.info(f"improper command pipelining after {verb} from {self.client.shown}: {shown}")
+        shown = escape(command.behind.decode("utf-8", "surrogateescape"))
+        self.ask.log.info(f"improper command pipelining after {command.verb} from {self.client.shown}: {shown}")
         if not self.parameters.forbid_unauth_pipelining:
             return True
         self.send(replies.SYNCHRONIZATION)
@@ -377,7 +391,9 @@ class Conversation:
         self.send(reply)
         if self.closing:
             return []
-        return self.protocol.start_lines() if self.exchange is not None else self.protocol.resume_commands()
+        if self.exchange is not None:
+            return self.protocol.start_lines(self.parameters.sasl_response_limit)
+        return self.protocol.resume_commands()
 
     # -- what commands use -----------------------------------------------------------------------------------------
 
@@ -399,6 +415,22 @@ class Conversation:
         self.error_count += 1
         self.send(reply)
 
+    def forgive(self, verb: str) -> None:
+        """The refusal that follows is not held against the client: it counts as a command that went well."""
+        self.error_count -= 1
+        self.counts[verb][0] += 1
+
+    def log_illegal_address(self, verb: str, address: str) -> None:
+        """Say that a command had something in place of an address; nothing when ``address`` is empty."""
+        if address:
+            self.ask.log.warning(f"Illegal address syntax from {self.client.shown} in {verb} command: {address}")
+
+    def start_message(self) -> None:
+        """A message is about to come."""
+        self.message = IncomingMessage(self.ask.spool, self.parameters.message_size_limit)
+        self.message_failure = None
+        self.bytes_received = 0
+
     def take_output(self) -> bytes:
         """What is to be written now."""
         out = self._out
@@ -415,8 +447,8 @@ class Conversation:
             self.message = None
         self.transaction = None
         self.message_failure = None
-        if self.chunking:
-            self.chunking = False
+        if self.chunking is not Chunking.NONE:
+            self.chunking = Chunking.NONE
             self.protocol.forget_chunks()
 
     @property
@@ -473,7 +505,8 @@ class Conversation:
             return None
         if verdict.refused:
             assert verdict.reply is not None
-            self.log_reject(stage, str(verdict.reply), recipient)
+            reply = soften(verdict.reply) if self._soft_bounce else verdict.reply
+            self.log_reject(stage, str(reply), recipient)
             if verdict.disconnect:
                 self.closing = True
             return verdict.reply
@@ -496,9 +529,9 @@ class Conversation:
         queue_id = transaction.queue_id if transaction is not None and transaction.queue_id else "NOQUEUE"
         parts = [f"{queue_id}: {what}: {stage} from {self.client.shown}: {text.rstrip(';')};"]
         if transaction is not None:
-            parts.append(f"from=<{transaction.mail.sender}>")
+            parts.append(f"from=<{quote_address(transaction.mail.sender)}>")
         if recipient is not None:
-            parts.append(f"to=<{recipient}>")
+            parts.append(f"to=<{quote_address(recipient)}>")
         parts.append(f"proto={self.proto_name}")
         if self.helo:
             parts.append(f"helo=<{self.helo}>")
@@ -518,6 +551,8 @@ class Conversation:
     def start_session_over_tls(self, description: str) -> None:
         """TLS is up: what was learnt before it is forgotten (RFC 3207 section 4.2)."""
         self.tls = description
+        if self.tls_requested:
+            self.counts["STARTTLS"][0] += 1
         self.tls_requested = False
         self.reset()
         self.helo = ""
@@ -550,8 +585,19 @@ def describe_fault(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}{place}{cause}"
 
 
+def escape(text: str) -> str:
+    """Text of a client for the log: what is not printable ASCII as C escapes."""
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text
+    octets = text.encode("utf-8", "surrogateescape")
+    return "".join(_ESCAPES.get(code) or (chr(code) if 32 <= code < 127 else f"\\{code:03o}") for code in octets)
+
+
+_ESCAPES = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 92: "\\\\"}
+
+
 def _ratio(good: int, total: int) -> str:
-    return str(good) if good == total else f"{good}/{total}"
+    return str(good) if good == total > 0 else f"{good}/{total}"
 
 
 def _malformed(text: str) -> bool:

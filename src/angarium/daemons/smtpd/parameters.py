@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from angarium.config.config import Config
 from angarium.protocols.smtp.types import BareNewline
 
 
@@ -61,7 +62,7 @@ class SmtpdParameters:
     tls_loglevel: int = 0
     sasl_auth_enable: bool = False
     sasl_mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
-    sasl_plaintext_allowed: bool = True
+    sasl_tls_mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
     sasl_response_limit: int = 12288
     sasl_exceptions_networks: tuple[str, ...] = ()
     broken_sasl_auth_clients: bool = False
@@ -75,3 +76,104 @@ class SmtpdParameters:
     def tls_offered(self) -> bool:
         """STARTTLS is announced."""
         return self.tls_security_level in ("may", "encrypt") and not self.tls_wrappermode
+
+    @classmethod
+    def from_config(cls, conf: Config, service: str = "smtp") -> SmtpdParameters:
+        """Read main.cf, with the overlay of the service's ``-o`` options.
+
+        Args:
+            conf: the configuration.
+            service: the service's name in master.cf: what the rate limits are counted by.
+
+        Raises:
+            ConfigError: a value that cannot be used.
+        """
+        return cls(
+            myhostname=conf.text("myhostname"),
+            mail_name=conf.text("mail_name"),
+            banner=conf.text("smtpd_banner"),
+            service_name=service,
+            timeout=conf.seconds("smtpd_timeout"),
+            starttls_timeout=conf.seconds("smtpd_starttls_timeout"),
+            per_request_deadline=conf.boolean("smtpd_per_request_deadline"),
+            min_data_rate=conf.integer("smtpd_min_data_rate"),
+            error_sleep_time=conf.seconds("smtpd_error_sleep_time"),
+            soft_error_limit=conf.integer("smtpd_soft_error_limit"),
+            hard_error_limit=conf.integer("smtpd_hard_error_limit"),
+            junk_command_limit=conf.integer("smtpd_junk_command_limit"),
+            recipient_limit=conf.integer("smtpd_recipient_limit"),
+            recipient_overshoot_limit=conf.integer("smtpd_recipient_overshoot_limit"),
+            message_size_limit=conf.size("message_size_limit"),
+            queue_minfree=conf.size("queue_minfree"),
+            line_length_limit=conf.integer("line_length_limit"),
+            client_connection_count_limit=conf.integer("smtpd_client_connection_count_limit"),
+            client_connection_rate_limit=conf.integer("smtpd_client_connection_rate_limit"),
+            client_message_rate_limit=conf.integer("smtpd_client_message_rate_limit"),
+            client_recipient_rate_limit=conf.integer("smtpd_client_recipient_rate_limit"),
+            client_auth_rate_limit=conf.integer("smtpd_client_auth_rate_limit"),
+            client_new_tls_session_rate_limit=conf.integer("smtpd_client_new_tls_session_rate_limit"),
+            client_event_limit_exceptions=tuple(conf.names("smtpd_client_event_limit_exceptions")),
+            anvil_rate_time_unit=conf.seconds("anvil_rate_time_unit"),
+            forbid_bare_newline=_bare_newline(conf.choice("smtpd_forbid_bare_newline")),
+            forbid_bare_newline_exclusions=tuple(conf.names("smtpd_forbid_bare_newline_exclusions")),
+            forbid_bare_newline_reject_code=conf.integer("smtpd_forbid_bare_newline_reject_code"),
+            forbid_unauth_pipelining=conf.boolean("smtpd_forbid_unauth_pipelining"),
+            forbidden_commands=tuple(conf.names("smtpd_forbidden_commands")),
+            noop_commands=tuple(name.upper() for name in conf.names("smtpd_noop_commands")),
+            discard_ehlo_keywords=tuple(conf.names("smtpd_discard_ehlo_keywords")),
+            helo_required=conf.boolean("smtpd_helo_required"),
+            disable_vrfy_command=conf.boolean("disable_vrfy_command"),
+            strict_rfc821_envelopes=conf.boolean("strict_rfc821_envelopes"),
+            smtputf8_enable=conf.boolean("smtputf8_enable"),
+            soft_bounce=conf.boolean("soft_bounce"),
+            reject_footer=conf.text("smtpd_reject_footer"),
+            peername_lookup=conf.boolean("smtpd_peername_lookup"),
+            client_port_logging=conf.boolean("smtpd_client_port_logging"),
+            delay_open_until_valid_rcpt=conf.boolean("smtpd_delay_open_until_valid_rcpt"),
+            tls_security_level=_security_level(conf),
+            tls_wrappermode=conf.boolean("smtpd_tls_wrappermode"),
+            tls_auth_only=conf.boolean("smtpd_tls_auth_only"),
+            tls_loglevel=_loglevel(conf),
+            sasl_auth_enable=conf.boolean("smtpd_sasl_auth_enable"),
+            sasl_mechanisms=_mechanisms(conf, "smtpd_sasl_security_options"),
+            sasl_tls_mechanisms=_mechanisms(conf, "smtpd_sasl_tls_security_options"),
+            sasl_response_limit=conf.integer("smtpd_sasl_response_limit"),
+            sasl_exceptions_networks=tuple(conf.names("smtpd_sasl_exceptions_networks")),
+            broken_sasl_auth_clients=conf.boolean("broken_sasl_auth_clients"),
+        )
+
+
+def _bare_newline(choice: str) -> BareNewline:
+    return BareNewline.NORMALIZE if choice == "yes" else BareNewline(choice)
+
+
+def _security_level(conf: Config) -> str:
+    """The level; without one, the old parameters that it replaced speak (postconf(5))."""
+    level = conf.text("smtpd_tls_security_level")
+    if level:
+        return level if level in ("none", "may") else "encrypt"
+    if conf.boolean("smtpd_enforce_tls"):
+        return "encrypt"
+    return "may" if conf.boolean("smtpd_use_tls") else ""
+
+
+def _mechanisms(conf: Config, options: str) -> tuple[str, ...]:
+    """PLAIN and LOGIN, unless the security options or the mechanism filter take them away."""
+    if "noplaintext" in conf.names(options):
+        return ()
+    patterns = [pattern.lower() for pattern in conf.names("smtpd_sasl_mechanism_filter")]
+    return tuple(name for name in ("PLAIN", "LOGIN") if not patterns or _passes(name.lower(), patterns))
+
+
+def _passes(name: str, patterns: list[str]) -> bool:
+    """A match list of words (``!name``, ``static:anything``): the first that matches decides."""
+    for pattern in patterns:
+        word = pattern.lstrip("!")
+        if word == name or word.startswith("static:"):
+            return not pattern.startswith("!")
+    return False
+
+
+def _loglevel(conf: Config) -> int:
+    level = conf.text("smtpd_tls_loglevel")
+    return int(level) if level.isdigit() else 0

@@ -38,9 +38,9 @@ class LineFramer:
         """Octets that have been received and not been consumed."""
         return len(self._buffer) - self._position
 
-    def peek(self) -> bytes:
-        """What has been received and not been consumed."""
-        return self._buffer[self._position :]
+    def peek(self, limit: int) -> bytes:
+        """Up to ``limit`` octets of what has been received and not been consumed."""
+        return self._buffer[self._position : self._position + limit]
 
     def take(self, limit: int | None = None) -> bytes:
         """Consume up to ``limit`` octets, or all, that are no lines."""
@@ -53,17 +53,19 @@ class LineFramer:
         self._position = start + limit
         return self._buffer[start : self._position]
 
-    def next_line(self) -> tuple[bytes, bool, bool] | None:
+    def next_line(self, limit: int = 0) -> tuple[bytes, bool, bool] | None:
         """The next line without its end, whether it was truncated, and whether its LF stood without CR.
 
-        None when no line is complete. Of a line over the limit, the excess is dropped as it comes in.
+        None when no line is complete. Of a line over the limit (of this line, or of all), the excess is dropped as it
+        comes in.
         """
+        limit = limit or self._limit
         start = self._position
         end = self._buffer.find(b"\n", start)
         if end < 0:
-            if len(self._buffer) - start > self._limit + 1:
+            if len(self._buffer) - start > limit + 1:
                 # One octet beyond the limit stays: it marks the line as truncated, however long it grows.
-                self._buffer = self._buffer[start : start + self._limit + 1]
+                self._buffer = self._buffer[start : start + limit + 1]
                 self._position = 0
             return None
         line = self._buffer[start:end]
@@ -71,8 +73,8 @@ class LineFramer:
         bare = not line.endswith(b"\r")
         if not bare:
             line = line.rstrip(b"\r")
-        if len(line) > self._limit:
-            return line[: self._limit], True, False  # the CR may have been cut off
+        if len(line) > limit:
+            return line[:limit], True, False  # the CR may have been cut off
         return line, False, bare
 
 
@@ -94,6 +96,11 @@ class DataDecoder:
         self.bare_newline = False
         self.finished = False
         self.rest = b""
+
+    @property
+    def held(self) -> int:
+        """Octets of the message that are held back."""
+        return len(self._held) - (2 if self._line_start and not self._lines else 0)
 
     def feed(self, data: bytes) -> bytes:
         """Take octets in; the decoded octets that are certain by now. Nothing may be fed after the end."""

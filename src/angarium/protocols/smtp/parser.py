@@ -19,7 +19,6 @@ BAD_SENDER = Reply.of(501, "5.1.7", "Bad sender address syntax")
 BAD_RECIPIENT = Reply.of(501, "5.1.3", "Bad recipient address syntax")
 BAD_SIZE = Reply.of(501, "5.5.4", "Bad message size syntax")
 SIZE_OVERFLOW = Reply.of(552, "5.3.4", "Message size exceeds file system imposed limit")
-BAD_AUTH = Reply.of(501, "5.5.4", "Bad AUTH parameter syntax")
 BAD_RET = Reply.of(501, "5.5.4", "Bad RET parameter syntax")
 BAD_ENVID = Reply.of(501, "5.5.4", "Bad ENVID parameter syntax")
 BAD_NOTIFY = Reply.of(501, "5.5.4", "Error: Bad NOTIFY parameter syntax")
@@ -106,23 +105,23 @@ def _path_and_parameters(text: str, keyword: str, syntax: Reply, bad_path: Reply
     return words[2], words[3:]
 
 
-def parse_mail(text: str, *, strict: bool = False, dsn: bool = True, auth: bool = True) -> MailCommand:
+def parse_mail(text: str, *, strict: bool = False, dsn: bool = True, smtputf8: bool = True) -> MailCommand:
     """Parse a MAIL line.
 
     Args:
         text: the line, from its verb on.
         strict: postconf(5) ``strict_rfc821_envelopes``.
         dsn: RET and ENVID are allowed.
-        auth: AUTH= is allowed (SASL is enabled).
+        smtputf8: SMTPUTF8 is allowed.
 
     Raises:
         CommandError: with the reply for the client.
     """
     path, parameters = _path_and_parameters(text, "FROM:", MAIL_SYNTAX, BAD_SENDER)
     try:
-        sender = parse_path(path, strict=strict)
+        sender = parse_path(path, strict=strict, smtputf8=any(word.upper() == "SMTPUTF8" for word in parameters))
     except ValueError as error:
-        raise CommandError(BAD_SENDER) from error
+        raise CommandError(BAD_SENDER, path) from error
     if not parameters:
         return MailCommand(sender)
     size = 0
@@ -130,7 +129,7 @@ def parse_mail(text: str, *, strict: bool = False, dsn: bool = True, auth: bool 
     sasl_sender: str | None = None
     ret = Ret.UNSAID
     envid = ""
-    smtputf8 = False
+    utf8 = False
     for parameter in parameters:
         name, equals, value = parameter.partition("=")
         name = name.upper()
@@ -138,10 +137,10 @@ def parse_mail(text: str, *, strict: bool = False, dsn: bool = True, auth: bool 
             size = _size(value)
         elif name == "BODY" and value.upper() in _BODIES:
             body = _BODIES[value.upper()]
-        elif name == "SMTPUTF8" and not equals:
-            smtputf8 = True
-        elif name == "AUTH" and equals and auth:
-            sasl_sender = _sasl_sender(value)
+        elif name == "SMTPUTF8" and not equals and smtputf8:
+            utf8 = True
+        elif name == "AUTH" and equals:
+            sasl_sender = "" if value == "<>" else value
         elif name in ("RET", "ENVID") and equals:
             if not dsn:
                 raise CommandError(DSN_DISABLED)
@@ -151,7 +150,7 @@ def parse_mail(text: str, *, strict: bool = False, dsn: bool = True, auth: bool 
                 envid = _once_envid(envid, value)
         else:
             raise CommandError(Reply.of(555, "5.5.4", f"Unsupported option: {parameter}"))
-    return MailCommand(sender, size, body, sasl_sender, ret, envid, smtputf8)
+    return MailCommand(sender, size, body, sasl_sender, ret, envid, utf8)
 
 
 def _size(value: str) -> int:
@@ -160,14 +159,6 @@ def _size(value: str) -> int:
     if len(value) > 19 or (size := int(value)) > SIZE_BOUND:
         raise CommandError(SIZE_OVERFLOW)
     return size
-
-
-def _sasl_sender(value: str) -> str:
-    try:
-        decoded = decode_xtext(value)
-    except ValueError as error:
-        raise CommandError(BAD_AUTH) from error
-    return "" if decoded == "<>" else decoded
 
 
 def _once_ret(ret: Ret, value: str) -> Ret:
@@ -187,15 +178,15 @@ def _once_envid(envid: str, value: str) -> str:
     return decoded
 
 
-def parse_rcpt(text: str, *, strict: bool = False, dsn: bool = True) -> RcptCommand:
-    """Parse an RCPT line; arguments and failures as for ``parse_mail``."""
+def parse_rcpt(text: str, *, strict: bool = False, dsn: bool = True, smtputf8: bool = False) -> RcptCommand:
+    """Parse an RCPT line; arguments and failures as for ``parse_mail``, but ``smtputf8`` is what MAIL asked for."""
     path, parameters = _path_and_parameters(text, "TO:", RCPT_SYNTAX, BAD_RECIPIENT)
     try:
-        recipient = parse_path(path, strict=strict)
+        recipient = parse_path(path, strict=strict, smtputf8=smtputf8)
     except ValueError as error:
-        raise CommandError(BAD_RECIPIENT) from error
+        raise CommandError(BAD_RECIPIENT, path) from error
     if not recipient:
-        raise CommandError(BAD_RECIPIENT)
+        raise CommandError(BAD_RECIPIENT, path)
     if not parameters:
         return RcptCommand(recipient)
     notify = Notify.UNSAID
@@ -223,25 +214,27 @@ def parse_notify(value: str) -> Notify:
     if value.upper() == "NEVER":
         return Notify.NEVER
     notify = Notify.UNSAID
-    for word in value.upper().split(","):
+    for word in filter(None, value.upper().split(",")):
         bit = _NOTIFY.get(word)
-        if bit is None or bit & notify:
+        if bit is None:
             raise CommandError(BAD_NOTIFY)
         notify |= bit
+    if not notify:
+        raise CommandError(BAD_NOTIFY)
     return notify
 
 
 def _orcpt(value: str) -> str:
     """``type;xtext`` decoded. ``utf-8`` addresses keep their own encoding (RFC 6533 section 3)."""
     kind, semicolon, address = value.partition(";")
-    if not semicolon or not kind or not address:
+    if not semicolon or not kind:
         raise CommandError(BAD_ORCPT)
     try:
         decoded = address if kind.lower() == "utf-8" else decode_xtext(address)
     except ValueError as error:
         raise CommandError(BAD_ORCPT) from error
-    if not decoded.isprintable():
-        raise CommandError(BAD_ORCPT)
+    if "\0" in decoded or "\n" in decoded or "\r" in decoded:
+        decoded = address  # it goes into header fields and log lines: it stays encoded
     return f"{kind};{decoded}"
 
 

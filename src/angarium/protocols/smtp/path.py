@@ -3,95 +3,130 @@
 The internal form of an address has no quoting; its local part is everything before the last ``@``. ``parse_path``
 reads more than RFC 5321 allows, as mail clients have always sent more: a path without angle brackets, comments, a
 display name before the brackets, blanks, an obsolete source route (appendix C: it is dropped). With ``strict``, the
-brackets must be there and nothing else.
+brackets must be there and nothing else. The domain must be one that can be.
 
 Fails with ValueError; the text says what is wrong and never reaches a peer.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+
 _ATEXT = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~")
 _DOT_ATOM = _ATEXT | {"."}
 _PLAIN = _DOT_ATOM | {"@"}  # a path of these alone needs no scanner
-_SPECIALS = frozenset('()<>@,;:\\".[]')
+_LABEL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 _BLANKS = " \t\r\n"
-_HEX = "0123456789ABCDEF"
+_ATOM_ENDS = frozenset('()<>@,;:."[') - {")"} | frozenset(_BLANKS)
+_SEPARATORS = frozenset("@.:,")
+_HEX = frozenset("0123456789ABCDEFabcdef")
 _XTEXT_PLAIN = frozenset(chr(code) for code in range(33, 127)) - {"+", "="}
 
 
-def parse_path(text: str, *, strict: bool = False) -> str:
+def parse_path(text: str, *, strict: bool = False, smtputf8: bool = False) -> str:
     """The address of a reverse- or forward-path in internal form; empty for ``<>``.
 
+    Args:
+        text: the path as one word of the command.
+        strict: postconf(5) ``strict_rfc821_envelopes``.
+        smtputf8: the domain may have characters beyond ASCII (RFC 6531 section 3.3).
+
     Raises:
-        ValueError: no address, or more than one, or one that is not closed.
+        ValueError: no address, or more than one, or one with a domain that cannot be.
     """
-    if text[:1] == "<" and text[-1:] == ">":
-        inner = text[1:-1]
-        if _PLAIN.issuperset(inner):
-            if inner[:1] == "@" or ".." in inner or inner[-1:] == "@":
-                return _checked(inner)
-            return inner
-    elif strict:
-        msg = "the path has no angle brackets"
+    if text[:1] == "<" and text[-1:] == ">" and _PLAIN.issuperset(inner := text[1:-1]):
+        address = inner
+    else:
+        address = _Scanner(text, strict).address()
+        if address[:1] == "@" and ":" in address:
+            address = address.partition(":")[2]
+    local, at, domain = address.rpartition("@")
+    if at and not is_domain(domain, smtputf8=smtputf8):
+        msg = f"{domain!r} is no domain of {local!r}"
         raise ValueError(msg)
-    return _checked(_Scanner(text, strict).address())
-
-
-def _checked(address: str) -> str:
-    """Drop a source route from an internal address."""
-    if address[:1] == "@":
-        _, colon, rest = address.partition(":")
-        if not colon or not rest:
-            msg = "a route without an address"
-            raise ValueError(msg)
-        return rest
+    if not address.isascii() and any("\ud800" <= char <= "\udfff" for char in address):
+        msg = "the address is not UTF-8"
+        raise ValueError(msg)
     return address
 
 
+@lru_cache(maxsize=1024)
+def is_domain(domain: str, *, smtputf8: bool = False) -> bool:
+    """Whether a name can be a mail domain: a host name (underscores are tolerated) or an address literal."""
+    if domain[:1] == "[":
+        return domain[-1:] == "]" and _is_address(domain[1:-1])
+    name = domain.removesuffix(".")
+    if not name or len(name) > 255 or name.replace(".", "").isdigit():
+        return False
+    return all(_is_label(label, smtputf8) for label in name.split("."))
+
+
+def _is_label(label: str, smtputf8: bool) -> bool:
+    if not 0 < len(label) <= 63 or label[0] == "-" or label[-1] == "-":
+        return False
+    if _LABEL.issuperset(label):
+        return True
+    return smtputf8 and all(char in _LABEL or (char > "\x7f" and char.isalnum()) for char in label)
+
+
+def _is_address(text: str) -> bool:
+    """The inside of an address literal (RFC 5321 section 4.1.3)."""
+    try:
+        if text[:5].lower() == "ipv6:":
+            IPv6Address(text[5:])
+        else:
+            IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
 class _Scanner:
-    """Reads an RFC 822 address out of its surroundings."""
+    """Reads one RFC 822 address out of its surroundings.
+
+    Words that stand side by side are a fault, as are two addresses; comments are dropped, a bracket that does not
+    belong is ignored, and what is not closed is closed at the end.
+    """
 
     def __init__(self, text: str, strict: bool) -> None:
+        if strict and (text[:1] != "<" or text[-1:] != ">"):
+            msg = "the path has no angle brackets"
+            raise ValueError(msg)
         self._text = text
         self._at = 0
         self._strict = strict
 
     def address(self) -> str:
         """The one address in the text."""
-        bracketed: str | None = None
-        loose: list[str] = []
-        while (word := self._token()) is not None:
+        found: list[str] = []  # addresses that are complete
+        words: list[str] = []
+        bracketed = False
+        routed = False
+        while (word := self._word()) is not None:
             if word == "<":
-                if bracketed is not None:
-                    msg = "more than one address"
-                    raise ValueError(msg)
-                bracketed = self._route_address()
-            elif word == ",":
-                msg = "more than one address"
-                raise ValueError(msg)
-            elif word == ">" or (bracketed is not None and self._strict):
-                msg = f"unexpected {word!r}"
-                raise ValueError(msg)
+                words.clear()  # what stood before it was a display name
+                bracketed = True
+            elif word == ">":
+                if bracketed and words:
+                    found.append(_joined(words))
+                    words.clear()
+                bracketed = False
+            elif word in (",", ";") and not (words and words[0] == "@" and not routed):
+                if words:
+                    found.append(_joined(words))
+                    words.clear()
             else:
-                _append(loose, word)
-        if bracketed is not None:
-            return bracketed
-        return "".join(_unquoted(word) for word in loose)
+                routed = routed or word == ":"
+                words.append(word)
+        if words:
+            found.append(_joined(words))
+        if len(found) > 1:
+            msg = "more than one address"
+            raise ValueError(msg)
+        return found[0] if found else ""
 
-    def _route_address(self) -> str:
-        """What stands between ``<`` and ``>``, after its ``<``."""
-        tokens: list[str] = []
-        while (word := self._token()) is not None:
-            if word == ">":
-                return "".join(_unquoted(word) for word in tokens)
-            if word == "<":
-                msg = "brackets in brackets"
-                raise ValueError(msg)
-            _append(tokens, word)
-        msg = "the angle bracket is not closed"
-        raise ValueError(msg)
-
-    def _token(self) -> str | None:
+    def _word(self) -> str | None:
         """The next word, quoted string (with its quotes) or special; comments and blanks are skipped."""
         text = self._text
         length = len(text)
@@ -105,21 +140,26 @@ class _Scanner:
                 return self._delimited('"')
             elif char == "[":
                 return self._delimited("]")
-            elif char == "\\":
-                start = self._at
-                self._at = min(start + 2, length)
-                return text[start : self._at]
-            elif char in _SPECIALS:
+            elif char in "<>@,;:.":
                 self._at += 1
                 return char
             else:
-                start = self._at
-                while self._at < length and text[self._at] not in _SPECIALS and text[self._at] not in _BLANKS:
-                    self._at += 1
-                return text[start : self._at]
+                return self._atom()
         return None
 
+    def _atom(self) -> str:
+        """A word without quotes; a backslash in it takes the next character as it is."""
+        text = self._text
+        start = self._at
+        while self._at < len(text) and text[self._at] not in _ATOM_ENDS:
+            self._at += 2 if text[self._at] == "\\" else 1
+        self._at = min(self._at, len(text))
+        return text[start : self._at]
+
     def _comment(self) -> None:
+        if self._strict:
+            msg = "a comment in a path"
+            raise ValueError(msg)
         depth = 0
         text = self._text
         while self._at < len(text):
@@ -136,33 +176,34 @@ class _Scanner:
     def _delimited(self, close: str) -> str:
         start = self._at
         text = self._text
+        end = len(text) - 1 if text[-1:] == ">" else len(text)
         self._at += 1
-        while self._at < len(text):
+        while self._at < end:
             char = text[self._at]
             self._at += 2 if char == "\\" else 1
             if char == close:
                 return text[start : self._at]
-        self._at = len(text)
-        msg = f"{close!r} is missing"
-        raise ValueError(msg)
+        self._at = end
+        return text[start:end] + close
 
 
-def _append(tokens: list[str], word: str) -> None:
-    """Add a word; two words in a row are kept apart by a blank."""
-    if tokens and _is_word(word) and _is_word(tokens[-1]):
-        tokens.append(" ")
-    tokens.append(word)
-
-
-def _is_word(word: str) -> bool:
-    return word[0] not in _SPECIALS or word[0] == '"'
+def _joined(words: list[str]) -> str:
+    """An address of its words, in internal form."""
+    previous_is_atom = False
+    out = []
+    for word in words:
+        is_atom = word not in _SEPARATORS
+        if is_atom and previous_is_atom:
+            msg = "two words side by side"
+            raise ValueError(msg)
+        previous_is_atom = is_atom
+        out.append(_unquoted(word))
+    return "".join(out)
 
 
 def _unquoted(word: str) -> str:
     if word[0] == '"':
         word = word[1:-1]
-    elif word[0] != "\\":
-        return word
     if "\\" not in word:
         return word
     out = []
@@ -181,6 +222,8 @@ def quote_address(address: str) -> str:
 
     RFC 5321 section 4.1.2; characters beyond ASCII need no quoting (RFC 6531 section 3.3).
     """
+    if not address:
+        return ""
     local, at, domain = address.rpartition("@")
     if not at:
         local, domain = address, ""
@@ -192,40 +235,29 @@ def quote_address(address: str) -> str:
 
 def _is_dot_string(local: str) -> bool:
     if not local:
-        return True
+        return False
     if not _DOT_ATOM.issuperset(local) and not all(char in _DOT_ATOM or char > "\x7f" for char in local):
         return False
     return local[0] != "." and local[-1] != "." and ".." not in local
 
 
 def decode_xtext(text: str) -> str:
-    """Undo xtext.
+    """Undo xtext. Characters that should have been encoded, and lower-case digits, are taken as they are.
 
     Raises:
-        ValueError: a ``+`` without two upper-case hexadecimal digits, or a character that must be encoded.
+        ValueError: a ``+`` without two hexadecimal digits.
     """
     if "+" not in text:
-        if not _XTEXT_PLAIN.issuperset(text):
-            msg = "a character in xtext that must be encoded"
-            raise ValueError(msg)
         return text
-    octets = bytearray()
-    at = 0
-    while at < len(text):
-        char = text[at]
-        if char == "+":
-            digits = text[at + 1 : at + 3]
-            if len(digits) != 2 or digits[0] not in _HEX or digits[1] not in _HEX:
-                msg = "a bad hexadecimal pair in xtext"
-                raise ValueError(msg)
-            octets.append(int(digits, 16))
-            at += 3
-        elif char in _XTEXT_PLAIN:
-            octets.append(ord(char))
-            at += 1
-        else:
-            msg = "a character in xtext that must be encoded"
+    first, *pieces = text.split("+")
+    octets = bytearray(first.encode("utf-8", "surrogateescape"))
+    for piece in pieces:
+        digits = piece[:2]
+        if len(digits) != 2 or not _HEX.issuperset(digits):
+            msg = "a bad hexadecimal pair in xtext"
             raise ValueError(msg)
+        octets.append(int(digits, 16))
+        octets += piece[2:].encode("utf-8", "surrogateescape")
     return octets.decode("utf-8", "surrogateescape")
 
 

@@ -31,7 +31,16 @@ class ServerSession:
         bare_newline: what to do with LF without CR.
     """
 
-    __slots__ = ("_chunk", "_chunk_decoder", "_chunk_left", "_decoder", "_framer", "bare_newline", "state")
+    __slots__ = (
+        "_chunk",
+        "_chunk_decoder",
+        "_chunk_left",
+        "_decoder",
+        "_dialogue_limit",
+        "_framer",
+        "bare_newline",
+        "state",
+    )
 
     def __init__(self, line_limit: int = 2048, bare_newline: BareNewline = BareNewline.NORMALIZE) -> None:
         self._framer = LineFramer(line_limit)
@@ -39,13 +48,14 @@ class ServerSession:
         self._decoder = DataDecoder(bare_newline)
         self._chunk = BdatCommand(0, last=False)
         self._chunk_left = 0
+        self._dialogue_limit = 0
         self._chunk_decoder = NewlineDecoder()
         self.state = Input.COMMAND
 
     @property
     def pending(self) -> int:
-        """Octets that have been received and not been looked at."""
-        return self._framer.pending
+        """Octets that have been received and that no event has told of."""
+        return self._framer.pending + (self._decoder.held if self.state is Input.DATA else 0)
 
     def receive_data(self, data: bytes) -> list[Event]:
         """Take octets in; the events that they complete."""
@@ -60,8 +70,9 @@ class ServerSession:
         self.state = Input.DATA
         return self._events()
 
-    def start_lines(self) -> list[Event]:
-        """The next line belongs to a dialogue."""
+    def start_lines(self, limit: int = 0) -> list[Event]:
+        """The next line belongs to a dialogue; ``limit`` octets of it count."""
+        self._dialogue_limit = limit
         self.state = Input.LINES
         return self._events()
 
@@ -75,10 +86,6 @@ class ServerSession:
     def forget_chunks(self) -> None:
         """The message that came in chunks is given up."""
         self._chunk_decoder = NewlineDecoder()
-
-    def peek(self) -> bytes:
-        """What ``pending`` counts; it stays."""
-        return self._framer.peek()
 
     def discard_input(self) -> bytes:
         """Forget what was received and not looked at (RFC 3207 section 4.2); what it was."""
@@ -105,7 +112,7 @@ class ServerSession:
                 if not self._chunk_data(events):
                     break
             elif state is Input.LINES:
-                line = self._framer.next_line()
+                line = self._framer.next_line(self._dialogue_limit)
                 if line is not None:
                     events.append(LineReceived(line[0], line[1]))
                     self.state = Input.PAUSED
@@ -120,14 +127,16 @@ class ServerSession:
         if framed is None:
             return False
         line, truncated, bare = framed
+        if b"\0" in line:
+            line = line[: line.index(b"\0")]  # as in C, the text ends there
         text = line.decode("utf-8", "surrogateescape")
-        if text[:1] in (" ", "\t"):
-            text = text.strip(" \t")
         verb = text[:4].upper()
-        if len(text) > 4 and text[4] != " ":
+        if (len(text) > 4 and text[4] != " ") or not verb.isalpha():
+            text = text.lstrip(" \t")
             verb = (text.split(None, 1) or [""])[0].upper()
         pausing = verb in PAUSING
-        events.append(CommandReceived(verb, text, self._framer.pending > 0, truncated, bare))
+        behind = self._framer.peek(100) if self._framer.pending else b""
+        events.append(CommandReceived(verb, text, behind, truncated, bare))
         if pausing:
             self.state = Input.PAUSED
             return False

@@ -56,8 +56,10 @@ class CommandRule:
 COMMANDS: dict[str, CommandRule] = {
     "HELO": CommandRule(junk=True, before_tls=True, last=True),
     "EHLO": CommandRule(junk=True, before_tls=True, last=True),
-    "STARTTLS": CommandRule(before_tls=True, last=True),
-    "AUTH": CommandRule(last=True),
+    "XCLIENT": CommandRule(before_tls=True),
+    "XFORWARD": CommandRule(),
+    "STARTTLS": CommandRule(before_tls=True),
+    "AUTH": CommandRule(),
     "MAIL": CommandRule(),
     "RCPT": CommandRule(),
     "DATA": CommandRule(last=True),

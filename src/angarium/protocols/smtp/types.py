@@ -33,14 +33,14 @@ class CommandReceived:
     Attributes:
         verb: its first word, in upper case; empty for an empty line.
         text: the whole line without its line end.
-        pipelined: more input stood in the buffer behind it (RFC 2920).
+        behind: what stood in the buffer behind it, its first 100 octets (RFC 2920); empty when nothing did.
         truncated: the line was longer than the limit; the excess is gone.
         bare_newline: it ended in LF without CR.
     """
 
     verb: str
     text: str
-    pipelined: bool = False
+    behind: bytes = b""
     truncated: bool = False
     bare_newline: bool = False
 
@@ -90,7 +90,7 @@ class MailCommand:
         sender: the reverse-path in internal form; empty is the null sender.
         size: the SIZE parameter in octets (RFC 1870); 0 when unsaid.
         body: the BODY parameter (RFC 6152, RFC 3030).
-        auth: the AUTH parameter, decoded (RFC 4954 section 5); None when unsaid, empty for ``<>``.
+        auth: the AUTH parameter as it stood, in xtext (RFC 4954 section 5); None when unsaid, empty for ``<>``.
         ret: the RET parameter (RFC 3461 section 4.3).
         envid: the ENVID parameter, decoded (RFC 3461 section 4.4); empty when unsaid.
         smtputf8: the SMTPUTF8 parameter (RFC 6531 section 3.4).
@@ -123,8 +123,14 @@ class BdatCommand:
 
 
 class CommandError(Exception):
-    """A command that cannot be understood. ``reply`` is what the client is told."""
+    """A command that cannot be understood.
 
-    def __init__(self, reply: Reply) -> None:
+    Attributes:
+        reply: what the client is told.
+        address: for the log, when an address in the command is no address; else empty.
+    """
+
+    def __init__(self, reply: Reply, address: str = "") -> None:
         super().__init__(str(reply))
         self.reply = reply
+        self.address = address

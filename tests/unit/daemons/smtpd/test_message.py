@@ -64,7 +64,7 @@ def test_bdat_in_pieces(server):
         await talk.say("EHLO c")
         await talk.say("MAIL FROM:<a@x.test>", "RCPT TO:<b@y.test>")
         assert await talk.send(b"BDAT 5\r\nhello") == "250 2.0.0 Ok: 5 bytes"
-        assert await talk.send(b"BDAT 7 LAST\r\n world\n") == "250 2.0.0 Ok: queued as A000001"
+        assert await talk.send(b"BDAT 7 LAST\r\n world\n") == "250 2.0.0 Ok: 13 bytes queued as A000001"
         assert await talk.say("NOOP") == "250 2.0.0 Ok"
         await talk.close()
 

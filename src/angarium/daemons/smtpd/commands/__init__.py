@@ -9,6 +9,8 @@ HANDLERS = Handlers(
     commands={
         "HELO": hello.helo,
         "EHLO": hello.ehlo,
+        "XCLIENT": session.not_authorized,
+        "XFORWARD": session.not_authorized,
         "STARTTLS": starttls.starttls,
         "AUTH": auth.auth,
         "MAIL": mail.mail,

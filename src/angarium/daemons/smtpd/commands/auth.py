@@ -21,12 +21,11 @@ async def auth(talk: Conversation, command: CommandReceived) -> Reply | None:
     parameters = talk.parameters
     if parameters.helo_required and not talk.helo:
         return replies.NEED_HELO
-    if not parameters.sasl_auth_enable or talk.exempt.sasl or "auth" in talk.ehlo_discard:
+    mechanisms = offered_mechanisms(talk)
+    if not mechanisms or "auth" in talk.ehlo_discard:
         return replies.AUTH_NOT_ENABLED
     if talk.transaction is not None:
         return replies.IN_TRANSACTION
-    if parameters.tls_auth_only and not talk.tls:
-        return replies.AUTH_NEEDS_TLS
     if talk.sasl_username:
         return replies.ALREADY_AUTHENTICATED
     words = command.text.split()
@@ -35,34 +34,57 @@ async def auth(talk: Conversation, command: CommandReceived) -> Reply | None:
     if talk.over_rate(Counted.AUTH, parameters.client_auth_rate_limit, "AUTH command rate"):
         return Reply.of(450, "4.7.1", f"Error: too many AUTH commands from {talk.client.address}")
     name = words[1].upper()
-    exchange = SaslExchange.named(name, parameters.sasl_response_limit) if name in parameters.sasl_mechanisms else None
+    exchange = SaslExchange.named(name, parameters.sasl_response_limit) if name in mechanisms else None
     if exchange is None:
-        return _failed(talk, words[1], "Invalid authentication mechanism", "Invalid authentication mechanism")
+        return _failed(talk, words[1], "Invalid authentication mechanism", "")
+    talk.auth_method = words[1]
     talk.exchange = exchange
     initial = words[2].encode("utf-8", "surrogateescape") if len(words) == 3 else None
-    return await _step(talk, exchange, exchange.start(initial))
+    return await _step(talk, exchange, exchange.start(initial), "initial")
+
+
+def offered_mechanisms(talk: Conversation) -> tuple[str, ...]:
+    """The mechanisms that this client may use now."""
+    parameters = talk.parameters
+    if not parameters.sasl_auth_enable:
+        return ()
+    if talk.tls:
+        return parameters.sasl_tls_mechanisms
+    return () if parameters.tls_auth_only or parameters.tls_mandatory else parameters.sasl_mechanisms
 
 
 async def response(talk: Conversation, event: LineReceived) -> Reply:
     """The client's answer to a challenge."""
     exchange = talk.exchange
     assert exchange is not None
-    return await _step(talk, exchange, exchange.receive(event.line))
+    if event.truncated:
+        limit = talk.parameters.sasl_response_limit
+        shown = event.line[:30].decode("utf-8", "replace")
+        talk.ask.log.warning(f"{talk.client.shown}: request longer than {limit}: {shown}...")
+        talk.exchange = None
+        return replies.AUTH_TOO_LONG
+    return await _step(talk, exchange, exchange.receive(event.line), "continued")
 
 
-async def _step(talk: Conversation, exchange: SaslExchange, step: Step) -> Reply:
+async def _step(talk: Conversation, exchange: SaslExchange, step: Step, kind: str) -> Reply:
     if isinstance(step, Challenge):
         return Reply(334, None, (step.data.decode("ascii"),))
     talk.exchange = None
     if isinstance(step, SaslError):
-        return _fault(talk, exchange.method, step)
+        return _fault(talk, step, kind)
     return await _check(talk, exchange.method, step)
 
 
-def _fault(talk: Conversation, method: str, error: SaslError) -> Reply:
+def _fault(talk: Conversation, error: SaslError, kind: str) -> Reply:
+    method = talk.auth_method
     if error.fault is Fault.CANCELLED:
+        talk.ask.log.warning(f"{talk.client.shown}: SASL {method} authentication aborted")
         return replies.AUTH_ABORTED
-    return _failed(talk, method, error.reason, error.reason)
+    if error.fault is Fault.TOO_LONG:
+        return replies.AUTH_TOO_LONG
+    if error.fault is Fault.ENCODING:
+        return _failed(talk, method, f"Invalid base64 data in {kind} response", "")
+    return _failed(talk, method, error.reason, "")
 
 
 async def _check(talk: Conversation, method: str, credentials: Credentials) -> Reply:
@@ -75,14 +97,14 @@ async def _check(talk: Conversation, method: str, credentials: Credentials) -> R
         talk.sasl_username = outcome.account
         return replies.AUTHENTICATED
     if isinstance(outcome, Refused):
-        return _failed(talk, method, "authentication failure", "authentication failure", credentials.user)
-    talk.ask.log.warning(
-        f"{talk.client.shown}: SASL {method} authentication failed: Temporary authentication failure: {outcome.cause}"
-    )
-    return Reply.of(454, "4.7.0", "Temporary authentication failure: generic failure")
+        # The authenticator's own log line says why; neither the peer nor this line does.
+        return _failed(talk, talk.auth_method, "(reason unavailable)", credentials.user)
+    reason = f"{talk.client.shown}: SASL {talk.auth_method} authentication failed: Temporary authentication failure"
+    talk.ask.log.warning(f"{reason}: {outcome.cause}")
+    return Reply.of(454, "4.7.0", "Temporary authentication failure: (reason unavailable)")
 
 
-def _failed(talk: Conversation, method: str, reason: str, public: str, user: str = "") -> Reply:
-    suffix = f", sasl_username={user}" if user else ""
+def _failed(talk: Conversation, method: str, reason: str, user: str) -> Reply:
+    suffix = f", sasl_username={user or '(unavailable)'}"
     talk.ask.log.warning(f"{talk.client.shown}: SASL {method[:100]} authentication failed: {reason}{suffix}")
-    return Reply.of(535, "5.7.8", f"Error: authentication failed: {public}")
+    return Reply.of(535, "5.7.8", f"Error: authentication failed: {reason}")

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from angarium.daemons.smtpd import replies
-from angarium.daemons.smtpd.content import IncomingMessage
-from angarium.daemons.smtpd.conversation import Conversation, Transaction
+from angarium.daemons.smtpd.conversation import Chunking, Conversation, Transaction
 from angarium.model.envelope import Envelope, Recipient
 from angarium.model.error import MailError
 from angarium.model.reply import Reply
@@ -20,71 +19,104 @@ from angarium.protocols.smtp.types import BareNewline, ChunkEnd, CommandError, C
 
 async def data(talk: Conversation, command: CommandReceived) -> Reply | None:
     """Ask for the message."""
-    if talk.chunking:
+    if talk.chunking is not Chunking.NONE:
         return replies.DATA_AFTER_BDAT
     transaction = talk.transaction
     if transaction is None or not transaction.recipients:
         return replies.NEED_RCPT if transaction is None else replies.NO_RECIPIENTS
     if command.text.strip().upper() != "DATA":
         return replies.DATA_SYNTAX
-    refusal = talk.judge(await talk.ask.policy.data(talk.facts()), "DATA")
+    recipient = only_recipient(transaction)
+    refusal = talk.judge(await talk.ask.policy.data(talk.facts(recipient)), "DATA", recipient)
     if refusal is not None:
         return refusal
-    talk.message = IncomingMessage(talk.ask.spool, talk.parameters.message_size_limit)
-    talk.bytes_received = 0
+    talk.start_message()
     return replies.START_DATA
 
 
 async def message_end(talk: Conversation, event: MessageEnd) -> None:
     """The final dot of DATA: store the message and answer."""
     talk.where = "END-OF-MESSAGE"
-    if event.bare_newline and talk.protocol.bare_newline is BareNewline.REJECT:
-        talk.log_reject("END-OF-MESSAGE", "bare <LF> received")
+    failure = _bare_newline(talk) if event.bare_newline else None
+    _finish(talk, "DATA", failure or await _store(talk))
+
+
+def _bare_newline(talk: Conversation) -> Reply | None:
+    """What smtpd_forbid_bare_newline says of a message that has LF without CR."""
+    mode = talk.protocol.bare_newline
+    if mode is BareNewline.REJECT:
+        recipient = only_recipient(talk.transaction)
+        talk.log_reject("END-OF-MESSAGE", "bare <LF> received", recipient)
         code = talk.parameters.forbid_bare_newline_reject_code
-        reply = Reply.of(code, "5.5.2", f"{talk.parameters.myhostname} Error: bare <LF> received")
-        _finish(talk, "DATA", reply)
-        return
-    if event.bare_newline and talk.protocol.bare_newline is BareNewline.NOTE:
-        talk.ask.log.info(f"{_queue_id(talk)}: note: bare <LF> received from {talk.client.shown}")
-    _finish(talk, "DATA", await _store(talk))
+        return Reply.of(code, "5.5.2", f"{talk.parameters.myhostname} Error: bare <LF> received")
+    if mode is BareNewline.NOTE and talk.transaction is not None:
+        talk.ask.log.info(f"{talk.transaction.queue_id}: note: bare <LF> received from {talk.client.shown}")
+    return None
+
+
+def only_recipient(transaction: Transaction | None) -> str | None:
+    """The recipient, when there is exactly one: what the log and the restrictions after RCPT are told."""
+    if transaction is None or len(transaction.recipients) != 1:
+        return None
+    return transaction.recipients[0].address
 
 
 async def bdat(talk: Conversation, command: CommandReceived) -> Reply | None:
     """The head of a chunk. What is wrong with it is said when the chunk has been read."""
+    if "chunking" in talk.ehlo_discard:
+        talk.closing = True
+        return replies.BDAT_NOT_OFFERED
+    transaction = talk.transaction
     try:
         parse_bdat(command.text)
     except CommandError as error:
         talk.closing = True  # nobody knows where the chunk ends
+        queue_id = transaction.queue_id if transaction is not None else ""
+        shown = f"{queue_id or 'NOQUEUE'}: malformed BDAT command syntax from {talk.client.shown}"
+        talk.ask.log.warning(f"{shown}: {command.text[:100]}")
         return error.reply
-    transaction = talk.transaction
     failure: Reply | None = None
-    if not talk.chunking and (transaction is None or not transaction.recipients):
+    if talk.chunking is Chunking.FAILED or talk.message is not None:
+        pass  # the answer is known, or the message goes on
+    elif transaction is None or not transaction.recipients:
         failure = replies.NEED_RCPT if transaction is None else replies.NO_RECIPIENTS
-    elif talk.message is None and talk.message_failure is None:
-        failure = talk.judge(await talk.ask.policy.data(talk.facts()), "DATA")
-        talk.message = IncomingMessage(talk.ask.spool, talk.parameters.message_size_limit)
-        talk.bytes_received = 0
-    if failure is not None:
-        talk.message_failure = failure
-    talk.chunking = True
+    else:
+        recipient = only_recipient(transaction)
+        failure = talk.judge(await talk.ask.policy.data(talk.facts(recipient)), "BDAT", recipient)
+        talk.start_message()
+    if talk.chunking is Chunking.NONE:
+        talk.chunking = Chunking.STARTED
+    talk.message_failure = failure
     return None
 
 
 async def chunk_end(talk: Conversation, event: ChunkEnd) -> None:
     """A chunk is complete: answer for it, or for the whole message after the last."""
-    failure = talk.message_failure
     message = talk.message
+    if talk.chunking is Chunking.FAILED or (message is None and talk.message_failure is None):
+        talk.refuse(Reply.of(551, "5.0.0", f"Discarded {event.size} bytes after earlier error"))
+        if event.last:
+            talk.chunking = Chunking.NONE
+        return
+    failure = talk.message_failure
     if failure is None and message is not None and message.too_big:
-        failure = replies.TOO_BIG
+        assert talk.transaction is not None
+        queue_id = talk.transaction.queue_id
+        talk.ask.log.warning(f"{queue_id}: BDAT request from {talk.client.shown} exceeds message size limit")
+        failure = replies.CHUNK_TOO_BIG
     if failure is not None or message is None:
         _finish(talk, "BDAT", failure or replies.NEED_RCPT)
+        if not event.last:
+            talk.chunking = Chunking.FAILED
         return
     if not event.last:
         talk.counts["BDAT"][0] += 1
         talk.send(Reply.of(250, "2.0.0", f"Ok: {event.size} bytes"))
         return
     talk.where = "END-OF-MESSAGE"
-    _finish(talk, "BDAT", await _store(talk))
+    if event.bare_newline:
+        failure = _bare_newline(talk)
+    _finish(talk, "BDAT", failure or await _store(talk, f"{message.size} bytes "))
 
 
 def _finish(talk: Conversation, verb: str, reply: Reply) -> None:
@@ -99,8 +131,8 @@ def _finish(talk: Conversation, verb: str, reply: Reply) -> None:
     talk.reset()
 
 
-async def _store(talk: Conversation) -> Reply:
-    """Hand the message to cleanup and the queue; the reply for the client."""
+async def _store(talk: Conversation, size: str = "") -> Reply:
+    """Hand the message to cleanup and the queue; the reply for the client. ``size`` is BDAT's addition to it."""
     message = talk.message
     transaction = talk.transaction
     assert message is not None
@@ -108,12 +140,13 @@ async def _store(talk: Conversation) -> Reply:
     if talk.message_failure is not None:
         return talk.message_failure
     if message.too_big:
-        talk.ask.log.warning(f"{transaction.queue_id}: queue file size limit exceeded")
-        return replies.TOO_BIG
-    refusal = talk.judge(await talk.ask.policy.end_of_data(talk.facts(size=message.size)), "END-OF-MESSAGE")
+        return _too_big(talk)
+    recipient = only_recipient(transaction)
+    verdict = await talk.ask.policy.end_of_data(talk.facts(recipient, message.size))
+    refusal = talk.judge(verdict, "END-OF-MESSAGE", recipient)
     if refusal is not None:
         return refusal
-    queued = Reply.of(250, "2.0.0", f"Ok: queued as {transaction.queue_id}")
+    queued = Reply.of(250, "2.0.0", f"Ok: {size}queued as {transaction.queue_id}")
     if transaction.discard:
         return queued
     try:
@@ -135,6 +168,12 @@ async def _store(talk: Conversation) -> Reply:
     return queued
 
 
+def _too_big(talk: Conversation) -> Reply:
+    assert talk.transaction is not None
+    talk.ask.log.warning(f"{talk.transaction.queue_id}: queue file size limit exceeded")
+    return replies.TOO_BIG
+
+
 def _envelope(talk: Conversation, transaction: Transaction) -> Envelope:
     recipients = tuple(transaction.recipients)
     if transaction.redirect:
@@ -150,7 +189,3 @@ def _envelope(talk: Conversation, transaction: Transaction) -> Envelope:
         mail.ret,
         mail.envid,
     )
-
-
-def _queue_id(talk: Conversation) -> str:
-    return talk.transaction.queue_id if talk.transaction is not None else "NOQUEUE"

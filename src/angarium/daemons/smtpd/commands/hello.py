@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from angarium.daemons.smtpd import replies
+from angarium.daemons.smtpd.commands.auth import offered_mechanisms
 from angarium.daemons.smtpd.conversation import Conversation
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.types import CommandReceived
@@ -50,8 +51,8 @@ def keywords(talk: Conversation) -> list[str]:
     words.append("ETRN")
     if parameters.tls_offered and talk.ask.tls_available and not talk.tls:
         words.append("STARTTLS")
-    if parameters.sasl_auth_enable and not talk.exempt.sasl and (talk.tls or not parameters.tls_auth_only):
-        mechanisms = " ".join(parameters.sasl_mechanisms)
+    mechanisms = " ".join(offered_mechanisms(talk))
+    if mechanisms and not talk.exempt.sasl:
         words.append(f"AUTH {mechanisms}")
         if parameters.broken_sasl_auth_clients:
             words.append(f"AUTH={mechanisms}")
@@ -61,4 +62,12 @@ def keywords(talk: Conversation) -> list[str]:
     words.append("CHUNKING")
     if not talk.ehlo_discard:
         return words
-    return [word for word in words if word.partition(" ")[0].partition("=")[0].lower() not in talk.ehlo_discard]
+    kept = [word for word in words if _name(word) not in talk.ehlo_discard]
+    if "silent-discard" not in talk.ehlo_discard and len(kept) < len(words):
+        dropped = " ".join(word for word in words if word not in kept)
+        talk.ask.log.info(f"discarding EHLO keywords: {dropped}")
+    return kept
+
+
+def _name(keyword: str) -> str:
+    return keyword.partition(" ")[0].partition("=")[0].lower()

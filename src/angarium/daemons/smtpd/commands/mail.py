@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from angarium.daemons.smtpd import replies
-from angarium.daemons.smtpd.conversation import Conversation, Transaction
+from angarium.daemons.smtpd.conversation import Chunking, Conversation, Transaction
 from angarium.daemons.smtpd.limits import Counted
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.parser import parse_mail
@@ -17,18 +17,17 @@ async def mail(talk: Conversation, command: CommandReceived) -> Reply | None:
         return replies.NEED_HELO
     if talk.transaction is not None:
         return replies.NESTED_MAIL
-    if talk.chunking:
+    if talk.chunking is not Chunking.NONE:
         return replies.MAIL_AFTER_BDAT
     try:
         parsed = parse_mail(
             command.text,
             strict=parameters.strict_rfc821_envelopes,
             dsn="dsn" not in talk.ehlo_discard,
-            auth=parameters.sasl_auth_enable,
+            smtputf8=parameters.smtputf8_enable and "smtputf8" not in talk.ehlo_discard,
         )
     except CommandError as error:
-        if error.reply.dsn is not None and str(error.reply.dsn) == "5.1.7":
-            talk.ask.log.warning(f"Illegal address syntax from {talk.client.shown} in MAIL command: {_shown(command)}")
+        talk.log_illegal_address("MAIL", error.address)
         return error.reply
     limit = parameters.client_message_rate_limit
     if talk.over_rate(Counted.MESSAGE, limit, "Message delivery request rate"):
@@ -57,7 +56,3 @@ def _no_room(talk: Conversation, size: int) -> Reply | None:
     if refusal is not None:
         talk.log_reject("MAIL", str(refusal))
     return refusal
-
-
-def _shown(command: CommandReceived) -> str:
-    return command.text.partition(":")[2].strip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from angarium.daemons.smtpd import replies
-from angarium.daemons.smtpd.conversation import Conversation, Transaction
+from angarium.daemons.smtpd.conversation import Chunking, Conversation, Transaction
 from angarium.daemons.smtpd.limits import Counted
 from angarium.model.envelope import Recipient
 from angarium.model.reply import Reply
@@ -16,15 +16,18 @@ async def rcpt(talk: Conversation, command: CommandReceived) -> Reply | None:
     transaction = talk.transaction
     if transaction is None:
         return replies.NEED_MAIL
-    if talk.chunking:
+    if talk.chunking is not Chunking.NONE:
         return replies.RCPT_AFTER_BDAT
     parameters = talk.parameters
     try:
-        parsed = parse_rcpt(command.text, strict=parameters.strict_rfc821_envelopes, dsn="dsn" not in talk.ehlo_discard)
+        parsed = parse_rcpt(
+            command.text,
+            strict=parameters.strict_rfc821_envelopes,
+            dsn="dsn" not in talk.ehlo_discard,
+            smtputf8=transaction.mail.smtputf8,
+        )
     except CommandError as error:
-        if error.reply.dsn is not None and str(error.reply.dsn) == "5.1.3":
-            shown = command.text.partition(":")[2].strip()
-            talk.ask.log.warning(f"Illegal address syntax from {talk.client.shown} in RCPT command: {shown}")
+        talk.log_illegal_address("RCPT", error.address)
         return error.reply
     address = parsed.recipient
     limit = parameters.client_recipient_rate_limit
@@ -33,7 +36,7 @@ async def rcpt(talk: Conversation, command: CommandReceived) -> Reply | None:
     if len(transaction.recipients) >= parameters.recipient_limit > 0:
         transaction.overshoot += 1
         if transaction.overshoot <= parameters.recipient_overshoot_limit:
-            talk.error_count -= 1  # a client that sends on is no attacker yet: this refusal is not counted
+            talk.forgive("RCPT")  # a client that sends on is no attacker yet
         return replies.TOO_MANY_RECIPIENTS
     refusal = talk.judge(await talk.ask.policy.rcpt(talk.facts(address)), "RCPT", address)
     if refusal is not None:

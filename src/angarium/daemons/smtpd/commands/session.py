@@ -5,6 +5,7 @@ from __future__ import annotations
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.conversation import Conversation
 from angarium.model.reply import Reply
+from angarium.protocols.smtp.path import is_domain
 from angarium.protocols.smtp.types import CommandReceived
 
 _QUEUING = Reply.of(250, None, "Queuing started")
@@ -28,6 +29,11 @@ async def quit_session(talk: Conversation, command: CommandReceived) -> Reply | 
     return replies.BYE
 
 
+async def not_authorized(talk: Conversation, command: CommandReceived) -> Reply | None:  # noqa: ARG001 - as above
+    """XCLIENT and XFORWARD: nobody may use them yet."""
+    return replies.NOT_AUTHORIZED
+
+
 async def etrn(talk: Conversation, command: CommandReceived) -> Reply | None:
     """Start delivery of the mail for a domain (RFC 1985)."""
     if talk.parameters.helo_required and not talk.helo:
@@ -37,10 +43,13 @@ async def etrn(talk: Conversation, command: CommandReceived) -> Reply | None:
     words = command.text.split()
     if len(words) != 2:
         return Reply.of(500, None, "Syntax: ETRN domain")
-    domain = words[1].lstrip("@#")
+    domain = words[1].removeprefix("@").removeprefix("#")
+    if not is_domain(domain):
+        return Reply.of(501, None, "Error: invalid parameter syntax")
     refusal = talk.judge(await talk.ask.policy.etrn(talk.facts(domain)), "ETRN")
     if refusal is not None:
         return refusal
     if talk.ask.flush is None or not talk.ask.flush(domain):
-        return Reply.of(459, None, f"<{words[1]}>: service unavailable")
+        talk.ask.log.warning(f"reject: ETRN {domain}... from {talk.client.shown}")
+        return Reply.of(459, None, f"<{domain}>: service unavailable")
     return _QUEUING

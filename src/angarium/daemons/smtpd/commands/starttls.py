@@ -10,11 +10,9 @@ from angarium.protocols.smtp.types import CommandReceived
 
 
 async def starttls(talk: Conversation, command: CommandReceived) -> Reply | None:
-    """Refuse, or answer 220 and set ``tls_requested``."""
+    """Refuse, or answer 220 and set ``tls_requested``. It counts as done when TLS is up."""
     if len(command.text.split()) != 1:
         return replies.STARTTLS_SYNTAX
-    if talk.transaction is not None:
-        return replies.IN_TRANSACTION
     if talk.tls:
         return replies.TLS_ACTIVE
     parameters = talk.parameters
@@ -25,4 +23,5 @@ async def starttls(talk: Conversation, command: CommandReceived) -> Reply | None
     if talk.over_rate(Counted.TLS, parameters.client_new_tls_session_rate_limit, "New TLS session rate"):
         return Reply.of(421, "4.7.0", f"Error: too many new TLS sessions from {talk.client.shown}")
     talk.tls_requested = True
-    return replies.START_TLS
+    talk.send(replies.START_TLS)
+    return None

@@ -12,18 +12,20 @@ from angarium.protocols.smtp.types import CommandReceived
 
 async def vrfy(talk: Conversation, command: CommandReceived) -> Reply | None:
     """Ask the policy about a recipient."""
-    if talk.parameters.helo_required and not talk.helo:
-        return replies.NEED_HELO
     if talk.parameters.disable_vrfy_command:
         return replies.VRFY_DISABLED
     words = command.text.split(None, 1)
-    if len(words) < 2:
+    argument = words[1].strip() if len(words) == 2 else ""
+    if argument.upper().endswith(" SMTPUTF8") and talk.parameters.smtputf8_enable:
+        argument = argument[:-9].rstrip()  # RFC 6531 section 3.7.4.2
+    if not argument:
         return replies.VRFY_SYNTAX
     try:
-        address = parse_path(words[1].strip(), strict=False)
+        address = parse_path(argument)
     except ValueError:
-        return BAD_RECIPIENT
+        address = ""
     if not address:
+        talk.log_illegal_address("VRFY", argument)
         return BAD_RECIPIENT
     refusal = talk.judge(await talk.ask.policy.vrfy(talk.facts(address)), "VRFY", address)
-    return refusal if refusal is not None else Reply.of(252, "2.0.0", words[1].strip())
+    return refusal if refusal is not None else Reply.of(252, "2.0.0", argument)
