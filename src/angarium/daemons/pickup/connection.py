@@ -1,0 +1,162 @@
+"""One client on pickup's socket: reads a submission, hands it over, answers, hangs up."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from typing import cast
+
+from angarium.daemons.pickup.intake import Intake, User
+from angarium.model.content import Content, MemoryContent
+from angarium.model.reply import Reply
+from angarium.protocols.pickup.session import PickupError, PickupSession, Piece, Submission
+from angarium.runtime.log import ServiceLog
+from angarium.runtime.spool import SPOOL_BOUND, Spool, SpoolFile
+
+_CREDENTIALS = struct.Struct("iII")
+
+
+class Receiver:
+    """The content of a submission as it comes in: in memory up to 1 MiB, then in a spool file.
+
+    Args:
+        limit: message_size_limit; 0 is none.
+        spool: where large content goes; None keeps it in memory.
+    """
+
+    def __init__(self, limit: int, spool: Spool | None) -> None:
+        self._limit = limit
+        self._spool = spool
+        self._memory = bytearray()
+        self._file: SpoolFile | None = None
+        self._size = 0
+        self.too_big = False
+
+    def write(self, data: bytes) -> None:
+        """Take a piece; one that is over the limit is thrown away. Raises OSError."""
+        self._size += len(data)
+        if self.too_big or (self._limit and self._size > self._limit):
+            self.too_big = True
+            self.abandon()
+        elif self._file is not None:
+            self._file.write(data)
+        elif self._spool is not None and self._size > SPOOL_BOUND:
+            self._file = self._spool.create()
+            self._file.write(self._memory)
+            self._file.write(data)
+            self._memory.clear()
+        else:
+            self._memory += data
+
+    def finish(self) -> Content:
+        """The content."""
+        if self._file is not None:
+            content = self._file.finish()
+            self._file = None
+            return content
+        return MemoryContent(bytes(self._memory))
+
+    def abandon(self) -> None:
+        """Throw away what there is."""
+        self._memory.clear()
+        if self._file is not None:
+            self._file.abandon()
+            self._file = None
+
+
+class PickupConnection(asyncio.Protocol):
+    """The socket of one client.
+
+    Args:
+        intake: takes whole submissions.
+        receiver: makes the content.
+        log: of the service.
+        closed: called when the connection is over.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        receiver: Receiver,
+        log: ServiceLog,
+        closed: Callable[[PickupConnection], object],
+    ) -> None:
+        self._intake = intake
+        self._receiver = receiver
+        self._log = log
+        self._closed = closed
+        self._session = PickupSession()
+        self._transport: asyncio.Transport | None = None
+        self._user: User | None = None
+        self._answered = False
+        self.task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask the kernel who it is."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("socket")
+        raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        _, uid, _ = _CREDENTIALS.unpack(raw)
+        self._user = User.of(uid)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the session."""
+        if self._answered:
+            return
+        try:
+            for event in self._session.receive_data(data):
+                if isinstance(event, Piece):
+                    self._receiver.write(event.data)
+                else:
+                    self._complete(event.submission)
+        except PickupError as error:
+            self._log.warning(f"uid={self._uid}: malformed submission: {error}")
+            self._answer(Reply.of(501, "5.5.2", f"malformed submission: {error}"))
+        except OSError as error:
+            self._log.warning(f"uid={self._uid}: queue file write error: {error}")
+            self._answer(Reply.of(452, "4.3.1", "Insufficient system storage"))
+
+    @property
+    def _uid(self) -> int:
+        return self._user.uid if self._user is not None else -1
+
+    def _complete(self, submission: Submission) -> None:
+        if self._receiver.too_big:
+            self._answer(Reply.of(552, "5.3.4", "message file too big"))
+            return
+        content = self._receiver.finish()
+        self.task = asyncio.get_running_loop().create_task(self._take(submission, content))
+
+    async def _take(self, submission: Submission, content: Content) -> None:
+        assert self._user is not None
+        reply = Reply.of(451, "4.3.0", "Error: internal error")
+        try:
+            reply = await self._intake.take(self._user, submission, content)
+        finally:
+            self._answer(reply)
+
+    def _answer(self, reply: Reply) -> None:
+        if self._transport is None or self._answered:
+            return
+        self._answered = True
+        self._transport.write(f"{reply}\n".encode("utf-8", "replace"))
+        self._transport.close()
+
+    def eof_received(self) -> bool | None:
+        """A client that is done writing may still be reading its answer."""
+        return self.task is not None
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it went does not matter
+        """Forget the client; a submission that is whole goes on."""
+        self._receiver.abandon()
+        if self.task is None or self.task.done():
+            self._closed(self)
+        else:
+            self.task.add_done_callback(lambda _task: self._closed(self))
+
+    def close(self) -> None:
+        """Hang up on a client whose submission is not whole yet."""
+        if self.task is None and self._transport is not None:
+            self._answer(Reply.of(451, "4.3.2", "the mail system is going down"))

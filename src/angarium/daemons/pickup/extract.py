@@ -1,0 +1,50 @@
+"""``sendmail -t``: the recipients that a message's headers name.
+
+To, Cc and Bcc; when the message has any Resent- header, its Resent- forms alone (RFC 5322 section 3.6.6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from angarium.cleanup.headers import HeaderBlock
+from angarium.model.content import Content
+from angarium.protocols.mime.address import MISSING_DOMAIN, MISSING_MAILBOX, SYNTAX_ERROR, parse_addresses
+
+_NAMES = (b"to", b"cc", b"bcc")
+
+
+def header_recipients(content: Content) -> tuple[str, ...]:
+    """The addresses in the order of the headers, bare names as they stand."""
+    header = HeaderBlock.read(content)
+    prefix = b"resent-" if b"\nresent-" in header.folded else b""
+    spans = sorted(span for name in _NAMES for span in _spans(header, prefix + name))
+    found: list[str] = []
+    for start, stop in spans:
+        line = header.raw[start:stop]
+        found.extend(addresses(line[line.index(b":") + 1 :].replace(b"\r\n", b"")))
+    return tuple(dict.fromkeys(found))
+
+
+def _spans(header: HeaderBlock, name: bytes) -> Iterator[tuple[int, int]]:
+    at = header.find(name)
+    while at >= 0:
+        yield header.span(at)
+        at = header.find(name, at + 1)
+
+
+def addresses(value: bytes) -> Iterator[str]:
+    """The addresses of a list, in internal form."""
+    for address in parse_addresses(value):
+        mailbox, host = address.mailbox, address.host
+        if mailbox is None or host is None or mailbox in (MISSING_MAILBOX, SYNTAX_ERROR, b""):
+            continue  # a group's beginning or end, or nothing that could get mail
+        text = mailbox if host in (MISSING_DOMAIN, b"") else mailbox + b"@" + host
+        yield text.decode("utf-8", "surrogateescape")
+
+
+def argument_addresses(text: str) -> tuple[str, ...]:
+    """The addresses of one word of the command line: mostly one, but it may be a list, with names and comments."""
+    if not any(char in ',<>"(;: ' for char in text):
+        return (text,)
+    return tuple(addresses(text.encode("utf-8", "surrogateescape"))) or (text,)

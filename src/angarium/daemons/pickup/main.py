@@ -1,0 +1,133 @@
+"""pickup(8) as a service: takes local submissions over ``public/pickup`` and out of the maildrop directory.
+
+master binds the socket in queue_directory with mode 0666: who connects is known from the kernel. The maildrop
+directory is looked at when the service starts and then once a minute, as Postfix's wake-up timer does it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+
+from angarium.cleanup.process import CleanupService
+from angarium.config.config import Config
+from angarium.daemons.pickup.connection import PickupConnection, Receiver
+from angarium.daemons.pickup.intake import Intake, Verify
+from angarium.daemons.pickup.maildrop import Maildrop
+from angarium.daemons.pickup.parameters import PickupParameters
+from angarium.mailqueue.interface import MailQueue
+from angarium.runtime.log import ServiceLog
+from angarium.runtime.spool import Spool
+from angarium.tables.matchlist import MatchList
+from angarium.tables.opener import TableOpener
+
+_WAKE_UP = 60.0
+
+
+class PickupService:
+    """The service (``runtime.service.Service``).
+
+    Args:
+        parameters: main.cf.
+        queue: stores messages.
+        cleanup: of ``make_cleanup``.
+        opener: opens authorized_submit_users.
+        log: tagged ``postfix/pickup``.
+        spool: takes messages over 1 MiB; None keeps them in memory.
+        verify: see ``Intake``.
+        collects: whether this process looks into the maildrop directory: one of them does.
+    """
+
+    def __init__(
+        self,
+        parameters: PickupParameters,
+        queue: MailQueue,
+        cleanup: CleanupService,
+        opener: TableOpener,
+        log: ServiceLog,
+        spool: Spool | None = None,
+        verify: Verify | None = None,
+        *,
+        collects: bool = True,
+    ) -> None:
+        self._parameters = parameters
+        self._log = log
+        self._spool = spool
+        authorized = MatchList("authorized_submit_users", parameters.authorized_submit_users, opener)
+        self._intake = Intake(queue, cleanup, authorized, log, verify)
+        self._maildrop = Maildrop(parameters.maildrop, self._intake, log, parameters.message_size_limit, spool)
+        self._collects = collects
+        self._connections: set[PickupConnection] = set()
+        self._servers: list[asyncio.Server] = []
+        self._drained: asyncio.Event | None = None
+
+    @property
+    def name(self) -> str:
+        """The tag."""
+        return self._log.tag
+
+    def statistics(self) -> dict[str, int]:
+        """How many clients there are now."""
+        return {"connections": len(self._connections)}
+
+    async def run(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve until drained; on cancellation close all and re-raise."""
+        loop = asyncio.get_running_loop()
+        self._drained = asyncio.Event()
+        try:
+            for listener in sockets:
+                self._servers.append(await loop.create_unix_server(self._accept, sock=listener))
+            while not self._drained.is_set():
+                if self._collects:
+                    await self._collect()
+                try:
+                    await asyncio.wait_for(self._drained.wait(), _WAKE_UP)
+                except TimeoutError:
+                    continue
+            tasks = [each.task for each in self._connections if each.task is not None]
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            self._close()
+
+    async def _collect(self) -> None:
+        try:
+            self._maildrop.prepare()
+            await self._maildrop.collect()
+        except OSError as error:
+            self._log.warning(f"maildrop: {error}")
+
+    def drain(self) -> None:
+        """Stop accepting; submissions that are whole are still queued."""
+        self._close()
+        if self._drained is not None:
+            self._drained.set()
+
+    def _accept(self) -> PickupConnection:
+        receiver = Receiver(self._parameters.message_size_limit, self._spool)
+        connection = PickupConnection(self._intake, receiver, self._log, self._connections.discard)
+        self._connections.add(connection)
+        return connection
+
+    def _close(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for connection in tuple(self._connections):
+            connection.close()
+
+
+def make_pickup(
+    conf: Config,
+    queue: MailQueue,
+    cleanup: CleanupService,
+    opener: TableOpener,
+    log: ServiceLog,
+    spool: Spool | None = None,
+    verify: Verify | None = None,
+    *,
+    collects: bool = True,
+) -> PickupService:
+    """The pickup service of a configuration (with the ``-o`` overrides of its line in master.cf)."""
+    parameters = PickupParameters.from_config(conf)
+    return PickupService(parameters, queue, cleanup, opener, log, spool, verify, collects=collects)
