@@ -75,6 +75,20 @@ def test_it_looks_for_the_file_once_a_second(tmp_path: Path) -> None:
     reader.close()
 
 
+def test_a_change_is_in_force_after_ten_milliseconds(tmp_path: Path) -> None:
+    path = tmp_path / "directory.sqlite"
+    now = 10.0
+    _make(path, "one.test")
+    reader = SqliteDirectory(path, lambda: now)
+    assert isinstance(reader.domain("two.test"), NotFound)
+    _make(path, "two.test")
+    now = 10.005
+    assert isinstance(reader.domain("two.test"), NotFound)
+    now = 10.011
+    assert isinstance(reader.domain("two.test"), Found)
+    reader.close()
+
+
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "directory.sqlite"
     _make(path, "one.test")
