@@ -54,6 +54,7 @@ class Connection(asyncio.Protocol):
         self._chunks: Iterable[bytes] = ()
         self._sending: Iterator[bytes] | None = None
         self._paused = False
+        self._closing = False
         self._progress()
 
     @property
@@ -138,6 +139,7 @@ class Connection(asyncio.Protocol):
             if wait:
                 self._progress()
                 return
+        self._closing = True
         self._transport.close()
 
     def abort(self) -> None:
@@ -154,7 +156,7 @@ class Connection(asyncio.Protocol):
         if self._waiter is not None:
             self._fail(LostError(self.target.peer, self.session.step, timed_out=True))
             self.abort()
-        elif self.session.state is State.CLOSING:
+        elif self._closing or self.session.state is State.CLOSING:
             self.abort()
         else:
             self.quit()

@@ -63,7 +63,6 @@ class Connector:
             await self._negotiate(connection, destination, sender, level)
         except BaseException:
             connection.quit()
-            self._pool.forget(connection)
             raise
         return connection
 
@@ -135,8 +134,7 @@ class Connector:
         session.hello(parameters.helo_name, extended=False)
         reply = await connection.reply()
         if not reply.positive:
-            trouble = refused(connection.target.peer, reply)
-            raise trouble.softened() if parameters.skip_5xx_greeting else trouble
+            raise refused(connection.target.peer, reply)  # not softened: smtp_skip_5xx_greeting is of greetings
 
     async def _upgrade(self, connection: Connection, destination: Destination, level: SecurityLevel) -> None:
         session = connection.session
@@ -152,7 +150,7 @@ class Connector:
                 raise refused(connection.target.peer, reply).softened()
         elif level.mandatory:
             text = f"TLS is required, but host {connection.target.peer} refused to start TLS: {reply.text}"
-            raise TroubleError("4.7.4", text, reply.text)
+            raise TroubleError(reply.dsn.with_class(4), text, reply.text)
         elif not session.usable:
             raise refused(connection.target.peer, reply).softened()
 

@@ -152,11 +152,9 @@ class Delivery:
             # Some recipients may have had their answer before the trouble: it stands.
             self._settle(connection, recipients)
             connection.quit()
-            tools.pool.forget(connection)
             raise
         except BaseException:
             connection.abort()
-            tools.pool.forget(connection)
             raise
         self._settle(connection, recipients)
         tools.pool.give(key, connection, place)

@@ -53,4 +53,4 @@ class SmtpAgent:
 
     async def close(self) -> None:
         """Close all connections."""
-        self._pool.close()
+        await self._pool.close()

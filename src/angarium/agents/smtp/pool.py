@@ -13,6 +13,8 @@ from angarium.agents.smtp.connection import Connection
 from angarium.agents.smtp.destination import Destination
 from angarium.agents.smtp.parameters import SmtpParameters
 
+_CLOSING_TURNS = 20  # of the event loop: closing takes one or two
+
 
 class ConnectionPool:
     """See the module. Belongs to one event loop."""
@@ -35,10 +37,6 @@ class ConnectionPool:
         self._living.add(connection)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._interval, self._sweep)
-
-    def forget(self, connection: Connection) -> None:
-        """The connection is of no more use and has been closed."""
-        self._living.discard(connection)
 
     def take(self, key: str) -> Connection | None:
         """An idle connection that can be used, or None."""
@@ -70,20 +68,25 @@ class ConnectionPool:
         connection.deadline = connection.now + parameters.cache_time_limit
         self._idle.setdefault(key, []).append(connection)
 
-    def close(self) -> None:
-        """Close all connections: idle ones with QUIT, busy ones at once."""
+    async def close(self) -> None:
+        """Close all connections, with QUIT where one may be said; returns when their sockets are closed."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for connection in list(self._living):
+        for connection in self._living:
             connection.quit()
+        for turn in range(_CLOSING_TURNS):
+            if not any(connection.open for connection in self._living):
+                break
+            if turn == _CLOSING_TURNS // 2:
+                for connection in self._living:
+                    connection.abort()  # a peer that does not read would keep us here
+            await asyncio.sleep(0)
         self._living.clear()
         self._idle.clear()
 
     def _close(self, connection: Connection) -> None:
         connection.quit(wait=not self._parameters.skip_quit_response)
-        if self._parameters.skip_quit_response:
-            self._living.discard(connection)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

@@ -55,15 +55,14 @@ class ClientReply:
     def dsn(self) -> Dsn:
         """The enhanced status code the peer gave, else ``x.0.0`` of the code's class (RFC 2034, RFC 3463).
 
-        A code that contradicts the reply's class is the reply's class with the peer's subject and detail.
+        An enhanced code that contradicts the reply's class is not believed.
         """
         klass = self.code // 100
-        given: Dsn | None = None
         with contextlib.suppress(ValueError):
             given, _ = Dsn.split(self.lines[-1][4:])
-        if given is None:
-            return Dsn(klass if klass in (2, 4, 5) else 2, 0, 0)
-        return given if given.klass == klass or klass == 3 else given.with_class(klass)
+            if given is not None and given.klass == klass:
+                return given
+        return Dsn(klass if klass in (2, 4, 5) else 2, 0, 0)
 
 
 class ReplyParser:

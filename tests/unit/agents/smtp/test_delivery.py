@@ -81,7 +81,7 @@ def test_each_recipient_has_its_own_outcome():
         ),
         ({"EHLO": CLOSE}, Status.DEFERRED, "4.4.2", "while performing the EHLO handshake"),
         ({"EHLO": "500 x", "HELO": CLOSE}, Status.DEFERRED, "4.4.2", "while performing the HELO handshake"),
-        ({"EHLO": "500 x", "HELO": "554 5.7.1 no"}, Status.DEFERRED, "4.7.1", "refused to talk to me: 554 5.7.1 no"),
+        ({"EHLO": "500 x", "HELO": "554 5.7.1 no"}, Status.BOUNCED, "5.7.1", "refused to talk to me: 554 5.7.1 no"),
         ({"MAIL": CLOSE}, Status.DEFERRED, "4.4.2", "while sending MAIL FROM"),
         ({"RCPT": CLOSE}, Status.DEFERRED, "4.4.2", "while sending RCPT TO"),
         ({"DATA": CLOSE}, Status.DEFERRED, "4.4.2", "while sending DATA command"),
