@@ -58,7 +58,7 @@ class Config:
         return cls(directory, main, {name: Setting(name, text, "", 0) for name, text in (settings or {}).items()})
 
     def overlay(self, settings: Mapping[str, str], file: str = "", line: int = 0) -> Config:
-        """This configuration with some settings replaced, as ``-o`` in master.cf does; ``file`` and ``line`` name them."""
+        """A copy with some settings replaced, as ``-o`` in master.cf does; ``file`` and ``line`` say where."""
         changed = {name: Setting(name, text, file, line) for name, text in settings.items()}
         copy = Config(self.directory, self.main, {**self._overlays, **changed})
         if "master" in self.__dict__:

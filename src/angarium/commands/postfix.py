@@ -1,0 +1,314 @@
+"""postfix(1): starts, stops and controls the mail system.
+
+===============  ========================================================================================
+``start``        check, start in the background, return when it listens
+``start-fg``     check, run in the foreground until a signal; in one process with worker_processes = 0
+``stop``         stop in an orderly fashion, by force after some seconds
+``abort``        stop at once, without waiting
+``reload``       read the configuration again; sessions under way run to their end
+``status``       exit 0 when it runs, 1 when not
+``check``        warn of bad directories and parameters
+``flush``        attempt to deliver every message that waits
+===============  ========================================================================================
+
+Messages go to the mail log under ``postfix/postfix-script`` and to standard error. Exit status 0 or 1.
+"""
+
+from __future__ import annotations
+
+import getopt
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from angarium.config.config import Config, configuration_directory
+from angarium.config.error import ConfigError
+from angarium.config.usage import complaints
+from angarium.master.pidfile import AlreadyRunningError, PidFile
+from angarium.runtime.log import MailLog, ServiceLog, open_log
+
+USAGE = "usage: postfix [-c config_dir] [-Dv] command"
+STOP_PATIENCE = 15
+"""Seconds that ``stop`` waits before it uses force."""
+
+
+class PostfixError(Exception):
+    """The command failed; the text is for the log and the terminal."""
+
+
+class Script:
+    """One run of the command: its configuration and where it speaks."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        try:
+            self.conf = Config.load(directory)
+            self.sink: MailLog = open_log(
+                self.conf.text("maillog_file"),
+                self.conf.choice("log_format"),
+                self.conf.text("myhostname").split(".")[0],
+            )
+            self.name = self.conf.text("syslog_name")
+            self.queue_directory = Path(self.conf.text("queue_directory"))
+        except (ConfigError, OSError) as error:
+            raise PostfixError(str(error)) from error
+        self.log = ServiceLog(self.sink, f"{self.name}/postfix-script")
+        self.pid_file = PidFile(self.queue_directory)
+
+    def say(self, text: str) -> None:
+        """An ordinary message."""
+        self.log.info(text)
+        if sys.stderr.isatty():
+            print(f"{self.log.tag}: {text}", file=sys.stderr)
+
+    def warn(self, text: str) -> None:
+        """A warning."""
+        self.log.warning(text)
+        print(f"{self.log.tag}: warning: {text}", file=sys.stderr)
+
+    def running(self) -> int | None:
+        """The master's pid. Raises PostfixError when it cannot be told."""
+        try:
+            return self.pid_file.running()
+        except OSError as error:
+            raise PostfixError(f"open {self.pid_file.path}: {error.strerror}") from error
+
+    def master_pid(self) -> int:
+        """The pid of the running master. Raises PostfixError when it does not run."""
+        pid = self.running()
+        if pid is None:
+            raise PostfixError("the Postfix mail system is not running")
+        return pid
+
+    # -- the commands
+
+    def check(self) -> None:
+        """Warn of what is odd; PostfixError for what cannot be used."""
+        try:
+            services = self.conf.master.services
+            for name in self.conf.main.settings:
+                self.conf.check(name)
+            for entry in services:
+                layered = self.conf.overlay(entry.overrides, entry.file, entry.line)
+                for name in entry.overrides:
+                    layered.check(name)
+            for complaint in complaints(self.conf, services):
+                self.warn(complaint)
+        except ConfigError as error:
+            raise PostfixError(str(error)) from error
+
+    def start(self) -> None:
+        """In the background."""
+        self._begin()
+        if not self._daemonize():
+            raise PostfixError("mail system startup failed")
+
+    def start_fg(self) -> None:
+        """In the foreground: does not return before the server has ended."""
+        self._begin()
+        status = self._supervise(_notify_service_manager, background=False)
+        if status:
+            raise PostfixError("mail system startup failed")
+
+    def _begin(self) -> None:
+        if self.running() is not None:
+            raise PostfixError("the Postfix mail system is already running")
+        self.check()
+        self.say("starting the Postfix mail system")
+
+    def _daemonize(self) -> bool:
+        """Fork the master into the background and wait for its word; True when it listens."""
+        ours, theirs = os.pipe2(os.O_CLOEXEC)
+        if os.fork() == 0:
+            status = 1
+            try:
+                os.close(ours)
+                os.setsid()
+                devnull = os.open(os.devnull, os.O_RDWR)
+                for descriptor in (0, 1):
+                    os.dup2(devnull, descriptor)
+
+                def ready() -> None:
+                    os.write(theirs, b"+")
+                    os.close(theirs)
+
+                status = self._supervise(ready, background=True)
+            finally:
+                self.sink.flush()
+                os._exit(status)
+        os.close(theirs)
+        said = os.read(ours, 1)
+        os.close(ours)
+        return bool(said)
+
+    def _supervise(self, ready: Callable[[], None], *, background: bool) -> int:
+        """Be the master. The exit status."""
+        from angarium.master import supervisor  # the whole server: only a start should wait for its import
+        from angarium.master.privileges import mail_owner
+        from angarium.runtime.tls import TlsError
+
+        log = ServiceLog(self.sink, f"{self.name}/master")
+        try:
+            supervisor.prepare_directories(self.conf, mail_owner(self.conf))
+            self.pid_file.acquire()
+            if supervisor.worker_count(self.conf) == 0:
+                return self._one_process(ready)
+            return supervisor.Master(self.directory, self.sink, self.pid_file, ready, background=background).run()
+        except AlreadyRunningError:
+            self._fatal(log, "the Postfix mail system is already running")
+        except (ConfigError, TlsError, OSError) as error:
+            self._fatal(log, str(error))
+        except supervisor.StartError:
+            self._fatal(log, "a process could not start")
+        finally:
+            self.pid_file.release()
+        return 1
+
+    def _one_process(self, ready: Callable[[], None]) -> int:
+        import asyncio
+
+        import uvloop
+
+        from angarium.master.inprocess import OneProcess
+
+        async def serve() -> None:
+            server = OneProcess(self.conf, self.sink)
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, server.stop)
+            await server.serve(ready)
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve())
+        return 0
+
+    def _fatal(self, log: ServiceLog, text: str) -> None:
+        log.fatal(text)
+        self.sink.flush()
+        print(f"{log.tag}: fatal: {text}", file=sys.stderr)
+
+    def stop(self) -> None:
+        """In an orderly fashion, then by force."""
+        pid = self.master_pid()
+        self.say("stopping the Postfix mail system")
+        _kill(pid, signal.SIGTERM)
+        if self._gone(STOP_PATIENCE):
+            return
+        self.warn("stopping the Postfix mail system with force")
+        _kill(pid, signal.SIGKILL)
+        self._gone(2)
+
+    def _gone(self, patience: float) -> bool:
+        """Wait for the master's lock to be free."""
+        begun = time.monotonic()
+        said = begun
+        while time.monotonic() - begun < patience:
+            if self.running() is None:
+                return True
+            if time.monotonic() - said > 1:
+                said = time.monotonic()
+                self.say("waiting for the Postfix mail system to terminate")
+            time.sleep(0.01)
+        return False
+
+    def abort(self) -> None:
+        """Without waiting."""
+        pid = self.master_pid()
+        self.say("aborting the Postfix mail system")
+        _kill(pid, signal.SIGTERM)
+
+    def reload(self) -> None:
+        """Tell the master to read its files again."""
+        pid = self.master_pid()
+        self.check()
+        self.say("refreshing the Postfix mail system")
+        _kill(pid, signal.SIGHUP)
+
+    def status(self) -> None:
+        """Say whether it runs."""
+        pid = self.running()
+        text = "the Postfix mail system is " + ("not running" if pid is None else f"running: PID: {pid}")
+        self.log.info(text)
+        print(f"{self.log.tag}: {text}", file=sys.stderr)
+        if pid is None:
+            raise SystemExit(1)
+
+    def flush(self) -> None:
+        """Attempt to deliver what waits."""
+        from angarium.commands import postqueue
+
+        self.master_pid()
+        status = postqueue.main(["-c", str(self.directory), "-f"])
+        if status:
+            raise SystemExit(status)
+
+
+def _kill(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError as error:
+        raise PostfixError(f"kill {pid}: {error.strerror}") from error
+
+
+def _notify_service_manager() -> None:
+    """Tell systemd that we are ready (sd_notify(3)), if it asked to be told."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
+        manager.connect("\0" + address[1:] if address.startswith("@") else address)
+        manager.send(b"READY=1")
+
+
+COMMANDS: dict[str, Callable[[Script], None]] = {
+    "start": Script.start,
+    "start-fg": Script.start_fg,
+    "stop": Script.stop,
+    "abort": Script.abort,
+    "reload": Script.reload,
+    "status": Script.status,
+    "check": Script.check,
+    "flush": Script.flush,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    try:
+        options, words = getopt.getopt(list(sys.argv[1:] if argv is None else argv), "c:Dv")
+    except getopt.GetoptError as error:
+        print(f"postfix: fatal: {error}. {USAGE}", file=sys.stderr)
+        return 1
+    if len(words) != 1:
+        print(f"postfix: fatal: {USAGE}", file=sys.stderr)
+        return 1
+    directory = configuration_directory(dict(options).get("-c")).absolute()
+    tag = "postfix"
+    script: Script | None = None
+    try:
+        script = Script(directory)
+        tag = script.log.tag
+        if words[0] not in COMMANDS:
+            raise PostfixError(f"unknown command: '{words[0]}'. Usage: postfix {' | '.join(COMMANDS)}")
+        COMMANDS[words[0]](script)
+    except PostfixError as error:
+        if script is not None:
+            script.log.fatal(str(error))
+        print(f"{tag}: fatal: {error}", file=sys.stderr)
+        return 1
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        if script is not None:
+            script.sink.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""Services of master.cf and settings as ``postconf`` prints them: columns, ``{ }`` and folded lines."""
+
+from __future__ import annotations
+
+from angarium.config.master_cf import MasterService
+
+LINE_WIDTH = 80
+INDENT = "    "
+_COLUMNS = (11, 17, 25, 33, 41, 49, 57)
+
+
+def folded(text: str) -> str:
+    """Fold at words, as ``postconf -f`` does."""
+    out = ""
+    width = 0
+    for word in text.split():
+        if width and width + len(word) + 1 > LINE_WIDTH:
+            out += f"\n{INDENT}{word}"
+            width = len(INDENT) + len(word)
+        else:
+            out += f" {word}" if width else word
+            width += len(word) + (1 if width else 0)
+    return out
+
+
+def service_line(entry: MasterService, *, fold: bool = False) -> str:
+    """A whole service, in the columns of the shipped master.cf; folded, an option a line."""
+    line = entry.fields[0]
+    for column, text in zip(_COLUMNS, entry.fields[1:], strict=True):
+        line = (line.ljust(column) if len(line) < column else f"{line} ") + text
+    width = len(line)
+    in_options, option = True, ""
+    seen_option = False
+    for argument in entry.arguments:
+        text = argument
+        new_line = False
+        if in_options and option == "-o":
+            text = f"{{{argument}}}" if any(char in argument for char in " \t") else argument
+            option = ""
+        elif in_options and argument.startswith("-"):
+            new_line = seen_option = True
+            option = argument
+        else:
+            new_line = in_options and seen_option
+            in_options = False
+            if not argument or any(char in argument for char in " \t"):
+                text = f"{{{argument}}}"
+        if fold and (new_line or (not option and not in_options and width + len(text) + 1 > LINE_WIDTH)):
+            line += f"\n{INDENT}{text}"
+            width = len(INDENT) + len(text)
+        else:
+            line += f" {text}"
+            width += len(text) + 1
+    return line

@@ -1,0 +1,166 @@
+"""Which names of main.cf and master.cf mean something: the check behind "unused" and "undefined parameter".
+
+A name is known when the registry declares it, when a service of master.cf brings it (``config.per_service``), or
+when the administrator defines it and something refers to it: ``$name`` in a value, ``smtpd_restriction_classes``, or
+a table such as ``ldap:name``, whose settings are named ``name_…``. Everything else is most likely misspelt.
+
+Fails with ConfigError for a malformed ``$`` reference, with its place.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from angarium.config import values
+from angarium.config.config import Config
+from angarium.config.error import ConfigError
+from angarium.config.expansion import references
+from angarium.config.main_cf import Setting
+from angarium.config.master_cf import MasterService
+from angarium.config.parameter import Parameter, Status, Type
+from angarium.config.per_service import service_parameters
+from angarium.config.registry import registry
+
+_PREFIXING_TABLES = ("ldap:", "mysql:", "pgsql:", "sqlite:", "memcache:")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a configuration's names mean.
+
+    Attributes:
+        services: per-service parameters that exist, by name.
+        user: names of the administrator's own that something refers to.
+        undefined: (file, name) of references to nothing.
+        unused: settings of main.cf that nothing reads.
+        unused_overrides: (service, name, value) of ``-o`` settings that nothing reads.
+    """
+
+    services: Mapping[str, Parameter]
+    user: frozenset[str]
+    undefined: tuple[tuple[str, str], ...]
+    unused: tuple[Setting, ...]
+    unused_overrides: tuple[tuple[MasterService, str, str], ...]
+
+
+@dataclass(slots=True)
+class _Scan:
+    """The names met so far, in one file's scope."""
+
+    defined: set[str]
+    known: Mapping[str, object]
+    services: Mapping[str, object]
+    user: set[str] = field(default_factory=set)
+    undefined: dict[str, None] = field(default_factory=dict)
+
+    def look_at(self, name: str, text: str, place: Setting | None) -> None:
+        """Note what ``text``, the value of ``name``, refers to."""
+        try:
+            found = references(text)
+        except ConfigError as error:
+            if place is None or not place.file:
+                raise
+            raise ConfigError(error.text, place.file, place.line) from error
+        if name == "smtpd_restriction_classes":
+            found |= {word for word in values.names(text) if "$" not in word}
+        for reference in sorted(found):
+            if reference in self.known or reference in self.services:
+                continue
+            if reference in self.defined:
+                self.user.add(reference)
+            else:
+                self.undefined[reference] = None
+        for prefix in _table_prefixes(text):
+            self.user.update(other for other in self.defined if other.startswith(f"{prefix}_"))
+
+
+def examine(config: Config, services: Iterable[MasterService] = ()) -> Usage:
+    """Find out what the names of main.cf and of the services' overrides mean."""
+    known = registry()
+    services = list(services)
+    own = service_parameters((entry.name, entry.command) for entry in services)
+    main = _Scan(set(config.main.settings), known, own)
+    for setting in config.main.settings.values():
+        main.look_at(setting.name, setting.value, setting)
+    for parameter in known.values():
+        refers = parameter.type is not Type.RAW and "$" in parameter.default
+        if refers and parameter.name not in config.main.settings:
+            main.user.update(references(parameter.default) & main.defined)
+    undefined = [(config.main.file, name) for name in main.undefined]
+    unused_overrides: list[tuple[MasterService, str, str]] = []
+    for entry in services:
+        if not entry.overrides:
+            continue
+        scan = _Scan(main.defined | set(entry.overrides), known, own)
+        for name, text in entry.overrides.items():
+            scan.look_at(name, text, Setting(name, text, entry.file, entry.line))
+        main.user |= scan.user & main.defined
+        undefined += [(entry.file, name) for name in scan.undefined]
+        unused_overrides += [
+            (entry, name, text)
+            for name, text in entry.overrides.items()
+            if name not in known and name not in own and name not in scan.user and name not in main.user
+        ]
+    unused = tuple(
+        setting
+        for setting in config.main.settings.values()
+        if setting.name not in known and setting.name not in own and setting.name not in main.user
+    )
+    return Usage(own, frozenset(main.user), tuple(undefined), unused, tuple(unused_overrides))
+
+
+def _table_prefixes(text: str) -> Iterator[str]:
+    """Names of tables whose settings stand in main.cf itself: ``ldap:name``."""
+    if ":" not in text:
+        return
+    for word in values.names(text):
+        bare = word.removeprefix("proxy:")
+        for kind in _PREFIXING_TABLES:
+            if bare.startswith(kind) and bare[len(kind) : len(kind) + 1] not in ("", "/", "."):
+                yield bare[len(kind) :]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that a misspelt one most likely means; empty when none is near."""
+    found = difflib.get_close_matches(name, known, 1, 0.85)
+    return found[0] if found else ""
+
+
+def complaints(config: Config, services: Iterable[MasterService] = ()) -> Iterator[str]:
+    """Everything worth a warning at start-up, each with its file and line.
+
+    Values that cannot be read are not among them: those are errors, found by ``Config.check``.
+    """
+    services = list(services)
+    yield from config.main.warnings
+    usage = examine(config, services)
+    known = [*registry(), *usage.services]
+    for file, name in usage.undefined:
+        yield f"{file}: undefined parameter: {name}{_hint(name, known)}"
+    for setting in usage.unused:
+        yield f"{setting.place}: unused parameter: {setting.name}={setting.value}{_hint(setting.name, known)}"
+    for entry, name, text in usage.unused_overrides:
+        yield f"{entry.file}:{entry.line}: unused parameter: {name}={text}{_hint(name, known)}"
+    for setting in config.main.settings.values():
+        yield from _without_effect(setting.name, setting.place, setting.value)
+    for entry in services:
+        for name, text in entry.overrides.items():
+            yield from _without_effect(name, f"{entry.file}:{entry.line}", text)
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = nearest(name, known)
+    return f" (did you mean {near}?)" if near else ""
+
+
+def _without_effect(name: str, place: str, text: str) -> Iterator[str]:
+    """A setting that is known and changes nothing here, unless it says what the default says."""
+    parameter = registry().get(name)
+    if parameter is None or text == parameter.default:
+        return
+    if parameter.status is Status.UNSUPPORTED:
+        yield f"{place}: {name} is not supported yet{': ' + parameter.reason if parameter.reason else ''}"
+    elif parameter.status is Status.NO_EFFECT:
+        yield f"{place}: {name} has no effect: {parameter.reason}"

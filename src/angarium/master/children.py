@@ -1,0 +1,222 @@
+"""What a child of the master does between fork and exit: one worker, or the queue manager.
+
+A child gives up root first, then opens its log, stores and bus, runs its services, and says so by one byte on the
+status pipe. It ends when
+
+- SIGHUP drains it: it stops accepting and ends with its last session (a reload);
+- SIGTERM stops it: network sessions are closed at once, the queue manager gets ``STOP_PATIENCE`` to finish what it
+  delivers, so that fewer messages go out twice;
+- the master is gone: the life line, a pipe whose other end only the master holds, tells.
+
+Fails by a ``fatal`` line in the log and exit status 1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import uvloop
+
+from angarium.config.config import Config
+from angarium.config.error import ConfigError
+from angarium.config.master_cf import MasterService
+from angarium.master.node import Node
+from angarium.master.privileges import Owner
+from angarium.master.wiring import Contexts, NetworkWiring, queue_manager
+from angarium.runtime.log import MailLog, ServiceLog
+from angarium.runtime.service import Service
+
+STOP_PATIENCE = 3.0
+"""Seconds that the queue manager may go on delivering after SIGTERM."""
+
+Listening = Sequence[tuple[MasterService, Sequence[socket.socket]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """What a child gets from the master.
+
+    Attributes:
+        conf: main.cf, as the master has read it.
+        sink: the mail log.
+        owner: whom to become.
+        listening: the network services with their sockets.
+        contexts: their TLS contexts.
+        life_line: the pipe's end that reads as closed when the master is gone.
+        status: the pipe to say "ready" on.
+        background: leave standard error alone once ready: it belongs to the command that started the server.
+    """
+
+    conf: Config
+    sink: MailLog
+    owner: Owner | None
+    listening: Listening
+    contexts: Contexts
+    life_line: int
+    status: int
+    background: bool
+
+
+Builder = Callable[[Node], Sequence[tuple[Service, Sequence[socket.socket]]]]
+
+
+def worker(inherited: Inheritance) -> NoReturn:
+    """Serve the network: every inet service of master.cf."""
+
+    def build(node: Node) -> list[tuple[Service, Sequence[socket.socket]]]:
+        wiring = NetworkWiring(node, inherited.contexts)
+        return [(wiring.service(entry), sockets) for entry, sockets in inherited.listening]
+
+    _run("worker", inherited, build, patience=0.0)
+
+
+def manager(inherited: Inheritance) -> NoReturn:
+    """Manage the queue."""
+    for _entry, sockets in inherited.listening:
+        for each in sockets:
+            each.close()
+
+    def build(node: Node) -> list[tuple[Service, Sequence[socket.socket]]]:
+        return [(queue_manager(node, inherited.conf.master.services), ())]
+
+    _run("qmgr", inherited, build, patience=STOP_PATIENCE)
+
+
+def _run(name: str, inherited: Inheritance, build: Builder, patience: float) -> NoReturn:
+    """Everything that children have in common. Never returns: what the parent had on its stack is not ours."""
+    status = 1
+    log = ServiceLog(inherited.sink, f"{inherited.conf.text('syslog_name')}/{name}")
+    try:
+        _detach()
+        if inherited.owner is not None:
+            inherited.owner.become()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(inherited, build, log, patience))
+        status = 0
+    except ConfigError as error:
+        log.fatal(str(error))
+    except BaseException as error:  # noqa: BLE001  # the last frame of the process: log it, whatever it is
+        log.fatal(f"{type(error).__name__}: {error}", **_traceback(error))
+    finally:
+        with contextlib.suppress(Exception):
+            inherited.sink.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def leave_standard_error() -> None:
+    """Let go of the terminal or pipe that standard error is."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
+    os.close(devnull)
+
+
+def _traceback(error: BaseException) -> dict[str, object]:
+    import traceback  # late: only for the process's last words
+
+    return {"traceback": "".join(traceback.format_exception(error))}
+
+
+def _detach() -> None:
+    """Undo the master's signal set-up."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at a terminal goes to the group; the master answers it
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.umask(0o077)
+    gc.enable()
+
+
+async def _serve(inherited: Inheritance, build: Builder, log: ServiceLog, patience: float) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: _unforeseen(log, context))
+    node = Node(inherited.conf, inherited.sink)
+    await node.start()
+    try:
+        services = build(node)
+        tasks = [loop.create_task(service.run(sockets)) for service, sockets in services]
+        await _first_turns(tasks)
+        end = _Ending([service for service, _sockets in services], tasks, patience)
+        loop.add_signal_handler(signal.SIGTERM, end.stop)
+        loop.add_signal_handler(signal.SIGHUP, end.drain)
+        loop.add_reader(inherited.life_line, end.master_gone, inherited.life_line)
+        if inherited.background:
+            leave_standard_error()
+        os.write(inherited.status, b"+")
+        os.close(inherited.status)
+        await end.wait()
+    finally:
+        await node.close()
+
+
+async def _first_turns(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Let each service begin; raise what one that cannot begin raises."""
+    for _turn in range(5):
+        await asyncio.sleep(0)
+    for task in tasks:
+        if task.done():
+            task.result()
+
+
+class _Ending:
+    """The ways in which a child's services end."""
+
+    def __init__(self, services: Sequence[Service], tasks: Sequence[asyncio.Task[None]], patience: float) -> None:
+        self._services = services
+        self._tasks = tasks
+        self._patience = patience
+        self._stopping = False
+
+    def drain(self) -> None:
+        """A reload: end with the last session."""
+        for service in self._services:
+            service.drain()
+
+    def stop(self) -> None:
+        """A stop: end now, or soon."""
+        if self._stopping:
+            return
+        self._stopping = True
+        loop = asyncio.get_running_loop()
+        if self._patience:
+            self.drain()
+            loop.call_later(self._patience, self._cancel)
+        else:
+            self._cancel()
+
+    def master_gone(self, life_line: int) -> None:
+        """The life line was cut."""
+        asyncio.get_running_loop().remove_reader(life_line)
+        self.stop()
+
+    def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def wait(self) -> None:
+        """Until all have ended. Raises what one that failed raised, after cancelling the others."""
+        done, pending = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+        failed = next((task for task in done if not task.cancelled() and task.exception() is not None), None)
+        if failed is not None or (self._stopping and pending):
+            self._cancel()
+        if pending:
+            await asyncio.wait(pending)
+        if failed is not None:
+            await failed
+
+
+def _unforeseen(log: ServiceLog, context: dict[str, object]) -> None:
+    """An error that no task awaited: a fault of ours, said and survived."""
+    error = context.get("exception")
+    detail = f": {type(error).__name__}: {error}" if isinstance(error, BaseException) else ""
+    text = f"{context.get('message')}{detail}"
+    log.error(text, **(_traceback(error) if isinstance(error, BaseException) else {}))

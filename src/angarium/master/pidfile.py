@@ -1,0 +1,71 @@
+"""``pid/master.pid`` below queue_directory: which process is the master, and the proof that it lives.
+
+The proof is a record lock (fcntl) on the file: it goes with the process however that ends, and children of a fork
+do not inherit it. The pid is written padded, as Postfix writes it.
+
+Fails with OSError; ``AlreadyRunningError`` when another master holds the lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+_WIDTH = 32
+
+
+class AlreadyRunningError(Exception):
+    """Another master runs on this queue directory."""
+
+
+class PidFile:
+    """The pid file of one queue directory."""
+
+    def __init__(self, queue_directory: Path) -> None:
+        self.path = queue_directory / "pid" / "master.pid"
+        self._descriptor = -1
+
+    def acquire(self) -> None:
+        """Become the master. Raises AlreadyRunningError or OSError."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            os.close(descriptor)
+            raise AlreadyRunningError(str(self.path)) from error
+        self._descriptor = descriptor
+        self.write()
+
+    def write(self) -> None:
+        """Write this process's pid."""
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid():{_WIDTH}}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Stop being the master."""
+        if self._descriptor >= 0:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def forget(self) -> None:
+        """Close a child's copy. It holds no lock, and closing it does not touch the parent's."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def running(self) -> int | None:
+        """The pid of the running master; None when there is none. Raises PermissionError."""
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            text = os.pread(descriptor, 64, 0).strip()
+            return int(text) if text.isdigit() else None
+        finally:
+            os.close(descriptor)
+        return None

@@ -1,0 +1,375 @@
+"""The master process: binds, reads keys, forks workers and the queue manager, and keeps them alive.
+
+It is one synchronous loop around ``sigtimedwait``; it reads nothing from the network and starts no thread, so that a
+fork at any moment is safe. Everything is imported and frozen (``gc.freeze``) before the first fork: children share
+the parent's pages.
+
+=========  =======================================================================================================
+SIGHUP     reload: read the configuration again, bind what is new, start new workers on the same sockets; when they
+           are ready the old ones drain. A configuration that cannot be used changes nothing and is logged
+SIGTERM    stop: children are stopped, then the master ends
+SIGCHLD    a child that ended unasked is replaced: at once if it had been ready for ``STEADY`` seconds, else after
+           ``service_throttle_time``
+=========  =======================================================================================================
+
+States of a child: starting (forked, not ready), ready, draining (its generation was replaced), gone.
+
+Fails with ConfigError, TlsError or OSError before anything is started; ``StartError`` when a first child dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import resource
+import select
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from angarium.config.config import Config
+from angarium.config.derived import MAIL_VERSION
+from angarium.config.error import ConfigError
+from angarium.config.master_cf import MasterService
+from angarium.master import children
+from angarium.master.children import Inheritance
+from angarium.master.listeners import bind
+from angarium.master.node import make_directories
+from angarium.master.pidfile import PidFile
+from angarium.master.privileges import Owner, mail_owner
+from angarium.master.wiring import NETWORK_COMMANDS, Contexts, server_tls
+from angarium.runtime.log import MailLog, ServiceLog
+from angarium.runtime.tls import TlsError
+
+STEADY = 2.0
+"""Seconds of service after which a child's end counts as an accident and not as a fault at its start."""
+
+START_PATIENCE = 30.0
+"""Seconds that a child may take to become ready."""
+
+STOP_PATIENCE = 10.0
+"""Seconds between SIGTERM and SIGKILL of children when the master stops."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+class StartError(Exception):
+    """A child could not start; its own log line says why."""
+
+
+@dataclass(slots=True)
+class Child:
+    """A child process.
+
+    Attributes:
+        pid: its id.
+        role: ``worker`` or ``qmgr``.
+        generation: of the configuration it was started with.
+        started: monotonic seconds.
+        status: our end of its status pipe; -1 once it is ready.
+    """
+
+    pid: int
+    role: str
+    generation: int
+    started: float
+    status: int
+
+    @property
+    def ready(self) -> bool:
+        """It has said so."""
+        return self.status < 0
+
+
+@dataclass(slots=True)
+class Generation:
+    """One reading of the configuration, and what was made of it."""
+
+    number: int
+    conf: Config
+    owner: Owner | None
+    sockets: dict[str, list[socket.socket]]
+    contexts: Contexts
+    workers: int
+    throttled: dict[str, list[float]] = field(default_factory=dict)
+
+
+class Master:
+    """The supervisor.
+
+    Args:
+        directory: of main.cf and master.cf.
+        sink: the mail log.
+        pid_file: acquired.
+        ready: called once, when all services listen.
+        background: standard error is let go of then.
+    """
+
+    def __init__(
+        self, directory: Path, sink: MailLog, pid_file: PidFile, ready: Callable[[], None], *, background: bool
+    ) -> None:
+        self._background = background
+        self._directory = directory
+        self._sink = sink
+        self._pid_file = pid_file
+        self._ready = ready
+        self._children: dict[int, Child] = {}
+        self._life_line = os.pipe2(os.O_CLOEXEC)
+        conf = Config.load(directory)
+        self._log = ServiceLog(sink, f"{conf.text('syslog_name')}/master")
+        self._generations = 0
+        self._now = self._prepare(conf, None)
+
+    # -- configuration
+
+    def _prepare(self, conf: Config, before: Generation | None) -> Generation:
+        """Bind and read what a configuration asks for; sockets of ``before`` are used again."""
+        owner = mail_owner(conf)
+        prepare_directories(conf, owner)
+        kept = before.sockets if before else {}
+        sockets: dict[str, list[socket.socket]] = {}
+        contexts: dict[str, ssl.SSLContext | None] = {}
+        opened: list[socket.socket] = []
+        try:
+            for entry in conf.master.services:
+                if entry.command not in NETWORK_COMMANDS or entry.type != "inet":
+                    continue
+                contexts[entry.key] = server_tls(conf, entry)
+                sockets[entry.key] = kept.get(entry.key) or _bind(entry, conf)
+                opened += [] if entry.key in kept else sockets[entry.key]
+        except BaseException:
+            for each in opened:
+                each.close()
+            raise
+        self._generations += 1
+        return Generation(self._generations, conf, owner, sockets, contexts, worker_count(conf))
+
+    # -- children
+
+    def _start(self, generation: Generation) -> bool:
+        """Start all children of a generation; True when all are ready."""
+        for _number in range(generation.workers):
+            self._fork("worker", generation)
+        self._fork("qmgr", generation)
+        return self._await_ready(generation.number)
+
+    def _fork(self, role: str, generation: Generation) -> None:
+        ours, theirs = os.pipe2(os.O_CLOEXEC)
+        pid = os.fork()
+        if pid == 0:
+            os.close(ours)
+            os.close(self._life_line[1])
+            self._pid_file.forget()
+            services = generation.conf.master.services
+            inherited = Inheritance(
+                conf=generation.conf,
+                sink=self._sink,
+                owner=generation.owner,
+                listening=[(e, generation.sockets[e.key]) for e in services if e.key in generation.sockets],
+                contexts=generation.contexts,
+                life_line=self._life_line[0],
+                status=theirs,
+                background=self._background,
+            )
+            (children.worker if role == "worker" else children.manager)(inherited)
+        os.close(theirs)
+        self._children[pid] = Child(pid, role, generation.number, time.monotonic(), ours)
+
+    def _await_ready(self, generation: int) -> bool:
+        """Wait until all children of a generation are ready; False when one dies first or takes too long."""
+        deadline = time.monotonic() + START_PATIENCE
+        while waiting := [c for c in self._children.values() if c.generation == generation and not c.ready]:
+            readable, _, _ = select.select([c.status for c in waiting], [], [], max(0.0, deadline - time.monotonic()))
+            if not readable:
+                return False
+            for child in waiting:
+                if child.status in readable:
+                    said = os.read(child.status, 1)
+                    os.close(child.status)
+                    child.status = -1
+                    if not said:
+                        return False
+        return True
+
+    def _signal(self, number: int, chosen: Callable[[Child], bool] = lambda _child: True) -> None:
+        for child in self._children.values():
+            if chosen(child):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child.pid, number)
+
+    # -- life
+
+    def run(self) -> int:
+        """Supervise until a signal ends it; the exit status. Raises StartError."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        _raise_file_limit()
+        gc.collect()
+        gc.freeze()
+        if not self._start(self._now):
+            self._stop_children()
+            raise StartError
+        self._log.info(f"daemon started -- version {MAIL_VERSION}, configuration {self._directory}")
+        self._sink.flush()
+        if self._background:
+            children.leave_standard_error()
+        self._ready()
+        while True:
+            number = self._wait()
+            if number in (signal.SIGTERM, signal.SIGINT):
+                self._log.info(f"terminating on signal {int(number)}")
+                self._stop_children()
+                self._sink.flush()
+                return 0
+            if number == signal.SIGHUP:
+                self._reload()
+            self._reap()
+            self._restart_due()
+            self._sink.flush()
+
+    def _wait(self) -> int:
+        """The next signal; 0 when something else is due."""
+        due = [when for times in self._now.throttled.values() for when in times]
+        timeout = max(0.0, min(due) - time.monotonic()) if due else 3600.0
+        # A child's readiness is only looked at here, so that the restart of one does not hold up signals.
+        got = signal.sigtimedwait(_SIGNALS, timeout)
+        return 0 if got is None else got.si_signo
+
+    def _reap(self) -> None:
+        """Bury children that have ended; plan the replacement of those that should not have."""
+        while self._children:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._children.pop(pid, None)
+            if child is None:
+                continue
+            ready = child.ready or _has_spoken(child)
+            if not child.ready:
+                os.close(child.status)
+            unasked = child.generation == self._now.number
+            if os.WIFSIGNALED(status):
+                self._log.warning(f"process {child.role} pid {pid} killed by signal {os.WTERMSIG(status)}")
+            elif os.WEXITSTATUS(status) or unasked:
+                self._log.warning(f"process {child.role} pid {pid} exit status {os.WEXITSTATUS(status)}")
+            if unasked:
+                self._plan(child, steady=ready and time.monotonic() - child.started >= STEADY)
+
+    def _plan(self, child: Child, *, steady: bool) -> None:
+        """Replace a child: now, or later when it did not last."""
+        if steady:
+            self._fork(child.role, self._now)
+            return
+        delay = 1.0 if child.ready else self._now.conf.seconds("service_throttle_time")
+        if not child.ready:
+            self._log.warning(f"{child.role}: bad command startup -- throttling")
+        self._now.throttled.setdefault(child.role, []).append(time.monotonic() + delay)
+
+    def _restart_due(self) -> None:
+        now = time.monotonic()
+        for role, times in self._now.throttled.items():
+            for when in [each for each in times if each <= now]:
+                times.remove(when)
+                self._fork(role, self._now)
+
+    def _reload(self) -> None:
+        """SIGHUP. A configuration that cannot be used leaves everything as it is."""
+        self._log.info(f"reload -- version {MAIL_VERSION}, configuration {self._directory}")
+        self._sink.reopen()
+        old = self._now
+        try:
+            new = self._prepare(Config.load(self._directory), old)
+        except (ConfigError, TlsError, OSError) as error:
+            self._log.error(f"reload refused: {error}")
+            return
+        if not self._start(new):
+            self._log.error("reload refused: the new processes do not start; the old ones go on")
+            self._signal(signal.SIGKILL, lambda child: child.generation == new.number)
+            _close_sockets(new, old)
+            return
+        self._now = new
+        self._signal(signal.SIGHUP, lambda child: child.generation != new.number)
+        _close_sockets(old, new)
+
+    def _stop_children(self) -> None:
+        """SIGTERM to all, SIGKILL to those that stay."""
+        self._now.number = -1  # nobody is replaced from now on
+        self._signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_PATIENCE
+        while self._children:
+            self._reap_quietly()
+            if self._children and signal.sigtimedwait((signal.SIGCHLD,), 0.2) is None and time.monotonic() > deadline:
+                self._signal(signal.SIGKILL)
+
+    def _reap_quietly(self) -> None:
+        while self._children:
+            try:
+                pid, _status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                self._children.clear()
+                return
+            if pid == 0:
+                return
+            self._children.pop(pid, None)
+
+
+def _bind(entry: MasterService, conf: Config) -> list[socket.socket]:
+    """Listening sockets of a service. Raises ConfigError with the line of master.cf."""
+    try:
+        return bind(entry, conf)
+    except OSError as error:
+        raise ConfigError(f"bind {entry.name}: {error.strerror or error}", entry.file, entry.line) from error
+
+
+def _has_spoken(child: Child) -> bool:
+    """Whether a child that is gone had said that it was ready."""
+    return not child.ready and bool(os.read(child.status, 1))
+
+
+def _close_sockets(gone: Generation, kept: Generation) -> None:
+    """Close the sockets of services that only ``gone`` has."""
+    held = {id(each) for sockets in kept.sockets.values() for each in sockets}
+    for sockets in gone.sockets.values():
+        for each in sockets:
+            if id(each) not in held:
+                each.close()
+
+
+def worker_count(conf: Config) -> int:
+    """``worker_processes``: a number, or ``auto`` for one a core. Raises ConfigError."""
+    if conf.text("worker_processes").lower() == "auto":
+        return len(os.sched_getaffinity(0))
+    return conf.integer("worker_processes")
+
+
+def prepare_directories(conf: Config, owner: Owner | None) -> None:
+    """Make the directories that the server writes to, for the user who will. Raises OSError."""
+    queue_directory = Path(conf.text("queue_directory"))
+    make_directories(queue_directory, (owner.uid, owner.gid) if owner else None)
+    wanted = [queue_directory, Path(conf.text("data_directory"))]
+    if base := conf.text("virtual_mailbox_base"):
+        wanted.append(Path(base))
+    for directory in wanted:
+        directory.mkdir(parents=True, exist_ok=True)
+        if owner is not None:
+            owner.own(directory)
+    database = Path(conf.text("directory_database"))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    if owner is not None:
+        # The administrator's commands run as root and may have made these.
+        for path in [*database.parent.glob(f"{database.name}*"), *queue_directory.glob("queue.db*")]:
+            owner.own(path)
+
+
+def _raise_file_limit() -> None:
+    """As many open files as the system allows us: connections are files."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
