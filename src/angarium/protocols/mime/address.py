@@ -16,6 +16,7 @@ from angarium.protocols.mime.types import MAX_ADDRESSES
 MISSING_MAILBOX = b"MISSING_MAILBOX"
 MISSING_DOMAIN = b"MISSING_DOMAIN"
 SYNTAX_ERROR = b"SYNTAX_ERROR"
+INVALID_ROUTE = b"INVALID_ROUTE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +102,11 @@ class _Parser:
             self._at = match.end()
             if self._peek() != b"(":
                 return
-            self._at, self._comment, _closed = skip_comment(self._data, self._at)
+            self._at, comment, closed = skip_comment(self._data, self._at)
+            self._comment = comment if closed else b""
 
-    def _phrase(self) -> tuple[bytes, bool]:
-        """Words, dots and quoted strings, joined by single blanks; False when a quoted string does not end."""
+    def _phrase(self) -> tuple[bytes, int]:
+        """Words, dots and quoted strings, joined by single blanks, and how many; -1 if a quoted string does not end."""
         pieces: list[bytes] = []
         while self._at < self._end:
             char = self._peek()
@@ -112,9 +114,10 @@ class _Parser:
                 text, self._at, closed = quoted_string(self._data, self._at)
                 pieces.append(text)
                 if not closed:
-                    return b" ".join(pieces), False
-            elif char == b"." and not pieces:
-                break
+                    return b" ".join(pieces), -1
+            elif char == b"." and pieces:  # the obsolete form: a dot between blanks goes with the word before it
+                pieces[-1] += b"."
+                self._at += 1
             else:
                 start = self._at
                 while self._at < self._end:
@@ -129,12 +132,12 @@ class _Parser:
                     break
                 pieces.append(self._data[start : self._at])
             self._blanks()
-        return b" ".join(pieces), True
+        return b" ".join(pieces), len(pieces)
 
     def _group(self) -> bool:
         start, comment = self._at, self._comment
-        name, sound = self._phrase()
-        if not sound or not name or self._peek() != b":":
+        name, words = self._phrase()
+        if words < 0 or self._peek() != b":":
             self._at, self._comment = start, comment
             return False
         self._at += 1
@@ -157,11 +160,13 @@ class _Parser:
     def _mailbox(self) -> None:
         start = self._at
         self._comment = b""
-        name, sound = self._phrase()
-        if sound and self._peek() == b"<":
+        quoted = self._peek() == b'"'
+        name, words = self._phrase()
+        if words >= 0 and self._peek() == b"<":
             self._angle(name)
             return
-        if sound and name and self._peek() in (b",", b"") and b" " in name:
+        alone = words == 1 and quoted and not self._comment and self._peek() in (b",", b"")
+        if words > 1 or alone:
             self._found.append(MailAddress(name, None, MISSING_MAILBOX, MISSING_DOMAIN))
             return
         self._at = start
@@ -170,35 +175,49 @@ class _Parser:
     def _angle(self, name: bytes) -> None:
         self._at += 1
         self._blanks()
+        opened = self._at
         route = None
         if self._peek() == b"@":
-            colon = self._route_end()
-            if colon >= 0:
-                route = self._data[self._at : colon].replace(b" ", b"")
-                self._at = colon + 1
-                self._blanks()
-        local, _sound = self._local()
+            route = self._route()
+        local = self._local()
         domain: bytes | None = None
         if self._peek() == b"@":
             domain = self._domain()
         if self._peek() == b">":
+            if not local and domain is None and route is None and self._data[opened] != 0x3E:
+                domain = SYNTAX_ERROR
             self._at += 1
             self._blanks()
         else:
             domain = SYNTAX_ERROR
         self._found.append(MailAddress(name or None, route, local or MISSING_MAILBOX, domain or MISSING_DOMAIN))
 
-    def _route_end(self) -> int:
-        colon = self._data.find(b":", self._at)
-        close = self._data.find(b">", self._at)
-        return colon if colon >= 0 and (close < 0 or colon < close) else -1
+    def _route(self) -> bytes:
+        """An obsolete route, ``@one,@two:``; what follows a broken one is read as if there were none."""
+        domains: list[bytes] = []
+        while self._peek() == b"@":
+            domain = self._domain()
+            if not domain:
+                return INVALID_ROUTE
+            domains.append(b"@" + domain)
+            while self._peek() == b",":
+                self._at += 1
+                self._blanks()
+        if self._peek() != b":":
+            return INVALID_ROUTE
+        self._at += 1
+        self._blanks()
+        return b",".join(domains)
 
-    def _local(self) -> tuple[bytes, bool]:
+    def _local(self) -> bytes:
+        """The local part; empty when it is none."""
         if self._peek() == b'"':
             text, self._at, closed = quoted_string(self._data, self._at)
             self._blanks()
-            return text, closed
-        return self._dotted(), True
+            return text if closed else b""
+        local = self._dotted()
+        ends = self._at >= self._end or self._peek() == b"@"
+        return local if ends or not local.endswith(b".") else b""
 
     def _dotted(self) -> bytes:
         pieces: list[bytes] = []
@@ -228,9 +247,10 @@ class _Parser:
             self._at = stop
             self._blanks()
             return text
-        return self._dotted()
+        domain = self._dotted()
+        return b"" if b".." in domain or domain.endswith(b".") or domain.startswith(b".") else domain
 
     def _bare(self) -> None:
-        local, _sound = self._local()
+        local = self._local()
         domain = self._domain() if self._peek() == b"@" else b""
         self._found.append(MailAddress(self._comment or None, None, local or MISSING_MAILBOX, domain or MISSING_DOMAIN))

@@ -8,49 +8,69 @@ encoding and is called ``name*``. Nothing raises.
 from __future__ import annotations
 
 import re
-from urllib.parse import quote_from_bytes
 
 from angarium.protocols.mime.header import unfold
 from angarium.protocols.mime.lexer import quoted_string, skip_blanks, token
-from angarium.protocols.mime.types import MAX_PARAMETERS, MediaType
+from angarium.protocols.mime.types import INVALID_TYPE, MAX_PARAMETERS, MediaType
 
 _SIMPLE_TYPE = re.compile(rb"[ \t]*([\w!#$%&'*+.^`|~-]+)/([\w!#$%&'*+.^`|~-]+)[ \t]*(?=;|$)")
 _SIMPLE_PARAMETER = re.compile(
     rb";[ \t]*([\w!#$%&'+.^`|~-]+)=(?:\"([^\"\\]*)\"|([\w!#$%&'*+.^`|~-]+))[ \t]*(?=;|$)", re.ASCII
 )
-_CONTINUED = re.compile(rb"(.+?)\*([0-9]{1,4})(\*?)$", re.DOTALL)
-_UNENCODED = "!#$&+-.^_`{|}~"
+_CONTINUED = re.compile(rb"(.+?)\*(?:([0-9]{1,4})(\*?))?$", re.DOTALL)
 
 Parameters = tuple[tuple[bytes, bytes], ...]
 
 
-def parse_media_type(value: bytes) -> MediaType | None:
-    """A raw Content-Type value; None when not even a type can be read."""
+def part_fields(found: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The Content-* fields of a part that count: the first of a name.
+
+    A Content-Transfer-Encoding that is not one word does not count, and a Content-Disposition without parameters gives
+    way to a later one.
+    """
+    chosen: dict[bytes, bytes] = {}
+    for name, value in found:
+        if name == b"transfer-encoding":
+            word = _encoding(value)
+            if word:
+                chosen.setdefault(name, word)
+        elif name not in chosen or (name == b"disposition" and not parse_disposition(chosen[name])[1]):
+            chosen[name] = value
+    return chosen
+
+
+def _encoding(value: bytes) -> bytes:
+    """The one word of a Content-Transfer-Encoding; empty when it is something else."""
+    value = unfold(value)
+    word, at = token(value, skip_blanks(value, 0))
+    return word if skip_blanks(value, at) == len(value) else b""
+
+
+def parse_media_type(value: bytes) -> MediaType:
+    """A raw Content-Type value; INVALID_TYPE when it is none."""
     value = unfold(value)
     match = _SIMPLE_TYPE.match(value)
     if match is not None:
         return MediaType(match[1], match[2], parse_parameters(value, match.end()))
     at = skip_blanks(value, 0)
     kind, at = token(value, at)
-    if not kind:
-        return None
     at = skip_blanks(value, at)
-    if value[at : at + 1] != b"/":
+    if at == len(value):
         return MediaType(kind, b"")
-    at = skip_blanks(value, at + 1)
-    subtype, at = token(value, at)
-    if not subtype:
-        return MediaType(kind, b"")
-    return MediaType(kind, subtype, parse_parameters(value, skip_blanks(value, at)))
+    if not kind or value[at : at + 1] != b"/":
+        return INVALID_TYPE
+    subtype, at = token(value, skip_blanks(value, at + 1))
+    at = skip_blanks(value, at)
+    if not subtype or value[at : at + 1] not in (b";", b""):
+        return INVALID_TYPE
+    return MediaType(kind, subtype, parse_parameters(value, at))
 
 
-def parse_disposition(value: bytes) -> tuple[bytes, Parameters] | None:
-    """A raw Content-Disposition value: the disposition and its parameters; None when it has none."""
+def parse_disposition(value: bytes) -> tuple[bytes, Parameters]:
+    """A raw Content-Disposition value: the disposition, which may be empty, and its parameters."""
     value = unfold(value)
     at = skip_blanks(value, 0)
     kind, at = token(value, at)
-    if not kind:
-        return None
     return kind, parse_parameters(value, skip_blanks(value, at))
 
 
@@ -67,8 +87,8 @@ def parse_parameters(value: bytes, at: int) -> Parameters:
             at = match.end()
             continue
         name, text, at = _parameter(value, at)
-        if not name:
-            at = value.find(b";", max(at, 1) if at else 0)
+        if name is None:
+            at = value.find(b";", at + 1)
             if at < 0:
                 break
         elif b"*" in name:
@@ -78,20 +98,20 @@ def parse_parameters(value: bytes, at: int) -> Parameters:
     return tuple(plain) if not pieces else (*plain, *_join(pieces))
 
 
-def _parameter(value: bytes, at: int) -> tuple[bytes, bytes, int]:
-    """One parameter at ``at``; an empty name when it is broken, and then where to look for the next semicolon."""
+def _parameter(value: bytes, at: int) -> tuple[bytes | None, bytes, int]:
+    """One parameter at ``at``; no name when it is broken, and then where to look for the next semicolon."""
     if value[at : at + 1] != b";":
-        return b"", b"", at
+        return None, b"", at
     at = skip_blanks(value, at + 1)
     name, at = token(value, at)
     at = skip_blanks(value, at)
-    if not name or value[at : at + 1] != b"=":
-        return b"", b"", at
+    if value[at : at + 1] != b"=":
+        return None, b"", at
     at = skip_blanks(value, at + 1)
     if value[at : at + 1] == b'"':
         text, at, closed = quoted_string(value, at)
         if not closed:
-            return b"", b"", at
+            return None, b"", at
     elif value[at : at + 1] == b"=":  # an encoded word where a token should stand: name==?utf-8?b?eA==?=
         start = at
         while at < len(value) and value[at] not in b"; \t":
@@ -105,24 +125,23 @@ def _parameter(value: bytes, at: int) -> tuple[bytes, bytes, int]:
 def _join(pieces: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Join continuations of RFC 2231 section 3; what is not a whole sequence stays under its own name."""
     joined: list[tuple[bytes, bytes]] = []
-    sequences: dict[bytes, list[tuple[int, bool, bytes, bytes]]] = {}
+    sequences: dict[bytes, list[tuple[int, bool, bytes]]] = {}
     for name, text in pieces:
         match = _CONTINUED.match(name)
         if match is None:
             joined.append((name, text))
         else:
-            sequences.setdefault(match[1], []).append((int(match[2]), bool(match[3]), text, name))
+            number, encoded = (0, True) if match[2] is None else (int(match[2]), bool(match[3]))
+            sequences.setdefault(match[1], []).append((number, encoded, text))
     for key, sequence in sorted(sequences.items()):
         sequence.sort(key=lambda piece: piece[0])
         if [piece[0] for piece in sequence] != list(range(len(sequence))):
-            joined.extend((name, text) for _number, _encoded, text, name in sequence)
-        elif any(encoded for _number, encoded, _text, _name in sequence):
-            whole = b"".join(text if encoded else _encode(text) for _number, encoded, text, _name in sequence)
+            joined.extend(
+                (b"%b*%d%b" % (key, number, b"*" if encoded else b""), text) for number, encoded, text in sequence
+            )
+        elif any(encoded for _number, encoded, _text in sequence):
+            whole = b"".join(text if encoded else text.replace(b"%", b"%25") for _number, encoded, text in sequence)
             joined.append((key + b"*", whole if sequence[0][1] else b"''" + whole))
         else:
-            joined.append((key, b"".join(text for _number, _encoded, text, _name in sequence)))
+            joined.append((key, b"".join(text for _number, _encoded, text in sequence)))
     return joined
-
-
-def _encode(text: bytes) -> bytes:
-    return quote_from_bytes(text, safe=_UNENCODED).encode("ascii")

@@ -48,7 +48,7 @@ def _list(found: list[MailAddress] | None) -> bytes:
         return b"NIL"
     return b"(%b)" % b"".join(
         [
-            b"(%b %b %b %b)" % (human(one.name), nstring(one.route), human(one.mailbox), nstring(one.host))
+            b"(%b %b %b %b)" % (human(one.name), nstring(one.route), nstring(one.mailbox), nstring(one.host))
             for one in found
         ]
     )

@@ -11,9 +11,14 @@ from collections.abc import Iterable, Iterator
 
 from angarium.protocols.mime.types import MAX_FIELDS, MAX_HEADER
 
+# The blanks before a value; of a line that is nothing but blanks, one.
+_LEAD = rb"(?:[ \t]+(?=[^ \t\r\n])|[ \t]?)"
 # One pass of C code over the block. Each alternative consumes what it matched, so the time is linear.
-_FIELD = re.compile(rb"^([^\s:\x00-\x20]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)\n?", re.MULTILINE)
-_CONTENT_FIELD = re.compile(rb"^content-([a-z-]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE | re.IGNORECASE)
+_FIELD = re.compile(rb"^([^\s:\x00-\x20]+)[ \t]*:" + _LEAD + rb"(.*(?:\n[ \t].*)*)\n?", re.MULTILINE)
+_CONTENT_FIELD = re.compile(
+    rb"^content-([a-z0-9-]+)[ \t]*:" + _LEAD + rb"(.*(?:\n[ \t].*)*)", re.MULTILINE | re.IGNORECASE
+)
+_MIME_VERSION = re.compile(rb"^mime-version[ \t]*:", re.MULTILINE | re.IGNORECASE)
 _NAME_AT_START = re.compile(rb"([^\s:\x00-\x20]+)[ \t]*:")
 
 
@@ -41,13 +46,15 @@ def fields(block: bytes) -> list[tuple[bytes, bytes, int, int]]:
     return found
 
 
-def content_fields(data: bytes, start: int, end: int) -> dict[bytes, bytes]:
-    """The Content-* fields of the block in ``data[start:end]`` by name without the prefix; the last of a name wins."""
-    block = data[start : min(end, start + MAX_HEADER)]
-    found: dict[bytes, bytes] = {}
-    for name, value in _CONTENT_FIELD.findall(block):
-        found[name.lower()] = value[:-1] if value.endswith(b"\r") else value
-    return found
+def content_fields(data: bytes, start: int, end: int) -> list[tuple[bytes, bytes]]:
+    """The Content-* fields of the block in ``data[start:end]``: lower-case name without the prefix, raw value."""
+    found = _CONTENT_FIELD.findall(data[start : min(end, start + MAX_HEADER)])
+    return [(name.lower(), value[:-1] if value.endswith(b"\r") else value) for name, value in found[:MAX_FIELDS]]
+
+
+def has_mime_version(data: bytes, start: int, end: int) -> bool:
+    """Whether the block in ``data[start:end]`` has a MIME-Version field."""
+    return _MIME_VERSION.search(data, start, min(end, start + MAX_HEADER)) is not None
 
 
 def unfold(value: bytes) -> bytes:

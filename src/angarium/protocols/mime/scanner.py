@@ -9,8 +9,8 @@ Bounds: ``MAX_NESTING`` levels, ``MAX_PARTS`` parts; beyond them a part is a lea
 
 from __future__ import annotations
 
-from angarium.protocols.mime.content import parse_media_type
-from angarium.protocols.mime.header import content_fields
+from angarium.protocols.mime.content import parse_media_type, part_fields
+from angarium.protocols.mime.header import content_fields, has_mime_version
 from angarium.protocols.mime.types import MAX_NESTING, MAX_PARTS, MESSAGE_RFC822, TEXT_PLAIN, MediaType, Part, PartSpan
 
 MAX_BOUNDARY = 80
@@ -24,7 +24,7 @@ class _Scan:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._levels: list[tuple[Part, bytes]] = []  # every open part with its boundary; empty for those without
+        self._levels: list[tuple[Part, bytes | None]] = []  # every open part with its boundary, if it has one
         self._boundaries: list[bytes] = []  # those that are open, outermost first
         self._open_at: list[int] = []  # and the level of each
         self._tuple: tuple[bytes, ...] = ()
@@ -37,7 +37,7 @@ class _Scan:
         data = self._data
         size = len(data)
         root = Part(0)
-        at = self._open(root, TEXT_PLAIN, 0)
+        at = self._open(root, TEXT_PLAIN, 0, in_multipart=False)
         while at < size:
             found = self._next_boundary(at, size)
             if found is None:
@@ -47,45 +47,39 @@ class _Scan:
         self._close(0, size)
         return root
 
-    def _open(self, part: Part, default: MediaType, start: int) -> int:
+    def _open(self, part: Part, default: MediaType, start: int, *, in_multipart: bool) -> int:
         """Read the part's header, descend into what it contains, and return where to look for boundaries."""
         data = self._data
         while True:
             blank = self._header_end(start)
-            hit = self._next_boundary(start, blank) if self._tuple else None
+            hit = self._next_boundary(max(start - 1, 0), blank) if self._tuple else None
             if hit is not None:
                 # a boundary within the header: there is no body, and the line end before it is the header's
                 blank = self._consumed = hit[0]
             part.body = blank
-            part.fields = found = content_fields(data, start, blank)
+            part.fields = found = part_fields(content_fields(data, start, blank))
             raw = found.get(b"type")
-            media = parse_media_type(raw) if raw is not None else None
-            if media is None:
-                media = default
-            else:
-                part.declared = True
-            part.media = media
-            if hit is not None:
-                self._levels.append((part, b""))
-                return max(start - 1, 0) if hit[0] <= start else hit[0] - 1
+            part.media = media = parse_media_type(raw) if raw is not None else default
+            if raw is None and not in_multipart and found and not has_mime_version(data, start, blank):
+                part.fields = {}
             kind = media.type.lower()
-            if len(self._levels) < MAX_NESTING and self._parts < MAX_PARTS:
-                if kind == b"multipart":
-                    boundary = media.parameter(b"boundary")
-                    if boundary:
-                        part.multipart = True
-                        self._push(part, boundary[:MAX_BOUNDARY])
-                        return blank - 1 if blank else 0
-                elif kind == b"message" and media.subtype.lower() == b"rfc822":
-                    part.message = True
-                    self._levels.append((part, b""))
-                    child = Part(blank)
+            room = len(self._levels) < MAX_NESTING and self._parts < MAX_PARTS and hit is None
+            self._levels.append((part, None))
+            if kind == b"multipart":
+                part.multipart = True
+                boundary = media.parameter(b"boundary")
+                if boundary is not None and room:
+                    self._push(part, boundary[:MAX_BOUNDARY])
+            elif kind == b"message" and media.subtype.lower() == b"rfc822":
+                part.message = True
+                child = Part(blank, blank)
+                part.children.append(child)
+                if room:
                     self._parts += 1
-                    part.children.append(child)
-                    part, default, start = child, TEXT_PLAIN, blank
+                    part, default, start, in_multipart = child, TEXT_PLAIN, blank, False
                     continue
-            self._levels.append((part, b""))
-            return blank - 1 if blank else 0
+                self._levels.append((child, None))
+            return max(blank - 1, 0)
 
     def _turn(self, line: int, index: int) -> int:
         """Handle the boundary line at ``line`` of the open boundary ``index``; return where to look next."""
@@ -104,23 +98,23 @@ class _Scan:
         parent = self._levels[level][0]
         if data.startswith(b"--", behind):
             # the rest up to the next boundary above is epilogue; the multipart itself stays open until then
-            self._levels[level] = (parent, b"")
+            self._levels[level] = (parent, None)
             self._boundaries.pop()
             self._open_at.pop()
             self._tuple = tuple(self._boundaries)
             return start - 1
         if self._parts >= MAX_PARTS:
-            self._levels.append((Part(start, start), b""))
+            self._levels.append((Part(start, start), None))
             return start - 1
         self._parts += 1
         child = Part(start)
         parent.children.append(child)
         default = MESSAGE_RFC822 if parent.media.subtype.lower() == b"digest" else TEXT_PLAIN
-        return self._open(child, default, start)
+        return self._open(child, default, start, in_multipart=True)
 
     def _push(self, part: Part, boundary: bytes) -> None:
-        self._open_at.append(len(self._levels))
-        self._levels.append((part, boundary))
+        self._open_at.append(len(self._levels) - 1)
+        self._levels[-1] = (part, boundary)
         self._boundaries.append(boundary)
         self._tuple = tuple(self._boundaries)
 
@@ -130,7 +124,7 @@ class _Scan:
             part, boundary = self._levels.pop()
             part.end = max(end, part.body, part.start)
             part.body = max(part.body, part.start)
-            if boundary:
+            if boundary is not None:
                 self._boundaries.pop()
                 self._open_at.pop()
                 self._tuple = tuple(self._boundaries)

@@ -7,9 +7,10 @@ from angarium.protocols.mime.envelope import envelope
 from angarium.protocols.mime.header import fields, unfold
 from angarium.protocols.mime.lexer import skip_blanks, token
 from angarium.protocols.mime.types import Part
-from angarium.protocols.mime.wire import human, nstring, string
+from angarium.protocols.mime.wire import nstring, string
 
-_EMPTY_MULTIPART = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0)'
+_EMPTY = b'"text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
+"""What a multipart without parts contains."""
 
 
 def structures(data: bytes, root: Part) -> tuple[bytes, bytes]:
@@ -38,8 +39,8 @@ def _render(data: bytes, part: Part) -> tuple[bytes, bytes]:
 def _multipart(data: bytes, part: Part) -> tuple[bytes, bytes]:
     rendered = [_render(data, child) for child in part.children]
     subtype = string(part.media.subtype or b"x-unknown")
-    bodies = b"".join([body for body, _full in rendered]) or _EMPTY_MULTIPART
-    fulls = b"".join([full for _body, full in rendered]) or _EMPTY_MULTIPART
+    bodies = b"".join([body for body, _full in rendered]) or b"(%b)" % _EMPTY
+    fulls = b"".join([full for _body, full in rendered]) or b"(%b NIL NIL NIL NIL)" % _EMPTY
     return (
         b"(%b %b)" % (bodies, subtype),
         b"(%b %b %b%b)" % (fulls, subtype, _parameters(part.media.parameters), _tail(part)),
@@ -52,7 +53,7 @@ def _basic(part: Part) -> bytes:
     if media.type.lower() == b"text" and media.parameter(b"charset") is None:
         parameters = (*parameters, (b"charset", b"us-ascii"))
     found = part.fields
-    if len(found) <= 1:  # Content-Type alone
+    if _is_plain(found):
         return b'%b %b %b NIL NIL "7bit" %d' % (
             string(media.type), string(media.subtype), _parameters(parameters), part.end - part.body
         )  # fmt: skip
@@ -64,15 +65,15 @@ def _basic(part: Part) -> bytes:
         string(media.subtype),
         _parameters(parameters),
         nstring(None if identity is None else unfold(identity)),
-        human(description),
-        string(_encoding(encoding)) if encoding is not None else b'"7bit"',
+        nstring(None if description is None else unfold(description)),
+        string(encoding) if encoding is not None else b'"7bit"',
         part.end - part.body,
     )
 
 
-def _encoding(value: bytes) -> bytes:
-    value = unfold(value)
-    return token(value, skip_blanks(value, 0))[0] or b"7bit"
+def _is_plain(found: dict[bytes, bytes]) -> bool:
+    """Whether there is nothing to say beyond the Content-Type."""
+    return not found or (len(found) == 1 and b"type" in found)
 
 
 def _parameters(parameters: Parameters) -> bytes:
@@ -83,16 +84,16 @@ def _parameters(parameters: Parameters) -> bytes:
 
 def _extension(part: Part) -> bytes:
     """The extension data of a single part, with its leading blank."""
-    if len(part.fields) <= 1:
+    if _is_plain(part.fields):
         return b" NIL NIL NIL NIL"
     md5 = part.fields.get(b"md5")
-    return b" %b%b" % (nstring(None if md5 is None else unfold(md5).strip()), _tail(part))
+    return b" %b%b" % (nstring(None if md5 is None else unfold(md5)), _tail(part))
 
 
 def _tail(part: Part) -> bytes:
     """Disposition, language and location, with their leading blank."""
     found = part.fields
-    if len(found) <= 1:
+    if _is_plain(found):
         return b" NIL NIL NIL"
     disposition = found.get(b"disposition")
     parsed = parse_disposition(disposition) if disposition is not None else None

@@ -53,7 +53,7 @@ def body_text(data: bytes, root: Part) -> bytes:
 
 def _leaf(data: bytes, part: Part, room: int) -> bytes:
     raw = data[part.body : min(part.end, part.body + 2 * room)]
-    encoding = part.fields.get(b"transfer-encoding", b"").strip().lower()
+    encoding = part.fields.get(b"transfer-encoding", b"").lower()
     if encoding == b"base64":
         raw = decode_base64(raw)
     elif encoding == b"quoted-printable":

@@ -54,6 +54,8 @@ class MediaType:
 
 
 TEXT_PLAIN = MediaType(b"text", b"plain")
+INVALID_TYPE = MediaType(b"", b"")
+"""What a Content-Type that cannot be read says."""
 MESSAGE_RFC822 = MediaType(b"message", b"rfc822")
 
 
@@ -67,9 +69,9 @@ class Part:
         start: offset of its header.
         body: offset of its body.
         end: offset of its end.
-        fields: its Content-* fields by lower-case name without ``content-``; raw values, the last of a name wins.
+        fields: its Content-* fields by lower-case name without ``content-``; raw values, the first of a name. Those
+            of a message without Content-Type and MIME-Version do not count.
         media: its type; TEXT_PLAIN (or MESSAGE_RFC822 in a digest) when the header does not say.
-        declared: the header has a usable Content-Type.
         children: parts of a multipart, or the one message of a message/rfc822.
         multipart: it was taken apart as a multipart.
         message: it was taken apart as an enclosed message.
@@ -80,7 +82,6 @@ class Part:
     end: int = -1
     fields: dict[bytes, bytes] = field(default_factory=dict)
     media: MediaType = TEXT_PLAIN
-    declared: bool = False
     children: list[Part] = field(default_factory=list)
     multipart: bool = False
     message: bool = False

@@ -1,11 +1,15 @@
-r"""Strings in IMAP's wire form (RFC 9051 section 4.3): ``NIL``, quoted, or a literal. A NUL becomes the byte 0x80."""
+r"""Strings in IMAP's wire form (RFC 9051 section 4.3): ``NIL``, quoted, or a literal.
+
+No IMAP4rev1 string may hold a NUL: one in a header field becomes U+FFFD.
+"""
 
 from __future__ import annotations
 
 import re
 
 _PLAIN = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x5b\x5d-\x7f]*")
-_HUMAN_PLAIN = re.compile(rb"(?:[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*)?")
+_HUMAN_WORD = rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x21\x23-\x5b\x5d-\x7f]+"
+_HUMAN_PLAIN = re.compile(b"(?:" + _HUMAN_WORD + b"(?: " + _HUMAN_WORD + b")*)?")
 _BLANKS = re.compile(rb"[ \t\r\n]+")
 _MAX_ESCAPES = 4
 
@@ -31,8 +35,9 @@ def nstring(text: bytes | None) -> bytes:
 
 
 def literal(text: bytes) -> bytes:
-    """A literal; its NULs become 0x80, since no IMAP4rev1 literal may hold one."""
-    return b"{%d}\r\n%b" % (len(text), text.replace(b"\0", b"\x80"))
+    """A literal."""
+    text = text.replace(b"\0", b"\xef\xbf\xbd")
+    return b"{%d}\r\n%b" % (len(text), text)
 
 
 def human(text: bytes | None) -> bytes:
@@ -41,4 +46,5 @@ def human(text: bytes | None) -> bytes:
         return b"NIL"
     if _HUMAN_PLAIN.fullmatch(text):
         return b'"%b"' % text
-    return literal(_BLANKS.sub(b" ", text).strip(b" "))
+    text = _BLANKS.sub(b" ", text).strip(b" ")
+    return literal(text) if text else b'""'
