@@ -108,7 +108,7 @@ class Wire:
         return self.loop.run_until_complete(work)
 
     async def _connect(self, tls: ssl.SSLContext | None) -> None:
-        self.connection = Pop3Connection(self.shared, tls, self._closed)
+        self.connection = Pop3Connection(self.shared, tls, lambda _: None, self._closed)
         self.transport.protocol = self.connection
         self.connection.connection_made(self.transport)  # type: ignore[arg-type]
 

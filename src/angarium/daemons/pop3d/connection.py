@@ -11,8 +11,6 @@ Losing the connection stops a command in progress, but never QUIT's update.
 from __future__ import annotations
 
 import asyncio
-import base64
-import os
 import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
@@ -20,7 +18,7 @@ from typing import Any, cast
 from angarium.daemons.pop3d.commands import HANDLERS
 from angarium.daemons.pop3d.commands.login import release, response
 from angarium.daemons.pop3d.conversation import Collaborators, Conversation
-from angarium.daemons.pop3d.lines import Peer
+from angarium.daemons.pop3d.lines import Peer, handshake_failure
 from angarium.protocols.pop3.render import err, ok
 from angarium.protocols.pop3.types import BadCommand, Command, Event, State
 
@@ -34,14 +32,20 @@ class Pop3Connection(asyncio.Protocol):
     Args:
         shared: what all sessions share.
         tls: to accept TLS with; None when there is none.
+        opened: called when the client is there (after the handshake, when TLS comes first).
         closed: called at the end.
     """
 
     def __init__(
-        self, shared: Collaborators, tls: ssl.SSLContext | None, closed: Callable[[Pop3Connection], None]
+        self,
+        shared: Collaborators,
+        tls: ssl.SSLContext | None,
+        opened: Callable[[Pop3Connection], None],
+        closed: Callable[[Pop3Connection], None],
     ) -> None:
         self._shared = shared
         self._tls = tls
+        self._opened = opened
         self._closed = closed
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -64,13 +68,10 @@ class Pop3Connection(asyncio.Protocol):
         self._conversation = Conversation(
             self._shared, _peer(self._transport), tls_possible=self._tls is not None, send=self._send
         )
+        self._opened(self)
+        self._conversation.tls = transport.get_extra_info("sslcontext") is not None
         self._timer = self._loop.call_later(parameters.login_timeout, self._check_idle)
-        if parameters.wrappermode:
-            # Nothing may be read before TLS is there to read it.
-            self._transport.pause_reading()
-            self._task = self._loop.create_task(self._start_tls(greet=True))
-        else:
-            self._greet()
+        self._write([ok(parameters.banner)])
 
     def data_received(self, data: bytes) -> None:
         """The client sent something."""
@@ -132,7 +133,7 @@ class Pop3Connection(asyncio.Protocol):
                 if conversation.tls_wanted:
                     self._write(replies)
                     conversation.session.tls_begins()
-                    self._task = self._loop.create_task(self._start_tls(greet=False))
+                    self._task = self._loop.create_task(self._start_tls())
                     return
                 if size > _BATCH:
                     self._write(replies)
@@ -195,10 +196,7 @@ class Pop3Connection(asyncio.Protocol):
             self._must_transport().write(data)
             await self._writable.wait()
 
-    def _greet(self) -> None:
-        self._write([ok(self._shared.parameters.banner)])
-
-    async def _start_tls(self, *, greet: bool) -> None:
+    async def _start_tls(self) -> None:
         conversation = self._conversation
         assert conversation is not None
         assert self._tls is not None
@@ -213,8 +211,7 @@ class Pop3Connection(asyncio.Protocol):
             )
         except (OSError, ssl.SSLError) as error:
             self._task = None
-            reason = getattr(error, "reason", None) or error
-            conversation.closing = f"Connection closed: TLS handshaking: {reason}"
+            conversation.closing = handshake_failure(error)
             self._must_transport().abort()
             return
         self._task = None
@@ -223,8 +220,6 @@ class Pop3Connection(asyncio.Protocol):
         self._transport = transport
         self._reading = True
         conversation.tls = True
-        if greet:
-            self._greet()
         self._advance()
 
     def _check_idle(self) -> None:
@@ -259,10 +254,7 @@ class Pop3Connection(asyncio.Protocol):
     def _finish(self) -> None:
         conversation = self._conversation
         if conversation is not None:
-            if conversation.closing.startswith("Connection closed: TLS"):
-                conversation.log_no_login(conversation.closing, "disconnected during TLS handshake")
-            else:
-                conversation.log_end(self._end)
+            conversation.log_end(self._end)
             release(conversation)
             self._conversation = None
         self._closed(self)
@@ -273,14 +265,4 @@ class Pop3Connection(asyncio.Protocol):
 
 
 def _peer(transport: asyncio.Transport) -> Peer:
-    remote, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-    session = base64.b64encode(os.urandom(12)).decode()
-    return Peer(_address(remote), _address(local), session)
-
-
-def _address(name: object) -> str:
-    """The address of a socket's name; an IPv4 address in IPv6 clothes without them; nothing for a local socket."""
-    if not isinstance(name, tuple) or not name:
-        return ""
-    text = str(name[0])
-    return text.removeprefix("::ffff:") if text.startswith("::ffff:") and "." in text else text.partition("%")[0]
+    return Peer.between(transport.get_extra_info("peername"), transport.get_extra_info("sockname"))

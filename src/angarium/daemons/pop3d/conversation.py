@@ -133,20 +133,15 @@ class Conversation:
         reason = self.closing or reason
         if self.maildrop is None:
             seconds = self.shared.clock() - self.started
-            detail = lines.attempts(self.refused, seconds)
-            if self.disallowed and not self.refused:
-                detail = "tried to use disallowed plaintext auth"
-            self.log_no_login(reason, detail)
+            detail = lines.detail(reason, self.refused, seconds, disallowed=self.disallowed)
+            text = lines.no_login(reason, detail, self.user, self.method, self.peer, self.security)
+            log = self.shared.log.child(lines.LOGIN_TAG)
+            log.info(text, user=self.user, client_address=self.peer.remote)
             return
         log = self.shared.log.child(lines.session_tag(self.account, os.getpid(), self.peer.session))
         drop = self.maildrop
         text = lines.logged_out(reason, self.traffic, self.removed, len(drop.sizes), drop.total_size)
         log.info(text, user=self.account, client_address=self.peer.remote, retrieved=self.traffic.retr_count)
-
-    def log_no_login(self, reason: str, detail: str) -> None:
-        """The line of a connection that ended without a log-in."""
-        text = lines.no_login(reason, detail, self.user, self.method, self.peer, self.security)
-        self.shared.log.child(lines.LOGIN_TAG).info(text, user=self.user, client_address=self.peer.remote)
 
     def log_error(self, text: str) -> None:
         """A failure of ours."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 from dataclasses import dataclass
 
 LOGIN_TAG = "dovecot: pop3-login"
@@ -20,6 +22,11 @@ class Peer:
     remote: str
     local: str
     session: str
+
+    @classmethod
+    def between(cls, remote: object, local: object) -> Peer:
+        """A new session between two names of sockets, as ``getpeername`` and ``getsockname`` give them."""
+        return cls(_address(remote), _address(local), base64.b64encode(os.urandom(12)).decode())
 
     @property
     def same_host(self) -> bool:
@@ -40,6 +47,14 @@ class Traffic:
     top_bytes: int = 0
     retr_count: int = 0
     retr_bytes: int = 0
+
+
+def _address(name: object) -> str:
+    """The address in a socket's name; an IPv4 address in IPv6 clothes without them; nothing for a local socket."""
+    if not isinstance(name, tuple) or not name:
+        return ""
+    text = str(name[0])
+    return text.removeprefix("::ffff:") if text.startswith("::ffff:") and "." in text else text.partition("%")[0]
 
 
 def session_tag(user: str, pid: int, session: str) -> str:
@@ -67,11 +82,29 @@ def no_login(reason: str, detail: str, user: str, method: str, peer: Peer, secur
     return f"Disconnected: {reason} ({detail}): user=<{user}>, {how}{_ends(peer, security)}"
 
 
+HANDSHAKE_DETAIL = "disconnected during TLS handshake"
+_HANDSHAKE = "Connection closed: TLS handshaking"
+
+
+def handshake_failure(error: Exception) -> str:
+    """The reason of a session that ends because its TLS handshake failed."""
+    return f"{_HANDSHAKE}: {getattr(error, 'reason', None) or str(error) or type(error).__name__}"
+
+
 def attempts(refused: int, seconds: float) -> str:
     """The detail of ``no_login`` after refused log-ins, or after none."""
     if refused:
         return f"auth failed, {refused} attempts in {int(seconds)} secs"
     return f"no auth attempts in {int(seconds)} secs"
+
+
+def detail(reason: str, refused: int, seconds: float, *, disallowed: bool) -> str:
+    """What stands in parentheses behind the reason of a session that ends without a log-in."""
+    if reason.startswith(_HANDSHAKE):
+        return HANDSHAKE_DETAIL
+    if disallowed and not refused:
+        return "tried to use disallowed plaintext auth"
+    return attempts(refused, seconds)
 
 
 def too_many(user: str, limit: int, peer: Peer) -> str:

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from angarium.auth.interface import Authenticator
+from angarium.daemons.pop3d import lines
+from angarium.daemons.pop3d.acceptor import accept_tls
 from angarium.daemons.pop3d.connection import Pop3Connection
 from angarium.daemons.pop3d.conversation import Collaborators
-from angarium.daemons.pop3d.lines import LOGIN_TAG
 from angarium.daemons.pop3d.parameters import Pop3dParameters
 from angarium.mailstore.interface import MailStore
 from angarium.runtime.log import ServiceLog
@@ -58,13 +59,14 @@ class Pop3dService:
         self._tls = tls
         self._connections: set[Pop3Connection] = set()
         self._servers: list[asyncio.Server] = []
+        self._acceptors: list[asyncio.Task[None]] = []
         self._draining: asyncio.Event | None = None
         self._empty: asyncio.Event | None = None
 
     @property
     def name(self) -> str:
         """For the log."""
-        return LOGIN_TAG
+        return lines.LOGIN_TAG
 
     def statistics(self) -> dict[str, int]:
         """How many connections there are now."""
@@ -76,7 +78,12 @@ class Pop3dService:
         self._draining, self._empty = asyncio.Event(), asyncio.Event()
         try:
             for listener in sockets:
-                self._servers.append(await loop.create_server(self._accept, sock=listener, backlog=_BACKLOG))
+                if self._shared.parameters.wrappermode and self._tls is not None:
+                    timeout = self._shared.parameters.starttls_timeout
+                    accepting = accept_tls(listener, self._tls, timeout, self._accept, self._handshake_failed)
+                    self._acceptors.append(loop.create_task(accepting))
+                else:
+                    self._servers.append(await loop.create_server(self._accept, sock=listener, backlog=_BACKLOG))
             await self._draining.wait()
             if self._connections:
                 self._empty.clear()
@@ -93,16 +100,26 @@ class Pop3dService:
             self._draining.set()
 
     def _accept(self) -> Pop3Connection:
-        connection = Pop3Connection(self._shared, self._tls, self._gone)
-        self._connections.add(connection)
-        return connection
+        return Pop3Connection(self._shared, self._tls, self._connections.add, self._gone)
 
     def _gone(self, connection: Pop3Connection) -> None:
         self._connections.discard(connection)
         if not self._connections and self._empty is not None:
             self._empty.set()
 
+    def _handshake_failed(self, client: socket.socket, error: Exception) -> None:
+        reason = lines.handshake_failure(error)
+        try:
+            peer = lines.Peer.between(client.getpeername(), client.getsockname())
+        except OSError:  # it has gone, and its name with it
+            peer = lines.Peer.between(None, None)
+        text = lines.no_login(reason, lines.HANDSHAKE_DETAIL, "", "", peer, "")
+        self._shared.log.child(lines.LOGIN_TAG).info(text, client_address=peer.remote)
+
     def _close_listeners(self) -> None:
         for server in self._servers:
             server.close()
+        for acceptor in self._acceptors:
+            acceptor.cancel()
         self._servers.clear()
+        self._acceptors.clear()
