@@ -16,13 +16,16 @@ from __future__ import annotations
 
 import getopt
 import re
+import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from angarium.commands.queue_command import CommandError, QueueCommand, complain
 from angarium.commands.queue_listing import json_lines, text_lines
 from angarium.mailqueue.control import QueueControl, plausible_id
+from angarium.mailqueue.interface import QueuedMessage
+from angarium.mailqueue.listing import ListingError, ListingReader
 
 USAGE = "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site"
 UNAVAILABLE = 69
@@ -66,15 +69,37 @@ def run(argv: Sequence[str]) -> int:
 
 
 def list_queue(command: QueueCommand, *, as_json: bool) -> None:
-    """Print the queue."""
-    with QueueControl(command.queue_directory, readonly=True) as queue:
-        if not queue.manager_runs():
-            command.warn("Mail system is down -- accessing queue directly")
-        if as_json:
-            lines = json_lines(queue.messages())
-        else:
-            lines = text_lines(queue.messages(), long_ids=command.config.boolean("enable_long_queue_ids"))
-        write_lines(lines)
+    """Print the queue: from the database, or for those who may not read it, from the server."""
+    try:
+        with QueueControl(command.queue_directory, readonly=True) as queue:
+            if not queue.manager_runs():
+                command.warn("Mail system is down -- accessing queue directly")
+            write_lines(_lines(command, queue.messages(), as_json=as_json))
+    except PermissionError:
+        write_lines(_lines(command, ask_server(command), as_json=as_json))
+
+
+def _lines(command: QueueCommand, messages: Iterable[QueuedMessage], *, as_json: bool) -> Iterator[str]:
+    if as_json:
+        return json_lines(messages)
+    return text_lines(messages, long_ids=command.config.boolean("enable_long_queue_ids"))
+
+
+def ask_server(command: QueueCommand) -> Iterator[QueuedMessage]:
+    """The listing of the running server (showq(8)). Raises CommandError."""
+    reader = ListingReader()
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(command.queue_directory / "public" / "showq"))
+            while data := connection.recv(65536):
+                yield from reader.receive_data(data)
+    except OSError as error:
+        cause = f"Connect to the {command.config.text('mail_name')} showq service: {error.strerror}"
+        command.fail(f"Queue report unavailable - mail system is down ({cause})")
+    except ListingError as error:
+        command.fail(f"Queue report unavailable - {error}")
+    if not reader.finished:
+        command.fail("Queue report unavailable - the listing is cut off")
 
 
 def write_lines(lines: Iterator[str]) -> None:

@@ -7,11 +7,9 @@ import time
 from collections.abc import Iterable, Iterator
 
 from angarium.mailqueue.interface import QueuedMessage, QueueName
+from angarium.mailqueue.listing import NULL_SENDER
 
 EMPTY = "Mail queue is empty"
-NULL_SENDER = "MAILER-DAEMON"
-"""How the null sender is shown."""
-
 _REASON_END = 78
 """The column in which the reason of a delay ends."""
 

@@ -1,0 +1,93 @@
+"""showq(8): the queue listing on the socket ``public/showq``, for exporters and for unprivileged postqueue.
+
+Owns the socket. Anyone may connect, as with ``authorized_mailq_users = static:anyone``; nothing is read from a client.
+A client that does not read is waited for, with bounded memory, and dropped after ``PATIENCE``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from angarium.mailqueue.interface import MailQueue
+from angarium.mailqueue.listing import FAREWELL, GREETING, encode
+from angarium.runtime.log import ServiceLog
+
+PATIENCE = 60.0
+"""Seconds that a client may take to read what it has been sent."""
+
+_PIECE = 64 * 1024
+
+
+class ShowqService:
+    """The listing service (``runtime.service.Service``).
+
+    Args:
+        queue: what to list.
+        path: the socket, made anew; ignored when ``run`` is given sockets.
+        log: ``postfix/showq``.
+    """
+
+    def __init__(self, queue: MailQueue, path: Path, log: ServiceLog) -> None:
+        self._queue = queue
+        self._path = path
+        self._log = log
+        self._stopping: asyncio.Event | None = None
+        self._draining = False
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+        return self._log.tag
+
+    async def run(self, sockets: Sequence[socket.socket] = ()) -> None:
+        """Serve until drained. Raises OSError when the socket cannot be made."""
+        self._stopping = asyncio.Event()
+        if self._draining:
+            return
+        if sockets:
+            servers = [await asyncio.start_unix_server(self._client, sock=each) for each in sockets]
+        else:
+            self._path.unlink(missing_ok=True)
+            servers = [await asyncio.start_unix_server(self._client, path=self._path)]
+            self._path.chmod(0o666)
+        try:
+            await self._stopping.wait()
+        finally:
+            for server in servers:
+                server.close()
+            if not sockets:
+                self._path.unlink(missing_ok=True)
+
+    def drain(self) -> None:
+        """Let ``run`` return."""
+        self._draining = True
+        if self._stopping is not None:
+            self._stopping.set()
+
+    async def _client(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._list(writer)
+        except OSError as error:
+            if not isinstance(error, ConnectionError):
+                self._log.warning(f"cannot list the queue: {error}")
+        except TimeoutError:
+            self._log.warning("a client does not read the listing")
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _list(self, writer: asyncio.StreamWriter) -> None:
+        piece = bytearray(GREETING)
+        async for message in self._queue.messages():
+            piece += encode(message)
+            if len(piece) >= _PIECE:
+                writer.write(bytes(piece))
+                piece.clear()
+                await asyncio.wait_for(writer.drain(), PATIENCE)
+        writer.write(bytes(piece + FAREWELL))
+        await asyncio.wait_for(writer.drain(), PATIENCE)
