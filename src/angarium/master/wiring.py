@@ -29,7 +29,7 @@ from angarium.daemons.imapd.main import ImapdParameters, ImapdService
 from angarium.daemons.pop3d.main import Pop3dParameters, Pop3dService
 from angarium.daemons.qmgr.main import QueueManager, Transport
 from angarium.daemons.qmgr.parameters import QmgrParameters, transport_limits
-from angarium.daemons.smtpd.client import Client, SystemClientResolver
+from angarium.daemons.smtpd.client import Client, DnsClientResolver
 from angarium.daemons.smtpd.conversation import Exemptions
 from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.daemons.smtpd.main import SmtpdService
@@ -123,8 +123,8 @@ class NetworkWiring:
         return ClientLimits(time.monotonic, self.node.conf.seconds("anvil_rate_time_unit"))
 
     @cached_property
-    def _client_resolver(self) -> SystemClientResolver:
-        return SystemClientResolver(time.monotonic)
+    def _client_resolver(self) -> DnsClientResolver:
+        return DnsClientResolver(self.node.dns)
 
     @cached_property
     def _user_connections(self) -> UserConnections:

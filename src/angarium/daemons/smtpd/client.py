@@ -6,12 +6,10 @@ The name is the address's PTR name when that name resolves to the address again,
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+from angarium.runtime.dns import Records, Resolver
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,38 +46,22 @@ class ClientResolver(Protocol):
 UNKNOWN = ClientName("unknown")
 
 
-class SystemClientResolver:
-    """Asks the system's resolver, so that /etc/hosts counts, as Postfix does it. Remembers answers for a while."""
+class DnsClientResolver:
+    """Asks the hosts file and DNS, through the process's resolver, which remembers answers."""
 
-    def __init__(self, clock: Callable[[], float], *, keep: float = 60.0, limit: int = 10_000) -> None:
-        self._clock = clock
-        self._keep = keep
-        self._limit = limit
-        self._known: OrderedDict[str, tuple[float, ClientName]] = OrderedDict()
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
 
     async def client_name(self, address: str) -> ClientName:
         """The name of ``address``."""
-        known = self._known.get(address)
-        now = self._clock()
-        if known is not None and known[0] > now:
-            return known[1]
-        name = await self._look_up(address)
-        self._known[address] = (now + self._keep, name)
-        if len(self._known) > self._limit:
-            self._known.popitem(last=False)
-        return name
-
-    async def _look_up(self, address: str) -> ClientName:
-        loop = asyncio.get_running_loop()
-        try:
-            name, _ = await loop.getnameinfo((address, 0), socket.NI_NAMEREQD | socket.NI_NUMERICSERV)
-        except OSError:
+        names = await self._resolver.ptr(address)
+        if not isinstance(names, Records):
             return UNKNOWN
-        try:
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            found = await loop.getaddrinfo(name, None, family=family, type=socket.SOCK_STREAM)
-        except OSError as error:
-            return ClientName("unknown", f"hostname {name} does not resolve to address {address}: {error.strerror}")
-        if any(entry[4][0] == address for entry in found):
-            return ClientName(name)
-        return ClientName("unknown", f"hostname {name} does not resolve to address {address}")
+        name = names.values[0]
+        family = 6 if ":" in address else 4
+        found = await self._resolver.addresses(name, families=(family,))
+        if isinstance(found, Records):
+            if address in found.values:
+                return ClientName(name)
+            return ClientName("unknown", f"hostname {name} does not resolve to address {address}")
+        return ClientName("unknown", f"hostname {name} does not resolve to address {address}: {found}")

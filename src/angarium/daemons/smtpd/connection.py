@@ -22,6 +22,7 @@ from angarium.daemons.smtpd.conversation import Collaborators, Conversation, Exe
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.render import render_reply
+from angarium.protocols.smtp.states import Input
 from angarium.runtime.tls import describe_session
 
 READ_AHEAD = 64 * 1024
@@ -73,6 +74,7 @@ class SmtpdConnection(asyncio.Protocol):
         self._wake: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
+        self._request_deadline = 0.0
         self._expired = False
         self._draining = False
         self._talk: Conversation | None = None
@@ -148,15 +150,23 @@ class SmtpdConnection(asyncio.Protocol):
         except (LostConnectionError, ClientTimeoutError):
             pass  # said in the log where it happened
         except Exception as error:  # noqa: BLE001 - the session ends here, the worker goes on
-            self._setting.collaborators.log.warning(
+            self._setting.collaborators.journal.warning(
                 f"{client.shown}: session ended by a fault: {describe_fault(error)}"
             )
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            if self._transport is not None:
-                self._transport.close()
+            self._close()
             self._ended(self)
+
+    def _close(self) -> None:
+        """Close; a client that does not take the last reply is cut off after a while."""
+        transport = self._transport
+        if transport is None:
+            return
+        transport.close()
+        if transport.get_write_buffer_size() > 0:
+            self._loop.call_later(self._setting.parameters.timeout, transport.abort)
 
     async def _identify(self, client: Client) -> Client:
         setting = self._setting
@@ -164,7 +174,7 @@ class SmtpdConnection(asyncio.Protocol):
         if setting.resolver is not None and setting.parameters.peername_lookup and client.address:
             found = await setting.resolver.client_name(client.address)
             if found.warning:
-                setting.collaborators.log.warning(found.warning)
+                setting.collaborators.journal.warning(found.warning)
         label = f"{found.name}[{client.address}]"
         if setting.parameters.client_port_logging:
             label += f":{client.port}"
@@ -175,7 +185,7 @@ class SmtpdConnection(asyncio.Protocol):
         parameters = setting.parameters
         ask = setting.collaborators
         exempt = await setting.exemptions(client)
-        ask.log.info(f"connect from {client.shown}")
+        ask.journal.info(f"connect from {client.shown}")
         talk = self._talk = Conversation(parameters, ask, client, setting.handlers, exempt)
         open_now, made = (0, 0) if exempt.limits else ask.limits.connect(parameters.service_name, client.address)
         try:
@@ -193,7 +203,7 @@ class SmtpdConnection(asyncio.Protocol):
             talk.reset()
             if not exempt.limits:
                 ask.limits.disconnect(parameters.service_name, client.address)
-            ask.log.info(f"disconnect from {client.shown} {talk.statistics()}")
+            ask.journal.info(f"disconnect from {client.shown} {talk.statistics()}")
 
     async def _greet(self, talk: Conversation, refusal: Reply | None) -> bool:
         """Send the banner; False when the session ends here instead."""
@@ -224,7 +234,7 @@ class SmtpdConnection(asyncio.Protocol):
         ):
             if 0 < limit < number:
                 service = parameters.service_name
-                talk.ask.log.warning(f"{words} limit exceeded: {number} from {shown} for service {service}")
+                talk.ask.journal.warning(f"{words} limit exceeded: {number} from {shown} for service {service}")
                 address = talk.client.address
                 text = f"{parameters.myhostname} Error: too many connections from {address}"
                 return Reply.of(421, "4.7.0", text)
@@ -234,7 +244,9 @@ class SmtpdConnection(asyncio.Protocol):
         protocol = talk.protocol
         while not talk.closing:
             data = await self._read(talk)
-            await talk.receive(protocol.receive_data(data))
+            events = protocol.receive_data(data)
+            self._progressed(talk, len(data), bool(events))
+            await talk.receive(events)
             await self._flush(talk)
             if talk.tls_requested:
                 await self._start_tls(talk)
@@ -249,7 +261,7 @@ class SmtpdConnection(asyncio.Protocol):
                 talk.closing = True
                 return b""
             self._wake = self._loop.create_future()
-            self._arm(talk.parameters.timeout)
+            self._arm(self._read_deadline(talk))
             await self._wake
             if self._expired:
                 raise ClientTimeoutError
@@ -262,9 +274,31 @@ class SmtpdConnection(asyncio.Protocol):
             self._transport.resume_reading()
         return data
 
-    def _arm(self, seconds: float) -> None:
-        """Set the deadline of the wait that begins now. The timer is moved only when it fires: waits are many."""
-        self._deadline = self._loop.time() + seconds
+    def _read_deadline(self, talk: Conversation) -> float:
+        """When the wait for input that begins now is over."""
+        if self._request_deadline:
+            return self._request_deadline
+        deadline = self._loop.time() + talk.parameters.timeout
+        if talk.parameters.per_request_deadline:
+            self._request_deadline = deadline
+        return deadline
+
+    def _progressed(self, talk: Conversation, size: int, complete: bool) -> None:
+        """Move the deadline of a request: a complete one ends it, octets of a message earn time."""
+        if not self._request_deadline:
+            return
+        if talk.protocol.state in (Input.DATA, Input.CHUNK):
+            earned = self._request_deadline + size / talk.parameters.min_data_rate
+            self._request_deadline = min(earned, self._loop.time() + talk.parameters.timeout)
+        elif complete:
+            self._request_deadline = 0.0
+
+    def _arm(self, deadline: float) -> None:
+        """Set the deadline of the wait that begins now. The timer is moved only when it has to: waits are many."""
+        self._deadline = deadline
+        if self._timer is not None and self._timer.when() > deadline:
+            self._timer.cancel()
+            self._timer = None
         if self._timer is None:
             self._timer = self._loop.call_at(self._deadline, self._timer_fired)
 
@@ -294,7 +328,7 @@ class SmtpdConnection(asyncio.Protocol):
             raise LostConnectionError
         transport.write(data)
         if self._writable is not None:
-            self._arm(talk.parameters.timeout)
+            self._arm(self._loop.time() + talk.parameters.timeout)
             await self._writable
             if self._expired:
                 raise ClientTimeoutError
@@ -325,7 +359,7 @@ class SmtpdConnection(asyncio.Protocol):
         self._paused = False
         session = describe_session(secured.get_extra_info("ssl_object"))
         if setting.parameters.tls_loglevel > 0:
-            talk.ask.log.info(f"Anonymous TLS connection established from {talk.client.shown}: {session}")
+            talk.ask.journal.info(f"Anonymous TLS connection established from {talk.client.shown}: {session}")
         talk.start_session_over_tls(session)
         await talk.receive(talk.protocol.resume_commands())
 
@@ -333,13 +367,13 @@ class SmtpdConnection(asyncio.Protocol):
     def _log_tls_failure(talk: Conversation, error: Exception) -> None:
         shown = f"SSL_accept error from {talk.client.shown}"
         if isinstance(error, ssl.SSLError) and error.reason and not isinstance(error, ssl.SSLEOFError):
-            talk.ask.log.info(f"{shown}: -1")
+            talk.ask.journal.info(f"{shown}: -1")
             reason = error.reason.lower().replace("_", " ")
-            talk.ask.log.warning(f"TLS library problem: error:{error.library or 'SSL'} routines::{reason}:")
+            talk.ask.journal.warning(f"TLS library problem: error:{error.library or 'SSL'} routines::{reason}:")
         elif isinstance(error, TimeoutError):
-            talk.ask.log.info(f"{shown}: Connection timed out")
+            talk.ask.journal.info(f"{shown}: Connection timed out")
         else:
-            talk.ask.log.info(f"{shown}: lost connection")
+            talk.ask.journal.info(f"{shown}: lost connection")
 
     async def _say_timeout(self, talk: Conversation) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -355,7 +389,7 @@ class SmtpdConnection(asyncio.Protocol):
             where = f"{where} ({size} bytes)"
         elif where == "END-OF-MESSAGE" and reason == "lost connection":
             return  # clients that hang up after their message are no news
-        talk.ask.log.info(f"{reason} after {where} from {talk.client.shown}")
+        talk.ask.journal.info(f"{reason} after {where} from {talk.client.shown}")
 
 
 def _peer(transport: asyncio.Transport) -> tuple[str, int]:

@@ -79,7 +79,7 @@ class Collaborators:
     policy: Policy
     authenticator: Authenticator | None
     spool: Spool | None
-    log: ServiceLog
+    journal: ServiceLog
     limits: ClientLimits
     clock: Callable[[], float]
     forbidden_command: Callable[[str], Awaitable[bool]]
@@ -210,7 +210,7 @@ class Conversation:
             except MailError as error:
                 more = self._failed(event, error.reply, error.cause)
             except Exception as error:  # noqa: BLE001 - a fault of ours must not take down the worker: it is logged
-                self.ask.log.warning(f"{self.client.shown}: fault after {self.where}: {describe_fault(error)}")
+                self.ask.journal.warning(f"{self.client.shown}: fault after {self.where}: {describe_fault(error)}")
                 more = self._failed(event, replies.SERVER_ERROR, "")
             if self.error_count >= self.parameters.hard_error_limit and not self.closing:
                 self._give_up()
@@ -220,7 +220,7 @@ class Conversation:
 
     def _give_up(self) -> None:
         """Too many errors: end the session."""
-        self.ask.log.info(f"too many errors after {self.where} from {self.client.shown}")
+        self.ask.journal.info(f"too many errors after {self.where} from {self.client.shown}")
         self.send(Reply.of(421, "4.7.0", f"{self.parameters.myhostname} Error: too many errors"))
         self.closing = True
 
@@ -289,7 +289,7 @@ class Conversation:
         """The refusals that come before the command is even looked up."""
         parameters = self.parameters
         if command.truncated:
-            self.ask.log.warning(
+            self.ask.journal.warning(
                 f"{self.client.shown}: request longer than {parameters.line_length_limit}: {command.text[:30]}..."
             )
         if command.bare_newline and self.protocol.bare_newline is BareNewline.REJECT:
@@ -307,7 +307,7 @@ class Conversation:
     async def _unknown(self, command: CommandReceived) -> None:
         word = command.text.split(None, 1)[0]
         if _is_header(word) or await self.ask.forbidden_command(word):
-            self.ask.log.warning(f"non-SMTP command from {self.client.shown}: {escape(command.text[:100])}")
+            self.ask.journal.warning(f"non-SMTP command from {self.client.shown}: {escape(command.text[:100])}")
             self.send(replies.BREAKS_RULES)
             self.closing = True
             return
@@ -328,7 +328,7 @@ class Conversation:
             return True
         self.illegal_pipelining = True
         shown = escape(command.behind.decode("utf-8", "surrogateescape"))
-        self.ask.log.info(f"improper command pipelining after {command.verb} from {self.client.shown}: {shown}")
+        self.ask.journal.info(f"improper command pipelining after {command.verb} from {self.client.shown}: {shown}")
         if not self.parameters.forbid_unauth_pipelining:
             return True
         self.send(replies.SYNCHRONIZATION)
@@ -352,7 +352,7 @@ class Conversation:
     def _failed(self, event: Event, reply: Reply, cause: str) -> list[Event]:
         """A handler raised: tell the client, and leave the session in a state it can go on from."""
         if cause:
-            self.ask.log.warning(f"{self.client.shown}: {self.where}: {cause}")
+            self.ask.journal.warning(f"{self.client.shown}: {self.where}: {cause}")
         self.exchange = None
         if isinstance(event, MessageData):
             self.message_failure = reply
@@ -377,7 +377,7 @@ class Conversation:
         try:
             message.write(data)
         except OSError as error:
-            self.ask.log.warning(f"{self.client.shown}: cannot spool the message: {error}")
+            self.ask.journal.warning(f"{self.client.shown}: cannot spool the message: {error}")
             message.abandon()
             self.message_failure = replies.WRITE_ERROR
 
@@ -423,7 +423,7 @@ class Conversation:
     def log_illegal_address(self, verb: str, address: str) -> None:
         """Say that a command had something in place of an address; nothing when ``address`` is empty."""
         if address:
-            self.ask.log.warning(f"Illegal address syntax from {self.client.shown} in {verb} command: {address}")
+            self.ask.journal.warning(f"Illegal address syntax from {self.client.shown} in {verb} command: {address}")
 
     def start_message(self) -> None:
         """A message is about to come."""
@@ -491,7 +491,7 @@ class Conversation:
             client_address=self.client.address,
             client_port=self.client.port,
             helo=self.helo,
-            service=self.ask.log.tag,
+            service=self.ask.journal.tag,
             sasl_method=self.sasl_method,
             sasl_username=self.sasl_username,
             sasl_sender=mail.auth or "",
@@ -535,7 +535,7 @@ class Conversation:
         parts.append(f"proto={self.proto_name}")
         if self.helo:
             parts.append(f"helo=<{self.helo}>")
-        self.ask.log.info(" ".join(parts))
+        self.ask.journal.info(" ".join(parts))
 
     def over_rate(self, what: Counted, limit: int, words: str) -> bool:
         """Count an event; True, and logged, when the client is over the limit (0: none)."""
@@ -545,7 +545,7 @@ class Conversation:
         if number <= limit:
             return False
         service = self.parameters.service_name
-        self.ask.log.warning(f"{words} limit exceeded: {number} from {self.client.shown} for service {service}")
+        self.ask.journal.warning(f"{words} limit exceeded: {number} from {self.client.shown} for service {service}")
         return True
 
     def start_session_over_tls(self, description: str) -> None:

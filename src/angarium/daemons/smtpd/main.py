@@ -84,11 +84,11 @@ class SmtpdService:
             policy=policy,
             authenticator=authenticator,
             spool=spool,
-            log=log if log.tag == tag else log.child(tag),
+            journal=log if log.tag == tag else log.child(tag),
             limits=limits or ClientLimits(time.monotonic, parameters.anvil_rate_time_unit),
             clock=clock,
             forbidden_command=forbidden_command,
-            free_space=lambda: _free_space(queue_directory),
+            free_space=_FreeSpace(queue_directory, time.monotonic).octets,
             tls_available=tls is not None,
             flush=flush,
         )
@@ -142,7 +142,20 @@ class SmtpdService:
         self._servers.clear()
 
 
-def _free_space(directory: Path) -> int:
-    """Octets that an ordinary user may still write there."""
-    status = os.statvfs(directory)
-    return status.f_bavail * status.f_frsize
+class _FreeSpace:
+    """How many octets an ordinary user may still write to a directory's file system, asked once a second."""
+
+    def __init__(self, directory: Path, clock: Callable[[], float]) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._until = 0.0
+        self._octets = 0
+
+    def octets(self) -> int:
+        """The number. Raises OSError."""
+        now = self._clock()
+        if now >= self._until:
+            status = os.statvfs(self._directory)
+            self._octets = status.f_bavail * status.f_frsize
+            self._until = now + 1.0
+        return self._octets

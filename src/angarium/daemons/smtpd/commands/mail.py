@@ -48,10 +48,13 @@ def _no_room(talk: Conversation, size: int) -> Reply | None:
     refusal = None
     if 0 < parameters.message_size_limit < size:
         refusal = replies.TOO_BIG_DECLARED
-    elif parameters.queue_minfree:
+    else:
         free = talk.ask.free_space()
-        if free < parameters.queue_minfree or free // 2 < size:
-            talk.ask.log.warning(f"not enough free space in mail queue: {free} bytes < 1.5*message size limit")
+        if free <= parameters.queue_minfree:
+            talk.ask.journal.warning(f"not enough free space in mail queue: {free} bytes < queue_minfree")
+            refusal = replies.NO_SPACE
+        elif free < 1.5 * parameters.message_size_limit:
+            talk.ask.journal.warning(f"not enough free space in mail queue: {free} bytes < 1.5*message size limit")
             refusal = replies.NO_SPACE
     if refusal is not None:
         talk.log_reject("MAIL", str(refusal))

@@ -58,4 +58,4 @@ def open_transaction(talk: Conversation, transaction: Transaction) -> None:
         words.append(f"sasl_username={talk.sasl_username}")
     if transaction.mail.auth:
         words.append(f"sasl_sender={transaction.mail.auth}")
-    talk.ask.log.info(", ".join(words))
+    talk.ask.journal.info(", ".join(words))
