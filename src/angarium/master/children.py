@@ -31,7 +31,7 @@ from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 from angarium.master.node import Node
 from angarium.master.privileges import Owner
-from angarium.master.wiring import Contexts, NetworkWiring, queue_manager
+from angarium.master.wiring import Contexts, NetworkWiring, queue_listing, queue_manager
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.service import Service
 
@@ -86,7 +86,7 @@ def manager(inherited: Inheritance) -> NoReturn:
             each.close()
 
     def build(node: Node) -> list[tuple[Service, Sequence[socket.socket]]]:
-        return [(queue_manager(node, inherited.conf.master.services), ())]
+        return [(queue_manager(node, inherited.conf.master.services), ()), (queue_listing(node), ())]
 
     _run("qmgr", inherited, build, patience=STOP_PATIENCE)
 

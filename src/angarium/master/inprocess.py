@@ -17,7 +17,7 @@ from angarium.config.config import Config
 from angarium.config.master_cf import MasterService
 from angarium.master.listeners import bind
 from angarium.master.node import Node, make_directories
-from angarium.master.wiring import NETWORK_COMMANDS, NetworkWiring, queue_manager, server_tls
+from angarium.master.wiring import NETWORK_COMMANDS, NetworkWiring, queue_listing, queue_manager, server_tls
 from angarium.runtime.log import MailLog
 from angarium.runtime.service import Service
 
@@ -56,7 +56,7 @@ class OneProcess:
         services: list[tuple[Service, list[socket.socket]]] = [
             (wiring.service(entry), sockets) for entry, sockets in self._listening
         ]
-        services.append((queue_manager(node, self._entries), []))
+        services += [(queue_manager(node, self._entries), []), (queue_listing(node), [])]
         try:
             async with asyncio.TaskGroup() as group:
                 for service, sockets in services:

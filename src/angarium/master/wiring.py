@@ -29,6 +29,7 @@ from angarium.daemons.imapd.main import ImapdParameters, ImapdService
 from angarium.daemons.pop3d.main import Pop3dParameters, Pop3dService
 from angarium.daemons.qmgr.main import QueueManager, Transport
 from angarium.daemons.qmgr.parameters import QmgrParameters, transport_limits
+from angarium.daemons.qmgr.showq import ShowqService
 from angarium.daemons.smtpd.client import Client, DnsClientResolver
 from angarium.daemons.smtpd.conversation import Exemptions
 from angarium.daemons.smtpd.limits import ClientLimits
@@ -237,6 +238,11 @@ def queue_manager(node: Node, entries: Sequence[MasterService]) -> QueueManager:
         node.log("qmgr"),
         node.bus,
     )
+
+
+def queue_listing(node: Node) -> ShowqService:
+    """The listing of the queue on ``public/showq``; it lives where the queue manager does."""
+    return ShowqService(node.queue, node.queue_directory / "public" / "showq", node.log("showq"))
 
 
 def _transport(node: Node, entry: MasterService) -> Transport:
