@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
-
-class _Config(Protocol):
-    def text(self, name: str) -> str: ...
-    def integer(self, name: str) -> int: ...
-    def boolean(self, name: str) -> bool: ...
-    def seconds(self, name: str) -> float: ...
+from angarium.config.config import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +28,8 @@ class AuthParameters:
     queue_limit: int = 1000
 
     @classmethod
-    def from_config(cls, conf: _Config) -> AuthParameters:
-        """Read them from the configuration."""
+    def from_config(cls, conf: Config) -> AuthParameters:
+        """Read them. Raises ConfigError."""
         return cls(
             default_domain=conf.text("auth_default_domain"),
             cache_size=conf.integer("auth_cache_size"),

@@ -11,6 +11,7 @@ from angarium.auth.interface import Accepted, Outcome, Refused, Unavailable
 from angarium.auth.log import refusal_line
 from angarium.auth.parameters import AuthParameters
 from angarium.auth.passwords import check_password, hash_password
+from angarium.config.config import Config
 from angarium.directory.interface import PasswordEntry, QuotaLimit
 from angarium.model.lookup import NOT_FOUND, Lookup, NotFound, TemporaryError
 
@@ -181,6 +182,13 @@ def test_a_flood_is_turned_away() -> None:
         assert len(counting.calls) == 5
 
     _run(FakeDirectory(alice=PasswordEntry(ALICE, "s")), body, AuthParameters("example.test", queue_limit=5), counting)
+
+
+def test_parameters_from_main_cf() -> None:
+    conf = Config.of({"mydomain": "example.test", "auth_cache_ttl": "5m"})
+    assert AuthParameters.from_config(conf) == AuthParameters("example.test", cache_ttl=300.0)
+    named = Config.of({"mydomain": "example.test", "smtpd_sasl_local_domain": "other.test"})
+    assert AuthParameters.from_config(named).default_domain == "other.test"
 
 
 def test_the_log_line_is_dovecots() -> None:
