@@ -84,6 +84,8 @@ class _Scan:
     def _turn(self, line: int, index: int) -> int:
         """Handle the boundary line at ``line`` of the open boundary ``index``; return where to look next."""
         data = self._data
+        if self._parts >= MAX_PARTS:
+            return len(data)  # the part that is open takes the rest
         boundary = self._boundaries[index]
         level = self._open_at[index]
         end = line
@@ -102,9 +104,6 @@ class _Scan:
             self._boundaries.pop()
             self._open_at.pop()
             self._tuple = tuple(self._boundaries)
-            return start - 1
-        if self._parts >= MAX_PARTS:
-            self._levels.append((Part(start, start), None))
             return start - 1
         self._parts += 1
         child = Part(start)
