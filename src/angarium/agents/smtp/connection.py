@@ -131,8 +131,8 @@ class Connection(asyncio.Protocol):
 
     def quit(self, *, wait: bool = False) -> None:
         """Say QUIT and close; ``wait``: only when the server has answered, or when smtp_quit_timeout is over."""
-        if self._transport is None:
-            return
+        if self._transport is None or self._closing:
+            return  # closing a TLS transport twice makes asyncio forget it with its socket open
         if self.alive and self.session.usable and self.session.state in (State.READY, State.GREETED):
             self.session.quit()
             self._transport.write(self.session.output())
