@@ -73,6 +73,9 @@ class AppendInProgress:
         if self._limit and message.size > self._limit:
             msg = "[TOOBIG] Message too large"
             raise No(msg)
+        if not message.size:
+            msg = "Can't save a zero byte message."  # RFC 3502 section 6.3.11: it cancels the APPEND
+            raise No(msg)
         if len(self._done) >= _MAX_MESSAGES:
             msg = "[LIMIT] Too many messages in one APPEND"
             raise No(msg)

@@ -1,7 +1,8 @@
 """Sections of messages: ``BODY[1.2.MIME]<0.100>`` and its like, cut out of stored content by the part table.
 
-RFC 9051 section 6.4.5.1. A part that does not exist is NIL. Nothing is parsed here but header fields, and those only
-for HEADER.FIELDS.NOT and for messages inside messages; the rest is slices.
+RFC 9051 section 6.4.5.1. A part that does not exist is an empty string, as clients know it from Dovecot. Nothing is
+parsed here but header fields, and those only for HEADER.FIELDS.NOT and for messages inside messages; the rest is
+slices.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from angarium.model.content import Content
 from angarium.protocols.imap.types import Section, SectionKind
 
 _FIELD = re.compile(rb"([^\r\n:]*):[^\n]*\n(?:[ \t][^\n]*\n)*|[^\n]*\n|[^\n]+\Z")
+
+_NOTHING = b"{0}\r\n"
 
 
 def needs_content(section: Section) -> bool:
@@ -67,7 +70,7 @@ class SectionReader:
         return self._contents[uid]
 
     async def values(self, section: Section) -> list[bytes]:
-        """One literal (or NIL) a message, for the wire."""
+        """One literal a message, for the wire."""
         if section.path:
             return [await self._part(uid, section) for uid in self._uids]
         match section.kind:
@@ -108,7 +111,7 @@ class SectionReader:
             return [b"{%d}\r\n%b\r\n" % (len(fields) + 2, fields) for _uid, fields in rows]
         known = dict(rows)
         self.missing.update(uid for uid in self._uids if uid not in known)
-        return [_literal(known[uid] + b"\r\n", section) if uid in known else b"NIL" for uid in self._uids]
+        return [_literal(known[uid] + b"\r\n", section) if uid in known else _NOTHING for uid in self._uids]
 
     async def _part(self, uid: int, section: Section) -> bytes:
         spans = self._parts.get(uid)
@@ -117,18 +120,18 @@ class SectionReader:
                 spans = self._parts[uid] = await self._store.parts(self._mailbox, uid)
             except KeyError:
                 self.missing.add(uid)
-                return b"NIL"
-        span = next((each for each in spans if each.path == section.path), None)
+                return _NOTHING
+        span = _find(spans, section.path)
         content = self._contents.get(uid)
         if span is None or content is None:
-            return b"NIL"
+            return _NOTHING
         match section.kind:
             case SectionKind.ALL:
                 return _slice(content, span.body, span.end, section)
             case SectionKind.MIME:
                 return _slice(content, span.start, span.body, section)
         if span.inner < 0:
-            return b"NIL"
+            return _NOTHING
         match section.kind:
             case SectionKind.TEXT:
                 return _slice(content, span.inner, span.end, section)
@@ -138,6 +141,16 @@ class SectionReader:
                 header = content.read(span.body, span.inner)
                 others = kind is SectionKind.FIELDS_NOT
                 return _literal(select_fields(header, section.fields, others=others), section)
+
+
+def _find(spans: Sequence[PartSpan], path: tuple[int, ...]) -> PartSpan | None:
+    """The part of that number. The first part of a part that is not divided is that part itself."""
+    paths = {span.path: span for span in spans}
+    span = paths.get(path)
+    if span is not None or len(path) < 2 or path[-1] != 1:
+        return span
+    divided = any(other[: len(path) - 1] == path[:-1] for other in paths if len(other) >= len(path))
+    return None if divided else paths.get(path[:-1])
 
 
 def _literal(data: bytes, section: Section) -> bytes:

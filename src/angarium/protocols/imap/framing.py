@@ -21,6 +21,8 @@ import re
 from dataclasses import dataclass
 
 _LITERAL = re.compile(rb"(~?)\{([0-9]{1,20})(\+?)\}$")
+_START = 64
+"""As much of an over-long command is told: enough for its tag."""
 _TAIL = 32
 """As many bytes at a line's end can announce a literal."""
 
@@ -232,8 +234,8 @@ class CommandFramer:
         return self._ahead
 
     def _start_overlong(self) -> None:
-        start = self._segments[0] if self._segments else bytes(self._buffer[:128])
-        self._overlong = start[:128]
+        start = self._segments[0] if self._segments else bytes(self._buffer[:_START])
+        self._overlong = start[:_START]
         self._segments.clear()
         self._held = 0
         self._scanned = 0
@@ -249,7 +251,10 @@ class CommandFramer:
                 self._skipped += excess
                 self._drop(excess)
             self._scanned = len(self._buffer)
-            return False, (Flood() if self._skipped > 16 * self._limit else None)
+            if self._skipped <= 16 * self._limit:
+                return False, None
+            self._skipped = 0  # told once for each such stretch
+            return False, Flood()
         tail = bytes(self._buffer[max(0, end - _TAIL) : end]).rstrip(b"\r")
         self._drop(end + 1)
         match = _LITERAL.search(tail)

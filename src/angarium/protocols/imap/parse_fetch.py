@@ -105,9 +105,6 @@ def _section(cursor: Cursor, *, peek: bool) -> Section:
         length = cursor.number(MAX_UINT32)
         cursor.expect(b">")
         suffix = b"<%d>" % start
-        if length == 0:
-            msg = "Invalid partial length"
-            raise ImapSyntaxError(msg)
     return Section(b"BODY[" + label + b"]" + suffix, kind, tuple(path), fields, start, length, peek)
 
 
@@ -132,4 +129,4 @@ def _section_text(cursor: Cursor, *, nested: bool) -> tuple[SectionKind, tuple[s
     except ValueError as error:
         msg = "Invalid header field name"
         raise ImapSyntaxError(msg) from error
-    return kind, names, name.encode("ascii") + b" (" + b" ".join(map(astring, fields)) + b")"
+    return kind, names, name.encode("ascii") + b" (" + b" ".join(astring(field.upper()) for field in fields) + b")"

@@ -38,7 +38,7 @@ def decode(data: bytes) -> str:
     Raises:
         ValueError: it is not modified UTF-7.
     """
-    if not data.isascii():
+    if not data.isascii() or not data.decode("ascii").isprintable():
         msg = "not modified UTF-7"
         raise ValueError(msg)
     if b"&" not in data:

@@ -78,7 +78,8 @@ async def _mark_seen(
         return items
     await apply_flags(connection, unseen, FlagOperation.ADD, frozenset({"\\Seen"}))
     told = [FetchItem.FLAGS, *([FetchItem.MODSEQ] if connection.condstore else [])]
-    return (*items, *(item for item in told if item not in items))
+    first = items[:1] if items[:1] == (FetchItem.UID,) else ()
+    return (*first, *(item for item in told if item not in items), *items[len(first) :])
 
 
 class _Plan:

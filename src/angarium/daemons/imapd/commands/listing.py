@@ -50,6 +50,11 @@ def matches(pattern: str, name: str) -> bool:
     return size in _with_wildcards(pattern, states)
 
 
+def _canonical(pattern: str) -> str:
+    """INBOX is INBOX in any case, however the pattern was put together."""
+    return "INBOX" + pattern[5:] if pattern[:5].upper() == "INBOX" and pattern[5:6] in ("", "/") else pattern
+
+
 def _with_wildcards(pattern: str, states: set[int]) -> set[int]:
     """States reached by letting a wildcard stand for nothing."""
     reached = set()
@@ -87,7 +92,7 @@ async def list_mailboxes(connection: ImapConnection, command: List) -> str:
 
 def _select(entry: _Entry, command: List, *, utf8: bool) -> bytes | None:
     """The LIST response for an entry, None when it is not asked for."""
-    full = [command.reference + pattern for pattern in command.patterns]
+    full = [_canonical(command.reference + pattern) for pattern in command.patterns]
     if not any(matches(pattern, entry.name) for pattern in full):
         return None
     selection = command.selection
@@ -161,7 +166,7 @@ async def list_subscribed(connection: ImapConnection, command: List) -> str:
     r"""LSUB; with ``%`` a level above a subscribed name is told with \Noselect (RFC 3501 section 6.3.9)."""
     store = connection.account_store()
     utf8 = connection.session.utf8
-    pattern = command.reference + command.patterns[0]
+    pattern = _canonical(command.reference + command.patterns[0])
     subscribed = sorted(set(await store.subscriptions()), key=lambda name: (name != "INBOX", name))
     told = {name: b"" for name in subscribed if matches(pattern, name)}
     if "%" in pattern:
