@@ -130,8 +130,8 @@ def envelope_lines(message: QueuedMessage, place: str) -> Iterator[str]:
     for number, recipient in enumerate(envelope.recipients):
         if recipient.notify:
             yield f"named_attribute: notify_flags={int(recipient.notify)}"
-        if recipient.orcpt:
-            yield f"named_attribute: dsn_orig_rcpt={recipient.orcpt}"
+        if recipient.orcpt or recipient.original:
+            yield f"named_attribute: dsn_orig_rcpt={recipient.orcpt or 'rfc822;' + recipient.original}"
         if recipient.original:
             yield f"original_recipient: {recipient.original}"
         yield f"{'recipient' if number in pending else 'done_recipient'}: {recipient.address}"

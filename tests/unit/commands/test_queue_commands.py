@@ -273,11 +273,13 @@ def test_postcat(fill, site, capfdbinary):
     assert lines[2] == f"message_arrival_time: {time.ctime(ARRIVAL)}"
     assert "sender: alice@example.test" in lines
     contents = lines.index(f"*** MESSAGE CONTENTS {place} ***")
-    assert lines[contents - 6 : contents] == [
+    assert lines[contents - 8 : contents] == [
         "named_attribute: notify_flags=12",
+        "named_attribute: dsn_orig_rcpt=rfc822;a@slow.test",
         "original_recipient: a@slow.test",
         "recipient: a@slow.test",
         "named_attribute: notify_flags=12",
+        "named_attribute: dsn_orig_rcpt=rfc822;bob@example.test",
         "original_recipient: bob@example.test",
         "done_recipient: bob@example.test",
     ]
