@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.fakes.pop3_server import Pop3Server
 
+from angarium.daemons.pop3d.lines import Peer, detail, handshake_failure, login, no_login
 from angarium.daemons.pop3d.main import Pop3dParameters
 from angarium.demo.authority import Authority
 
@@ -121,3 +122,39 @@ def test_fetchmail(server, peer, certificates, tmp_path):
     configuration.write_text(configuration.read_text().replace(" keep", " nokeep"))
     run(*command, HOME=str(tmp_path), USER="root", LOGNAME="root")
     assert server.flags(ALICE) == []
+
+
+def test_fail2ban_bans_those_who_guess(peer, tmp_path):
+    """The stock filter matches the lines of refused log-ins, and no others."""
+    filters = Path("/etc/fail2ban/filter.d/dovecot.conf")
+    command = peer("fail2ban-regex")
+    guesser, user = Peer("192.0.2.66", "192.0.2.1", "abc"), Peer("192.0.2.7", "192.0.2.1", "abc")
+    refused = [
+        no_login(
+            "Connection closed",
+            detail("Connection closed", 3, 7, disallowed=False),
+            "a@b.test",
+            "PLAIN",
+            guesser,
+            "TLS",
+        ),
+        no_login("Inactivity", detail("Inactivity", 1, 180, disallowed=False), "a", "LOGIN", guesser, ""),
+        no_login("Aborted login by logging out", detail("", 0, 1, disallowed=True), "", "", guesser, ""),
+    ]
+    harmless = [
+        login("a@b.test", "PLAIN", user, 1, "TLS"),
+        no_login("Connection closed", detail("", 0, 1, disallowed=False), "", "", user, ""),
+        no_login(
+            handshake_failure(OSError("x")),
+            detail(handshake_failure(OSError()), 0, 1, disallowed=False),
+            "",
+            "",
+            user,
+            "",
+        ),
+    ]
+    log = tmp_path / "mail.log"
+    log.write_text("".join(f"Nov 24 08:10:03 mail dovecot: pop3-login: {line}\n" for line in refused + harmless))
+    out = run(command, log, filters, "--print-all-matched", "--print-all-missed").decode()
+    assert "Lines: 6 lines, 0 ignored, 3 matched, 3 missed" in out
+    assert "192.0.2.7" not in out.partition("Matched line(s)")[2].partition("Missed line(s)")[0]

@@ -86,7 +86,8 @@ def open_for_changes(path: Path) -> Connection:
 def _explain(path: Path, error: Exception) -> str:
     if isinstance(error, DirectoryUnavailableError):
         return str(error)
-    return f"{path} does not exist" if not path.exists() else f"{path}: {error}"
+    missing = next((one for one in (path.parent, path) if not one.exists()), None)
+    return f"{path}: {error}" if missing is None else f"{missing} does not exist"
 
 
 def _create_file(path: Path) -> None:

@@ -60,8 +60,9 @@ PARAMETERS = (
     Parameter(
         "pop3d_read_ahead_limit",
         Type.SIZE,
-        "1048576",
-        "How many bytes of the messages that follow are read with a message that a client retrieves, for each session.",
+        "262144",
+        "How many bytes of the messages that follow are read with a message that a client retrieves, for each session. "
+        "What an idle session holds is given back after half a minute.",
         _PROGRAM,
         minimum=0,
         compatible=False,

@@ -24,6 +24,7 @@ from angarium.protocols.pop3.types import BadCommand, Command, Event, State
 
 _HELD_LIMIT = 64 * 1024
 _BATCH = 256 * 1024
+_LOOK_SECONDS = 30.0
 
 
 class Pop3Connection(asyncio.Protocol):
@@ -70,7 +71,7 @@ class Pop3Connection(asyncio.Protocol):
         )
         self._opened(self)
         self._conversation.tls = transport.get_extra_info("sslcontext") is not None
-        self._timer = self._loop.call_later(parameters.login_timeout, self._check_idle)
+        self._timer = self._loop.call_later(min(parameters.login_timeout, _LOOK_SECONDS), self._check_idle)
         self._write([ok(parameters.banner)])
 
     def data_received(self, data: bytes) -> None:
@@ -223,16 +224,19 @@ class Pop3Connection(asyncio.Protocol):
         self._advance()
 
     def _check_idle(self) -> None:
-        """The timer: armed once for the whole session and again for what is left, not once a command."""
+        """The timer: it looks twice a minute, so that a command need not arm it."""
         conversation = self._conversation
         assert conversation is not None
         parameters = self._shared.parameters
         if conversation.session.state is State.TRANSACTION:
-            left = self._last + parameters.timeout - self._loop.time()
+            idle = self._loop.time() - self._last
+            left = parameters.timeout - idle
+            if idle > _LOOK_SECONDS:
+                conversation.drop.forget()
         else:
             left = conversation.started + parameters.login_timeout - self._shared.clock()
         if left > 0 or conversation.updating:
-            self._timer = self._loop.call_later(max(left, 1.0), self._check_idle)
+            self._timer = self._loop.call_later(min(max(left, 1.0), _LOOK_SECONDS), self._check_idle)
             return
         transport = self._must_transport()
         if conversation.closing or not self._writable.is_set():

@@ -183,6 +183,12 @@ class Maildrop:
             raise MessageGoneError
         return bodies[0][1]
 
+    def forget(self) -> None:
+        """Give back what was read ahead: the client does not go on."""
+        self._ready.clear()
+        self._headers.clear()
+        self._next = 0
+
     # The end
 
     async def update(self, *, mark_seen: bool) -> int:

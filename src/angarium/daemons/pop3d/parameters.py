@@ -24,7 +24,7 @@ class Pop3dParameters:
     hard_error_limit: int = 10
     login_timeout: float = 180.0
     no_flag_updates: bool = False
-    read_ahead_limit: int = 1 << 20
+    read_ahead_limit: int = 1 << 18
     sasl_mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
     starttls_timeout: float = 60.0
     timeout: float = 600.0

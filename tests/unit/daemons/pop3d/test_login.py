@@ -202,6 +202,16 @@ def test_a_client_that_does_not_log_in_in_time(connect):
     assert "Disconnected: Inactivity (no auth attempts in 181 secs): user=<>, rip=" in wire.log.lines[0]
 
 
+def test_an_idle_session_gives_back_what_was_read_ahead(connect, alice):
+    wire = connect().login()
+    wire(b"RETR 1\r\n")
+    assert wire.connection._conversation.drop._ready
+    wire.connection._last = wire.loop.time() - 31
+    wire.connection._check_idle()
+    assert not wire.connection._conversation.drop._ready
+    assert wire(b"RETR 2\r\n").startswith(b"+OK 25 octets")
+
+
 def test_a_client_that_stalls_after_the_log_in(connect):
     wire = connect(Pop3dParameters(timeout=600)).login()
     wire.now = 10_000  # the time that counts after the log-in is that of the last command, on the loop's clock
