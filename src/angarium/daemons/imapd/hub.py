@@ -69,7 +69,7 @@ class MailboxHub:
         return status
 
     async def refresh(self) -> None:
-        """Look into the store."""
+        """Look into the store, and push what is new to those who idle."""
         async with self._lock:
             await self._look()
 
@@ -103,7 +103,6 @@ class MailboxHub:
             view.snapshot = self.latest
         else:
             view.snapshot = view.snapshot.with_states(states, view.snapshot.highestmodseq)
-        self._tell()
         return True
 
     def render(self, old: Snapshot, found: Difference, new: Snapshot, *, uid: bool, modseq: bool) -> bytes:
@@ -141,16 +140,13 @@ class MailboxHub:
         self.latest = snapshot
         self._announced = max(self._announced, snapshot.highestmodseq)
         self._rendered.clear()
-
-    async def follow(self) -> None:
-        """Look into the store, and push what is new to those who idle."""
-        await self.refresh()
-        self._tell()
+        for listener in tuple(self.listeners):
+            listener.mailbox_changed()
 
     async def _follow(self) -> None:
         while True:
             announced = self._announced
-            await self.follow()
+            await self.refresh()
             if not self.stale or announced == self._announced:
                 break
         self._announced = self.latest.highestmodseq
@@ -159,10 +155,6 @@ class MailboxHub:
         self._task = None
         if not task.cancelled() and (error := task.exception()) is not None:
             self._report(error)
-
-    def _tell(self) -> None:
-        for listener in tuple(self.listeners):
-            listener.mailbox_changed()
 
 
 class Hubs:

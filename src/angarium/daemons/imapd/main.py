@@ -211,7 +211,7 @@ class ImapdService:
     async def _keep_alive(self) -> None:
         for hub in self.hubs.in_use():
             try:
-                await hub.follow()
+                await hub.refresh()
             except MailstoreError as error:
                 self._look_failed(error)
         for connection in tuple(self._connections):
