@@ -73,7 +73,8 @@ class AccessTables:
         before, evaluation.subject = evaluation.subject, subject
         try:
             if isinstance(match, TemporaryError):
-                return evaluation.try_later(match)
+                reason = f"{verb}: {match.cause}"
+                return evaluation.rejected(451, "4.3.5", "Server configuration error", reason, match.source)
             return await self._act(evaluation, match, verb)
         finally:
             evaluation.subject = before

@@ -267,7 +267,12 @@ class RestrictionPolicy:
         return verdict
 
     async def rcpt(self, facts: Facts) -> Verdict:
-        """The delayed lists, relay and recipient restrictions, unlisted recipients, quota."""
+        """The delayed lists, relay and recipient restrictions, unlisted recipients, quota.
+
+        A bare ``postmaster`` is always accepted (RFC 5321 section 4.5.1).
+        """
+        if facts.recipient is not None and facts.recipient.lower() == "postmaster":
+            return _PASS
         evaluation = self._begin(facts)
         return self._end(evaluation, await self._rcpt(evaluation))
 

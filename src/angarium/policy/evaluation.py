@@ -117,7 +117,7 @@ class Evaluation:
         return self.refuse(451, "4.3.5", "Server configuration error", reason)
 
 
-_SENDER_DETAILS = {(1, 1): (1, 0), (1, 2): (1, 8), (1, 3): (1, 7), (1, 4): (1, 0), (1, 6): (1, 0), (1, 10): (1, 0)}
+_SENDER_DETAILS = {(1, 1): (1, 7), (1, 2): (1, 8), (1, 3): (1, 7), (1, 4): (1, 0), (1, 5): (1, 0), (1, 6): (1, 7)}
 _RECIPIENT_DETAILS = {(1, 8): (1, 2), (1, 7): (1, 3), (1, 0): (1, 0)}
 
 

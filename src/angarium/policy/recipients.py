@@ -74,7 +74,7 @@ class RecipientTables:
                 return None
         table, code = self._unknown[kind]
         why = f"User unknown in {table}" if self._parameters.show_user_unknown_table_name else "User unknown"
-        dsn = "5.1.1" if evaluation.subject is not Subject.SENDER else "5.1.0"
+        dsn = "5.1.0" if evaluation.subject is Subject.SENDER and kind is not AddressClass.VIRTUAL_ALIAS else "5.1.1"
         return evaluation.rejected(code, dsn, why, f"{verb}: {address} is not in the {table}", way.source)
 
 

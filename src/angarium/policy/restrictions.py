@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 
 from angarium.model.lookup import Found, TemporaryError
 from angarium.model.verdict import Action, Verdict
@@ -182,7 +183,20 @@ def _valid_hostname(name: str) -> bool:
 
 
 def _valid_literal(name: str) -> bool:
-    return name.startswith("[") and name.endswith("]") and len(name) > 2
+    """``[192.0.2.1]`` or ``[IPv6:2001:db8::1]`` (RFC 5321 section 4.1.3)."""
+    inner = name[1:-1]
+    tagged = inner[:5].lower() == "ipv6:"
+    try:
+        version = ip_address(inner[5:] if tagged else inner).version
+    except ValueError:
+        return False
+    return version == (6 if tagged else 4)
+
+
+def _literal_refusal(evaluation: Evaluation, verb: str) -> Verdict | None:
+    if _valid_literal(evaluation.facts.helo):
+        return None
+    return _helo_refusal(evaluation, evaluation.parameters.invalid_hostname_reject_code, "invalid ip address", verb)
 
 
 def _helo_refusal(evaluation: Evaluation, code: int, why: str, verb: str) -> Verdict:
@@ -196,7 +210,9 @@ def _helo_refusal(evaluation: Evaluation, code: int, why: str, verb: str) -> Ver
 async def reject_non_fqdn_helo_hostname(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
     """``reject_non_fqdn_helo_hostname``: HELO without a full domain name or ``[address]`` (RFC 5321 4.1.1.1)."""
     helo = evaluation.facts.helo
-    if not helo or _valid_literal(helo) or ("." in helo.rstrip(".") and _valid_hostname(helo.rstrip("."))):
+    if helo.startswith("["):
+        return _literal_refusal(evaluation, "reject_non_fqdn_helo_hostname")
+    if not helo or ("." in helo.rstrip(".") and _valid_hostname(helo.rstrip("."))):
         return None
     code = evaluation.parameters.non_fqdn_reject_code
     return _helo_refusal(evaluation, code, "need fully-qualified hostname", "reject_non_fqdn_helo_hostname")
@@ -205,7 +221,9 @@ async def reject_non_fqdn_helo_hostname(evaluation: Evaluation, _tools: Tools, _
 async def reject_invalid_helo_hostname(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
     """``reject_invalid_helo_hostname``: HELO that is neither a host name nor an address."""
     helo = evaluation.facts.helo
-    if not helo or _valid_literal(helo) or _valid_hostname(helo.rstrip(".")) or _is_ipv4(helo):
+    if helo.startswith("["):
+        return _literal_refusal(evaluation, "reject_invalid_helo_hostname")
+    if not helo or _valid_hostname(helo.rstrip(".")) or _is_ipv4(helo):
         return None
     code = evaluation.parameters.invalid_hostname_reject_code
     return _helo_refusal(evaluation, code, "Invalid name", "reject_invalid_helo_hostname")

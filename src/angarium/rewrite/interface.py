@@ -34,7 +34,7 @@ class Resolution:
         address_class: of the recipient's domain.
         reason: why, for people: ``transport_maps: example.org``, ``relayhost``.
         source: where that stands: ``main.cf: relayhost``, ``/etc/postfix/transport:3``.
-        routed: the sender chose the route (``user%host@ours`` and the like); such mail is never relayed for strangers.
+        routed: the local part names a further hop (``user%host@relayed``); such mail is never relayed for strangers.
     """
 
     transport: str

@@ -80,7 +80,6 @@ class TrivialRewrite:
         if not recipient:
             recipient = f"{parameters.empty_address_recipient}@{parameters.myhostname}"
         address = complete(recipient, parameters)
-        routed = "@" not in recipient and not _ROUTING.isdisjoint(recipient)
         while True:
             local, _, domain = address.rpartition("@")
             if not local and not domain:
@@ -95,9 +94,8 @@ class TrivialRewrite:
             onward = self._route_onward(local)
             if onward is None:
                 break
-            address, routed = onward, True
-        if not routed and not _ROUTING.isdisjoint(local):
-            routed = True
+            address = onward
+        routed = not _ROUTING.isdisjoint(local)
         kind = await self._classify(domain, local_match)
         if isinstance(kind, TemporaryError):
             return kind
