@@ -24,6 +24,9 @@ from angarium.runtime.sqlite import Connection
 
 _COLUMNS = "id, queue_id, state, next_attempt, queued, attempts, size, flags, envelope"
 
+READ_AHEAD = 4 * 1024 * 1024
+"""Bytes of content that one lease reads in passing."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Envelope).decode
 
@@ -76,10 +79,11 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """What ``lease`` took, and what it had to put aside: (queue id, cause)."""
+    """What ``lease`` took, what it had to put aside (queue id, cause), and small contents, read in passing."""
 
     messages: list[QueuedMessage]
     corrupt: list[tuple[str, str]]
+    contents: dict[str, tuple[bytes, bytes]]
 
 
 def take_block(connection: Connection) -> int:
@@ -109,13 +113,26 @@ def lease(connection: Connection, limit: int, now: float, *, incoming: bool, def
         rows += _take(connection, "state = 'deferred' AND next_attempt <= ?", limit - len(rows), (now,))
     messages = []
     corrupt = []
+    small = {}
+    room = READ_AHEAD
     for row in rows:
         try:
-            messages.append(_message(connection, row))
+            message = _message(connection, row)
+            messages.append(message)
+            if message.size <= room:
+                room -= message.size
+                small[row[0]] = row[1]
         except (msgspec.MsgspecError, ValueError, UnicodeError) as error:
             connection.execute("UPDATE message SET state = 'corrupt' WHERE id = ?", (row[0],))
             corrupt.append((row[1], str(error)))
-    return Leased(messages, corrupt)
+    return Leased(messages, corrupt, _contents(connection, small))
+
+
+def _contents(connection: Connection, wanted: dict[int, str]) -> dict[str, tuple[bytes, bytes]]:
+    """The prefix and body of each message in ``wanted`` (queue ids by key) whose body is inline."""
+    keys = ", ".join(map(str, wanted))
+    query = f"SELECT id, prefix, body FROM content WHERE id IN ({keys}) AND body IS NOT NULL"  # noqa: S608 - integers
+    return {wanted[key]: (prefix, body) for key, prefix, body in connection.execute(query)}
 
 
 def _take(connection: Connection, where: str, limit: int, values: tuple[float, ...]) -> list[Any]:

@@ -32,6 +32,12 @@ MANAGER_LOCK = "qmgr.lock"
 ORPHAN_AGE = 60.0
 """Seconds that a content file without a row may be on its way to one."""
 
+READ_AHEAD_SECONDS = 2.0
+"""How long content that was read with the lease counts: a message that is deleted later than that is not delivered."""
+
+READ_AHEAD_BYTES = 8 * 1024 * 1024
+"""No more is kept when so much is kept already."""
+
 _LOCK_RETRY = 0.1
 
 
@@ -97,6 +103,7 @@ class SqliteMailQueue:
         self._writer = GroupCommitWriter(writing, self._executor, WriteLock(directory / WRITE_LOCK))
         self._ids = QueueIds(self._take_block, clock, long=long_ids)
         self._manager: int | None = None
+        self._ahead: dict[str, tuple[float, bytes, bytes]] = {}
 
     def allocate_id(self) -> str:
         """A queue id that is not in use."""
@@ -186,14 +193,33 @@ class SqliteMailQueue:
 
         with storage_errors():
             leased = await self._writer.submit(work)
+        self._keep(leased.contents)
         for queue_id, cause in leased.corrupt:
             self._log.warning(
                 f"{queue_id}: damaged queue entry: {cause}; moved to the corrupt queue", queue_id=queue_id
             )
         return leased.messages
 
+    def _keep(self, contents: dict[str, tuple[bytes, bytes]]) -> None:
+        """Have what a lease read in passing at hand, for as long as it takes to start the deliveries.
+
+        Reading it in the loop would cost a fight for the interpreter's lock with the writer thread, once a message.
+        """
+        now = time.monotonic()
+        while self._ahead and next(iter(self._ahead.values()))[0] < now:
+            del self._ahead[next(iter(self._ahead))]
+        held = sum(len(body) for _until, _prefix, body in self._ahead.values())
+        if held > READ_AHEAD_BYTES:
+            return
+        until = now + READ_AHEAD_SECONDS
+        for queue_id, (prefix, body) in contents.items():
+            self._ahead[queue_id] = (until, prefix, body)
+
     async def content(self, queue_id: str) -> tuple[bytes, Content]:
         """The prefix and the content of a message."""
+        ahead = self._ahead.pop(queue_id, None)
+        if ahead is not None and ahead[0] >= time.monotonic():
+            return ahead[1], MemoryContent(ahead[2])
         with storage_errors():
             found = rows.content(self._reader, queue_id)
         if found is None:
@@ -208,6 +234,7 @@ class SqliteMailQueue:
             removed = await self._writer.submit(lambda connection: rows.record(connection, attempt, notices, now))
         if removed is None:
             return False
+        self._ahead.pop(attempt.queue_id, None)
         if removed.file is not None:
             (self._content / removed.file).unlink(missing_ok=True)
         return True
