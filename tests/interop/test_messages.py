@@ -23,6 +23,14 @@ def mailbox(server):
     client.logout()
 
 
+def append(client, content):
+    """APPEND as it stands: imaplib's own would make CRLF of each lone CR."""
+    client.send(b"a1 APPEND messages {%d+}\r\n%b\r\n" % (len(content), content))
+    while not (line := client.readline()).startswith(b"a1 "):
+        assert line
+    assert line.startswith(b"a1 OK"), line
+
+
 def fetched(client, item):
     status, data = client.fetch("*", f"({item})")
     assert status == "OK"
@@ -42,15 +50,17 @@ def test_there_are_messages():
 
 @pytest.mark.parametrize("letter", LETTERS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_message_comes_back_as_it_was(mailbox, letter):
-    sent = re.sub(rb"\r?\n", b"\r\n", letter.read_bytes())
-    status, _answer = mailbox.append("messages", None, None, sent)
-    assert status == "OK"
+    sent = letter.read_bytes()
+    append(mailbox, sent)
     mailbox.noop()
     _status, data = mailbox.fetch("*", "(BODY.PEEK[] RFC822.SIZE)")
     assert data[0][1] == sent
     assert f"RFC822.SIZE {len(sent)}".encode() in b"".join(
         piece if isinstance(piece, bytes) else piece[0] for piece in data
     )
+    if b"\r\r\n" in sent:  # Dovecot's answers to this one were recorded when its line ends had been put right
+        append(mailbox, sent.replace(b"\r\r\n", b"\r\n"))
+        mailbox.noop()
     for item, suffix in (("BODYSTRUCTURE", ".dovecot.bodystructure"), ("BODY", ".dovecot.body")):
         recorded = letter.with_suffix(suffix)
         expected = structure(recorded.read_text(encoding="utf-8", errors="replace"), item)
