@@ -21,9 +21,6 @@ from angarium.runtime.sqlite import Connection, GroupCommitWriter, WriteLock, co
 
 T = TypeVar("T")
 
-_MAPPED = 1 << 30
-"""Bytes of a database that are read through the page cache of the system instead of being copied."""
-
 
 class Database:
     """One open account.
@@ -68,7 +65,6 @@ class Database:
                     _prepare(connection, now)
             dead = one_row(connection, "SELECT EXISTS (SELECT 1 FROM dead)")[0]
             reader = connect(path, readonly=True)
-            reader.execute(f"PRAGMA mmap_size = {_MAPPED}")
             database = cls(directory, GroupCommitWriter(connection, executor, lock), reader, dead=bool(dead))
             if new:
                 _sync_upwards(directory)

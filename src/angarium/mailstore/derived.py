@@ -97,7 +97,8 @@ class Analysis:
         ordering, common = _common(before + self._fields)
         text = self.header_text
         if before:
-            text = header_text([(name, value) for name, value, _whole in before]) + b"\n" + text
+            ours = header_text([(name, value) for name, value, _whole in before])
+            text = ours + b"\n" + text if text else ours
         return Derived(
             shift + len(self._data),
             prefix + self._data[: self._header_end],

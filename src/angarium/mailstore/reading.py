@@ -255,8 +255,8 @@ def _header_fields_apart(
     return [(uid, select(block, wanted)) for uid, block in _headers(connection, identity, uids)]
 
 
-def _headers(connection: Connection, identity: int, uids: Sequence[int] | None) -> Iterator[tuple[int, bytes]]:
-    where, bindings, only = ("1", (), None) if uids is None else reading_condition(uids)
+def _headers(connection: Connection, identity: int, uids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    where, bindings, only = reading_condition(uids)
     for uid, block in connection.execute(
         "SELECT uid, content.header FROM message CROSS JOIN content ON content.id = message.body"
         f" WHERE mailbox = ? AND {where} ORDER BY uid",
@@ -325,10 +325,25 @@ def search_header(connection: Connection, identity: int, name: str, needle: str)
     raw = lower.encode("utf-8", "replace")
     return {
         uid
-        for uid, block in _headers(connection, identity, None)
-        if raw in block.lower()
-        and any(sought in fold(decode_words(unfold(value))) for found, value, _s, _e in fields(block) if found == raw)
+        for uid, block in _headers_with(connection, identity, raw, sought)
+        if any(sought in fold(decode_words(unfold(value))) for found, value, _s, _e in fields(block) if found == raw)
     }
+
+
+def _headers_with(connection: Connection, identity: int, name: bytes, needle: bytes) -> Iterator[tuple[int, bytes]]:
+    """The header blocks that may have a field of that name with the needle: sifted by SQLite, to be looked at closely.
+
+    A needle of plain characters without blanks stands in the block as it is, unless the field has encoded words.
+    """
+    test, bindings = "instr(lower(CAST(content.header AS TEXT)), ?)", [name]
+    if needle.isascii() and needle.isalnum():
+        test += " AND (instr(lower(CAST(content.header AS TEXT)), ?) OR instr(content.header, CAST('=?' AS BLOB)))"
+        bindings.append(needle)
+    yield from connection.execute(
+        "SELECT uid, content.header FROM message CROSS JOIN content ON content.id = message.body"
+        f" WHERE mailbox = ? AND {test}",
+        (identity, *[binding.decode("utf-8", "replace") for binding in bindings]),
+    )
 
 
 def search_dates(connection: Connection, identity: int) -> list[tuple[int, float, int, float, int]]:

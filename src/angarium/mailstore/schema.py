@@ -27,7 +27,7 @@ delivery     keys of deliveries, so that a repeated one is known
 
 from __future__ import annotations
 
-from angarium.mailstore.interface import MailstoreError
+from angarium.mailstore.interface import MailstoreUnavailableError
 from angarium.runtime.sqlite import Connection
 
 VERSION = 1
@@ -39,7 +39,7 @@ COMMON_FIELDS = (
 )  # fmt: skip
 """Header fields that clients ask for when they list a mailbox; each is a column of ``field``."""
 
-SOUGHT_FIELDS = ("subject", "from", "to", "cc", "bcc")
+SOUGHT_FIELDS = ("subject", "from", "to", "cc", "bcc", "message-id")
 """Header fields that SEARCH has a key for; each is a column of ``sought``."""
 
 
@@ -92,7 +92,7 @@ _MIGRATIONS: dict[int, str] = {0: _TABLES}
 """From each version the statements that lead to the next."""
 
 
-class SchemaError(MailstoreError):
+class SchemaError(MailstoreUnavailableError):
     """The database was written by a newer version."""
 
 

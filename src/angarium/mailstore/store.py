@@ -24,6 +24,7 @@ from angarium.mailstore.database import Database
 from angarium.mailstore.derived import Analysis
 from angarium.mailstore.interface import MailstoreError, MailstoreUnavailableError
 from angarium.mailstore.layout import BODIES, account_directory
+from angarium.mailstore.schema import SchemaError
 from angarium.mailstore.writing import Limits
 from angarium.model.change import Change
 from angarium.model.content import Content
@@ -242,7 +243,7 @@ class SqliteMailStore:
             database = await loop.run_in_executor(
                 self._executor, Database.open, directory, self._executor, self.clock()
             )
-        except (SqlError, OSError) as error:
+        except (SqlError, OSError, SchemaError) as error:
             raise self._unavailable(account, error) from error
         self._open[account] = database
         self._evict()

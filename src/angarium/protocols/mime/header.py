@@ -7,7 +7,7 @@ continuation is skipped. Bounded by ``MAX_HEADER`` and ``MAX_FIELDS``; nothing h
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from angarium.protocols.mime.types import MAX_FIELDS, MAX_HEADER
 
@@ -19,7 +19,7 @@ _CONTENT_FIELD = re.compile(
     rb"^content-([a-z0-9-]+)[ \t]*:" + _LEAD + rb"(.*(?:\n[ \t].*)*)", re.MULTILINE | re.IGNORECASE
 )
 _MIME_VERSION = re.compile(rb"^mime-version[ \t]*:", re.MULTILINE | re.IGNORECASE)
-_NAME_AT_START = re.compile(rb"([^\s:\x00-\x20]+)[ \t]*:")
+_FEW_NAMES = 16
 
 
 def header_end(data: bytes, start: int = 0) -> int:
@@ -62,10 +62,34 @@ def unfold(value: bytes) -> bytes:
     return value.replace(b"\r\n", b"").replace(b"\n", b"") if b"\n" in value else value
 
 
-def select(block: bytes, names: Iterable[bytes]) -> bytes:
+def select(block: bytes, names: Sequence[bytes]) -> bytes:
     """The fields of those lower-case names as they stand in the block, in order."""
-    wanted = frozenset(names)
-    return b"".join(block[start:end] for name, _value, start, end in fields(block) if name in wanted)
+    if len(names) > _FEW_NAMES:
+        wanted = frozenset(names)
+        return b"".join(block[start:end] for name, _value, start, end in fields(block) if name in wanted)
+    lower = b"\n" + block[:MAX_HEADER].lower()
+    found: list[tuple[int, int]] = []
+    for name in names:
+        mark = b"\n" + name
+        at = lower.find(mark)
+        while at >= 0 and len(found) < MAX_FIELDS:
+            behind = at + len(mark)
+            while lower[behind : behind + 1] in (b" ", b"\t"):
+                behind += 1
+            if lower[behind : behind + 1] == b":":
+                found.append((at, _field_end(lower, behind)))
+            at = lower.find(mark, behind)
+    return b"".join([block[start:end] for start, end in sorted(found)])
+
+
+def _field_end(lower: bytes, at: int) -> int:
+    """Behind the last line of the field at ``at``; as an offset in the block without the leading line end."""
+    while True:
+        at = lower.find(b"\n", at) + 1
+        if not at:
+            return len(lower) - 1
+        if lower[at : at + 1] not in (b" ", b"\t"):
+            return at - 1
 
 
 def values(block: bytes, name: bytes) -> Iterator[bytes]:

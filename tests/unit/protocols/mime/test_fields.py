@@ -194,3 +194,17 @@ def test_search_text():
     assert fold("ÄSS") == fold("äß")
     big = b"\r\n" + b"x" * (3 * MAX_TEXT)
     assert len(body_text(big, scan(big))) <= MAX_TEXT
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"A: 1\r\n", b"a : 2\n", b"AB: 3\r\n", b" fold\r\n", b"B:\r\n", b"junk\r\n", b"\tx\n"]),
+        max_size=12,
+    )
+)
+@settings(max_examples=100)
+def test_selecting_few_fields_equals_selecting_among_all(lines):
+    block = b"".join(lines)
+    few = select(block, [b"a", b"b"])
+    many = select(block, [b"a", b"b", *[b"x%d" % number for number in range(20)]])
+    assert few == many
