@@ -187,8 +187,8 @@ class CleanupService:
         return f"{_phrase(full_name)} <{address}>" if full_name else address
 
     async def _is_local_client(self, origin: Origin) -> bool:
-        """local_header_rewrite_clients; local submission always is."""
-        if origin.uid is not None:
+        """local_header_rewrite_clients; local submission and our own reports always are."""
+        if not origin.client_address:
             return True
         checks: dict[str, Callable[[], bool]] = {
             "permit_inet_interfaces": lambda: origin.client_address in self._parameters.own_addresses,

@@ -51,14 +51,12 @@ def quote_local(address: str) -> str:
 
 
 def received(queue_id: str, envelope: Envelope, parameters: CleanupParameters) -> bytes:
-    """The Received header of one message."""
+    """The Received header of one message: from a client, from a local user, or (a report) from ourselves."""
     origin = envelope.origin
     date = mail_date(int(envelope.arrival))
-    if origin.uid is not None:
-        text = (
-            f"Received: by {parameters.myhostname} ({parameters.mail_name}, from userid {origin.uid})\r\n"
-            f"\tid {queue_id}; {date}\r\n"
-        )
+    if not origin.client_address:
+        user = "" if origin.uid is None else f", from userid {origin.uid}"
+        text = f"Received: by {parameters.myhostname} ({parameters.mail_name}{user})\r\n\tid {queue_id}; {date}\r\n"
         return text.encode("utf-8", "surrogateescape")
     lines = [f"Received: from {origin.helo or origin.client_name} ({origin.client_name} [{_literal(origin)}])\r\n"]
     if parameters.smtpd_tls_received_header and origin.tls:

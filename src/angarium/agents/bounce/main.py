@@ -30,7 +30,7 @@ from angarium.model.envelope import BodyType, Envelope, Notify, Origin, Recipien
 from angarium.protocols.dsn import Notification, RecipientStatus, Report, Returned, render_notification
 from angarium.runtime.log import ServiceLog
 
-_ORIGIN = Origin("local", "localhost", service="postfix/bounce", uid=0)
+_ORIGIN = Origin("local", "localhost", service="postfix/bounce")
 _WANTED = {
     Event.FAILURE: (Notify.FAILURE, True),
     Event.DELAY: (Notify.DELAY, True),

@@ -1,7 +1,7 @@
 """pickup(8) as a service: takes local submissions over ``public/pickup`` and out of the maildrop directory.
 
-master binds the socket in queue_directory with mode 0666: who connects is known from the kernel. The maildrop
-directory is looked at when the service starts and then once a minute, as Postfix's wake-up timer does it.
+The socket has mode 0666: who connects is known from the kernel. The service binds it itself unless it is given one. The
+maildrop directory is looked at when the service starts and then once a minute, as Postfix's wake-up timer does it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 from angarium.cleanup.process import CleanupService
 from angarium.config.config import Config
@@ -23,6 +24,7 @@ from angarium.tables.matchlist import MatchList
 from angarium.tables.opener import TableOpener
 
 _WAKE_UP = 60.0
+_BACKLOG = 128
 
 
 class PickupService:
@@ -68,15 +70,19 @@ class PickupService:
         return self._log.tag
 
     def statistics(self) -> dict[str, int]:
-        """How many clients there are now."""
-        return {"connections": len(self._connections)}
+        """How many clients there are now, and sockets."""
+        return {"connections": len(self._connections), "listeners": len(self._servers)}
 
     async def run(self, sockets: Sequence[socket.socket]) -> None:
-        """Serve until drained; on cancellation close all and re-raise."""
+        """Serve until drained; on cancellation close all and re-raise. Without sockets it binds its own.
+
+        Raises:
+            OSError: the socket cannot be bound.
+        """
         loop = asyncio.get_running_loop()
         self._drained = asyncio.Event()
         try:
-            for listener in sockets:
+            for listener in sockets or (bind(self._parameters.socket),):
                 self._servers.append(await loop.create_unix_server(self._accept, sock=listener))
             while not self._drained.is_set():
                 if self._collects:
@@ -115,6 +121,21 @@ class PickupService:
         self._servers.clear()
         for connection in tuple(self._connections):
             connection.close()
+
+
+def bind(path: Path) -> socket.socket:
+    """Listen on ``path`` in place of whoever was there before. Raises OSError."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(str(path))
+        path.chmod(0o666)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def make_pickup(

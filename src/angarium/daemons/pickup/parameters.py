@@ -12,18 +12,22 @@ from angarium.config.config import Config
 class PickupParameters:
     """What pickup needs; each field is the parameter of that name in postconf(5).
 
-    ``maildrop`` is the directory of that name in queue_directory; ``message_size_limit`` of 0 is no limit.
+    ``maildrop`` is the directory of that name in queue_directory, ``socket`` its ``public/pickup``;
+    ``message_size_limit`` of 0 is no limit.
     """
 
     maildrop: Path
+    socket: Path
     message_size_limit: int = 10240000
     authorized_submit_users: tuple[str, ...] = ("static:anyone",)
 
     @classmethod
     def from_config(cls, conf: Config) -> PickupParameters:
         """Read them from main.cf."""
+        queue_directory = Path(conf.text("queue_directory"))
         return cls(
-            maildrop=Path(conf.text("queue_directory")) / "maildrop",
+            maildrop=queue_directory / "maildrop",
+            socket=queue_directory / "public" / "pickup",
             message_size_limit=conf.size("message_size_limit"),
             authorized_submit_users=tuple(conf.names("authorized_submit_users")),
         )

@@ -73,18 +73,14 @@ class Bench:
 
         async def scene():
             service = self.service()
-            listener = socket.socket(socket.AF_UNIX)
-            listener.bind(self.path)
-            listener.listen()
-            listener.setblocking(False)
-            running = asyncio.create_task(service.run([listener]))
+            running = asyncio.create_task(service.run(()))
+            while not running.done() and not service.statistics()["listeners"]:
+                await asyncio.sleep(0)
             try:
                 return await asyncio.to_thread(action)
             finally:
                 service.drain()
                 await running
-                listener.close()
-                Path(self.path).unlink(missing_ok=True)
 
         return asyncio.run(scene())
 
