@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from angarium.agents.bounce.interface import Event, Notice
 from angarium.agents.bounce.parameters import BounceParameters
@@ -123,11 +122,8 @@ class BounceService:
         )
         data = letter.render(queue_id, target, results, whole=whole, to_postmaster=to_postmaster)
         finished = await self._cleanup.process(queue_id, envelope, MemoryContent(data))
-        parameters = self._parameters
-        host = f"{parameters.myhostname} ({parameters.mail_name})"
-        received = f"Received: by {host}\r\n\tid {queue_id}; {mail_date(int(now))}\r\n"
         who = "postmaster" if to_postmaster else "sender"
-        return Notice(replace(finished, prefix=received.encode()), f"{who} {letter.event.value}")
+        return Notice(finished, f"{who} {letter.event.value}")
 
 
 def _wants(event: Event, result: DeliveryResult) -> bool:

@@ -18,7 +18,6 @@ class BounceParameters:
 
     myhostname: str
     myorigin: str
-    mail_name: str = "Postfix"
     notify_classes: frozenset[str] = frozenset({"resource", "software"})
     bounce_notice_recipient: str = "postmaster"
     second_bounce_notice_recipient: str = "postmaster"
@@ -35,7 +34,6 @@ class BounceParameters:
         return cls(
             myhostname=conf.text("myhostname"),
             myorigin=conf.text("myorigin"),
-            mail_name=conf.text("mail_name"),
             notify_classes=frozenset(name.lower() for name in conf.names("notify_classes")),
             bounce_notice_recipient=conf.text("bounce_notice_recipient"),
             second_bounce_notice_recipient=conf.text("2bounce_notice_recipient"),

@@ -11,6 +11,7 @@ import pytest
 from angarium.agents.bounce.interface import Event
 from angarium.agents.bounce.main import BounceService
 from angarium.agents.bounce.parameters import BounceParameters
+from angarium.cleanup.received import mail_date
 from angarium.mailqueue.interface import NewMessage, PendingRecipient, QueuedMessage, QueueName
 from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryResult, QueuedRecipient, Status
@@ -37,7 +38,9 @@ ALL = frozenset({"bounce", "2bounce", "delay", "resource", "software"})
 
 class FakeCleanup:
     async def process(self, queue_id, envelope, content, *, hold=False):
-        return NewMessage(queue_id, envelope, b"Received: somehow\r\n", content, hold)
+        assert not envelope.origin.client_address
+        prefix = f"Received: by mail.example.test (Postfix)\r\n\tid {queue_id}; {mail_date(1_795_507_422)}\r\n"
+        return NewMessage(queue_id, envelope, prefix.encode(), content, hold)
 
 
 def received(for_="", protocol="ESMTP") -> bytes:
