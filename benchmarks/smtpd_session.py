@@ -1,8 +1,8 @@
 """What smtpd costs without its store: CPU per message of the session, and messages per second over a socket.
 
 python benchmarks/smtpd_session.py                   the session alone, no socket: microseconds a message
-python benchmarks/smtpd_session.py --serve PORT      a service whose queue forgets everything, for smtp-source:
-                                                     smtp-source -m 5000 -l 4096 -s 10 -t x@example.test inet:127.0.0.1:PORT
+python benchmarks/smtpd_session.py --serve PORT      a service whose queue forgets everything: measure it with
+        smtp-source -m 5000 -l 4096 -s 10 -t x@example.test inet:127.0.0.1:PORT
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class SmtpdConnection(asyncio.Protocol):
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._accepted: socket.socket | None = None
         self._input: list[bytes] = []
         self._input_size = 0
         self._paused = False
@@ -86,7 +88,18 @@ class SmtpdConnection(asyncio.Protocol):
         """The socket is there: begin the session."""
         self._transport = cast("asyncio.Transport", transport)
         if self.task is None:
-            self.task = self._loop.create_task(self._run())
+            address, port = _peer(self._transport.get_extra_info("peername"))
+            self.task = self._loop.create_task(self._run(Client("unknown", address, port)))
+
+    def begin_with_tls(self, accepted: socket.socket, peer: object) -> None:
+        """Begin the session of a service with smtpd_tls_wrappermode on a socket that was just accepted from ``peer``.
+
+        The socket gets its transport when the client is known and TLS can begin: a transport would read ahead octets
+        that belong to the handshake.
+        """
+        self._accepted = accepted
+        address, port = _peer(peer)
+        self.task = self._loop.create_task(self._run(Client("unknown", address, port)))
 
     def data_received(self, data: bytes) -> None:
         """Octets have come in."""
@@ -140,10 +153,7 @@ class SmtpdConnection(asyncio.Protocol):
 
     # -- the session -----------------------------------------------------------------------------------------------
 
-    async def _run(self) -> None:
-        transport = self._transport
-        assert transport is not None
-        client = Client("unknown", *_peer(transport))
+    async def _run(self, client: Client) -> None:
         try:
             client = await self._identify(client)
             await self._session(client)
@@ -156,16 +166,21 @@ class SmtpdConnection(asyncio.Protocol):
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            self._close()
-            self._ended(self)
+            try:
+                self._close()
+            finally:
+                self._ended(self)
 
     def _close(self) -> None:
         """Close; a client that does not take the last reply is cut off after a while."""
         transport = self._transport
-        if transport is None:
+        if self._accepted is not None:
+            self._accepted.close()
+        if transport is None or transport.is_closing():
             return
+        unsent = transport.get_write_buffer_size() > 0
         transport.close()
-        if transport.get_write_buffer_size() > 0:
+        if unsent:
             self._loop.call_later(self._setting.parameters.timeout, transport.abort)
 
     async def _identify(self, client: Client) -> Client:
@@ -190,7 +205,7 @@ class SmtpdConnection(asyncio.Protocol):
         open_now, made = (0, 0) if exempt.limits else ask.limits.connect(parameters.service_name, client.address)
         try:
             refusal = self._over_limit(talk, open_now, made)
-            if parameters.tls_wrappermode and refusal is None:
+            if self._accepted is not None:
                 await self._start_tls(talk)
             if await self._greet(talk, refusal):
                 await self._converse(talk)
@@ -247,9 +262,18 @@ class SmtpdConnection(asyncio.Protocol):
             events = protocol.receive_data(data)
             self._progressed(talk, len(data), bool(events))
             await talk.receive(events)
+            if talk.tls_requested:
+                self._drop_input()
             await self._flush(talk)
             if talk.tls_requested:
                 await self._start_tls(talk)
+
+    def _drop_input(self) -> None:
+        """Throw away what came in before TLS (RFC 3207 section 4.2), and read no more of it: what follows is TLS's."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+        self._input.clear()
+        self._input_size = 0
 
     async def _read(self, talk: Conversation) -> bytes:
         """What has come in. Raises LostConnectionError, ClientTimeoutError."""
@@ -334,22 +358,13 @@ class SmtpdConnection(asyncio.Protocol):
                 raise ClientTimeoutError
 
     async def _start_tls(self, talk: Conversation) -> None:
-        """Begin TLS. Octets that came in before it are thrown away (RFC 3207 section 4.2)."""
+        """Begin TLS. Reading is paused: the client's first octet belongs to the handshake."""
         setting = self._setting
-        transport = self._transport
         context = setting.tls
-        if context is None or transport is None:
+        if context is None:
             raise LostConnectionError
-        self._input.clear()
-        self._input_size = 0
         try:
-            secured = await self._loop.start_tls(
-                transport,
-                self,
-                context,
-                server_side=True,
-                ssl_handshake_timeout=setting.parameters.starttls_timeout,
-            )
+            secured = await self._handshake(context)
         except (OSError, ssl.SSLError) as error:
             self._log_tls_failure(talk, error)
             raise LostConnectionError from error
@@ -362,6 +377,18 @@ class SmtpdConnection(asyncio.Protocol):
             talk.ask.journal.info(f"Anonymous TLS connection established from {talk.client.shown}: {session}")
         talk.start_session_over_tls(session)
         await talk.receive(talk.protocol.resume_commands())
+
+    async def _handshake(self, context: ssl.SSLContext) -> asyncio.Transport | None:
+        limit = self._setting.parameters.starttls_timeout
+        if self._accepted is not None:
+            accepted, self._accepted = self._accepted, None  # it belongs to the transport from here on
+            transport, _ = await self._loop.connect_accepted_socket(
+                lambda: self, accepted, ssl=context, ssl_handshake_timeout=limit
+            )
+            return transport
+        if self._transport is None:
+            return None
+        return await self._loop.start_tls(self._transport, self, context, server_side=True, ssl_handshake_timeout=limit)
 
     @staticmethod
     def _log_tls_failure(talk: Conversation, error: Exception) -> None:
@@ -392,10 +419,9 @@ class SmtpdConnection(asyncio.Protocol):
         talk.ask.journal.info(f"{reason} after {where} from {talk.client.shown}")
 
 
-def _peer(transport: asyncio.Transport) -> tuple[str, int]:
-    """The address and port of the client; an IPv4 client of an IPv6 socket is shown as IPv4."""
-    peer = transport.get_extra_info("peername")
-    if not isinstance(peer, tuple) or len(peer) < 2:
+def _peer(name: object) -> tuple[str, int]:
+    """The address and port of a socket's peer; an IPv4 client of an IPv6 socket is shown as IPv4."""
+    if not isinstance(name, tuple) or len(name) < 2:
         return "", 0
-    address = str(peer[0]).partition("%")[0]
-    return address.removeprefix("::ffff:") if "." in address else address, int(peer[1])
+    address = str(name[0]).partition("%")[0]
+    return address.removeprefix("::ffff:") if "." in address else address, int(name[1])

@@ -24,6 +24,7 @@ from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import Spool
 
 _BACKLOG = 100
+_ACCEPT_PAUSE = 1.0
 
 
 async def _nobody_exempt(_client: Client) -> Exemptions:
@@ -96,6 +97,7 @@ class SmtpdService:
         self._connections: set[SmtpdConnection] = set()
         self._drained: asyncio.Event | None = None
         self._servers: list[asyncio.Server] = []
+        self._acceptors: list[asyncio.Task[None]] = []
 
     @property
     def name(self) -> str:
@@ -112,13 +114,17 @@ class SmtpdService:
         self._drained = asyncio.Event()
         try:
             for listener in sockets:
-                self._servers.append(await loop.create_server(self._accept, sock=listener, backlog=_BACKLOG))
+                if self._setting.parameters.tls_wrappermode:
+                    self._acceptors.append(loop.create_task(self._accept_for_tls(listener)))
+                else:
+                    self._servers.append(await loop.create_server(self._accept, sock=listener, backlog=_BACKLOG))
             await self._drained.wait()
             while self._connections:
                 await asyncio.wait([c.task for c in self._connections if c.task is not None])
         finally:
             self._close_listeners()
             tasks = [connection.task for connection in self._connections if connection.task is not None]
+            tasks += self._acceptors
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -136,7 +142,24 @@ class SmtpdService:
         self._connections.add(connection)
         return connection
 
+    async def _accept_for_tls(self, listener: socket.socket) -> None:
+        """Accept connections that begin with TLS. Without file descriptors it waits, as asyncio's own servers do."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                try:
+                    accepted, peer = await loop.sock_accept(listener)
+                    accepted.setblocking(False)
+                    self._accept().begin_with_tls(accepted, peer)
+                except OSError as error:
+                    self._setting.collaborators.journal.warning(f"accept connection: {error.strerror or error}")
+                    await asyncio.sleep(_ACCEPT_PAUSE)
+        finally:
+            listener.close()
+
     def _close_listeners(self) -> None:
+        for acceptor in self._acceptors:
+            acceptor.cancel()
         for server in self._servers:
             server.close()
         self._servers.clear()

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -182,6 +183,8 @@ class Server:
             try:
                 async with asyncio.timeout(seconds):
                     await test()
+                    for talk in self.talks:
+                        await talk.close()
                     self.service.drain()
                     await running
             finally:
@@ -190,10 +193,12 @@ class Server:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
 
-        asyncio.run(body())
+        # The loop that the server runs on in earnest.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(body())
 
-    async def connect(self, *, greeting: bool = True) -> Talk:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+    async def connect(self, *, greeting: bool = True, tls: ssl.SSLContext | None = None) -> Talk:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=tls)
         talk = Talk(reader, writer)
         self.talks.append(talk)
         if greeting:

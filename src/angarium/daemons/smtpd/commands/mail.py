@@ -33,13 +33,16 @@ async def mail(talk: Conversation, command: CommandReceived) -> Reply | None:
     if talk.over_rate(Counted.MESSAGE, limit, "Message delivery request rate"):
         return Reply.of(450, "4.7.1", f"Error: too much mail from {talk.client.address}")
     talk.transaction = Transaction(parsed, talk.ask.clock())
-    refusal = talk.judge(await talk.ask.policy.mail(talk.facts()), "MAIL")
-    if refusal is None:
-        refusal = _no_room(talk, parsed.size)
-    if refusal is not None:
-        talk.transaction = None
-        return refusal
-    return replies.SENDER_OK
+    accepted = False
+    try:
+        refusal = talk.judge(await talk.ask.policy.mail(talk.facts()), "MAIL")
+        if refusal is None:
+            refusal = _no_room(talk, parsed.size)
+        accepted = refusal is None
+    finally:
+        if not accepted:
+            talk.transaction = None
+    return refusal or replies.SENDER_OK
 
 
 def _no_room(talk: Conversation, size: int) -> Reply | None:

@@ -1,0 +1,192 @@
+"""Cases that the recorded conversations do not reach."""
+
+from __future__ import annotations
+
+import pytest
+
+from angarium.auth.interface import Unavailable
+from angarium.model.reply import Reply
+from angarium.model.verdict import Action, Verdict
+from angarium.protocols.smtp.types import BareNewline
+
+CLIENT = "client.example.test[127.0.0.1]"
+
+
+async def deliver(server, recipients=("b@y.test",)):
+    talk = await server.connect()
+    await talk.say("EHLO c.test")
+    await talk.say("MAIL FROM:<a@x.test>")
+    for recipient in recipients:
+        assert (await talk.say(f"RCPT TO:<{recipient}>")).startswith("250")
+    await talk.say("DATA")
+    reply = await talk.send(b"Subject: x\r\n\r\n.\r\n")
+    await talk.say("QUIT")
+    return reply
+
+
+def verdict(action, argument="", reason="<a@x.test>: Sender address why"):
+    return Verdict(action, reason, "test", argument=argument)
+
+
+def test_hold(server):
+    server.policy.verdicts["rcpt"] = verdict(Action.HOLD)
+
+    async def test():
+        assert await deliver(server) == "250 2.0.0 Ok: queued as A000001"
+
+    server.run(test)
+    assert server.queue.messages[0].hold
+    assert (
+        f"NOQUEUE: hold: RCPT from {CLIENT}: <a@x.test>: Sender address why; "
+        "from=<a@x.test> to=<b@y.test> proto=ESMTP helo=<c.test>"
+    ) in server.lines
+
+
+def test_discard(server):
+    server.policy.verdicts["end_of_data"] = verdict(Action.DISCARD)
+
+    async def test():
+        assert await deliver(server) == "250 2.0.0 Ok: queued as A000001"
+
+    server.run(test)
+    assert server.queue.messages == []
+    assert any(line.startswith("A000001: discard: END-OF-MESSAGE from ") for line in server.lines)
+
+
+def test_redirect(server):
+    server.policy.verdicts["rcpt"] = verdict(Action.REDIRECT, "z@z.test")
+
+    async def test():
+        await deliver(server, ("b@y.test", "c@y.test"))
+
+    server.run(test)
+    assert [r.address for r in server.queue.messages[0].envelope.recipients] == ["z@z.test"]
+
+
+def test_prepend(server):
+    server.policy.verdicts["mail"] = verdict(Action.PREPEND, "X-One: 1")
+    server.policy.verdicts["data"] = verdict(Action.PREPEND, "X-Two: 2")
+
+    async def test():
+        await deliver(server)
+
+    server.run(test)
+    assert server.queue.messages[0].prefix == b"X-One: 1\r\nX-Two: 2\r\n"
+
+
+def test_a_rule_after_rcpt_is_told_of_a_recipient_only_when_there_is_one(server):
+    async def test():
+        await deliver(server)
+        await deliver(server, ("b@y.test", "c@y.test"))
+
+    server.run(test)
+    told = [facts.recipient for stage, facts in server.policy.asked if stage == "data"]
+    assert told == ["b@y.test", None]
+    sizes = [facts.size for stage, facts in server.policy.asked if stage == "end_of_data"]
+    assert sizes == [14, 14]
+
+
+def test_nobody_can_check_passwords_now(server):
+    server.configure(sasl_auth_enable=True)
+    server.authenticator.outcome = Unavailable("the directory is locked")
+
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO c")
+        reply = await talk.say("AUTH PLAIN AGFsaWNlAHNlY3JldA==")
+        assert reply == "454 4.7.0 Temporary authentication failure: (reason unavailable)"
+
+    server.run(test)
+    assert any("the directory is locked" in line for line in server.lines)
+    assert not any("secret" in line for line in server.lines)
+
+
+def test_bare_newlines_are_noted(server):
+    server.configure(forbid_bare_newline=BareNewline.NOTE)
+
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO c")
+        await talk.say("MAIL FROM:<a@x.test>", "RCPT TO:<b@y.test>", "DATA")
+        assert (await talk.send(b"a\nb\n.\n")).startswith("250")
+
+    server.run(test)
+    assert server.queue.messages[0].content.read() == b"a\r\nb\r\n"
+    assert f"A000001: note: bare <LF> received from {CLIENT}" in server.lines
+
+
+def test_smuggling_is_not_possible(server):
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO c")
+        await talk.say("MAIL FROM:<a@x.test>", "RCPT TO:<b@y.test>", "DATA")
+        smuggled = b"MAIL FROM:<admin@y.test>\r\nRCPT TO:<b@y.test>\r\nDATA\r\nfake\r\n.\r\n"
+        assert (await talk.send(b"x\r\n\n.\r\n" + smuggled)).startswith("250")
+        assert await talk.say("NOOP") == "250 2.0.0 Ok"
+
+    server.run(test)
+    assert len(server.queue.messages) == 1
+    assert b"MAIL FROM:<admin@y.test>" in server.queue.messages[0].content.read()
+
+
+def test_etrn(server):
+    asked = []
+    server.flush = lambda domain: asked.append(domain) or True
+
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO c")
+        assert await talk.say("ETRN @y.test") == "250 Queuing started"
+        server.policy.verdicts["etrn"] = Verdict(Action.REJECT, "", "test", Reply.of(554, "5.7.1", "no"))
+        assert await talk.say("ETRN y.test") == "554 5.7.1 no"
+
+    server.run(test)
+    assert asked == ["y.test"]
+
+
+def test_a_full_disk(server, monkeypatch):
+    monkeypatch.setattr("angarium.daemons.smtpd.main._FreeSpace.octets", lambda self: 1000)
+
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO c")
+        assert await talk.say("MAIL FROM:<a@x.test>") == "452 4.3.1 Insufficient system storage"
+
+    server.run(test)
+    assert "warning: not enough free space in mail queue: 1000 bytes < 1.5*message size limit" in server.lines
+
+
+def test_a_spool_that_cannot_be_written(server, tmp_path):
+    from angarium.runtime.spool import Spool
+
+    server.spool = Spool(tmp_path / "missing")
+
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO c")
+        await talk.say("MAIL FROM:<a@x.test>", "RCPT TO:<b@y.test>", "DATA")
+        talk.writer.write((b"x" * 70 + b"\r\n") * 40_000)
+        assert await talk.send(b".\r\n") == "451 4.3.0 Error: queue file write error"
+        assert (await talk.say("MAIL FROM:<a@x.test>")).startswith("250")
+
+    server.run(test)
+
+
+@pytest.mark.parametrize(
+    ("commands", "protocol"),
+    [
+        (["HELO c", "MAIL FROM:<a@x.test>"], "SMTP"),
+        (["EHLO c", "MAIL FROM:<a@x.test>"], "ESMTP"),
+        (["EHLO c", "MAIL FROM:<a@x.test> SMTPUTF8"], "UTF8SMTP"),
+        (["MAIL FROM:<a@x.test>"], "SMTP"),
+    ],
+)
+def test_the_protocol_of_the_received_header(server, commands, protocol):
+    async def test():
+        talk = await server.connect()
+        for command in [*commands, "RCPT TO:<b@y.test>", "DATA"]:
+            await talk.say(command)
+        await talk.send(b"x\r\n.\r\n")
+
+    server.run(test)
+    assert server.queue.messages[0].envelope.origin.protocol == protocol

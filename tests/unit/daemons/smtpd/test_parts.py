@@ -1,0 +1,100 @@
+"""Limits, client names, parameters, escapes: what needs no socket."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from angarium.config.config import Config
+from angarium.daemons.smtpd.client import UNKNOWN, ClientName, DnsClientResolver
+from angarium.daemons.smtpd.conversation import escape
+from angarium.daemons.smtpd.limits import ClientLimits, Counted
+from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.protocols.smtp.types import BareNewline
+from angarium.runtime.dns import DnsFailure, Records
+
+
+def test_connections_and_rates_are_counted_by_client_and_service():
+    now = [0.0]
+    limits = ClientLimits(lambda: now[0], 60.0)
+    assert limits.connect("smtp", "a") == (1, 1)
+    assert limits.connect("smtp", "a") == (2, 2)
+    assert limits.connect("smtp", "b") == (1, 1)
+    assert limits.connect("submission", "a") == (1, 1)
+    limits.disconnect("smtp", "a")
+    assert limits.count("smtp", "a", Counted.MESSAGE) == 1
+    now[0] = 60.0
+    assert limits.connect("smtp", "a") == (2, 1)
+    assert limits.count("smtp", "a", Counted.MESSAGE) == 1
+
+
+def test_clients_that_went_away_are_forgotten():
+    now = [0.0]
+    limits = ClientLimits(lambda: now[0], 60.0)
+    for number in range(1000):
+        limits.connect("smtp", str(number))
+        if number:
+            limits.disconnect("smtp", str(number))
+    now[0] = 61.0
+    for number in range(1000, 1100):
+        limits.connect("smtp", str(number))
+    assert "0" in {address for _, address in limits._usage}
+    assert len(limits._usage) < 200
+
+
+class Names:
+    def __init__(self, ptr, addresses):
+        self.answers = ptr, addresses
+
+    async def ptr(self, address):
+        return self.answers[0]
+
+    async def addresses(self, host, families=(4, 6), lookup=()):
+        return self.answers[1]
+
+
+@pytest.mark.parametrize(
+    ("ptr", "addresses", "expected"),
+    [
+        (DnsFailure("timeout"), None, UNKNOWN),
+        (Records(("h.test",)), Records(("192.0.2.1",)), ClientName("h.test")),
+        (
+            Records(("h.test",)),
+            Records(("192.0.2.2",)),
+            ClientName("unknown", "hostname h.test does not resolve to address 192.0.2.1"),
+        ),
+        (
+            Records(("h.test",)),
+            DnsFailure("timeout"),
+            ClientName("unknown", f"hostname h.test does not resolve to address 192.0.2.1: {DnsFailure('timeout')}"),
+        ),
+    ],
+)
+def test_client_names(ptr, addresses, expected):
+    assert asyncio.run(DnsClientResolver(Names(ptr, addresses)).client_name("192.0.2.1")) == expected
+
+
+def test_escapes():
+    assert escape("plain") == "plain"
+    assert escape("a\r\n\t\\\x05\xe9") == "a\\r\\n\\t\\\\\\005\\303\\251"
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "value"),
+    [
+        ({}, "forbid_bare_newline", BareNewline.NORMALIZE),
+        ({"smtpd_forbid_bare_newline": "yes"}, "forbid_bare_newline", BareNewline.NORMALIZE),
+        ({"smtpd_forbid_bare_newline": "reject"}, "forbid_bare_newline", BareNewline.REJECT),
+        ({"smtpd_use_tls": "yes"}, "tls_security_level", "may"),
+        ({"smtpd_enforce_tls": "yes"}, "tls_security_level", "encrypt"),
+        ({"smtpd_tls_security_level": "none", "smtpd_use_tls": "yes"}, "tls_security_level", "none"),
+        ({"smtpd_sasl_security_options": "noanonymous, noplaintext"}, "sasl_mechanisms", ()),
+        ({"smtpd_sasl_mechanism_filter": "!login, static:rest"}, "sasl_mechanisms", ("PLAIN",)),
+        ({"smtpd_sasl_mechanism_filter": "plain"}, "sasl_tls_mechanisms", ("PLAIN",)),
+        ({"smtpd_noop_commands": "foo"}, "noop_commands", ("FOO",)),
+        ({"stress": "yes"}, "hard_error_limit", 1),
+    ],
+)
+def test_parameters(settings, name, value):
+    assert getattr(SmtpdParameters.from_config(Config.of(settings)), name) == value
