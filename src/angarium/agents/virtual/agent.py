@@ -79,7 +79,7 @@ class VirtualAgent:
         recipient = queued.recipient
         found = await find_account(self._locate, recipient.address, self._parameters.recipient_delimiter)
         if isinstance(found, TemporaryError):
-            self._log.warning(f"{found.source}: lookup of {recipient.address}: {found.cause}")
+            self._log.warning(f"table virtual_mailbox_maps: lookup {recipient.address.casefold()}: {found.cause}")
             return Status.DEFERRED, _LOOKUP_FAILED, "mail system configuration error"
         if not isinstance(found, Found):
             return Status.BOUNCED, _UNKNOWN_USER, f'unknown user: "{recipient.address}"'

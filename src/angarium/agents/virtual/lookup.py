@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from angarium.model.address import Address
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
+from angarium.protocols.smtp.path import quote_address
 
 Locate = Callable[[str], Awaitable[Lookup]]
 
 
 def keys(recipient: str, delimiters: str) -> Iterator[str]:
-    """The lookup keys of a recipient, the most specific first."""
+    """The lookup keys of a recipient in internal form, the most specific first."""
     address = Address.split(recipient)
     yield address.folded
     if delimiters:
@@ -29,17 +30,21 @@ def keys(recipient: str, delimiters: str) -> Iterator[str]:
 
 
 async def find_account(locate: Locate, recipient: str, delimiters: str) -> Lookup:
-    """The account of a recipient: Found with the account's name, NotFound, or TemporaryError."""
+    """The account of a recipient: Found with the account's name, NotFound, or TemporaryError.
+
+    Tables hold a local part that needs quotes in its quoted form, so that is asked for first.
+    """
     for key in keys(recipient, delimiters):
-        answer = await locate(key)
-        if isinstance(answer, NotFound):
-            continue
-        if isinstance(answer, TemporaryError):
-            return answer
-        account = _account(answer.value, key)
-        if not account:
-            return TemporaryError(f"{key} has no account in {answer.value!r}", answer.source)
-        return Found(account, answer.source)
+        for form in dict.fromkeys((key if key.startswith("@") else quote_address(key), key)):
+            answer = await locate(form)
+            if isinstance(answer, NotFound):
+                continue
+            if isinstance(answer, TemporaryError):
+                return answer
+            account = _account(answer.value, key)
+            if not account:
+                return TemporaryError(f"no account in {answer.value!r}", answer.source)
+            return Found(account, answer.source)
     return NOT_FOUND
 
 
