@@ -1,4 +1,4 @@
-"""``kill -9`` under load over SMTP and IMAP APPEND: nothing acknowledged is lost, nothing is half there or twice."""
+"""``kill -9`` under load over SMTP, IMAP APPEND and sendmail: nothing acknowledged is lost, half there, or there twice."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ def run(scene, rounds: int, roles) -> None:
     print(f"{len(stage.load.acknowledged)} acknowledged, {len(found)} stored, refused: {dict(stage.load.refused)}")
 
 
-@pytest.mark.parametrize("roles", [("network", "qmgr"), ("all",)], ids=["two processes", "one process"])
+@pytest.mark.parametrize(
+    "roles",
+    [("network", "qmgr"), ("all",), ("child",)],
+    ids=["two processes", "one process", "master and its children"],
+)
 def test_killed_a_few_times(scene, roles):
     run(scene, 3, roles)
 
 
 @pytest.mark.slow
-def test_killed_two_hundred_times(scene):
-    run(scene, 200, ("network", "qmgr"))
+@pytest.mark.parametrize("roles", [("network", "qmgr"), ("child",)], ids=["two processes", "master and its children"])
+def test_killed_two_hundred_times(scene, roles):
+    run(scene, 200, roles)
