@@ -1,4 +1,4 @@
-"""``kill -9`` under load over SMTP, IMAP APPEND and sendmail: nothing acknowledged is lost, half there, or there twice."""
+"""``kill -9`` under load over SMTP, IMAP APPEND and sendmail: nothing acknowledged is lost, half there or doubled."""
 
 from __future__ import annotations
 
