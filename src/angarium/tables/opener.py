@@ -14,7 +14,7 @@ from pathlib import Path
 from angarium.tables.files import FileTable
 from angarium.tables.interface import Table
 from angarium.tables.patterns import CidrTable, RegexpTable
-from angarium.tables.simple import EnvironTable, FailTable, InlineTable, StaticTable
+from angarium.tables.simple import EnvironTable, FailTable, InlineTable, StaticTable, UnixTable
 
 Factory = Callable[[str, str], Table]
 """``(full name, argument) -> table``; raises ValueError for an argument that makes no sense."""
@@ -43,6 +43,7 @@ class TableOpener:
         self._types: dict[str, Factory] = {
             "static": StaticTable,
             "inline": InlineTable,
+            "unix": UnixTable,
             "environ": lambda name, _: EnvironTable(name, os.environ),
             "fail": lambda name, argument: FailTable(name, argument or "the table is made to fail"),
             "regexp": lambda name, argument: RegexpTable(name, self._path(argument), warn),

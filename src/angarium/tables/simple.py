@@ -1,7 +1,9 @@
-"""Tables without a back end: static, inline, environ, fail."""
+"""Tables without files: static, inline, environ, unix, fail."""
 
 from __future__ import annotations
 
+import grp
+import pwd
 from collections.abc import Mapping
 
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, TemporaryError
@@ -63,6 +65,42 @@ class EnvironTable:
         """The value of an environment variable."""
         value = self._environment.get(key)
         return NOT_FOUND if not value else Found(value, self.name)
+
+
+class UnixTable:
+    """``unix:passwd.byname`` and ``unix:group.byname``: the system's users and groups, as lines of their files.
+
+    Raises:
+        ValueError: another name.
+    """
+
+    pattern = False
+
+    def __init__(self, name: str, argument: str) -> None:
+        self.name = name
+        if argument not in ("passwd.byname", "group.byname"):
+            raise ValueError(f"unknown table: {name}")
+        self._users = argument == "passwd.byname"
+
+    async def lookup(self, key: str) -> Lookup:
+        """The line of a user or a group."""
+        try:
+            line = _user_line(key) if self._users else _group_line(key)
+        except KeyError:
+            return NOT_FOUND
+        except (OSError, ValueError) as error:
+            return TemporaryError(str(error), self.name)
+        return Found(line, self.name)
+
+
+def _user_line(name: str) -> str:
+    entry = pwd.getpwnam(name)
+    return f"{entry.pw_name}:x:{entry.pw_uid}:{entry.pw_gid}:{entry.pw_gecos}:{entry.pw_dir}:{entry.pw_shell}"
+
+
+def _group_line(name: str) -> str:
+    entry = grp.getgrnam(name)
+    return f"{entry.gr_name}:x:{entry.gr_gid}:{','.join(entry.gr_mem)}"
 
 
 class FailTable:

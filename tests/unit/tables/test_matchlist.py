@@ -1,0 +1,75 @@
+import asyncio
+
+import pytest
+
+from angarium.model.lookup import NOT_FOUND, Found, TemporaryError
+from angarium.tables.matchlist import MatchList
+from angarium.tables.opener import TableOpener
+
+
+def match(patterns, *, domain=None, client=None, word=None, **options):
+    patterns = MatchList("p", patterns, TableOpener(lambda _text: None), **options)
+    if domain is not None:
+        return asyncio.run(patterns.match_domain(domain))
+    if word is not None:
+        return asyncio.run(patterns.match_string(word))
+    return asyncio.run(patterns.match_client(*client))
+
+
+def test_names_and_parents():
+    assert match(["Example.test"], domain="EXAMPLE.test") == Found("Example.test", "p")
+    assert match(["example.test"], domain="sub.example.test") is NOT_FOUND
+    assert match([".example.test"], domain="a.sub.example.test") == Found(".example.test", "p")
+    assert match([".example.test"], domain="example.test") is NOT_FOUND
+    assert match(["example.test"], domain="sub.example.test", bare_parents=True) == Found("example.test", "p")
+    assert match([".example.test"], domain="sub.example.test", bare_parents=True) is NOT_FOUND
+
+
+def test_the_first_pattern_decides():
+    assert match(["!sub.x.test", ".x.test"], domain="sub.x.test") is NOT_FOUND
+    assert isinstance(match([".x.test", "!sub.x.test"], domain="sub.x.test"), Found)
+    assert isinstance(match(["!!x.test"], domain="x.test"), Found)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "client", "found"),
+    [
+        (["127.0.0.0/8"], ("unknown", "127.1.2.3"), True),
+        (["192.0.2.1"], ("unknown", "192.0.2.1"), True),
+        (["[::1]/128"], ("unknown", "::1"), True),
+        (["[2001:db8::]/32"], ("unknown", "2001:db8::5"), True),
+        (["2001:db8::/32"], ("unknown", "2001:db9::5"), False),
+        (["192.0.2.0/24"], ("unknown", "::ffff:192.0.2.7"), True),
+        (["host.x.test"], ("HOST.x.test", "192.0.2.1"), True),
+        (["unknown"], ("unknown", "192.0.2.1"), False),
+        (["cidr:{{192.0.2.0/24 OK}}"], ("a.test", "192.0.2.1"), True),
+        (["static:all"], ("unknown", "192.0.2.1"), True),
+        (["!192.0.2.1", "192.0.2.0/24"], ("unknown", "192.0.2.1"), False),
+        (["inline:{192.0.2.1=x}"], ("a.test", "192.0.2.1"), True),
+        (["3com.test"], ("3com.test", "192.0.2.1"), True),
+    ],
+)
+def test_clients(patterns, client, found):
+    assert isinstance(match(patterns, client=client, networks=True), Found) == found
+
+
+def test_what_cannot_be_asked_is_a_temporary_error_when_it_is_reached():
+    assert isinstance(match(["192.0.2.1/24"], client=("unknown", "192.0.2.9"), networks=True), TemporaryError)
+    assert isinstance(match(["10.0.0.0/8", "192.0.2.1/24"], client=("unknown", "10.0.0.1"), networks=True), Found)
+    assert isinstance(match(["fail:x"], domain="x.test"), TemporaryError)
+    assert isinstance(match(["/no/such/file"], domain="x.test"), TemporaryError)
+
+
+def test_files_of_patterns(tmp_path):
+    inner = tmp_path / "inner"
+    inner.write_text("# ours\na.test, b.test\n  !c.test\n")
+    assert match([str(inner)], domain="b.test") == Found("b.test", f"{inner}:2")
+    assert match([f"!{inner}", "static:all"], domain="a.test") is NOT_FOUND
+    loop = tmp_path / "loop"
+    loop.write_text(f"{loop}\n")
+    assert isinstance(match([str(loop)], domain="a.test"), TemporaryError)
+
+
+def test_words():
+    assert isinstance(match(["static:anyone"], word="joe"), Found)
+    assert match(["!joe", "static:anyone"], word="joe") is NOT_FOUND
