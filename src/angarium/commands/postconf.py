@@ -25,12 +25,13 @@ from pathlib import Path
 from angarium.config import edit
 from angarium.config.config import Config, configuration_directory
 from angarium.config.error import ConfigError
+from angarium.config.expansion import compatibility_level
 from angarium.config.lines import decode
 from angarium.config.main_cf import MainCf, parse_main_cf, split_name_value
 from angarium.config.master_cf import MasterService, parse_master_cf
 from angarium.config.parameter import Type
 from angarium.config.registry import registry
-from angarium.config.render import folded, service_line
+from angarium.config.render import folded, on_one_line, service_line
 from angarium.config.usage import Usage, examine
 
 OPTIONS = "aAbc:C:deEfFhHlmMno:pPtT:vxX#"
@@ -143,6 +144,7 @@ def run(request: Request) -> int:
         show_parameters(request, config, examine(config, services))
         return 0
     config = Config.load(directory)
+    compatibility_level(config.text("compatibility_level"))
     if request.overrides:
         config = Config(directory, _with(config, request.overrides))
     if flags & _MAY_COMBINE:
@@ -261,7 +263,10 @@ def _names_of(request: Request, config: Config, usage: Usage, *, explicit_direct
 def value_of(request: Request, config: Config, name: str) -> str:
     """The text to show for a name."""
     raw = config.raw(name) or ""
-    return config.expand(raw) if "x" in request.flags else raw
+    parameter = config.declared(name)
+    if "x" not in request.flags or (parameter is not None and parameter.type is Type.RAW):
+        return raw
+    return config.expand(raw)
 
 
 def print_setting(request: Request, name: str, text: str) -> None:
@@ -272,7 +277,7 @@ def print_setting(request: Request, name: str, text: str) -> None:
         line = name
     else:
         line = f"{name} = {text}" if text else f"{name} ="
-    print(folded(line) if "f" in request.flags else line)
+    print(folded(line) if "f" in request.flags else on_one_line(line))
 
 
 # -- master.cf
@@ -317,7 +322,7 @@ def _show_overrides(request: Request, config: Config, services: Sequence[MasterS
         for entry in services:
             if not matches(pattern, entry):
                 continue
-            layered = config.overlay(entry.overrides, entry.file, entry.line)
+            layered = config.for_service(entry)
             for name in sorted(entry.overrides):
                 if len(pattern) < 3 or pattern[2] in ("*", name):
                     found = True

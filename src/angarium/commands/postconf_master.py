@@ -137,6 +137,9 @@ def _with_override(entry: MasterService, name: str, value: str | None) -> Master
 
 def _with_field(entry: MasterService, field: str, value: str, path: Path) -> MasterService:
     """The service with one column, or its whole command, replaced."""
-    words = [*entry.fields[:7], " ".join(service_line(entry).split()[7:])]
+    if field == "command":
+        _one(" ".join([*entry.fields[:7], value]), path)
+        return replace(entry, fields=(*entry.fields[:7], value), arguments=())  # printed as it was given
+    words = [*entry.fields, *service_line(entry).split()[8:]]
     words[_FIELDS.index(field)] = value
     return _one(" ".join(words), path)

@@ -93,7 +93,7 @@ class Script:
             for name in self.conf.main.settings:
                 self.conf.check(name)
             for entry in services:
-                layered = self.conf.overlay(entry.overrides, entry.file, entry.line)
+                layered = self.conf.for_service(entry)
                 for name in entry.overrides:
                     layered.check(name)
             for complaint in complaints(self.conf, services):

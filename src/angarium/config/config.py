@@ -21,7 +21,7 @@ from angarium.config import derived, per_service, values
 from angarium.config.error import ConfigError
 from angarium.config.expansion import Expander
 from angarium.config.main_cf import MainCf, Setting, parse_main_cf, read_main_cf
-from angarium.config.master_cf import MasterCf, read_master_cf
+from angarium.config.master_cf import MasterCf, MasterService, read_master_cf
 from angarium.config.parameter import Parameter, Type
 from angarium.config.registry import registry
 
@@ -64,6 +64,11 @@ class Config:
         if "master" in self.__dict__:
             copy.__dict__["master"] = self.master
         return copy
+
+    def for_service(self, entry: MasterService) -> Config:
+        """What one service of master.cf sees: its ``-o`` settings, and ``$service_name``."""
+        named = self.overlay({"service_name": entry.name})
+        return named.overlay(entry.overrides, entry.file, entry.line) if entry.overrides else named
 
     @cached_property
     def master(self) -> MasterCf:

@@ -1,7 +1,7 @@
 """Edits of main.cf and master.cf that keep what is around them: what ``postconf -e``, ``-#`` and ``-X`` do.
 
 Text goes in and text comes out; comments, empty lines and the order of entries stay. An entry is all of its physical
-lines; comment lines between them stay where they are, except that commenting an entry out takes them along.
+lines and the comment lines between them; these stay.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ def rewrite(text: str, replace: Replace) -> str:
 
 
 def comment_out(text: str, matches: Callable[[str], bool]) -> str:
-    """Put ``#`` before each line of the entries that match."""
+    """Put ``#`` before each line of the entries that match; comments among them stay as they are."""
     out: list[str] = []
     for is_entry, lines in _entries(text):
         chosen = is_entry and matches(logical(lines))
-        out += [f"#{raw}" for raw in lines] if chosen else lines
+        out += [raw if _is_comment(raw) else f"#{raw}" for raw in lines] if chosen else lines
     return "".join(f"{raw}\n" for raw in out)
 
 

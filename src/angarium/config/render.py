@@ -6,21 +6,31 @@ from angarium.config.master_cf import MasterService
 
 LINE_WIDTH = 80
 INDENT = "    "
+_SPACES = str.maketrans("\t\r\n", "   ")
 _COLUMNS = (11, 17, 25, 33, 41, 49, 57)
+
+
+def words(text: str) -> list[str]:
+    """Split at ASCII white space alone."""
+    return [word for word in text.translate(_SPACES).split(" ") if word]
+
+
+def on_one_line(text: str) -> str:
+    """With single blanks between the words: a value is shown so, however it was laid out in the file."""
+    return " ".join(words(text))
 
 
 def folded(text: str) -> str:
     """Fold at words, as ``postconf -f`` does."""
-    out = ""
-    width = 0
-    for word in text.split():
-        if width and width + len(word) + 1 > LINE_WIDTH:
-            out += f"\n{INDENT}{word}"
-            width = len(INDENT) + len(word)
+    lines = [""]
+    for word in words(text):
+        if not lines[-1]:
+            lines[-1] = word
+        elif len(lines[-1]) + len(word) + 1 >= LINE_WIDTH:
+            lines.append(f"{INDENT}{word}")
         else:
-            out += f" {word}" if width else word
-            width += len(word) + (1 if width else 0)
-    return out
+            lines[-1] += f" {word}"
+    return "\n".join(lines)
 
 
 def service_line(entry: MasterService, *, fold: bool = False) -> str:
@@ -45,7 +55,7 @@ def service_line(entry: MasterService, *, fold: bool = False) -> str:
             in_options = False
             if not argument or any(char in argument for char in " \t"):
                 text = f"{{{argument}}}"
-        if fold and (new_line or (not option and not in_options and width + len(text) + 1 > LINE_WIDTH)):
+        if fold and (new_line or (not option and not in_options and width + len(text) + 1 >= LINE_WIDTH)):
             line += f"\n{INDENT}{text}"
             width = len(INDENT) + len(text)
         else:

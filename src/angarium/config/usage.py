@@ -57,6 +57,9 @@ class _Scan:
 
     def look_at(self, name: str, text: str, place: Setting | None) -> None:
         """Note what ``text``, the value of ``name``, refers to."""
+        parameter = registry().get(name)
+        if parameter is not None and parameter.type is Type.RAW:
+            return  # its names are filled in at use, by the program
         try:
             found = references(text)
         except ConfigError as error:

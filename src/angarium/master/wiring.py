@@ -51,7 +51,7 @@ Contexts = Mapping[str, ssl.SSLContext | None]
 
 def overlay(conf: Config, entry: MasterService) -> Config:
     """The configuration that one service sees: main.cf with the ``-o`` settings of its line."""
-    return conf.overlay(entry.overrides, entry.file, entry.line) if entry.overrides else conf
+    return conf.for_service(entry)
 
 
 def server_tls(conf: Config, entry: MasterService) -> ssl.SSLContext | None:
