@@ -69,6 +69,7 @@ class Step:
     argument: str = ""
     steps: tuple[Step, ...] = ()
     warn: bool = False
+    guard: bool = False
     fault: str = ""
 
 
@@ -107,9 +108,8 @@ class RestrictionPolicy:
         self._lists = {
             name: self._compile(name, getattr(parameters, name), subject, 0) for name, subject in _LISTS.items()
         }
-        self._guarded = any(
-            self._guards(words, 0)
-            for words in (parameters.smtpd_relay_restrictions, parameters.smtpd_recipient_restrictions)
+        self._guarded = _guards(self._lists["smtpd_relay_restrictions"]) or _guards(
+            self._lists["smtpd_recipient_restrictions"]
         )
         if not self._guarded:
             log.fatal(
@@ -150,7 +150,7 @@ class RestrictionPolicy:
                 return Step(text, None, fault=f"{text}: need a table of the form type:name")
             return Step(text, TABLE_RESTRICTIONS[verb], argument)
         if verb in RESTRICTIONS:
-            return Step(text, RESTRICTIONS[verb])
+            return Step(text, RESTRICTIONS[verb], guard=verb in GUARDS)
         if word in self._parameters.classes:
             if depth >= _NESTING_LIMIT:
                 return Step(text, None, fault=f"restriction class {word} nests too deeply")
@@ -162,19 +162,6 @@ class RestrictionPolicy:
         if ":" in word and subject in _BARE_TABLE:
             return Step(text, TABLE_RESTRICTIONS[_BARE_TABLE[subject]], word)
         return Step(text, None, fault=f'unknown smtpd restriction: "{word}"')
-
-    def _guards(self, words: Sequence[str], depth: int) -> bool:
-        """Whether something in the list refuses mail for strangers; what only warns does not count."""
-        classes = self._parameters.classes
-        before = ""
-        for word in words:
-            if before.lower() != "warn_if_reject" and (
-                word.lower() in GUARDS
-                or (word in classes and depth < _NESTING_LIMIT and self._guards(classes[word], depth + 1))
-            ):
-                return True
-            before = word
-        return False
 
     # Evaluating
 
@@ -344,6 +331,11 @@ class RestrictionPolicy:
     async def vrfy(self, facts: Facts) -> Verdict:
         """What RCPT would say."""
         return await self.rcpt(facts)
+
+
+def _guards(steps: Sequence[Step]) -> bool:
+    """Whether something in the list refuses mail for strangers; what only warns does not count."""
+    return any(not step.warn and (step.guard or _guards(step.steps)) for step in steps)
 
 
 def describe(facts: Facts, text: str) -> str:

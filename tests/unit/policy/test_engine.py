@@ -1,0 +1,222 @@
+import asyncio
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from angarium.config.config import Config
+from angarium.model.lookup import TemporaryError
+from angarium.model.verdict import Action
+from angarium.policy.interface import Facts
+from angarium.policy.main import make_policy
+from angarium.policy.restrictions import NOT_YET, RESTRICTIONS, TABLE_RESTRICTIONS
+from angarium.rewrite.main import make_resolver
+from angarium.runtime.log import MemoryLog, ServiceLog
+from angarium.tables.opener import TableOpener
+
+BASE = {
+    "compatibility_level": "3.6",
+    "myhostname": "mail.example.test",
+    "mydomain": "example.test",
+    "mydestination": "local.test",
+    "inet_interfaces": "127.0.0.1",
+    "mynetworks": "127.0.0.1/32",
+    "virtual_mailbox_domains": "vbox.test",
+    "virtual_mailbox_maps": "inline:{alice@vbox.test=x}",
+    "local_recipient_maps": "inline:{joe=x}",
+}
+STRANGER = Facts("unknown", "203.0.113.9", helo="client.test", protocol="ESMTP", sender="s@x.test")
+
+
+class Server:
+    def __init__(self, quota=None, base=BASE, **changes):
+        self.log = MemoryLog()
+        log = ServiceLog(self.log, "postfix/smtpd")
+        conf = Config.of({**base, **changes})
+        opener = TableOpener(log.warning)
+        self.resolver = make_resolver(conf, opener)
+        self.policy = make_policy(conf, self.resolver, opener, log, quota)
+
+    def rcpt(self, recipient, facts=STRANGER, **changes):
+        fields = {name: getattr(facts, name) for name in facts.__slots__} | {"recipient": recipient} | changes
+        return asyncio.run(self.policy.rcpt(Facts(**fields)))
+
+
+@pytest.mark.parametrize("level", ["0", "1", "2", "3.6"])
+def test_an_empty_configuration_is_no_open_relay(level):
+    verdict = Server(base={}, compatibility_level=level).rcpt("o@other.test")
+    assert str(verdict.reply) == "454 4.7.1 <o@other.test>: Relay access denied"
+
+
+def test_whatever_is_left_out_strangers_do_not_relay():
+    names = list(BASE)
+    for left_out in itertools.chain.from_iterable(itertools.combinations(names, count) for count in (1, 2, 3)):
+        base = {name: value for name, value in BASE.items() if name not in left_out}
+        assert Server(base=base).rcpt("o@other.test").refused
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"smtpd_relay_restrictions": ""},
+        {"smtpd_relay_restrictions": "", "smtpd_recipient_restrictions": "permit_mynetworks"},
+        {"smtpd_relay_restrictions": "", "smtpd_recipient_restrictions": "permit"},
+        {"smtpd_relay_restrictions": "warn_if_reject reject_unauth_destination"},
+        {"smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destinatoin"},
+        {"smtpd_relay_restrictions": "permit"},
+    ],
+)
+def test_unguarded_lists_serve_nobody(settings):
+    server = Server(**settings)
+    for recipient in ("o@other.test", "alice@vbox.test"):
+        verdict = server.rcpt(recipient)
+        assert str(verdict.reply).startswith("451 4.3.5")
+    assert any("specify at least one working instance of" in line for line in server.log.lines)
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.sampled_from(sorted({*RESTRICTIONS, *NOT_YET} - {"permit", "permit_auth_destination"})), max_size=6),
+    st.sampled_from(
+        ["o@other.test", "o%other.test@local.test", "other.test!o@local.test", '"o@other.test"@local.test']
+    ),
+)
+def test_no_list_without_an_explicit_permit_relays_for_strangers(words, recipient):
+    verdict = Server(smtpd_relay_restrictions=", ".join(words)).rcpt(recipient)
+    assert verdict.refused
+
+
+def test_a_verdict_has_reason_source_and_trail():
+    verdict = Server().rcpt("o@other.test")
+    assert (verdict.reason, verdict.source) == (
+        "defer_unauth_destination: other.test is not ours",
+        "smtpd_relay_restrictions",
+    )
+    assert verdict.trail == (
+        "permit_mynetworks: no opinion",
+        "permit_sasl_authenticated: no opinion",
+        "defer_unauth_destination: defer_unauth_destination: other.test is not ours",
+    )
+    allowed = Server().rcpt("o@other.test", client_address="127.0.0.1")
+    assert allowed.action is Action.PERMIT
+    assert allowed.reason == "permit_mynetworks: 127.0.0.1 matches 127.0.0.1/32"
+    assert Server().rcpt("o@other.test", sasl_username="alice").reason == "permit_sasl_authenticated: alice"
+
+
+def test_source_of_a_table_is_file_and_line(tmp_path):
+    path = tmp_path / "access"
+    path.write_text("# who\nx.test REJECT go away\n")
+    verdict = Server(smtpd_sender_restrictions=f"check_sender_access hash:{path}").rcpt("alice@vbox.test")
+    assert (str(verdict.reply), verdict.source) == (
+        "554 5.7.1 <s@x.test>: Sender address rejected: go away",
+        f"{path}:2",
+    )
+
+
+def test_an_address_is_resolved_once_a_command(monkeypatch):
+    server = Server()
+    asked = []
+    real = server.resolver.resolve
+
+    async def resolve(sender, recipient):
+        asked.append(recipient)
+        return await real(sender, recipient)
+
+    monkeypatch.setattr(server.resolver, "resolve", resolve)
+    assert not server.rcpt("alice@vbox.test").refused
+    assert asked == ["alice@vbox.test"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reply"),
+    [
+        (False, None),
+        (True, "552 5.2.2 <alice@vbox.test>: Recipient address rejected: Mailbox is full"),
+        (TemporaryError("down", "quota"), "451 4.3.0 <alice@vbox.test>: Temporary lookup failure"),
+    ],
+)
+def test_quota_is_asked_at_rcpt(answer, reply):
+    asked = []
+
+    async def quota(account, size):
+        asked.append((account, size))
+        return answer
+
+    verdict = Server(quota).rcpt("alice@vbox.test", size=1234)
+    assert (str(verdict.reply) if verdict.refused else None) == reply
+    assert asked == [("alice@vbox.test", 1234)]
+
+
+def test_quota_is_the_mailstores_affair_alone():
+    async def quota(_account, _size):
+        raise AssertionError
+
+    assert not Server(quota).rcpt("joe@local.test").refused
+    assert not Server(quota).rcpt("o@other.test", client_address="127.0.0.1").refused
+
+
+@pytest.mark.parametrize(
+    ("result", "action", "argument"),
+    [
+        ("HOLD for now", Action.HOLD, "for now"),
+        ("DISCARD", Action.DISCARD, ""),
+        ("REDIRECT a@b.test", Action.REDIRECT, "a@b.test"),
+        ("FILTER smtp:[f.test]", Action.FILTER, "smtp:[f.test]"),
+        ("PREPEND X-A: b", Action.PREPEND, "X-A: b"),
+    ],
+)
+def test_what_a_table_asks_for_a_message_that_goes_on(result, action, argument):
+    verdict = Server(smtpd_sender_restrictions=f"check_sender_access inline:{{{{x.test = {result}}}}}").rcpt(
+        "alice@vbox.test"
+    )
+    assert (verdict.action, verdict.argument) == (action, argument)
+
+
+def test_a_discarded_message_is_not_refused_later():
+    server = Server(smtpd_sender_restrictions="check_sender_access inline:{x.test=DISCARD}, reject")
+    assert server.rcpt("o@other.test").action is Action.DISCARD
+
+
+def test_a_permit_ends_its_list_alone():
+    server = Server(smtpd_client_restrictions="permit", smtpd_recipient_restrictions="permit")
+    assert server.rcpt("o@other.test").refused
+
+
+def test_faults_are_said_in_the_log():
+    server = Server(
+        smtpd_helo_restrictions="check_helo_access",
+        smtpd_sender_restrictions="reject_rbl_client zen.example.test, check_sender_access noname",
+    )
+    assert str(server.rcpt("alice@vbox.test").reply) == "451 4.3.5 Server configuration error"
+    text = "\n".join(server.log.lines)
+    assert "restriction reject_rbl_client zen.example.test is not supported and is skipped" in text
+    assert 'restriction "check_helo_access" in smtpd_helo_restrictions needs an argument' in text
+
+
+def test_warn_if_reject_logs_and_goes_on():
+    server = Server(smtpd_recipient_restrictions="warn_if_reject reject")
+    assert not server.rcpt("alice@vbox.test").refused
+    assert server.log.lines[-1].endswith(
+        "NOQUEUE: reject_warning: RCPT from unknown[203.0.113.9]: 554 5.7.1 <alice@vbox.test>: Recipient address "
+        "rejected: Access denied; from=<s@x.test> to=<alice@vbox.test> proto=ESMTP helo=<client.test>"
+    )
+
+
+def test_classes_that_name_each_other_end():
+    server = Server(
+        smtpd_restriction_classes="a, b", a="b", b="a", smtpd_recipient_restrictions="a, reject_unauth_destination"
+    )
+    assert str(server.rcpt("alice@vbox.test").reply) == "451 4.3.5 Server configuration error"
+
+
+def test_etrn_and_vrfy():
+    server = Server(smtpd_etrn_restrictions="permit_mynetworks, reject")
+    verdict = asyncio.run(server.policy.etrn(Facts("unknown", "203.0.113.9", helo="c.test", recipient="x.test")))
+    assert str(verdict.reply) == "554 5.7.1 <x.test>: Etrn command rejected: Access denied"
+    assert asyncio.run(server.policy.vrfy(Facts("unknown", "203.0.113.9", recipient="zed@vbox.test"))).refused
+
+
+def test_the_table_of_restrictions_has_functions_of_those_names():
+    assert all(callable(each) for each in (*RESTRICTIONS.values(), *TABLE_RESTRICTIONS.values()))
+    assert not set(NOT_YET) & ({*RESTRICTIONS} | {*TABLE_RESTRICTIONS})
