@@ -53,6 +53,7 @@ class Conversation:
         tls: TLS is on.
         tls_possible: there is a certificate.
         user: what USER named, or the SASL exchange; for PASS and for the log.
+        awaits_password: USER came, and PASS has not followed yet.
         method: the mechanism of the last attempt, for the log.
         refused: log-ins refused so far.
         disallowed: a password was sent, or was about to be, without TLS.
@@ -76,6 +77,7 @@ class Conversation:
         self.tls = False
         self.tls_possible = tls_possible
         self.user = ""
+        self.awaits_password = False
         self.method = ""
         self.refused = 0
         self.disallowed = False

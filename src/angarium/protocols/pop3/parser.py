@@ -51,14 +51,15 @@ def _unknown(word: bytes, state: State) -> str:
 
 
 def _numbers(verb: Verb, rest: bytes, count: int) -> Command | BadCommand:
-    words = rest.split()
+    words = rest.split(None, count)
     for position, word in enumerate(words[:count]):
         if not word.isdigit() or len(word) > _DIGITS:
             what = "message number" if position == 0 else "size"
             return BadCommand(f"Invalid {what}: {_shown(word)}")
-    if len(words) != count:
-        missing = "message number" if not words else "number of lines"
-        return BadCommand(f"Invalid {missing}: {_shown(rest)}" if len(words) < count else "Too many arguments")
+    if len(words) < count:
+        return BadCommand("Invalid size: " if words else "Invalid message number: ")
+    if len(words) > count:
+        return BadCommand(f"Noise after message number:  {_shown(words[count])}")
     return Command(verb, b"", tuple(map(int, words)))
 
 

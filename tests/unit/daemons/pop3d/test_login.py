@@ -48,6 +48,7 @@ def test_everything_pipelined_at_once(connect):
     [
         ([b"USER alice", b"PASS wrong"], b"-ERR [AUTH] Authentication failed.\r\n"),
         ([b"PASS secret"], b"-ERR No username given.\r\n"),
+        ([b"USER alice", b"PASS wrong", b"PASS secret"], b"-ERR No username given.\r\n"),
         ([b"USER alice", b"PASS"], b"-ERR [AUTH] Authentication failed.\r\n"),
         ([b"USER later", b"PASS secret"], b"-ERR [SYS/TEMP] Temporary authentication failure.\r\n"),
         ([b"AUTH CRAM-MD5"], b"-ERR [AUTH] Unsupported authentication mechanism.\r\n"),

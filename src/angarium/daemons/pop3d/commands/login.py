@@ -42,6 +42,7 @@ def user(conversation: Conversation, command: Command) -> Answer:
     if not conversation.passwords_allowed:
         return _disallow(conversation)
     conversation.user = command.text.strip().decode("utf-8", "replace")
+    conversation.awaits_password = True
     return ok()
 
 
@@ -49,8 +50,9 @@ def password(conversation: Conversation, command: Command) -> Answer:
     """PASS string: blanks are part of it."""
     if not conversation.passwords_allowed:
         return _disallow(conversation)
-    if not conversation.user:
+    if not conversation.awaits_password:
         return err("No username given.")
+    conversation.awaits_password = False
     conversation.method = "PLAIN"
     return _conclude(conversation, credentials(b"", conversation.user.encode(), command.text))
 
