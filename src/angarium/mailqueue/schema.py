@@ -1,7 +1,8 @@
 """The tables of ``queue.db`` and their version. ``docs/queue-states.md`` explains what a row means.
 
-``message`` is what the queue manager scans, so bodies stand apart from it. The index holds only what waits for its
-turn: a message in active, hold or corrupt costs nothing there.
+``message`` is what the queue manager scans, so bodies stand apart from it. The indexes hold only what waits for its
+turn: a message in active, hold or corrupt costs nothing there. There are two because SQLite uses a partial index only
+where a query repeats its condition.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ CREATE TABLE message (
     flags        INTEGER NOT NULL DEFAULT 0,
     envelope     BLOB    NOT NULL
 ) STRICT;
-CREATE INDEX message_due ON message (state, next_attempt) WHERE state IN ('incoming', 'deferred');
+CREATE INDEX message_incoming ON message (next_attempt) WHERE state = 'incoming';
+CREATE INDEX message_deferred ON message (next_attempt) WHERE state = 'deferred';
 CREATE TABLE content (
     id     INTEGER PRIMARY KEY,
     file   TEXT,

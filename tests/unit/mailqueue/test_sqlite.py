@@ -227,3 +227,19 @@ def test_one_bad_message_in_a_batch_harms_only_itself(on_queue):
         return len(await queue.lease(100, time.time()))
 
     assert on_queue(work) == 10
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT id FROM message WHERE state = 'incoming' ORDER BY next_attempt LIMIT 5",
+        "SELECT id FROM message WHERE state = 'deferred' AND next_attempt <= 5 ORDER BY next_attempt LIMIT 5",
+        "SELECT min(next_attempt) FROM message WHERE state = 'deferred'",
+        "SELECT id, state, recipients, flags FROM message WHERE id = 5 AND queue_id = 'X'",
+    ],
+)
+def test_what_is_asked_often_costs_the_same_whatever_is_queued(on_queue, tmp_path, query):
+    on_queue(put)
+    plan = " ".join(row[3] for row in sql(tmp_path, "EXPLAIN QUERY PLAN " + query))
+    assert "TEMP B-TREE" not in plan
+    assert "SCAN message USING" in plan or "SEARCH message USING" in plan
