@@ -1,0 +1,47 @@
+"""Any octets as a message: the scanner, every renderer, and what the mailstore derives.
+
+Run: ``python tests/fuzz/fuzz_mime.py -atheris_runs=10000``.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def analyse(data: bytes) -> None:
+    """Analyse a message as the mailstore does, and check what must hold for any input."""
+    from angarium.mailstore.derived import Analysis, unpack_parts
+    from angarium.protocols.mime.content import parse_disposition, parse_media_type
+    from angarium.protocols.mime.header import select
+    from angarium.protocols.mime.words import decode_extended, decode_words
+
+    prefix = b"Received: by us\r\n"
+    derived = Analysis(data).with_prefix(prefix)
+    whole = prefix + data
+    assert derived.size == len(whole)
+    assert whole.startswith(derived.header)
+    for wire in (derived.envelope, derived.body, derived.bodystructure):
+        assert wire.startswith(b"(")
+        assert wire.endswith(b")")
+        assert b"\0" not in wire
+    for span in unpack_parts(derived.parts):
+        assert 0 <= span.start <= span.body <= span.end <= len(whole)
+    select(data, [b"subject", b"from"])
+    parse_media_type(data)
+    parse_disposition(data)
+    decode_words(data)
+    decode_extended(data)
+
+
+def main() -> None:
+    import atheris
+
+    with atheris.instrument_imports():
+        import angarium.mailstore.derived  # noqa: F401 - imported to be instrumented
+
+    atheris.Setup(sys.argv, analyse)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
