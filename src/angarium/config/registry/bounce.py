@@ -5,7 +5,7 @@ from __future__ import annotations
 from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
-    Parameter("2bounce_notice_recipient", Type.STRING, "postmaster", "", "bounce", Status.UNSUPPORTED),
+    Parameter("2bounce_notice_recipient", Type.STRING, "postmaster", "", "bounce"),
     Parameter(
         "backwards_bounce_logfile_compatibility",
         Type.BOOLEAN,
@@ -37,10 +37,10 @@ PARAMETERS = (
         Status.NO_EFFECT,
         "services find each other inside the process",
     ),
-    Parameter("delay_notice_recipient", Type.STRING, "postmaster", "", "bounce", Status.UNSUPPORTED),
+    Parameter("delay_notice_recipient", Type.STRING, "postmaster", "", "bounce"),
     Parameter("disable_verp_bounces", Type.BOOLEAN, "no", "", "bounce", Status.UNSUPPORTED),
     Parameter("double_bounce_sender", Type.STRING, "double-bounce", "", "bounce"),
-    Parameter("enable_threaded_bounces", Type.BOOLEAN, "no", "", "bounce", Status.UNSUPPORTED),
+    Parameter("enable_threaded_bounces", Type.BOOLEAN, "no", "", "bounce"),
     Parameter("error_notice_recipient", Type.STRING, "postmaster", "", "bounce", Status.UNSUPPORTED),
     Parameter("notify_classes", Type.NAMES, "resource, software", "", "bounce"),
     Parameter("soft_bounce", Type.BOOLEAN, "no", "", "bounce"),
