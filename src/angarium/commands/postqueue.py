@@ -14,6 +14,7 @@ itself, so flushing does not need a running server: the mail is then due at the 
 
 from __future__ import annotations
 
+import asyncio
 import getopt
 import re
 import socket
@@ -26,6 +27,7 @@ from angarium.commands.queue_listing import json_lines, text_lines
 from angarium.mailqueue.control import QueueControl, plausible_id
 from angarium.mailqueue.interface import QueuedMessage
 from angarium.mailqueue.listing import ListingError, ListingReader
+from angarium.model.lookup import Found, TemporaryError
 
 USAGE = "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site"
 UNAVAILABLE = 69
@@ -130,14 +132,32 @@ def flush_site(command: QueueCommand, site: str) -> None:
     """-s."""
     if _SITE.fullmatch(site) is None or ".." in site:
         command.fail(f'Cannot flush mail queue - invalid destination: "{site[:100]}"')
-    folded = site.lower()
-    eligible = {name.lower() for name in command.config.names("fast_flush_domains")}
-    parents = {folded[at + 1 :] for at, char in enumerate(folded) if char == "."} | {folded}
-    if not parents & eligible:
+    if not _eligible(command, site):
         command.fail(f'Flush service is not configured for destination "{site}"')
     with QueueControl(command.queue_directory) as queue:
-        queue.flush_site(folded)
+        queue.flush_site(site)
         queue.wake("flush")
+
+
+def _eligible(command: QueueCommand, site: str) -> bool:
+    """Whether fast_flush_domains holds the site. Raises CommandError when a table of it cannot be asked."""
+    names = command.config.names("fast_flush_domains")
+    if all(name[0] not in "!/" and ":" not in name for name in names):
+        folded = site.lower()
+        parents = {folded[at + 1 :] for at, char in enumerate(folded) if char == "."} | {folded}
+        return bool(parents & {name.lower() for name in names})
+    # Late: only lists with tables in them need what opens tables.
+    from angarium.master.node import Node
+    from angarium.runtime.log import MemoryLog
+    from angarium.tables.matchlist import MatchList
+
+    parents_match = "fast_flush_domains" in command.config.names("parent_domain_matches_subdomains")
+    node = Node(command.config, MemoryLog())
+    patterns = MatchList("fast_flush_domains", names, node.tables, bare_parents=parents_match)
+    answer = asyncio.run(patterns.match_domain(site))
+    if isinstance(answer, TemporaryError):
+        command.fail(f"Cannot flush mail queue - {answer.source}: {answer.cause}")
+    return isinstance(answer, Found)
 
 
 if __name__ == "__main__":

@@ -181,6 +181,14 @@ def test_flushing(run, fill, site):
     assert run(postqueue, "-s", "example.test") == (69, "", unknown)
 
 
+def test_flushing_a_site_that_a_table_names(run, fill, site):
+    with (site / "main.cf").open("a") as main:
+        main.write("fast_flush_domains = inline:{{tabled.test = ok}}\n")
+    fill("a@slow.test")
+    assert run(postqueue, "-s", "tabled.test") == (0, "", "")
+    assert run(postqueue, "-s", "slow.test")[0] == 69
+
+
 def test_hold_release_requeue_and_delete(run, fill, site):
     queue_id = fill("a@slow.test")
 
