@@ -27,6 +27,7 @@ from pathlib import Path
 
 from angarium.config.config import Config, configuration_directory
 from angarium.config.error import ConfigError
+from angarium.config.master_cf import MasterService
 from angarium.config.usage import complaints
 from angarium.master.pidfile import AlreadyRunningError, PidFile
 from angarium.runtime.log import MailLog, ServiceLog, open_log
@@ -98,8 +99,16 @@ class Script:
                     layered.check(name)
             for complaint in complaints(self.conf, services):
                 self.warn(complaint)
+            self._check_services(services)
         except ConfigError as error:
             raise PostfixError(str(error)) from error
+
+    def _check_services(self, services: Sequence[MasterService]) -> None:
+        """Warn of services that nothing here runs."""
+        from angarium.master.wiring import unsupported  # the whole server: only a check should wait for its import
+
+        for entry in unsupported(services):
+            self.warn(f"{entry.file}:{entry.line}: {entry.command} is not supported yet; {entry.key} is left out")
 
     def start(self) -> None:
         """In the background."""

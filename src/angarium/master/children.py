@@ -31,7 +31,7 @@ from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 from angarium.master.node import Node
 from angarium.master.privileges import Owner
-from angarium.master.wiring import Contexts, NetworkWiring, queue_listing, queue_manager
+from angarium.master.wiring import SOCKET_COMMANDS, Contexts, NetworkWiring, local_service, queue_manager
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.service import Service
 
@@ -71,24 +71,41 @@ Builder = Callable[[Node], Sequence[tuple[Service, Sequence[socket.socket]]]]
 
 def worker(inherited: Inheritance) -> NoReturn:
     """Serve the network: every inet service of master.cf."""
+    network, local = _split(inherited.listening)
+    _close(local)
 
     def build(node: Node) -> list[tuple[Service, Sequence[socket.socket]]]:
         wiring = NetworkWiring(node, inherited.contexts)
-        return [(wiring.service(entry), sockets) for entry, sockets in inherited.listening]
+        return [(wiring.service(entry), sockets) for entry, sockets in network]
 
     _run("worker", inherited, build, patience=0.0)
 
 
 def manager(inherited: Inheritance) -> NoReturn:
-    """Manage the queue."""
-    for _entry, sockets in inherited.listening:
-        for each in sockets:
-            each.close()
+    """Manage the queue, take local submissions, list the queue."""
+    network, local = _split(inherited.listening)
+    _close(network)
 
     def build(node: Node) -> list[tuple[Service, Sequence[socket.socket]]]:
-        return [(queue_manager(node, inherited.conf.master.services), ()), (queue_listing(node), ())]
+        services: list[tuple[Service, Sequence[socket.socket]]] = [
+            (queue_manager(node, inherited.conf.master.services), ())
+        ]
+        return services + [(local_service(node, entry), sockets) for entry, sockets in local]
 
     _run("qmgr", inherited, build, patience=STOP_PATIENCE)
+
+
+def _split(listening: Listening) -> tuple[Listening, Listening]:
+    """The services of the workers, and those beside the queue manager."""
+    local = [pair for pair in listening if pair[0].command in SOCKET_COMMANDS]
+    return [pair for pair in listening if pair[0].command not in SOCKET_COMMANDS], local
+
+
+def _close(listening: Listening) -> None:
+    """A child keeps no socket that it does not serve."""
+    for _entry, sockets in listening:
+        for each in sockets:
+            each.close()
 
 
 def _run(name: str, inherited: Inheritance, build: Builder, patience: float) -> NoReturn:

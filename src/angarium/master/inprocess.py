@@ -15,9 +15,17 @@ from pathlib import Path
 
 from angarium.config.config import Config
 from angarium.config.master_cf import MasterService
-from angarium.master.listeners import bind
+from angarium.master.listeners import bind, bind_unix
 from angarium.master.node import Node, make_directories
-from angarium.master.wiring import NETWORK_COMMANDS, NetworkWiring, queue_listing, queue_manager, server_tls
+from angarium.master.wiring import (
+    NETWORK_COMMANDS,
+    SOCKET_COMMANDS,
+    NetworkWiring,
+    local_service,
+    queue_manager,
+    server_tls,
+    socket_path,
+)
 from angarium.runtime.log import MailLog
 from angarium.runtime.service import Service
 
@@ -38,9 +46,17 @@ class OneProcess:
         self._sink = sink
         self._entries = conf.master.services
         self._listening: list[tuple[MasterService, list[socket.socket]]] = [
-            (entry, bind(entry, conf)) for entry in self._entries if entry.command in NETWORK_COMMANDS
+            (entry, bind(entry, conf))
+            for entry in self._entries
+            if entry.command in NETWORK_COMMANDS and entry.type == "inet"
         ]
         self._contexts = {entry.key: server_tls(conf, entry) for entry, _sockets in self._listening}
+        make_directories(Path(conf.text("queue_directory")))
+        self._local: list[tuple[MasterService, list[socket.socket]]] = [
+            (entry, [bind_unix(socket_path(entry, Path(conf.text("queue_directory"))))])
+            for entry in self._entries
+            if entry.command in SOCKET_COMMANDS
+        ]
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -49,14 +65,14 @@ class OneProcess:
 
     async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
         """Run all services; ``ready`` is called when they listen."""
-        make_directories(Path(self._conf.text("queue_directory")))
         node = Node(self._conf, self._sink)
         await node.start()
         wiring = NetworkWiring(node, self._contexts)
         services: list[tuple[Service, list[socket.socket]]] = [
             (wiring.service(entry), sockets) for entry, sockets in self._listening
         ]
-        services += [(queue_manager(node, self._entries), []), (queue_listing(node), [])]
+        services.append((queue_manager(node, self._entries), []))
+        services += [(local_service(node, entry), sockets) for entry, sockets in self._local]
         try:
             async with asyncio.TaskGroup() as group:
                 for service, sockets in services:

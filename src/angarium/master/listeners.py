@@ -1,4 +1,4 @@
-"""The listening sockets of master.cf's inet services.
+"""The listening sockets of master.cf's services.
 
 ``smtp``, ``2525``, ``127.0.0.1:2525`` and ``[::1]:smtp`` are what a service name may be (master(5)). Without a host the
 service listens on each address of ``inet_interfaces``, for each family of ``inet_protocols``.
@@ -9,6 +9,7 @@ Fails with ConfigError for a name that is no service, OSError when the address c
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 from angarium.config.config import Config
 from angarium.config.error import ConfigError
@@ -33,6 +34,20 @@ def bind(entry: MasterService, conf: Config) -> list[socket.socket]:
             if family in families:
                 found.setdefault((family, str(address[0]), int(address[1])))
     return [_listen(*key) for key in found]
+
+
+def bind_unix(path: Path) -> socket.socket:
+    """A listening, non-blocking unix socket that everyone may connect to, in the place of an older one."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        listener.bind(str(path))
+        path.chmod(0o666)
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def split_service(name: str) -> tuple[str, str]:

@@ -34,7 +34,14 @@ from angarium.runtime.spool import Spool
 from angarium.tables.main import make_opener
 from angarium.tables.opener import TableOpener
 
-DIRECTORIES = (("private", 0o700), ("public", 0o755), ("pid", 0o755), ("spool", 0o700), ("private/bus", 0o700))
+DIRECTORIES = (
+    ("private", 0o700),
+    ("public", 0o755),
+    ("pid", 0o755),
+    ("spool", 0o700),
+    ("private/bus", 0o700),
+    ("maildrop", 0o1733),
+)
 """What ``queue_directory`` holds beside the queue, with the modes."""
 
 
@@ -110,7 +117,7 @@ class Node:
     @cached_property
     def cleanup(self) -> CleanupService:
         """Finishes messages."""
-        return make_cleanup(self.conf, self.rewrite, self.tables, self.log("cleanup"))
+        return make_cleanup(self.conf, self.rewrite, self.tables, self.log("cleanup"), self.spool)
 
     @cached_property
     def spool(self) -> Spool:

@@ -31,6 +31,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from angarium.config.config import Config
 from angarium.config.derived import MAIL_VERSION
@@ -38,11 +39,11 @@ from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 from angarium.master import children
 from angarium.master.children import Inheritance
-from angarium.master.listeners import bind
+from angarium.master.listeners import bind, bind_unix
 from angarium.master.node import make_directories
 from angarium.master.pidfile import PidFile
 from angarium.master.privileges import Owner, mail_owner
-from angarium.master.wiring import NETWORK_COMMANDS, Contexts, server_tls
+from angarium.master.wiring import NETWORK_COMMANDS, SOCKET_COMMANDS, Contexts, server_tls, socket_path
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.tls import TlsError
 
@@ -62,20 +63,27 @@ class StartError(Exception):
     """A child could not start; its own log line says why."""
 
 
+class Role(NamedTuple):
+    """What a child does: ``worker`` or ``qmgr``, and which of them it is."""
+
+    name: str
+    number: int
+
+
 @dataclass(slots=True)
 class Child:
     """A child process.
 
     Attributes:
         pid: its id.
-        role: ``worker`` or ``qmgr``.
+        role: what it does.
         generation: of the configuration it was started with.
         started: monotonic seconds.
         status: our end of its status pipe; -1 once it is ready.
     """
 
     pid: int
-    role: str
+    role: Role
     generation: int
     started: float
     status: int
@@ -96,7 +104,7 @@ class Generation:
     sockets: dict[str, list[socket.socket]]
     contexts: Contexts
     workers: int
-    throttled: dict[str, list[float]] = field(default_factory=dict)
+    throttled: dict[Role, float] = field(default_factory=dict)
 
 
 class Master:
@@ -137,9 +145,10 @@ class Master:
         opened: list[socket.socket] = []
         try:
             for entry in conf.master.services:
-                if entry.command not in NETWORK_COMMANDS or entry.type != "inet":
+                if entry.command in NETWORK_COMMANDS and entry.type == "inet":
+                    contexts[entry.key] = server_tls(conf, entry)
+                elif entry.command not in SOCKET_COMMANDS:
                     continue
-                contexts[entry.key] = server_tls(conf, entry)
                 sockets[entry.key] = kept.get(entry.key) or _bind(entry, conf)
                 opened += [] if entry.key in kept else sockets[entry.key]
         except BaseException:
@@ -153,12 +162,12 @@ class Master:
 
     def _start(self, generation: Generation) -> bool:
         """Start all children of a generation; True when all are ready."""
-        for _number in range(generation.workers):
-            self._fork("worker", generation)
-        self._fork("qmgr", generation)
+        for number in range(generation.workers):
+            self._fork(Role("worker", number), generation)
+        self._fork(Role("qmgr", 0), generation)
         return self._await_ready(generation.number)
 
-    def _fork(self, role: str, generation: Generation) -> None:
+    def _fork(self, role: Role, generation: Generation) -> None:
         ours, theirs = os.pipe2(os.O_CLOEXEC)
         pid = os.fork()
         if pid == 0:
@@ -176,7 +185,7 @@ class Master:
                 status=theirs,
                 background=self._background,
             )
-            (children.worker if role == "worker" else children.manager)(inherited)
+            (children.worker if role.name == "worker" else children.manager)(inherited)
         os.close(theirs)
         self._children[pid] = Child(pid, role, generation.number, time.monotonic(), ours)
 
@@ -233,7 +242,7 @@ class Master:
 
     def _wait(self) -> int:
         """The next signal; 0 when something else is due."""
-        due = [when for times in self._now.throttled.values() for when in times]
+        due = self._now.throttled.values()
         timeout = max(0.0, min(due) - time.monotonic()) if due else 3600.0
         # A child's readiness is only looked at here, so that the restart of one does not hold up signals.
         got = signal.sigtimedwait(_SIGNALS, timeout)
@@ -256,9 +265,9 @@ class Master:
                 os.close(child.status)
             unasked = child.generation == self._now.number
             if os.WIFSIGNALED(status):
-                self._log.warning(f"process {child.role} pid {pid} killed by signal {os.WTERMSIG(status)}")
+                self._log.warning(f"process {child.role.name} pid {pid} killed by signal {os.WTERMSIG(status)}")
             elif os.WEXITSTATUS(status) or unasked:
-                self._log.warning(f"process {child.role} pid {pid} exit status {os.WEXITSTATUS(status)}")
+                self._log.warning(f"process {child.role.name} pid {pid} exit status {os.WEXITSTATUS(status)}")
             if unasked:
                 self._plan(child, steady=ready and time.monotonic() - child.started >= STEADY)
 
@@ -269,15 +278,14 @@ class Master:
             return
         delay = 1.0 if child.ready else self._now.conf.seconds("service_throttle_time")
         if not child.ready:
-            self._log.warning(f"{child.role}: bad command startup -- throttling")
-        self._now.throttled.setdefault(child.role, []).append(time.monotonic() + delay)
+            self._log.warning(f"{child.role.name}: bad command startup -- throttling")
+        self._now.throttled[child.role] = time.monotonic() + delay
 
     def _restart_due(self) -> None:
         now = time.monotonic()
-        for role, times in self._now.throttled.items():
-            for when in [each for each in times if each <= now]:
-                times.remove(when)
-                self._fork(role, self._now)
+        for role in [role for role, when in self._now.throttled.items() if when <= now]:
+            del self._now.throttled[role]
+            self._fork(role, self._now)
 
     def _reload(self) -> None:
         """SIGHUP. A configuration that cannot be used leaves everything as it is."""
@@ -323,6 +331,8 @@ class Master:
 def _bind(entry: MasterService, conf: Config) -> list[socket.socket]:
     """Listening sockets of a service. Raises ConfigError with the line of master.cf."""
     try:
+        if entry.command in SOCKET_COMMANDS:
+            return [bind_unix(socket_path(entry, Path(conf.text("queue_directory"))))]
         return bind(entry, conf)
     except OSError as error:
         raise ConfigError(f"bind {entry.name}: {error.strerror or error}", entry.file, entry.line) from error

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from angarium.agents.bounce.main import BounceService
 from angarium.agents.bounce.parameters import BounceParameters
@@ -22,10 +23,13 @@ from angarium.agents.error.main import ErrorAgent
 from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
 from angarium.agents.virtual.main import virtual_agent
 from angarium.agents.virtual.parameters import VirtualParameters
+from angarium.cleanup.main import make_cleanup
+from angarium.cleanup.process import CleanupService
 from angarium.config.config import Config
 from angarium.config.master_cf import MasterService
 from angarium.daemons.imapd.limits import LoginPenalty, Networks, UserConnections
 from angarium.daemons.imapd.main import ImapdParameters, ImapdService
+from angarium.daemons.pickup.main import PickupService, make_pickup
 from angarium.daemons.pop3d.main import Pop3dParameters, Pop3dService
 from angarium.daemons.qmgr.main import QueueManager, Transport
 from angarium.daemons.qmgr.parameters import QmgrParameters, transport_limits
@@ -95,7 +99,25 @@ _SERVER_TLS: Mapping[str, Callable[[Config], ServerTls]] = {
 }
 
 NETWORK_COMMANDS = frozenset(_SERVER_TLS)
-"""Commands of master.cf whose services run in the workers."""
+"""Commands of master.cf whose inet services run in the workers."""
+
+BUILT_IN_COMMANDS = frozenset(
+    {
+        "anvil",
+        "bounce",
+        "cleanup",
+        "flush",
+        "oqmgr",
+        "postlogd",
+        "proxymap",
+        "qmgr",
+        "scache",
+        "tlsmgr",
+        "tlsproxy",
+        "trivial-rewrite",
+    }
+)
+"""Programs of Postfix whose work is done inside the processes that need it: their lines in master.cf are accepted."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +170,7 @@ class NetworkWiring:
             parameters,
             log.tag,
             queue=node.queue,
-            cleanup=node.cleanup,
+            cleanup=_cleanup(node, conf, entry),
             policy=make_policy(conf, node.rewrite, node.tables, log, node.is_full),
             log=log,
             authenticator=node.authenticator if conf.boolean("smtpd_sasl_auth_enable") else None,
@@ -189,6 +211,11 @@ class NetworkWiring:
             tls=self.contexts.get(entry.key),
             sessions=self._pop3_sessions,
         )
+
+
+def socket_path(entry: MasterService, queue_directory: Path) -> Path:
+    """Where the unix socket of a master.cf line is: ``public/pickup``."""
+    return queue_directory / ("private" if entry.private else "public") / entry.name
 
 
 def _matcher(patterns: MatchList) -> Callable[[str], Awaitable[bool]]:
@@ -240,9 +267,31 @@ def queue_manager(node: Node, entries: Sequence[MasterService]) -> QueueManager:
     )
 
 
-def queue_listing(node: Node) -> ShowqService:
-    """The listing of the queue on ``public/showq``; it lives where the queue manager does."""
-    return ShowqService(node.queue, node.queue_directory / "public" / "showq", node.log("showq"))
+def local_service(node: Node, entry: MasterService) -> Service:
+    """The service of a unix socket of master.cf; it lives where the queue manager does."""
+    return _LOCAL[entry.command](node, overlay(node.conf, entry), entry)
+
+
+def _pickup(node: Node, conf: Config, entry: MasterService) -> Service:
+    cleanup = _cleanup(node, conf, entry)
+    return make_pickup(conf, node.queue, cleanup, node.tables, node.log("pickup", conf), node.spool)
+
+
+def _showq(node: Node, conf: Config, entry: MasterService) -> Service:
+    return ShowqService(node.queue, socket_path(entry, node.queue_directory), node.log("showq", conf))
+
+
+_LOCAL: Mapping[str, Callable[[Node, Config, MasterService], Service]] = {"pickup": _pickup, "showq": _showq}
+
+SOCKET_COMMANDS = frozenset(_LOCAL)
+"""Commands of master.cf whose services listen on a unix socket."""
+
+
+def _cleanup(node: Node, conf: Config, entry: MasterService) -> CleanupService:
+    """The cleanup behind a service that may have parameters of its own."""
+    if not entry.overrides:
+        return node.cleanup
+    return make_cleanup(conf, node.rewrite, node.tables, node.log("cleanup"), node.spool)
 
 
 def _transport(node: Node, entry: MasterService) -> Transport:
@@ -291,3 +340,12 @@ _AGENTS: Mapping[str, Callable[[Node, Config, MasterService, ServiceLog], Delive
     "error": _error,
     "discard": _discard,
 }
+
+AGENT_COMMANDS = frozenset(_AGENTS)
+"""Commands of master.cf that deliver mail; their services are the queue manager's transports."""
+
+
+def unsupported(entries: Sequence[MasterService]) -> list[MasterService]:
+    """The services of master.cf that nothing here runs; mail for such a transport waits in the queue."""
+    known = NETWORK_COMMANDS | SOCKET_COMMANDS | BUILT_IN_COMMANDS | AGENT_COMMANDS
+    return [entry for entry in entries if entry.command not in known]
