@@ -6,6 +6,7 @@ the client's address is this machine's. So a local user can do here what he coul
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import socket
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 from angarium.config.config import Config
+from angarium.config.error import ConfigError
 
 EX_UNAVAILABLE = 69
 _CHUNK = 64 * 1024
@@ -35,14 +37,61 @@ def smtpd_address(conf: Config) -> tuple[str, int]:
     raise LookupError("no smtpd service in master.cf")
 
 
+class Pacer:
+    """Holds input back until the server may have it: a file of commands becomes a polite conversation.
+
+    Line by line, each after the reply to the one before, until the server has offered PIPELINING or asks for a message
+    (354); from then on as it comes.
+    """
+
+    def __init__(self) -> None:
+        self._input = bytearray()
+        self._replies = bytearray()
+        self._free = False
+        self._waiting = True
+
+    def replies(self, data: bytes) -> bytes:
+        """Take what the server says; what may be sent now."""
+        self._replies += data
+        *lines, rest = bytes(self._replies).split(b"\n")
+        self._replies = bytearray(rest)
+        for line in lines:
+            self._free = self._free or line[4:].strip() == b"PIPELINING" or line.startswith(b"354")
+            if line[3:4] != b"-":
+                self._waiting = False
+        return self._ready()
+
+    def commands(self, data: bytes) -> bytes:
+        """Take input; what may be sent now."""
+        self._input += data
+        return self._ready()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is held back."""
+        return not self._input
+
+    def _ready(self) -> bytes:
+        if self._waiting:
+            return b""
+        feed = self._input.find(b"\n") + 1
+        stop = len(self._input) if self._free else feed
+        ready = bytes(self._input[:stop])
+        del self._input[:stop]
+        self._waiting = bool(ready) and not self._free
+        return ready
+
+
 def converse(directory: str) -> int:
     """Carry bytes both ways until the server hangs up; returns the exit status."""
     try:
         conf = Config.load(Path(directory))
         connection = socket.create_connection(smtpd_address(conf), timeout=30)
-    except (OSError, LookupError) as error:
+    except (OSError, LookupError, ConfigError) as error:
         print(f"sendmail: fatal: {error}", file=sys.stderr)
         return EX_UNAVAILABLE
+    pacer = Pacer()
+    ended = False
     with connection, selectors.DefaultSelector() as selector:
         connection.settimeout(300)
         selector.register(connection, selectors.EVENT_READ)
@@ -55,11 +104,22 @@ def converse(directory: str) -> int:
                     if not data:
                         return 0
                     _write_all(sys.stdout.fileno(), data)
+                    _send(connection, pacer.replies(data))
                 elif data := os.read(standard_input, _CHUNK):
-                    connection.sendall(data)
+                    _send(connection, pacer.commands(data))
                 else:
                     selector.unregister(standard_input)
+                    ended = True
+            if ended and pacer.idle:
+                with contextlib.suppress(OSError):  # the server may have hung up; what it said is still to be read
                     connection.shutdown(socket.SHUT_WR)
+                ended = False
+
+
+def _send(connection: socket.socket, data: bytes) -> None:
+    """Send; a server that has hung up has said why, and that is still to be read."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        connection.sendall(data)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
