@@ -4,9 +4,11 @@ import pwd
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import angarium
 from angarium.protocols.pickup import frames
 from angarium.protocols.pickup.frames import frame
 
@@ -206,3 +208,44 @@ def test_nothing_heavy_is_imported():
     ]
     fresh = loaded("import sys, angarium.commands.sendmail") - loaded("import sys")
     assert not fresh & set(heavy)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("running", [True, False])
+def test_an_unprivileged_user_can_submit(bench, running):
+    source = Path(angarium.__file__).parents[1]
+    nobody = pwd.getpwnam("nobody")
+
+    def become(command, **options):
+        return subprocess.run(
+            command,
+            user=nobody.pw_uid,
+            group=nobody.pw_gid,
+            extra_groups=[],
+            capture_output=True,
+            timeout=60,
+            **options,
+        )
+
+    environment = {"PYTHONPATH": str(source), "PATH": "/usr/bin:/bin"}
+    for interpreter in (sys.executable, "/usr/bin/python3"):
+        try:
+            probe = become([interpreter, "-c", "import angarium.commands.sendmail"], env=environment)
+        except OSError:
+            continue
+        if probe.returncode == 0:
+            break
+    else:
+        pytest.skip("no interpreter here is open to other users")
+    bench.root.chmod(0o755)
+    bench.run(lambda: None)
+    command = [interpreter, "-m", "angarium.commands.sendmail", "-C", str(bench.root / "etc"), "joe@x.test"]
+
+    def submit():
+        return become(command, input=MESSAGE, env=environment)
+
+    done = bench.run(submit) if running else submit()
+    assert (done.returncode, done.stderr) == (0, b"")
+    bench.run(lambda: None)
+    assert bench.queue.messages[0].envelope.sender == "nobody@example.test"
+    assert b"from userid %d)" % nobody.pw_uid in bench.queue.messages[0].prefix
