@@ -1,17 +1,15 @@
 """What reads an account's database.
 
-Big answers are put together inside SQLite and taken apart in Python: a row costs two microseconds, a separator in a
-string thirty nanoseconds.
-
-The functions take a connection on which nothing is being written. A NUL separates values: IMAP's wire form cannot hold
-one. Where it can (raw headers and bodies), lengths come along.
+The functions take a connection on which nothing is being written, and run on the event loop's thread. Each row is a
+moment in which another thread may take the interpreter, so none of this belongs on a thread beside a busy loop: ten
+thousand rows that take 4 ms take a second there. Lists of numbers come as one string.
 """
 
 # ruff: noqa: S608 - the statements are put together from this package's own names; values are always bound.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -24,7 +22,7 @@ from angarium.mailstore.interface import (
     NoSuchMailboxError,
     TextWhere,
 )
-from angarium.mailstore.rows import maybe_row, one_row
+from angarium.mailstore.rows import all_rows, maybe_row, one_row
 from angarium.mailstore.schema import COMMON_FIELDS, SOUGHT_FIELDS, column
 from angarium.mailstore.uidset import reading_condition
 from angarium.protocols.mime.date import date_time
@@ -34,8 +32,7 @@ from angarium.protocols.mime.words import decode_words
 from angarium.runtime.sqlite import Connection
 
 _MAX_ORDERS = 200
-_FEW = 64
-"""Messages that are read row by row. Each row is a moment in which another thread may take the interpreter."""
+_NEVER = float("nan")
 
 # Where each column is kept: the table that is joined by the body's id (none: the message's own row), and the column.
 SOURCES: dict[Column, tuple[str, str]] = {
@@ -50,7 +47,11 @@ SOURCES: dict[Column, tuple[str, str]] = {
 }
 # What MessageState(...) does, without a frame of Python for each of ten thousand.
 _NEW_STATE = partial(tuple.__new__, MessageState)
-_NUMBERS = frozenset((Column.SIZE, Column.SAVEDATE, Column.EMAILID))
+_SHAPES: dict[Column, Callable[[int], bytes]] = {
+    Column.SAVEDATE: lambda seconds: date_time(float(seconds), 0),
+    Column.EMAILID: lambda body: b"M%d" % body,
+}
+_SHAPED = frozenset(_SHAPES)
 
 
 def integers(text: str | None) -> list[int]:
@@ -137,65 +138,27 @@ def columns(
     connection: Connection, identity: int, uids: Sequence[int], wanted: Sequence[Column]
 ) -> list[tuple[object, ...]]:
     """``(uid, value …)`` of each message."""
-    if len(uids) <= _FEW or not wanted:
-        return _columns_apart(connection, identity, uids, wanted)
     where, bindings, only = reading_condition(uids)
     sources = [SOURCES[one] for one in wanted]
-    tables = dict.fromkeys(table for table, _expression in sources if table)
-    joins = "".join(f" CROSS JOIN {table} ON {table}.id = message.body" for table in tables)
-    inner = ", ".join(f"{expression} AS c{index}" for index, (_table, expression) in enumerate(sources))
-    outer = "".join(
-        f", group_concat(c{index})" if one in _NUMBERS else f", CAST(group_concat(c{index}, x'00') AS BLOB)"
-        for index, one in enumerate(wanted)
+    joins = "".join(
+        f" CROSS JOIN {table} ON {table}.id = message.body"
+        for table in dict.fromkeys(table for table, _expression in sources if table)
     )
-    row = one_row(
+    expressions = "".join(f", {expression}" for _table, expression in sources)
+    rows = all_rows(
         connection,
-        f"SELECT group_concat(uid){outer} FROM (SELECT uid{', ' if inner else ''}{inner} FROM message{joins}"
-        f" WHERE mailbox = ? AND {where} ORDER BY uid)",
-        (identity, *bindings),
-    )
-    found = integers(row[0])
-    if not found:
-        return []
-    values: list[list[Any]] = [found]
-    for index, one in enumerate(wanted):
-        values.append(_values(one, row[index + 1]))
-    if any(len(column_values) != len(found) for column_values in values):
-        return _columns_apart(connection, identity, found, wanted)
-    rows = zip(*values, strict=True)
-    return [one for one in rows if one[0] in only] if only is not None else list(rows)
-
-
-def _values(one: Column, joined: Any) -> list[Any]:
-    if one in _NUMBERS:
-        return [_number(one, value) for value in joined.split(",")] if one is not Column.SIZE else integers(joined)
-    return joined.split(b"\0")  # type: ignore[no-any-return]
-
-
-def _number(one: Column, value: str) -> bytes:
-    return date_time(float(value), 0) if one is Column.SAVEDATE else b"M%d" % int(value)
-
-
-def _columns_apart(
-    connection: Connection, identity: int, uids: Sequence[int], wanted: Sequence[Column]
-) -> list[tuple[object, ...]]:
-    """Row by row: for few messages, and for those whose raw header holds a NUL."""
-    found: list[tuple[object, ...]] = []
-    tables = dict.fromkeys(table for table, _expression in map(SOURCES.__getitem__, wanted) if table)
-    joins = "".join(f" CROSS JOIN {table} ON {table}.id = message.body" for table in tables)
-    expressions = "".join(f", {SOURCES[one][1]}" for one in wanted)
-    where, bindings, only = reading_condition(uids)
-    for uid, *values in connection.execute(
         f"SELECT uid{expressions} FROM message{joins} WHERE mailbox = ? AND {where} ORDER BY uid",
         (identity, *bindings),
-    ):
-        if only is None or uid in only:
-            shown = [
-                _number(one, str(value)) if one in _NUMBERS and one is not Column.SIZE else value
-                for one, value in zip(wanted, values, strict=True)
-            ]
-            found.append((uid, *shown))
-    return found
+    )
+    if only is not None:
+        rows = [row for row in rows if row[0] in only]
+    return rows if _SHAPED.isdisjoint(wanted) else [_shaped(row, wanted) for row in rows]
+
+
+def _shaped(row: tuple[Any, ...], wanted: Sequence[Column]) -> tuple[object, ...]:
+    """The row with the columns that are kept as numbers in wire form."""
+    shaped = [_SHAPES[one](value) if one in _SHAPED else value for one, value in zip(wanted, row[1:], strict=True)]
+    return (row[0], *shaped)
 
 
 def header_fields(
@@ -209,22 +172,16 @@ def header_fields(
     if expression is None:
         return _header_fields_apart(connection, identity, uids, lower)
     where, bindings, only = reading_condition(uids)
-    row = one_row(
+    rows = all_rows(
         connection,
-        "SELECT group_concat(uid), CAST(group_concat(value, x'00') AS BLOB), group_concat(regular) FROM"
-        f" (SELECT uid, {expression} AS value, field.ordering <> 0 AS regular"
-        "   FROM message CROSS JOIN field ON field.id = message.body"
-        f"  WHERE mailbox = ? AND {where} ORDER BY uid)",
+        f"SELECT uid, CAST({expression} AS BLOB), field.ordering FROM message"
+        " CROSS JOIN field ON field.id = message.body"
+        f" WHERE mailbox = ? AND {where} ORDER BY uid",
         (identity, *bindings),
     )
-    found = integers(row[0])
-    if not found:
-        return []
-    values = row[1].split(b"\0")
-    if len(values) != len(found) or "0" in row[2]:
+    if any(not row[2] for row in rows):
         return _header_fields_apart(connection, identity, uids, lower)
-    rows = zip(found, values, strict=True)
-    return [one for one in rows if one[0] in only] if only is not None else list(rows)
+    return [(uid, value) for uid, value, _ordering in rows if only is None or uid in only]
 
 
 def ordered_fields(connection: Connection, names: Sequence[str]) -> str | None:
@@ -348,23 +305,10 @@ def _headers_with(connection: Connection, identity: int, name: bytes, needle: by
 
 def search_dates(connection: Connection, identity: int) -> list[tuple[int, float, int, float, int]]:
     """``(uid, internaldate, zone, Date header or nan, size)`` of each message."""
-    row = one_row(
+    rows = all_rows(
         connection,
-        "SELECT group_concat(uid), group_concat(internaldate), group_concat(zone),"
-        " group_concat(coalesce(sent, 'nan')), group_concat(size) FROM"
-        " (SELECT uid, internaldate, zone, sent, size FROM message CROSS JOIN body ON body.id = message.body"
-        "  WHERE mailbox = ? ORDER BY uid)",
+        "SELECT uid, internaldate, zone, sent, size FROM message CROSS JOIN body ON body.id = message.body"
+        " WHERE mailbox = ? ORDER BY uid",
         (identity,),
     )
-    if row[0] is None:
-        return []
-    return list(
-        zip(
-            integers(row[0]),
-            map(float, row[1].split(",")),
-            map(int, row[2].split(",")),
-            map(float, row[3].split(",")),
-            integers(row[4]),
-            strict=True,
-        )
-    )
+    return [(uid, date, zone, _NEVER if sent is None else sent, size) for uid, date, zone, sent, size in rows]
