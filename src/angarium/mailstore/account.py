@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from angarium.mailstore import hierarchy, joining, reading, writing
 from angarium.mailstore.bodies import FiledContent
-from angarium.mailstore.derived import unpack_parts
+from angarium.mailstore.derived import shows, unpack_parts
 from angarium.mailstore.interface import (
     Appended,
     Changes,
@@ -211,15 +211,18 @@ class SqliteAccount:
 
     async def _ready(self, mail: NewMail) -> Ready:
         """Analyse a message, and put a large one on stable storage."""
-        analysis = self._store.analyse(mail.content)
-        derived = analysis.with_prefix(mail.prefix)
+        content = mail.content
+        if shows(mail.prefix):
+            content = MemoryContent(mail.prefix + content.read())
+        analysis = await self._store.analyse(content)
+        derived = analysis.with_prefix(b"" if content is not mail.content else mail.prefix)
         rest: bytes | None = None
         file: str | None = None
         skip = 0
         if derived.size > self._store.file_threshold:
-            file, skip = await self._store.store_file(self._account, mail.content), analysis.header_end
+            file, skip = await self._store.store_file(self._account, content), analysis.header_end
         else:
-            rest = mail.content.read(analysis.header_end)
+            rest = content.read(analysis.header_end)
         return Ready(
             mailbox=hierarchy.canonical(mail.mailbox),
             derived=derived,

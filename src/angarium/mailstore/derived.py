@@ -58,61 +58,64 @@ class Analysis:
     __slots__ = (
         "_body",
         "_bodystructure",
-        "_data",
         "_envelope",
         "_fields",
-        "_header_end",
+        "_header",
+        "_header_text",
+        "_sent",
+        "_size",
+        "_sought",
         "_spans",
         "_text",
-        "header_text",
-        "sent",
-        "sought",
     )
 
     def __init__(self, data: bytes) -> None:
         tree = scan(data)
-        self._data = data
-        self._header_end = tree.body
-        self._fields = _fields(data[: tree.body])
+        self._size = len(data)
+        self._header = data[: tree.body]
+        self._fields = _fields(self._header)
         self._body, self._bodystructure = structures(data, tree)
         self._envelope = envelope([(name, value) for name, value, _whole in self._fields])
         self._spans = spans(tree)
         self._text = body_text(data, tree)
-        self.sought = _sought(self._fields)
-        self.header_text = header_text([(name, value) for name, value, _whole in self._fields])
+        self._sought = _sought(self._fields)
+        self._header_text = header_text([(name, value) for name, value, _whole in self._fields])
         dates = [value for name, value, _whole in self._fields if name == b"date"]
-        self.sent = parse_date(unfold(dates[-1])) if dates else None
+        self._sent = parse_date(unfold(dates[-1])) if dates else None
 
     @property
     def header_end(self) -> int:
         """Where the content's own header block ends."""
-        return self._header_end
+        return len(self._header)
 
     def with_prefix(self, prefix: bytes) -> Derived:
-        """The columns of ``prefix`` + content."""
+        """The columns of ``prefix`` + content; the prefix is none that ``shows``."""
         before = _fields(prefix)
-        if any(name in ENVELOPE_FIELDS or name.startswith(b"content-") for name, _value, _whole in before):
-            return Analysis(prefix + self._data).with_prefix(b"")
         shift = len(prefix)
         ordering, common = _common(before + self._fields)
-        text = self.header_text
+        text = self._header_text
         if before:
             ours = header_text([(name, value) for name, value, _whole in before])
             text = ours + b"\n" + text if text else ours
         return Derived(
-            shift + len(self._data),
-            prefix + self._data[: self._header_end],
+            shift + self._size,
+            prefix + self._header,
             self._envelope,
             self._body,
             self._bodystructure,
             pack_parts(self._spans, shift),
-            self.sent,
+            self._sent,
             ordering,
             common,
-            self.sought,
+            self._sought,
             self._text,
             text,
         )
+
+
+def shows(prefix: bytes) -> bool:
+    """Whether a prefix holds fields which IMAP shows, so that it has to be analysed together with the content."""
+    return any(name in ENVELOPE_FIELDS or name.startswith(b"content-") for name, _value, _whole in _fields(prefix))
 
 
 def _fields(block: bytes) -> list[Field]:

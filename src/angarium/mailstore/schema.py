@@ -9,6 +9,7 @@ account      one row: usage, for the quota; the last UIDVALIDITY given
 mailbox      the mailboxes, with the counters that STATUS shows, kept in each transaction
 subscription subscribed names
 flagset      each combination of flags once; ``message.flags`` is its id
+keyword      the spelling of each keyword that was used first: they are the same in any case
 message      (mailbox, uid) -> modseq, flags, body
 vanished     (mailbox, modseq, uid) of what was expunged, for QRESYNC
 body         size, INTERNALDATE, ENVELOPE: what a message list shows
@@ -64,6 +65,7 @@ CREATE TABLE mailbox (
 CREATE TABLE subscription (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE flagset (
     id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE, seen INTEGER NOT NULL, deleted INTEGER NOT NULL);
+CREATE TABLE keyword (folded TEXT PRIMARY KEY, spelling TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE message (
     mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, modseq INTEGER NOT NULL, flags INTEGER NOT NULL,
     body INTEGER NOT NULL, saved INTEGER NOT NULL, PRIMARY KEY (mailbox, uid)) WITHOUT ROWID;

@@ -15,6 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +35,7 @@ from angarium.runtime.sqlite import Connection, CorruptError, NotADatabaseError,
 
 TOPIC = "mailbox"
 _ANALYSES = 4
+_SMALL = 256 * 1024
 _PRUNE_EVERY = 64
 
 T = TypeVar("T")
@@ -86,6 +88,7 @@ class SqliteMailStore:
         self._opening: dict[str, asyncio.Future[Database]] = {}
         self._listeners: dict[str, list[Callable[[Change], None]]] = {}
         self._analyses: list[tuple[Content, Analysis]] = []
+        self._analysing: dict[int, asyncio.Future[Analysis]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._purging: set[str] = set()
         if bus is not None:
@@ -171,16 +174,32 @@ class SqliteMailStore:
         elif account in self._listeners:
             asyncio.get_running_loop().call_soon(self._tell, Change(account, mailbox, modseq))
 
-    def analyse(self, content: Content) -> Analysis:
-        """What is to be known of a content; remembered while the deliveries to its recipients follow each other."""
+    async def analyse(self, content: Content) -> Analysis:
+        """What is to be known of a content.
+
+        Deliveries to several recipients come with the same content, one after the other or at once: it is analysed
+        once for them. A large one is analysed on a thread, so that it holds nobody up.
+        """
         for known, analysis in self._analyses:
             if known is content:
                 return analysis
-        analysis = Analysis(content.read())
-        self._analyses.append((content, analysis))
-        if len(self._analyses) > _ANALYSES:
-            del self._analyses[0]
-        return analysis
+        if content.size <= _SMALL:
+            analysis = Analysis(content.read())
+            self._analyses.append((content, analysis))
+            if len(self._analyses) > _ANALYSES:
+                del self._analyses[0]
+            return analysis
+        under_way = self._analysing.get(id(content))
+        if under_way is None:
+            loop = asyncio.get_running_loop()
+            under_way = loop.run_in_executor(self._executor, lambda: Analysis(content.read()))
+            self._analysing[id(content)] = under_way
+            # the callback holds the content, so that no other takes its id meanwhile
+            under_way.add_done_callback(partial(self._analysed, content))
+        return await asyncio.shield(under_way)
+
+    def _analysed(self, content: Content, _done: asyncio.Future[Analysis]) -> None:
+        self._analysing.pop(id(content), None)
 
     def bodies_directory(self, account: str) -> Path:
         """Where the account's large bodies are."""

@@ -87,6 +87,19 @@ def advance(connection: Connection, mailbox: int) -> int:
     return int(row[0])
 
 
+def spelt(connection: Connection, flags: frozenset[str]) -> frozenset[str]:
+    """The flags with each keyword as it was spelt when the account saw it first (RFC 9051 section 2.3.2)."""
+    keywords = [flag for flag in flags if not flag.startswith("\\")]
+    if not keywords:
+        return flags
+    known = {flag for flag in flags if flag.startswith("\\")}
+    for keyword in keywords:
+        folded = keyword.casefold()
+        connection.execute("INSERT INTO keyword VALUES (?, ?) ON CONFLICT DO NOTHING", (folded, keyword))
+        known.add(one_row(connection, "SELECT spelling FROM keyword WHERE folded = ?", (folded,))[0])
+    return frozenset(known)
+
+
 def flag_id(connection: Connection, flags: frozenset[str]) -> int:
     """The id of a combination of flags; a new one is entered."""
     names = " ".join(sorted(flags))
@@ -137,7 +150,7 @@ def _append(connection: Connection, ready: Ready, limits: Limits, now: float) ->
             return Appended(known[0], known[1], known[2], known[3], duplicate=True)
     derived = ready.derived
     charge(connection, derived.size, 1, limits)
-    flags = ready.flags
+    flags = spelt(connection, ready.flags)
     row = maybe_row(
         connection,
         "UPDATE mailbox SET uidnext = uidnext + 1, highestmodseq = highestmodseq + 1, messages = messages + 1,"
@@ -187,6 +200,7 @@ def store_flags(
     unchanged_since: int,
 ) -> tuple[list[MessageState], list[int], int]:
     """Change flags; the new states, the UIDs kept from it, and the mailbox's modseq (0: nothing changed)."""
+    flags = spelt(connection, flags)
     where, bindings = condition(uids)
     scope = f"mailbox = ? AND {where}"
     bound: tuple[object, ...] = (mailbox, *bindings)

@@ -341,6 +341,33 @@ def test_store_flags(run, mail):
     run(test)
 
 
+def test_keywords_are_the_same_in_any_case(run, mail):
+    async def test(account, _store):
+        (one, two) = await account.append([mail(numbered(1), "$Label1"), mail(numbered(2), "$label1", "Work")])
+        await account.store_flags(one.mailbox, [one.uid], FlagOperation.ADD, frozenset({"WORK"}))
+        await account.store_flags(one.mailbox, [two.uid], FlagOperation.REMOVE, frozenset({"$LABEL1"}))
+        assert [state.flags for state in await account.states(one.mailbox)] == [
+            frozenset({"$Label1", "Work"}),
+            frozenset({"Work"}),
+        ]
+
+    run(test)
+
+
+def test_a_large_message_to_many_at_once(run, mail):
+    data = b"Subject: large\r\n\r\n" + b"line\r\n" * 100_000
+    one_mail = mail(data)
+
+    async def test(_account, store):
+        accounts = [await store.open(f"user{n}@example.test") for n in range(5)]
+        await asyncio.gather(*[account.append([one_mail]) for account in accounts])
+        for account in accounts:
+            ((_uid, content),) = await account.bodies((await account.mailbox("INBOX")).id, [1])
+            assert content.read() == data
+
+    run(test)
+
+
 def test_unchangedsince_keeps_newer_messages(run, mail):
     async def test(account, _store):
         appended = await account.append([mail(numbered(n)) for n in range(3)])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angarium.mailstore.derived import Analysis, pack_parts, unpack_parts
+from angarium.mailstore.derived import Analysis, pack_parts, shows, unpack_parts
+from angarium.mailstore.interface import Column
 from angarium.mailstore.uidset import condition, reading_condition
 from angarium.protocols.mime.scanner import scan, spans
 
@@ -27,10 +30,24 @@ def test_a_prefix_gives_what_analysing_the_whole_gives(content):
     assert unpack_parts(apart.parts) == spans(scan(PREFIX + content))
 
 
-def test_a_prefix_with_fields_that_imap_shows():
-    derived = Analysis(MESSAGES[0]).with_prefix(b"Subject: before\r\nTo: t@u\r\n")
-    assert b'"t" "u"' in derived.envelope
-    assert derived == Analysis(b"Subject: before\r\nTo: t@u\r\n" + MESSAGES[0]).with_prefix(b"")
+def test_a_prefix_with_fields_that_imap_shows(open_store, run, mail):
+    content = MESSAGES[0]
+    prefix = b"Subject: before\r\nTo: t@u\r\n"
+    assert shows(prefix)
+    assert not shows(PREFIX)
+
+    async def test(threshold):
+        store = open_store(body_file_threshold=threshold)
+        account = await store.open("bob@example.test")
+        (where,) = await account.append([dataclasses.replace(mail(content), prefix=prefix)])
+        ((_uid, envelope),) = await account.columns(where.mailbox, [where.uid], [Column.ENVELOPE])
+        assert b'"t" "u"' in envelope
+        ((_uid, whole),) = await account.bodies(where.mailbox, [where.uid])
+        assert whole.read() == prefix + content
+        await store.close()
+
+    run(test(1_000_000))
+    run(test(10))
 
 
 def test_the_part_table_packs():
