@@ -1,8 +1,8 @@
 """cleanup(8): a received transaction becomes what the queue stores.
 
 What it does to an envelope: addresses completed, virtual aliases expanded, duplicates of (address, original address)
-removed. What it does to a message: a Received header before it; for local clients the headers that are missing;
-``message_drop_headers`` taken out. The body is passed on by reference, byte for byte.
+removed, whatever their case. What it does to a message: a Received header before it; for local clients the headers
+that are missing; ``message_drop_headers`` taken out. The body is passed on by reference, byte for byte.
 
 Guarantees: constant memory beyond the header block; no wait but that of a table. Refuses with ``MailError``.
 """
@@ -80,7 +80,8 @@ class CleanupService:
         header = HeaderBlock.read(content)
         self._log_message_id(queue_id, header, missing := await self._missing(queue_id, envelope, header, full_name))
         if header.count(b"received") + 1 >= self._parameters.hopcount_limit:
-            raise self._refused(queue_id, MailError(Reply.of(554, "5.4.0", "Error: too many hops")))
+            reply = Reply.of(554, "5.4.0", "Error: too many hops")
+            raise self._refused(queue_id, MailError(reply, "message rejected: hopcount exceeded"))
         try:
             recipients = await self._recipients(envelope)
         except MailError as error:
@@ -107,7 +108,7 @@ class CleanupService:
             address = rewrite(recipient.address)
             addresses = [address] if self._aliases is None else await self._aliases.expand(address)
             for each in addresses:
-                key = (each, recipient.original)
+                key = (each.lower(), recipient.original.lower())
                 if key in seen:
                     continue
                 if not limit or len(seen) < limit:

@@ -30,10 +30,8 @@ LOCAL = Origin(protocol="local", uid=1000)
 ARRIVAL = 1795507122.5
 
 
-def run(
-    content, recipients=("alice@vbox.test",), origin=NETWORK, settings=None, sender="s@sender.test", spool=None, **more
-):
-    log = MemoryLog()
+def run(content, recipients=("alice@vbox.test",), origin=NETWORK, settings=None, spool=None, log=None, **more):
+    log = MemoryLog() if log is None else log
     service_log = ServiceLog(log, "postfix/cleanup")
     conf = Config.of({**SETTINGS, **(settings or {})})
     opener = TableOpener(service_log.warning)
@@ -99,9 +97,46 @@ def test_an_alias_may_name_itself_once():
     assert [each.address for each in message.envelope.recipients] == ["self@valias.test", "alice@vbox.test"]
 
 
-def test_duplicates_go_by_address_and_original():
-    message, _ = run(PLAIN, ("alice@vbox.test", "alice@vbox.test", "d@valias.test"))
+def test_duplicates_go_by_address_and_original_whatever_their_case():
+    message, _ = run(PLAIN, ("alice@vbox.test", "Alice@VBOX.test", "alice@vbox.test", "d@valias.test"))
     assert [each.original for each in message.envelope.recipients] == ["alice@vbox.test", "d@valias.test"]
+
+
+@pytest.mark.parametrize(
+    ("table", "expanded"),
+    [
+        ("{a@x.test=a@x.test, b@x.test}", ["a@x.test", "b@x.test"]),
+        ("{a@x.test=a@x.test b@x.test}, b@x.test=c@x.test, {c@x.test=a@x.test d@x.test}", ["a@x.test", "d@x.test"]),
+        ('{a@x.test = "a b"@x.test}', ["a b@x.test"]),
+        ("{a@x.test = bare, root}", ["bare@example.test", "root@example.test"]),
+        ("{a@x.test = z@x.test, Z@x.test, z@x.test}", ["z@x.test"]),
+        ("{a@x.test = b@x.test}, {@x.test = c@y.test}", ["c@y.test"]),
+    ],
+)
+def test_expansion_is_postfixs(table, expanded):
+    message, _ = run(PLAIN, ("a@x.test",), settings={"virtual_alias_maps": f"inline:{{{table}}}"})
+    assert [each.address for each in message.envelope.recipients] == expanded
+
+
+@pytest.mark.parametrize(
+    ("table", "cause"),
+    [
+        ("{a@x.test=b@x.test}, {b@x.test=a@x.test}", "unreasonable virtual_alias_maps map nesting for a@x.test"),
+        ("{a@x.test=a+x@x.test b@x.test}", "unreasonable virtual_alias_maps result a+x+x+x"),
+        (
+            "{a@x.test=b@x.test c@x.test d@x.test e@x.test}",
+            "unreasonable virtual_alias_maps map expansion size for a@x",
+        ),
+    ],
+)
+def test_expansion_ends(table, cause):
+    log = MemoryLog()
+    settings = {"virtual_alias_maps": f"inline:{{{table}}}", "virtual_alias_expansion_limit": "3"}
+    with pytest.raises(MailError) as caught:
+        run(PLAIN, ("a@x.test",), settings=settings, log=log)
+    assert str(caught.value.reply) == "451 4.6.0 Alias expansion error"
+    assert cause in log.lines[-1]
+    assert log.lines[-1].endswith(" -- message not accepted, try again later")
 
 
 def test_a_loop_of_aliases_waits_for_the_administrator():
