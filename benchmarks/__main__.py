@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ IDLE_SERVER = Row("server", "the idle server, all processes (PSS)", "MiB")
 
 def main() -> int:
     """Measure and report."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that the servers are stopped then, too
     options = _options()
     chosen = _chosen(options.rows, long=options.long)
     scale = rows.SMOKE if options.smoke else rows.QUICK if options.quick else rows.Scale()

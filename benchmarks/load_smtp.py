@@ -98,6 +98,13 @@ def submit(server: Server, users: Sequence[str], count: int, sessions: int = 10)
     _run([work] * sessions)
 
 
+def log_in(server: Server, users: Sequence[str], rounds: int) -> None:
+    """Each user logs in ``rounds`` times: every worker that has a cache of its own gets to know nearly all."""
+    for _ in range(rounds):
+        for user in users:
+            Client(server.ports.submission, user).close()
+
+
 def _parallel(port: int, user: str, sender: str, jobs: Iterable[tuple[str, int]], sessions: int) -> None:
     todo = iter(jobs)
     lock = threading.Lock()

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from angarium.directory.admin import SqliteDirectoryAdmin
+
 DOMAIN = "example.test"
 PASSWORD = "secret-Pa55"
 _UID = 5000
@@ -120,6 +122,7 @@ class Theirs:
         (self._etc / "main.cf").write_text(self._main_cf())
         (self._etc / "master.cf").write_text(self._master_cf())
         (self._etc / "dovecot.conf").write_text(self._dovecot_conf())
+        # Dovecot's cache keeps the hash and computes it again at each log-in; in clear, it costs nothing.
         lines = [f"{user}@{DOMAIN}:{{PLAIN}}{PASSWORD}\n" for user in users]
         (self._etc / "users").write_text("".join(lines))
         self._dovecot = subprocess.Popen(
@@ -316,9 +319,13 @@ class Ours:
         (self._etc / "main.cf").write_text(self._main_cf())
         (self._etc / "master.cf").write_text(self._master_cf())
         self._administer("domain", "add", DOMAIN)
-        # The hash is made once: the benchmark measures log-ins, not the making of a hundred accounts.
-        for user in users:
-            self._administer("account", "add", f"{user}@{DOMAIN}", text=PASSWORD + "\n")
+        self._administer("account", "add", f"{users[0]}@{DOMAIN}", text=PASSWORD + "\n")
+        # The hash of one password serves all: a hundred would take a minute, and are not what is measured.
+        directory = SqliteDirectoryAdmin(self._root / "lib" / "directory.sqlite")
+        password_hash = directory.password_hash(f"{users[0]}@{DOMAIN}")
+        for user in users[1:]:
+            directory.add_account(f"{user}@{DOMAIN}", password_hash)
+        directory.close()
         self.resume()
 
     def resume(self) -> None:
@@ -377,6 +384,7 @@ class Ours:
             "smtpd_client_connection_count_limit": "0",
             "smtpd_error_sleep_time": "0",
             "smtpd_sasl_security_options": "noanonymous",
+            "imapd_max_userip_connections": "0",
         }
         settings |= dict.fromkeys(("imapd_tls_auth_only", "pop3d_tls_auth_only", "smtpd_tls_auth_only"), "no")
         return "".join(f"{name} = {value}\n" for name, value in settings.items())
