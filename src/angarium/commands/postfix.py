@@ -26,9 +26,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from angarium.config.config import Config, configuration_directory
+from angarium.config.derived import MAIL_VERSION
 from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 from angarium.config.usage import complaints
+from angarium.master import programs
 from angarium.master.pidfile import AlreadyRunningError, PidFile
 from angarium.runtime.log import MailLog, ServiceLog, open_log
 
@@ -105,9 +107,7 @@ class Script:
 
     def _check_services(self, services: Sequence[MasterService]) -> None:
         """Warn of services that nothing here runs."""
-        from angarium.master.wiring import unsupported  # the whole server: only a check should wait for its import
-
-        for entry in unsupported(services):
+        for entry in programs.unsupported(services):
             self.warn(f"{entry.file}:{entry.line}: {entry.command} is not supported yet; {entry.key} is left out")
 
     def start(self) -> None:
@@ -186,10 +186,17 @@ class Script:
 
         async def serve() -> None:
             server = OneProcess(self.conf, self.sink)
+
+            def started() -> None:
+                ServiceLog(self.sink, f"{self.name}/master").info(
+                    f"daemon started -- version {MAIL_VERSION}, configuration {self.directory}"
+                )
+                ready()
+
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, server.stop)
-            await server.serve(ready)
+            await server.serve(started)
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve())

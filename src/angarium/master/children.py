@@ -29,9 +29,10 @@ import uvloop
 from angarium.config.config import Config
 from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
+from angarium.master import programs
 from angarium.master.node import Node
 from angarium.master.privileges import Owner
-from angarium.master.wiring import SOCKET_COMMANDS, Contexts, NetworkWiring, local_service, queue_manager
+from angarium.master.wiring import Contexts, NetworkWiring, local_service, queue_manager
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.service import Service
 
@@ -97,8 +98,8 @@ def manager(inherited: Inheritance) -> NoReturn:
 
 def _split(listening: Listening) -> tuple[Listening, Listening]:
     """The services of the workers, and those beside the queue manager."""
-    local = [pair for pair in listening if pair[0].command in SOCKET_COMMANDS]
-    return [pair for pair in listening if pair[0].command not in SOCKET_COMMANDS], local
+    local = [pair for pair in listening if pair[0].command in programs.LOCAL]
+    return [pair for pair in listening if pair[0].command not in programs.LOCAL], local
 
 
 def _close(listening: Listening) -> None:

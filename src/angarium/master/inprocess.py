@@ -15,11 +15,10 @@ from pathlib import Path
 
 from angarium.config.config import Config
 from angarium.config.master_cf import MasterService
+from angarium.master import programs
 from angarium.master.listeners import bind, bind_unix
 from angarium.master.node import Node, make_directories
 from angarium.master.wiring import (
-    NETWORK_COMMANDS,
-    SOCKET_COMMANDS,
     NetworkWiring,
     local_service,
     queue_manager,
@@ -48,14 +47,14 @@ class OneProcess:
         self._listening: list[tuple[MasterService, list[socket.socket]]] = [
             (entry, bind(entry, conf))
             for entry in self._entries
-            if entry.command in NETWORK_COMMANDS and entry.type == "inet"
+            if entry.command in programs.NETWORK and entry.type == "inet"
         ]
         self._contexts = {entry.key: server_tls(conf, entry) for entry, _sockets in self._listening}
         make_directories(Path(conf.text("queue_directory")))
         self._local: list[tuple[MasterService, list[socket.socket]]] = [
             (entry, [bind_unix(socket_path(entry, Path(conf.text("queue_directory"))))])
             for entry in self._entries
-            if entry.command in SOCKET_COMMANDS
+            if entry.command in programs.LOCAL
         ]
         self._stopping = asyncio.Event()
 

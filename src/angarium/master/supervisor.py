@@ -37,13 +37,13 @@ from angarium.config.config import Config
 from angarium.config.derived import MAIL_VERSION
 from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
-from angarium.master import children
+from angarium.master import children, programs
 from angarium.master.children import Inheritance
 from angarium.master.listeners import bind, bind_unix
 from angarium.master.node import make_directories
 from angarium.master.pidfile import PidFile
 from angarium.master.privileges import Owner, mail_owner
-from angarium.master.wiring import NETWORK_COMMANDS, SOCKET_COMMANDS, Contexts, server_tls, socket_path
+from angarium.master.wiring import Contexts, server_tls, socket_path
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.tls import TlsError
 
@@ -145,9 +145,9 @@ class Master:
         opened: list[socket.socket] = []
         try:
             for entry in conf.master.services:
-                if entry.command in NETWORK_COMMANDS and entry.type == "inet":
+                if entry.command in programs.NETWORK and entry.type == "inet":
                     contexts[entry.key] = server_tls(conf, entry)
-                elif entry.command not in SOCKET_COMMANDS:
+                elif entry.command not in programs.LOCAL:
                     continue
                 sockets[entry.key] = kept.get(entry.key) or _bind(entry, conf)
                 opened += [] if entry.key in kept else sockets[entry.key]
@@ -331,7 +331,7 @@ class Master:
 def _bind(entry: MasterService, conf: Config) -> list[socket.socket]:
     """Listening sockets of a service. Raises ConfigError with the line of master.cf."""
     try:
-        if entry.command in SOCKET_COMMANDS:
+        if entry.command in programs.LOCAL:
             return [bind_unix(socket_path(entry, Path(conf.text("queue_directory"))))]
         return bind(entry, conf)
     except OSError as error:

@@ -29,7 +29,7 @@ from angarium.config.config import Config
 from angarium.config.master_cf import MasterService
 from angarium.daemons.imapd.limits import LoginPenalty, Networks, UserConnections
 from angarium.daemons.imapd.main import ImapdParameters, ImapdService
-from angarium.daemons.pickup.main import PickupService, make_pickup
+from angarium.daemons.pickup.main import make_pickup
 from angarium.daemons.pop3d.main import Pop3dParameters, Pop3dService
 from angarium.daemons.qmgr.main import QueueManager, Transport
 from angarium.daemons.qmgr.parameters import QmgrParameters, transport_limits
@@ -97,27 +97,6 @@ _SERVER_TLS: Mapping[str, Callable[[Config], ServerTls]] = {
     "imapd": lambda conf: ImapdParameters.from_config(conf).tls,
     "pop3d": lambda conf: Pop3dParameters.from_config(conf).tls,
 }
-
-NETWORK_COMMANDS = frozenset(_SERVER_TLS)
-"""Commands of master.cf whose inet services run in the workers."""
-
-BUILT_IN_COMMANDS = frozenset(
-    {
-        "anvil",
-        "bounce",
-        "cleanup",
-        "flush",
-        "oqmgr",
-        "postlogd",
-        "proxymap",
-        "qmgr",
-        "scache",
-        "tlsmgr",
-        "tlsproxy",
-        "trivial-rewrite",
-    }
-)
-"""Programs of Postfix whose work is done inside the processes that need it: their lines in master.cf are accepted."""
 
 
 @dataclass(frozen=True)
@@ -283,9 +262,6 @@ def _showq(node: Node, conf: Config, entry: MasterService) -> Service:
 
 _LOCAL: Mapping[str, Callable[[Node, Config, MasterService], Service]] = {"pickup": _pickup, "showq": _showq}
 
-SOCKET_COMMANDS = frozenset(_LOCAL)
-"""Commands of master.cf whose services listen on a unix socket."""
-
 
 def _cleanup(node: Node, conf: Config, entry: MasterService) -> CleanupService:
     """The cleanup behind a service that may have parameters of its own."""
@@ -340,12 +316,3 @@ _AGENTS: Mapping[str, Callable[[Node, Config, MasterService, ServiceLog], Delive
     "error": _error,
     "discard": _discard,
 }
-
-AGENT_COMMANDS = frozenset(_AGENTS)
-"""Commands of master.cf that deliver mail; their services are the queue manager's transports."""
-
-
-def unsupported(entries: Sequence[MasterService]) -> list[MasterService]:
-    """The services of master.cf that nothing here runs; mail for such a transport waits in the queue."""
-    known = NETWORK_COMMANDS | SOCKET_COMMANDS | BUILT_IN_COMMANDS | AGENT_COMMANDS
-    return [entry for entry in entries if entry.command not in known]

@@ -29,7 +29,6 @@ PARAMETERS = (
         "auto",
         "Processes that serve network clients: auto is one a core; 0 runs the whole server in one process.",
         "master",
-        minimum=1,
         compatible=False,
     ),
 )

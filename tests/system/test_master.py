@@ -1,0 +1,252 @@
+"""The master on a real server: start, stop, reload, status; what dies is replaced."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import smtplib
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+
+def until(check, patience=15.0):
+    """Wait for a condition; the value that made it true."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        value = check()
+        if value:
+            return value
+        time.sleep(0.02)
+    pytest.fail("it did not come to pass")
+
+
+def postfix(server, *words):
+    done = subprocess.run(server.site.command("postfix", *words), capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stderr
+
+
+def master_pid(server):
+    return int((server.site.root / "spool" / "pid" / "master.pid").read_text())
+
+
+def children(pid):
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid):
+    """A process that is there and no zombie, which some containers' init leaves."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def smtp(server):
+    return smtplib.SMTP(server.site.host, server.site.ports.smtp, timeout=20)
+
+
+def can_serve(server):
+    try:
+        with smtp(server) as client:
+            return client.noop()[0] == 250
+    except OSError:
+        return False
+
+
+def send(server, subject):
+    with smtp(server) as client:
+        client.sendmail("x@remote.test", ["bob@example.test"], f"Subject: {subject}\r\n\r\nhello\r\n")
+
+
+def test_starts_tells_its_state_and_stops(servers):
+    server = servers.prepare()
+    assert postfix(server, "status") == (1, "postfix/postfix-script: the Postfix mail system is not running\n")
+    code, text = postfix(server, "stop")
+    assert code == 1
+    assert "postfix/postfix-script: fatal: the Postfix mail system is not running" in text
+
+    begun = time.monotonic()
+    server.start()
+    assert time.monotonic() - begun < 10
+    assert can_serve(server)
+    pid = master_pid(server)
+    running = (0, f"postfix/postfix-script: the Postfix mail system is running: PID: {pid}\n")
+    assert postfix(server, "status") == running
+    code, text = postfix(server, "start")
+    assert code == 1
+    assert "fatal: the Postfix mail system is already running" in text
+
+    processes = children(pid)
+    server.stop()
+    until(lambda: not [each for each in [pid, *processes] if alive(each)])
+    log = server.log()
+    assert "postfix/postfix-script" in log
+    for text in ("starting the Postfix mail system", "daemon started -- version 3.9", "terminating on signal 15"):
+        assert text in log
+    assert f"configuration {server.site.configuration}" in log
+
+
+def test_replaces_a_worker_that_is_killed(servers):
+    server = servers.start({"worker_processes": "2"})
+    pid = master_pid(server)
+    before = set(children(pid))
+    assert len(before) == 3
+    for victim in sorted(before):
+        os.kill(victim, signal.SIGKILL)
+    after = until(lambda: len(now := set(children(pid)) - before) == 3 and now)
+    assert not after & before
+    until(lambda: can_serve(server))
+    send(server, "after the crash")
+    until(lambda: "status=sent" in server.log())
+    assert "killed by signal 9" in server.log()
+
+
+def test_a_reload_keeps_sessions_and_brings_the_new_settings(servers):
+    server = servers.start()
+    pid = master_pid(server)
+    before = set(children(pid))
+    with smtp(server) as old:
+        old.ehlo("client.test")
+        server.site.administer("postconf", "-e", "smtpd_banner = mail.example.test ESMTP reloaded")
+        assert postfix(server, "reload") == (0, "")
+
+        def new_banner():
+            with socket.create_connection((server.site.host, server.site.ports.smtp), 20) as client:
+                return b"reloaded" in client.recv(200)
+
+        until(new_banner)
+        assert master_pid(server) == pid
+        assert old.mail("x@remote.test")[0] in (250, 421)  # smtpd may end a session between transactions
+    until(lambda: not before & set(children(pid)))
+    send(server, "after the reload")
+    until(lambda: "status=sent" in server.log())
+    assert "refreshing the Postfix mail system" in server.log()
+    assert "reload -- version 3.9" in server.log()
+
+
+def test_a_transaction_survives_a_reload(servers):
+    server = servers.start()
+    pid = master_pid(server)
+    before = set(children(pid))
+    with smtp(server) as client:
+        client.ehlo("client.test")
+        client.mail("x@remote.test")
+        client.rcpt("bob@example.test")
+        os.kill(pid, signal.SIGHUP)
+        until(lambda: len(set(children(pid)) - before) >= 2)
+        assert client.data(b"Subject: survivor\r\n\r\nx\r\n")[0] == 250
+    until(lambda: "status=sent" in server.log())
+
+
+def test_a_reload_opens_and_closes_services(servers):
+    server = servers.start()
+    site = server.site
+    service = f"{site.host}:2526/inet"
+    site.administer("postconf", "-Me", f"{service}={site.host}:2526 inet n - n - - smtpd")
+    site.administer("postconf", "-MX", f"{site.host}:{site.ports.pop3}/inet")
+    assert postfix(server, "reload")[0] == 0
+
+    def answers(port):
+        try:
+            with socket.create_connection((site.host, port), 20) as client:
+                return client.recv(100) != b""
+        except OSError:
+            return False
+
+    until(lambda: answers(2526))
+    until(lambda: not answers(site.ports.pop3))
+    assert answers(site.ports.imap)
+
+
+def test_a_bad_configuration_does_not_stop_a_running_server(servers):
+    server = servers.start()
+    path = server.site.configuration / "main.cf"
+    good = path.read_text()
+    path.write_text(good + "smtpd_helo_required = perhaps\n")
+    code, text = postfix(server, "reload")
+    line = len(good.splitlines()) + 1
+    assert code == 1
+    assert f"{path}, line {line}: bad boolean configuration: smtpd_helo_required = perhaps" in text
+    path.write_text(good + "nonsense\n")
+    os.kill(master_pid(server), signal.SIGHUP)
+    until(lambda: "reload refused" in server.log())
+    assert f"line {line}: missing '=' after attribute name" in server.log()
+    assert can_serve(server)
+    path.write_text(good)
+
+
+def test_says_why_it_cannot_start(servers):
+    server = servers.prepare()
+    site = server.site
+    with socket.create_server((site.host, site.ports.imap)):
+        code, text = postfix(server, "start")
+    assert code == 1
+    assert f"bind {site.host}:{site.ports.imap}: Address already in use" in text
+    assert "master.cf, line" in text
+    assert "fatal: mail system startup failed" in text
+
+    key = site.root / "tls" / "server.key"
+    content = key.read_bytes()
+    key.write_text("no key\n")
+    code, text = postfix(server, "start")
+    assert code == 1
+    assert str(key) in text
+    key.write_bytes(content)
+    assert postfix(server, "start") == (0, "")
+    assert can_serve(server)
+
+
+def test_children_do_not_outlive_a_killed_master(servers):
+    server = servers.start()
+    pid = master_pid(server)
+    processes = children(pid)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not [each for each in processes if alive(each)])
+    assert postfix(server, "status")[0] == 1
+    server.start()
+    assert can_serve(server)
+
+
+def test_check_warns_with_file_and_line(servers):
+    server = servers.prepare({"smtpd_bannner": "x", "mailbox_command": "procmail"})
+    code, text = postfix(server, "check")
+    assert code == 0
+    assert "unused parameter: smtpd_bannner=x (did you mean smtpd_banner?)" in text
+    assert "mailbox_command is not supported yet" in text
+    assert f"{server.site.configuration}/main.cf:" in text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give it up")
+def test_workers_give_up_root(servers):
+    server = servers.prepare({"mail_owner": "nobody", "worker_processes": "1"})
+    server.site.root.chmod(0o711)
+    server.start()
+    pid = master_pid(server)
+    uid = pwd.getpwnam("nobody").pw_uid
+    for each in children(pid):
+        status = Path(f"/proc/{each}/status").read_text()
+        assert [line for line in status.splitlines() if line.startswith("Uid:")] == ["Uid:" + f"\t{uid}" * 4]
+    assert Path(f"/proc/{pid}").stat().st_uid == 0
+    send(server, "as nobody")
+    until(lambda: "status=sent" in server.log())
+
+
+def test_the_whole_server_in_one_process(servers):
+    server = servers.prepare({"worker_processes": "0"})
+    with subprocess.Popen(server.site.command("postfix", "start-fg"), stderr=subprocess.PIPE) as process:
+        try:
+            until(lambda: can_serve(server) or process.poll() is not None)
+            assert children(process.pid) == []
+            send(server, "in one process")
+            until(lambda: "status=sent" in server.log())
+            assert postfix(server, "status")[0] == 0
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            if process.poll() is None:
+                process.kill()
