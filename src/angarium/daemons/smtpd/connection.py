@@ -206,8 +206,10 @@ class SmtpdConnection(asyncio.Protocol):
         try:
             refusal = self._over_limit(talk, open_now, made)
             if self._accepted is not None:
+                if talk.refuses_tls("TLS service request"):
+                    return
                 await self._start_tls(talk)
-            if await self._greet(talk, refusal):
+            if not talk.closing and await self._greet(talk, refusal):
                 await self._converse(talk)
         except LostConnectionError:
             self._log_abnormal_end(talk, "lost connection")
@@ -234,7 +236,7 @@ class SmtpdConnection(asyncio.Protocol):
             talk.send(denial)
             if verdict.disconnect:
                 talk.closing = True
-        else:
+        elif not self._input or talk.tolerates_early_talk(b"".join(self._input)):
             talk.send(Reply(220, None, (parameters.banner,)))
         await self._flush(talk)
         return not talk.closing
@@ -375,7 +377,10 @@ class SmtpdConnection(asyncio.Protocol):
         session = describe_session(secured.get_extra_info("ssl_object"))
         if setting.parameters.tls_loglevel > 0:
             talk.ask.journal.info(f"Anonymous TLS connection established from {talk.client.shown}: {session}")
-        talk.start_session_over_tls(session)
+        talk.start_session_over_tls(session, resumed=bool(secured.get_extra_info("ssl_object").session_reused))
+        if talk.closing:
+            await self._flush(talk)
+            return
         await talk.receive(talk.protocol.resume_commands())
 
     async def _handshake(self, context: ssl.SSLContext) -> asyncio.Transport | None:
@@ -397,7 +402,7 @@ class SmtpdConnection(asyncio.Protocol):
             talk.ask.journal.info(f"{shown}: -1")
             reason = error.reason.lower().replace("_", " ")
             talk.ask.journal.warning(f"TLS library problem: error:{error.library or 'SSL'} routines::{reason}:")
-        elif isinstance(error, TimeoutError):
+        elif isinstance(error, TimeoutError | ConnectionAbortedError):  # asyncio's word for a handshake over its limit
             talk.ask.journal.info(f"{shown}: Connection timed out")
         else:
             talk.ask.journal.info(f"{shown}: lost connection")

@@ -324,11 +324,18 @@ class Conversation:
 
     def _pipelining(self, command: CommandReceived) -> bool:
         """Input stood behind a command that must be the last of its group; False ends the session."""
+        return self._tolerates(command.verb, command.behind)
+
+    def tolerates_early_talk(self, octets: bytes) -> bool:
+        """The client spoke before the banner; False ends the session."""
+        return self._tolerates("CONNECT", octets)
+
+    def _tolerates(self, after: str, octets: bytes) -> bool:
         if self.illegal_pipelining:
             return True
         self.illegal_pipelining = True
-        shown = escape(command.behind.decode("utf-8", "surrogateescape"))
-        self.ask.journal.info(f"improper command pipelining after {command.verb} from {self.client.shown}: {shown}")
+        shown = escape(octets[:100].decode("utf-8", "surrogateescape"))
+        self.ask.journal.info(f"improper command pipelining after {after} from {self.client.shown}: {shown}")
         if not self.parameters.forbid_unauth_pipelining:
             return True
         self.send(replies.SYNCHRONIZATION)
@@ -548,8 +555,28 @@ class Conversation:
         self.ask.journal.warning(f"{words} limit exceeded: {number} from {self.client.shown} for service {service}")
         return True
 
-    def start_session_over_tls(self, description: str) -> None:
-        """TLS is up: what was learnt before it is forgotten (RFC 3207 section 4.2)."""
+    def refuses_tls(self, what: str) -> bool:
+        """The client began more new TLS sessions than it may; said in the log."""
+        limit = self.parameters.client_new_tls_session_rate_limit
+        service = self.parameters.service_name
+        if limit <= 0 or self.exempt.limits:
+            return False
+        if self.ask.limits.number(service, self.client.address, Counted.TLS) <= limit:
+            return False
+        self.ask.journal.warning(f"Refusing {what} from {self.client.shown} for service {service}")
+        return True
+
+    def start_session_over_tls(self, description: str, *, resumed: bool = False) -> None:
+        """TLS is up: what was learnt before it is forgotten (RFC 3207 section 4.2).
+
+        A session that is not resumed counts against smtpd_client_new_tls_session_rate_limit; one too many is ended.
+        """
+        limit = self.parameters.client_new_tls_session_rate_limit
+        if not resumed and self.over_rate(Counted.TLS, limit, "New TLS session rate"):
+            text = f"{self.parameters.myhostname} Error: too many new TLS sessions from {self.client.shown}"
+            self.send(Reply.of(421, "4.7.0", text))
+            self.tls_requested = False
+            return
         self.tls = description
         if self.tls_requested:
             self.counts["STARTTLS"][0] += 1

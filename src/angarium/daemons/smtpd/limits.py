@@ -59,6 +59,10 @@ class ClientLimits:
         """Count an event: how many there were in this unit of time."""
         return self._add(self._current(service, address), what)
 
+    def number(self, service: str, address: str, what: Counted) -> int:
+        """How many events there were in this unit of time, without counting one."""
+        return self._current(service, address).rates.get(what, 0)
+
     @staticmethod
     def _add(usage: _Usage, what: Counted) -> int:
         number = usage.rates.get(what, 0) + 1

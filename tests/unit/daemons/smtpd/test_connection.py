@@ -316,3 +316,110 @@ def test_errors_slow_the_client_down(server):
         assert loop.time() - started >= 0.05
 
     server.run(test)
+
+
+@pytest.mark.parametrize("forbidden", [True, False])
+def test_a_client_that_speaks_before_the_banner(server, forbidden):
+    server.configure(forbid_unauth_pipelining=forbidden)
+    spoken = asyncio.Event()
+
+    async def slow_name(address):
+        await spoken.wait()
+        return ClientName("unknown")
+
+    server.resolver.client_name = slow_name
+
+    async def test():
+        talk = await server.connect(greeting=False)
+        talk.writer.write(b"HELO x\r\nQUIT\r\n")
+        connection = next(iter(server.service._connections))
+        while not connection._input:
+            await asyncio.sleep(0)
+        spoken.set()
+        first = await talk.reply()
+        if forbidden:
+            assert first == "554 5.5.0 Error: SMTP protocol synchronization"
+            assert await talk.closed()
+        else:
+            assert [first[:4], (await talk.reply())[:4], (await talk.reply())[:4]] == ["220 ", "250 ", "221 "]
+
+    server.run(test)
+    said = "improper command pipelining after CONNECT from unknown[127.0.0.1]: HELO x\\r\\nQUIT\\r\\n"
+    assert server.lines[1] == said
+
+
+def test_too_many_new_tls_sessions(server, tls_context):
+    server.tls = tls_context
+    server.configure(tls_security_level="may", client_new_tls_session_rate_limit=1)
+
+    async def test():
+        first = await ready(server, "STARTTLS")
+        await first.start_tls()
+        assert await first.say("NOOP") == "250 2.0.0 Ok"
+        second = await ready(server, "STARTTLS")
+        await second.start_tls()
+        assert await second.reply() == f"421 4.7.0 mail.example.test Error: too many new TLS sessions from {CLIENT}"
+        third = await ready(server)
+        assert await third.say("STARTTLS") == f"454 4.7.0 Error: too many new TLS sessions from {CLIENT}"
+
+    server.run(test)
+    assert f"warning: New TLS session rate limit exceeded: 2 from {CLIENT} for service smtp" in server.lines
+    assert f"warning: Refusing STARTTLS request from {CLIENT} for service smtp" in server.lines
+
+
+def test_a_handshake_that_does_not_come(server, tls_context):
+    server.tls = tls_context
+    server.configure(tls_security_level="may", starttls_timeout=0.05)
+
+    async def test():
+        talk = await ready(server, "STARTTLS")
+        assert await talk.closed()
+
+    server.run(test)
+    assert server.lines[1:3] == [
+        f"SSL_accept error from {CLIENT}: Connection timed out",
+        f"lost connection after STARTTLS from {CLIENT}",
+    ]
+
+
+def test_an_implicit_tls_service_survives_clients_that_do_not_speak_tls(server, tls_context):
+    server.tls = tls_context
+    server.configure(tls_wrappermode=True)
+
+    async def test():
+        for octets in (b"EHLO x\r\n", b"", b"\x16\x03\x01"):
+            talk = await server.connect(greeting=False)
+            talk.writer.write(octets)
+            talk.writer.write_eof()
+            await talk.reader.read()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        talk = await server.connect(tls=context)
+        await talk.say("QUIT")
+        while server.service.statistics()["sessions"]:
+            await asyncio.sleep(0)
+
+    server.run(test)
+    assert len([line for line in server.lines if line == f"lost connection after CONNECT from {CLIENT}"]) == 3
+
+
+def test_the_queue_id_is_there_from_mail_on_when_asked_for(server):
+    server.configure(delay_open_until_valid_rcpt=False)
+
+    async def test():
+        await ready(server, "MAIL FROM:<a@x.test>")
+
+    server.run(test)
+    assert server.lines[1] == f"A000001: client={CLIENT}"
+
+
+def test_the_port_is_shown_when_asked_for(server):
+    server.configure(client_port_logging=True)
+
+    async def test():
+        talk = await server.connect()
+        server.port = talk.writer.get_extra_info("sockname")[1]
+
+    server.run(test)
+    assert server.lines[0] == f"connect from {CLIENT}:{server.port}"

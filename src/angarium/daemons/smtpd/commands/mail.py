@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from angarium.daemons.smtpd import replies
+from angarium.daemons.smtpd.commands.rcpt import open_transaction
 from angarium.daemons.smtpd.conversation import Chunking, Conversation, Transaction
 from angarium.daemons.smtpd.limits import Counted
 from angarium.model.reply import Reply
@@ -32,33 +33,32 @@ async def mail(talk: Conversation, command: CommandReceived) -> Reply | None:
     limit = parameters.client_message_rate_limit
     if talk.over_rate(Counted.MESSAGE, limit, "Message delivery request rate"):
         return Reply.of(450, "4.7.1", f"Error: too much mail from {talk.client.address}")
-    talk.transaction = Transaction(parsed, talk.ask.clock())
+    if _disk_is_full(talk):
+        return replies.NO_SPACE
+    transaction = talk.transaction = Transaction(parsed, talk.ask.clock())
     accepted = False
     try:
         refusal = talk.judge(await talk.ask.policy.mail(talk.facts()), "MAIL")
-        if refusal is None:
-            refusal = _no_room(talk, parsed.size)
+        if refusal is None and 0 < parameters.message_size_limit < parsed.size:  # RFC 1870 section 6
+            refusal = replies.TOO_BIG_DECLARED
+            talk.log_reject("MAIL", str(refusal))
         accepted = refusal is None
     finally:
         if not accepted:
             talk.transaction = None
-    return refusal or replies.SENDER_OK
-
-
-def _no_room(talk: Conversation, size: int) -> Reply | None:
-    """Refuse what is too large (RFC 1870 section 6), or what the queue's file system has no room for."""
-    parameters = talk.parameters
-    refusal = None
-    if 0 < parameters.message_size_limit < size:
-        refusal = replies.TOO_BIG_DECLARED
-    else:
-        free = talk.ask.free_space()
-        if free <= parameters.queue_minfree:
-            talk.ask.journal.warning(f"not enough free space in mail queue: {free} bytes < queue_minfree")
-            refusal = replies.NO_SPACE
-        elif free < 1.5 * parameters.message_size_limit:
-            talk.ask.journal.warning(f"not enough free space in mail queue: {free} bytes < 1.5*message size limit")
-            refusal = replies.NO_SPACE
     if refusal is not None:
-        talk.log_reject("MAIL", str(refusal))
-    return refusal
+        return refusal
+    if not parameters.delay_open_until_valid_rcpt:
+        open_transaction(talk, transaction)
+    return replies.SENDER_OK
+
+
+def _disk_is_full(talk: Conversation) -> bool:
+    """The queue's file system has less room than queue_minfree or one and a half messages of the largest size."""
+    parameters = talk.parameters
+    free = talk.ask.free_space()
+    if free > parameters.queue_minfree and free >= 1.5 * parameters.message_size_limit:
+        return False
+    talk.log_reject("MAIL", str(replies.NO_SPACE))
+    talk.ask.journal.warning(f"not enough free space in mail queue: {free} bytes < 1.5*message size limit")
+    return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.conversation import Conversation
-from angarium.daemons.smtpd.limits import Counted
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.types import CommandReceived
 
@@ -20,8 +19,8 @@ async def starttls(talk: Conversation, command: CommandReceived) -> Reply | None
         return replies.NOT_IMPLEMENTED
     if not talk.ask.tls_available:
         return replies.TLS_UNAVAILABLE
-    if talk.over_rate(Counted.TLS, parameters.client_new_tls_session_rate_limit, "New TLS session rate"):
-        return Reply.of(421, "4.7.0", f"Error: too many new TLS sessions from {talk.client.shown}")
+    if talk.refuses_tls("STARTTLS request"):
+        return Reply.of(454, "4.7.0", f"Error: too many new TLS sessions from {talk.client.shown}")
     talk.tls_requested = True
     talk.send(replies.START_TLS)
     return None
