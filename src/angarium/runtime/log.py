@@ -111,8 +111,19 @@ class _Stamp:
         return self._text
 
 
+# Rendered once a tag and process: there are few of them, and each line has one.
+_origins: dict[str, str] = {}
+os.register_at_fork(after_in_child=_origins.clear)
+
+
 def _origin(tag: str) -> str:
-    return f"{tag}: " if ":" in tag else f"{tag}[{os.getpid()}]: "
+    origin = _origins.get(tag)
+    if origin is None:
+        origin = f"{tag}: " if ":" in tag else f"{tag}[{os.getpid()}]: "
+        # A tag may carry an account's name, of which there is no end.
+        if "(" not in tag:
+            _origins[tag] = origin
+    return origin
 
 
 Formatter = Callable[[str, str, str, dict[str, object]], bytes]

@@ -49,8 +49,9 @@ def test_a_full_peer_drops_and_does_not_block(tmp_path):
         deaf, loud = Bus(tmp_path), Bus(tmp_path)
         await deaf.start()
         await loud.start()
-        for _wake_up in range(5000):
-            loud.publish("queue", "x" * 1000)
+        for number in range(5000):
+            loud.publish("queue", f"{number} " + "x" * 4090)
+        loud._flush()
         counted = loud.statistics()
         deaf.close()
         loud.close()
@@ -59,6 +60,28 @@ def test_a_full_peer_drops_and_does_not_block(tmp_path):
     counted = asyncio.run(talk())
     assert counted["dropped"] > 0
     assert counted["sent"] + counted["dropped"] == 5000
+
+
+def test_wake_ups_of_one_turn_share_a_datagram(tmp_path):
+    async def talk():
+        first, second = Bus(tmp_path), Bus(tmp_path)
+        await first.start()
+        await second.start()
+        heard = []
+        second.subscribe("queue", heard.append)
+        for payload in ("1", "2", "2", "3"):
+            first.publish("queue", payload)
+        await settle(lambda: len(heard) >= 3)
+        first.publish("queue", "4")  # within the time that the next ones are gathered
+        first.publish("queue", "5")
+        await settle(lambda: len(heard) >= 5)
+        first.publish("queue", "6")
+        first.close()  # what waits is sent
+        await settle(lambda: len(heard) >= 6)
+        second.close()
+        return heard, first.statistics()["sent"]
+
+    assert asyncio.run(talk()) == (["1", "2", "3", "4", "5", "6"], 3)
 
 
 def test_a_payload_has_a_bound(tmp_path):
