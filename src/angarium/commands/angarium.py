@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        path = options.database or _configured_database(options.configuration)
+        path, options.mail = (options.database, None) if options.database else _configured(options.configuration)
         from angarium.directory.admin import SqliteDirectoryAdmin  # late: --help and wrong usage need no database
 
         admin = SqliteDirectoryAdmin(path)
@@ -85,14 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _configured_database(directory: str | None) -> Path:
-    """``$directory_database`` of the configuration that ``-c``, MAIL_CONFIG or the default names."""
-    from angarium.config.config import Config  # late, as above
+def _configured(directory: str | None) -> tuple[Path, Path | None]:
+    """``$directory_database`` and ``$virtual_mailbox_base`` of the configuration that ``-c`` or MAIL_CONFIG names."""
+    from angarium.config.config import Config, configuration_directory  # late, as above
     from angarium.config.error import ConfigError
 
     try:
-        conf = Config.load(Path(directory or os.environ.get("MAIL_CONFIG") or "/etc/postfix"))
-        return Path(conf.text("directory_database"))
+        conf = Config.load(configuration_directory(directory))
+        base = conf.text("virtual_mailbox_base")
+        return Path(conf.text("directory_database")), Path(base) if base else None
     except ConfigError as error:
         raise Failure(os.EX_CONFIG, str(error)) from error
 

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from angarium.directory.interface import QuotaLimit
 from angarium.protocols.sasl.mechanisms import PASSWORD_LIMIT
@@ -80,6 +81,37 @@ def format_quota(quota: QuotaLimit) -> str:
     if quota.messages:
         return f"{format_size(quota.bytes)} {quota.messages} messages" if quota.bytes else f"{quota.messages} messages"
     return format_size(quota.bytes)
+
+
+def usage_of(base: Path | None, account: str) -> tuple[int, int] | None:
+    """The bytes and messages that an account holds; None when that cannot be told. Raises Failure."""
+    if base is None:
+        return None
+    from angarium.mailstore.interface import MailstoreError  # late: only where it is shown
+    from angarium.mailstore.usage import read_usage
+
+    try:
+        return read_usage(base, account)
+    except MailstoreError as error:
+        raise Failure(os.EX_TEMPFAIL, str(error)) from error
+
+
+def format_usage(usage: tuple[int, int] | None, quota: QuotaLimit) -> str:
+    """``used 1536K (15%) in 12 messages``; empty when it is not known."""
+    if usage is None:
+        return ""
+    share = f" ({usage[0] * 100 // quota.bytes}%)" if quota.bytes else ""
+    return f"used {_rounded(usage[0])}{share} in {usage[1]} messages"
+
+
+def _rounded(size: int) -> str:
+    """The size with a unit in which it has at most four digits."""
+    unit, value = "", float(size)
+    for name in _UNITS:
+        if value < 10_000:
+            break
+        unit, value = name, value / 1024
+    return f"{value:.0f}{unit}"
 
 
 def quota_value(quota: QuotaLimit | None) -> dict[str, int] | None:

@@ -6,7 +6,16 @@ import argparse
 import os
 from typing import Any
 
-from angarium.commands.angarium_output import Failure, Result, format_quota, quota_of, quota_value, table
+from angarium.commands.angarium_output import (
+    Failure,
+    Result,
+    format_quota,
+    format_usage,
+    quota_of,
+    quota_value,
+    table,
+    usage_of,
+)
 from angarium.directory.interface import DirectoryAdmin, QuotaLimit
 
 
@@ -21,11 +30,13 @@ def add_parsers(nouns: Any, common: argparse.ArgumentParser) -> None:
         change.add_argument("--messages", type=int, metavar="NUMBER", help="how many messages; 0: no limit")
         change.set_defaults(run=_set)
 
-    listing = verbs.add_parser("list", parents=[common], help="list the limits in force")
+    listing = verbs.add_parser("list", parents=[common], help="list the limits in force and what is used of them")
     listing.add_argument("domain", nargs="?", default="")
     listing.set_defaults(run=_list)
 
-    show = verbs.add_parser("show", parents=[common], help="show the limits of an account or a domain's accounts")
+    show = verbs.add_parser(
+        "show", parents=[common], help="show the limits of an account, and what it uses, or of a domain's accounts"
+    )
     _name(show)
     show.set_defaults(run=_show)
 
@@ -42,9 +53,20 @@ def _in_force(admin: DirectoryAdmin, name: str) -> QuotaLimit:
     return admin.show_account(name).effective_quota if "@" in name else admin.show_domain(name).quota
 
 
-def _result(admin: DirectoryAdmin, name: str) -> Result:
+def _row(name: str, quota: QuotaLimit, usage: tuple[int, int] | None) -> tuple[str, ...]:
+    return name, format_quota(quota), format_usage(usage, quota)
+
+
+def _value(name: str, quota: QuotaLimit, usage: tuple[int, int] | None) -> dict[str, object]:
+    value: dict[str, object] = {"name": name, "quota": quota_value(quota)}
+    return value if usage is None else value | {"used": {"bytes": usage[0], "messages": usage[1]}}
+
+
+def _result(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
+    name = options.name
     quota = _in_force(admin, name)
-    return Result((f"{name}  {format_quota(quota)}",), {"name": name, "quota": quota_value(quota)})
+    usage = usage_of(options.mail, name) if "@" in name else None
+    return Result(table([_row(name, quota, usage)]), _value(name, quota, usage))
 
 
 def _set(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
@@ -55,17 +77,19 @@ def _set(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
         admin.set_account_quota(options.name, quota)
     else:
         admin.set_domain_quota(options.name, quota)
-    return _result(admin, options.name)
+    return _result(admin, options)
 
 
 def _list(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
-    accounts = admin.accounts(options.domain)
-    rows = table((account.address, format_quota(account.effective_quota)) for account in accounts)
-    return Result(rows, [{"name": one.address, "quota": quota_value(one.effective_quota)} for one in accounts])
+    rows = [
+        (account.address, account.effective_quota, usage_of(options.mail, account.address))
+        for account in admin.accounts(options.domain)
+    ]
+    return Result(table(_row(*row) for row in rows), [_value(*row) for row in rows])
 
 
 def _show(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
-    return _result(admin, options.name)
+    return _result(admin, options)
 
 
 def _remove(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
@@ -73,4 +97,4 @@ def _remove(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
         admin.set_account_quota(options.name, None)
     else:
         admin.set_domain_quota(options.name, QuotaLimit())
-    return _result(admin, options.name)
+    return _result(admin, options)

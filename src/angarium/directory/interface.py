@@ -1,8 +1,8 @@
 """What the rest of the server may ask of the directory. Every back end passes ``tests/contract/directory``.
 
 ``Directory`` is read by every process, inline, between two packets: its calls are synchronous and take microseconds.
-``DirectoryAdmin`` is what ``angarium domain|account|alias|quota`` writes with; what it has committed, the next lookup
-of every process sees.
+``DirectoryAdmin`` is what ``angarium domain|account|alias|quota`` writes with; what it has committed, the
+lookups of every process see within 10 ms.
 
 Failures: a lookup never raises, its third outcome is ``TemporaryError``. An administrative call raises
 ``DirectoryError`` and its kinds for what the administrator asked wrongly, ``DirectoryUnavailableError`` for the rest.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -16,6 +17,10 @@ from angarium.commands.angarium import main
 from angarium.commands.angarium_output import Failure, format_size, parse_size
 from angarium.directory.interface import PasswordEntry, QuotaLimit
 from angarium.directory.reader import SqliteDirectory
+from angarium.mailstore.interface import NewMail
+from angarium.mailstore.store import SqliteMailStore
+from angarium.model.content import MemoryContent
+from angarium.runtime.log import MemoryLog, ServiceLog
 
 
 class Command:
@@ -42,6 +47,7 @@ class Command:
 
     @property
     def directory(self) -> SqliteDirectory:
+        """A new reader, which has no answer in its cache."""
         return SqliteDirectory(self.path)
 
 
@@ -125,15 +131,14 @@ def test_an_imported_hash(example: Command) -> None:
 
 
 def test_quotas(example: Command) -> None:
-    directory = example.directory
     assert example("quota", "set", "example.test", "2G") == "example.test  2G\n"
     assert example("quota", "show", "alice@example.test") == "alice@example.test  2G\n"
     assert example("quota", "set", "alice@example.test", "500M", "--messages", "7")
-    assert directory.quota("alice@example.test") == QuotaLimit(500 * 2**20, 7)
+    assert example.directory.quota("alice@example.test") == QuotaLimit(500 * 2**20, 7)
     assert example("quota", "add", "alice@example.test", "1K") == "alice@example.test  1K 7 messages\n"
     assert example("quota", "list") == "alice@example.test  1K 7 messages\n"
     example("quota", "remove", "alice@example.test")
-    assert directory.quota("alice@example.test") == QuotaLimit(2 * 2**30, 0)
+    assert example.directory.quota("alice@example.test") == QuotaLimit(2 * 2**30, 0)
     example("quota", "remove", "example.test")
     assert example.json("quota", "show", "example.test") == {
         "name": "example.test",
@@ -142,9 +147,38 @@ def test_quotas(example: Command) -> None:
     example("quota", "set", "alice@example.test", "much", status=os.EX_DATAERR)
     example("quota", "set", "nobody@example.test", "1G", status=os.EX_NOUSER)
     example("account", "set", "alice@example.test", "--quota", "3G")
-    assert directory.quota("alice@example.test") == QuotaLimit(3 * 2**30)
+    assert example.directory.quota("alice@example.test") == QuotaLimit(3 * 2**30)
     example("account", "set", "alice@example.test", "--inherit-quota")
-    assert directory.quota("alice@example.test") == QuotaLimit()
+    assert example.directory.quota("alice@example.test") == QuotaLimit()
+
+
+def test_what_is_used_of_a_quota(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "main.cf").write_text(f"data_directory = {tmp_path}\nvirtual_mailbox_base = {tmp_path}/mail\n")
+
+    async def deliver() -> None:
+        store = SqliteMailStore(tmp_path / "mail", ServiceLog(MemoryLog(), "x"))
+        account = await store.open("alice@example.test")
+        mail = NewMail("INBOX", b"", MemoryContent(b"x" * 300_000), frozenset(), 0.0)
+        await account.append([mail, mail])
+        await store.close()
+
+    def run(*words: str) -> str:
+        assert main(["-c", str(tmp_path), *words]) == 0
+        return capsys.readouterr().out
+
+    (tmp_path / "mail").mkdir()
+    asyncio.run(deliver())
+    run("domain", "add", "example.test", "--quota", "1M")
+    run("account", "add", "alice@example.test", "--no-password")
+    run("account", "add", "bob@example.test", "--no-password")
+    assert run("quota", "list") == (
+        "alice@example.test  1M  used 586K (57%) in 2 messages\nbob@example.test    1M  used 0 (0%) in 0 messages\n"
+    )
+    assert json.loads(run("quota", "show", "alice@example.test", "--json"))["used"] == {"bytes": 600_000, "messages": 2}
+    assert run("quota", "show", "example.test") == "example.test  1M\n"
+    assert not list((tmp_path / "mail").glob("*/bob"))
+    next((tmp_path / "mail").glob("*/alice/mail.sqlite")).write_bytes(b"damaged")
+    assert main(["-c", str(tmp_path), "quota", "list"]) == os.EX_TEMPFAIL
 
 
 def test_an_accounts_own_size_keeps_the_domains_number(example: Command) -> None:
