@@ -30,7 +30,7 @@ from angarium.mailstore.interface import (
     Quota,
     TextWhere,
 )
-from angarium.mailstore.rows import all_rows, one_row
+from angarium.mailstore.rows import all_rows
 from angarium.mailstore.writing import Ready
 from angarium.model.content import Content, MemoryContent
 from angarium.protocols.mime.date import date_time
@@ -197,8 +197,8 @@ class SqliteAccount:
 
     async def quota(self) -> Quota:
         limits = await self._store.limits(self._account)
-        row = await self._read(lambda connection: one_row(connection, "SELECT bytes, messages FROM account"))
-        return Quota(row[0], limits.bytes, row[1], limits.messages)
+        size, messages = await self._read(reading.usage)
+        return Quota(size, limits.bytes, messages, limits.messages)
 
     async def _remove(self, mailbox: int, uids: Sequence[int] | None, *, flagged: bool) -> Sequence[int]:
         removed, modseq = await self._write(

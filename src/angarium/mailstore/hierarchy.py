@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from angarium.mailstore import reading, writing
 from angarium.mailstore.interface import Mailbox, MailboxExistsError, MailboxNameError, NoSuchMailboxError
 from angarium.mailstore.rows import all_rows, maybe_row, one_row
-from angarium.mailstore.writing import Limits
 from angarium.runtime.sqlite import Connection
 
 INBOX = "INBOX"
@@ -74,17 +73,16 @@ def delete(connection: Connection, name: str) -> tuple[int, int]:
     """Delete a mailbox; its id and the modseq to announce. Raises NoSuchMailboxError and MailboxNameError."""
     if name == INBOX:
         raise MailboxNameError("INBOX cannot be deleted")
-    row = maybe_row(connection, "SELECT id, selectable, messages, bytes FROM mailbox WHERE name = ?", (name,))
+    row = maybe_row(connection, "SELECT id, selectable FROM mailbox WHERE name = ?", (name,))
     if row is None:
         raise NoSuchMailboxError(name)
-    identity, selectable, messages, size = row
+    identity, selectable = row
     below = _has_below(connection, name)
     if not selectable and below:
         raise MailboxNameError(f"{name} has mailboxes below it")
     writing.release(connection, identity, None)
     connection.execute("DELETE FROM message WHERE mailbox = ?", (identity,))
     connection.execute("DELETE FROM vanished WHERE mailbox = ?", (identity,))
-    writing.charge(connection, -size, -messages, Limits())
     if below:
         connection.execute(
             "UPDATE mailbox SET selectable = 0, special_use = '', messages = 0, bytes = 0, unseen = 0, deleted = 0,"

@@ -24,6 +24,7 @@ from angarium.mailstore.interface import (
 )
 from angarium.mailstore.rows import all_rows, maybe_row, one_row
 from angarium.mailstore.schema import COMMON_FIELDS, SOUGHT_FIELDS, column
+from angarium.mailstore.schema import sought as sought_column
 from angarium.mailstore.uidset import reading_condition
 from angarium.protocols.mime.date import date_time
 from angarium.protocols.mime.header import fields, select, unfold
@@ -102,6 +103,12 @@ def status(connection: Connection, identity: int) -> MailboxStatus:
     if row is None:
         raise NoSuchMailboxError(str(identity))
     return MailboxStatus(*row)
+
+
+def usage(connection: Connection) -> tuple[int, int]:
+    """Bytes and messages that the account holds."""
+    size, messages = one_row(connection, "SELECT coalesce(sum(bytes), 0), coalesce(sum(messages), 0) FROM mailbox")
+    return size, messages
 
 
 def states(connection: Connection, identity: int, since: int = 0) -> list[MessageState]:
@@ -270,11 +277,11 @@ def search_header(connection: Connection, identity: int, name: str, needle: str)
     lower = name.lower()
     sought = fold(needle)
     if lower in SOUGHT_FIELDS:
-        value = f"sought.{column(lower)}"
+        value = f"field.{sought_column(lower)}"
         test = f"{value} IS NOT NULL" if not sought else f"instr({value}, ?)"
         row = one_row(
             connection,
-            "SELECT group_concat(uid) FROM message CROSS JOIN sought ON sought.id = message.body"
+            "SELECT group_concat(uid) FROM message CROSS JOIN field ON field.id = message.body"
             f" WHERE mailbox = ? AND {test}",
             (identity, sought) if sought else (identity,),
         )

@@ -5,8 +5,8 @@ What a mailbox shows of a message stands apart from what the message is: ``messa
 has a table of its own, so that a scan passes no bytes that it does not want:
 
 ============ ===========================================================================================
-account      one row: usage, for the quota; the last UIDVALIDITY given
-mailbox      the mailboxes, with the counters that STATUS shows, kept in each transaction
+account      one row: the last UIDVALIDITY given
+mailbox      the mailboxes, with the counters that STATUS shows, kept in each transaction; their sum is the usage
 subscription subscribed names
 flagset      each combination of flags once; ``message.flags`` is its id
 keyword      the spelling of each keyword that was used first: they are the same in any case
@@ -15,8 +15,8 @@ vanished     (mailbox, modseq, uid) of what was expunged, for QRESYNC
 body         size, INTERNALDATE, ENVELOPE: what a message list shows
 structure    BODY, BODYSTRUCTURE and the part table
 content      header block and the rest; large ones are in a file
-field        the common header fields as they stand; ``ordering`` says in which order
-sought       the folded text of the header fields that SEARCH knows by name
+field        the folded text of the header fields that SEARCH knows by name, then the common header fields as they
+             stand; ``ordering`` says in which order
 text         the folded text of body and header
 shared       bodies with more than one copy: how many more
 dead         bodies without a copy, to be removed behind the transaction that took the last one
@@ -41,7 +41,7 @@ COMMON_FIELDS = (
 """Header fields that clients ask for when they list a mailbox; each is a column of ``field``."""
 
 SOUGHT_FIELDS = ("subject", "from", "to", "cc", "bcc", "message-id")
-"""Header fields that SEARCH has a key for; each is a column of ``sought``."""
+"""Header fields that SEARCH has a key for; each has a column of folded text in ``field``."""
 
 
 def column(field: str) -> str:
@@ -49,13 +49,17 @@ def column(field: str) -> str:
     return f'"{field}"'
 
 
+def sought(field: str) -> str:
+    """The quoted column name of the folded text of a header field."""
+    return f'"sought {field}"'
+
+
 _FIELD_COLUMNS = ", ".join(f"{column(name)} BLOB" for name in COMMON_FIELDS)
-_SOUGHT_COLUMNS = ", ".join(f"{column(name)} BLOB" for name in SOUGHT_FIELDS)
+_SOUGHT_COLUMNS = ", ".join(f"{sought(name)} BLOB" for name in SOUGHT_FIELDS)
 
 _TABLES = f"""
 CREATE TABLE account (
-    one INTEGER PRIMARY KEY CHECK (one = 1), bytes INTEGER NOT NULL, messages INTEGER NOT NULL,
-    uidvalidity INTEGER NOT NULL);
+    one INTEGER PRIMARY KEY CHECK (one = 1), uidvalidity INTEGER NOT NULL);
 CREATE TABLE mailbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, uidvalidity INTEGER NOT NULL,
     uidnext INTEGER NOT NULL DEFAULT 1, highestmodseq INTEGER NOT NULL DEFAULT 1,
@@ -79,15 +83,14 @@ CREATE TABLE body (
 CREATE TABLE structure (id INTEGER PRIMARY KEY, body BLOB NOT NULL, bodystructure BLOB NOT NULL, parts TEXT NOT NULL);
 CREATE TABLE content (id INTEGER PRIMARY KEY, header BLOB NOT NULL, rest BLOB, file TEXT, skip INTEGER NOT NULL);
 CREATE TABLE ordering (id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE);
-CREATE TABLE field (id INTEGER PRIMARY KEY, ordering INTEGER NOT NULL, {_FIELD_COLUMNS});
-CREATE TABLE sought (id INTEGER PRIMARY KEY, {_SOUGHT_COLUMNS});
+CREATE TABLE field (id INTEGER PRIMARY KEY, ordering INTEGER NOT NULL, {_SOUGHT_COLUMNS}, {_FIELD_COLUMNS});
 CREATE TABLE text (id INTEGER PRIMARY KEY, body BLOB NOT NULL, header BLOB NOT NULL);
 CREATE TABLE shared (body INTEGER PRIMARY KEY, copies INTEGER NOT NULL);
 CREATE TABLE dead (body INTEGER PRIMARY KEY);
 CREATE TABLE delivery (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL,
-    uid INTEGER NOT NULL, modseq INTEGER NOT NULL, delivered REAL NOT NULL);
-INSERT INTO account VALUES (1, 0, 0, 0);
+    key TEXT PRIMARY KEY, mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid INTEGER NOT NULL,
+    modseq INTEGER NOT NULL, delivered REAL NOT NULL) WITHOUT ROWID;
+INSERT INTO account VALUES (1, 0);
 """
 
 _MIGRATIONS: dict[int, str] = {0: _TABLES}

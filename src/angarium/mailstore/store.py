@@ -36,7 +36,7 @@ from angarium.runtime.sqlite import Connection, CorruptError, NotADatabaseError,
 TOPIC = "mailbox"
 _ANALYSES = 4
 _SMALL = 256 * 1024
-_PRUNE_EVERY = 64
+_PRUNE_EVERY = 256
 
 T = TypeVar("T")
 LimitLookup = Callable[[str], Awaitable[Limits]]

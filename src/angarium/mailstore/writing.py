@@ -21,15 +21,13 @@ from angarium.mailstore.interface import (
     NoSuchMailboxError,
     OverQuotaError,
 )
-from angarium.mailstore.reading import flag_set, integers
+from angarium.mailstore.reading import flag_set, integers, usage
 from angarium.mailstore.rows import all_rows, maybe_row, one_row
 from angarium.mailstore.schema import COMMON_FIELDS, SOUGHT_FIELDS
 from angarium.mailstore.uidset import condition
 from angarium.runtime.sqlite import Connection
 
-_INSERT_FIELD = f"INSERT INTO field VALUES (?, ?{', ?' * len(COMMON_FIELDS)})"
-_INSERT_SOUGHT = f"INSERT INTO sought VALUES (?{', ?' * len(SOUGHT_FIELDS)})"
-_PRUNE_AT_ONCE = 256
+_INSERT_FIELD = f"INSERT INTO field VALUES (?, ?{', ?' * (len(SOUGHT_FIELDS) + len(COMMON_FIELDS))})"
 PURGE_AT_ONCE = 200
 """Dead bodies that one transaction removes."""
 
@@ -124,14 +122,12 @@ def _ordering_id(connection: Connection, names: str) -> int:
     return int(row[0])
 
 
-def charge(connection: Connection, size: int, messages: int, limits: Limits) -> None:
-    """Add to the account's usage. Raises OverQuotaError when that exceeds a limit."""
-    row = one_row(
-        connection,
-        "UPDATE account SET bytes = bytes + ?, messages = messages + ? RETURNING bytes, messages",
-        (size, messages),
-    )
-    if (limits.bytes and row[0] > limits.bytes) or (limits.messages and row[1] > limits.messages):
+def check_quota(connection: Connection, limits: Limits) -> None:
+    """Raise OverQuotaError when what the account holds by now, in this transaction, exceeds a limit."""
+    if not limits.bytes and not limits.messages:
+        return
+    size, messages = usage(connection)
+    if (limits.bytes and size > limits.bytes) or (limits.messages and messages > limits.messages):
         raise OverQuotaError("Quota exceeded (mailbox for user is full)")
 
 
@@ -149,7 +145,6 @@ def _append(connection: Connection, ready: Ready, limits: Limits, now: float) ->
         if known is not None:
             return Appended(known[0], known[1], known[2], known[3], duplicate=True)
     derived = ready.derived
-    charge(connection, derived.size, 1, limits)
     flags = spelt(connection, ready.flags)
     row = maybe_row(
         connection,
@@ -160,6 +155,7 @@ def _append(connection: Connection, ready: Ready, limits: Limits, now: float) ->
     )
     if row is None:
         raise NoSuchMailboxError(ready.mailbox)
+    check_quota(connection, limits)
     mailbox, uidvalidity, uid, modseq = row
     execute(
         "INSERT INTO body (size, internaldate, zone, sent, stamp, envelope) VALUES (?, ?, ?, ?, ?, ?)",
@@ -168,8 +164,7 @@ def _append(connection: Connection, ready: Ready, limits: Limits, now: float) ->
     body = connection.last_insert_rowid()
     execute("INSERT INTO content VALUES (?, ?, ?, ?, ?)", (body, derived.header, ready.rest, ready.file, ready.skip))
     execute("INSERT INTO structure VALUES (?, ?, ?, ?)", (body, derived.body, derived.bodystructure, derived.parts))
-    execute(_INSERT_FIELD, (body, _ordering_id(connection, derived.ordering), *derived.common))
-    execute(_INSERT_SOUGHT, (body, *derived.sought))
+    execute(_INSERT_FIELD, (body, _ordering_id(connection, derived.ordering), *derived.sought, *derived.common))
     execute("INSERT INTO text VALUES (?, ?, ?)", (body, derived.body_text, derived.header_text))
     execute(
         "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)",
@@ -184,11 +179,8 @@ def _append(connection: Connection, ready: Ready, limits: Limits, now: float) ->
 
 
 def prune_deliveries(connection: Connection, before: float) -> None:
-    """Forget the oldest delivery keys, if they are from before that time."""
-    connection.execute(
-        "DELETE FROM delivery WHERE id IN (SELECT id FROM delivery ORDER BY id LIMIT ?) AND delivered < ?",
-        (_PRUNE_AT_ONCE, before),
-    )
+    """Forget the delivery keys from before that time."""
+    connection.execute("DELETE FROM delivery WHERE delivered < ?", (before,))
 
 
 def store_flags(
@@ -279,7 +271,6 @@ def copy(
     )
     if not count:
         return Copied(uidvalidity, ()), identity, 0
-    charge(connection, size, count, limits)
     modseq = highest + 1
     connection.execute(
         "INSERT INTO shared SELECT m.body, count(*) FROM message m"
@@ -289,6 +280,7 @@ def copy(
     )
     _transfer(connection, mailbox, where, bindings, (identity, uidnext, modseq, int(now)))
     _account_for(connection, identity, modseq, (count, size, unseen, deleted))
+    check_quota(connection, limits)
     return Copied(uidvalidity, _pairs(found, uidnext)), identity, modseq
 
 
@@ -365,7 +357,6 @@ def remove(connection: Connection, mailbox: int, uids: Sequence[int] | None, *, 
     release(connection, mailbox, removed)
     modseq = _vanish(connection, mailbox, removed)
     _account_for(connection, mailbox, modseq, (-count, -size, -unseen, -deleted), uids=0)
-    charge(connection, -size, -count, Limits())
     return removed, modseq
 
 
@@ -407,7 +398,7 @@ def purge(connection: Connection) -> tuple[list[str], bool]:
     files = [
         row[0] for row in connection.execute(f"SELECT file FROM content WHERE {where} AND file IS NOT NULL", bindings)
     ]
-    for table in ("content", "structure", "field", "sought", "text", "body"):
+    for table in ("content", "structure", "field", "text", "body"):
         connection.execute(f"DELETE FROM {table} WHERE {where}", bindings)
     where, bindings = condition(dead, "body")
     connection.execute(f"DELETE FROM dead WHERE {where}", bindings)

@@ -71,7 +71,7 @@ def test_keys_are_forgotten_after_their_lifetime(open_store, run, mail):
         account = await store.open("bob@example.test")
         await account.append([mail(key="first")])
         now[0] += 200
-        for number in range(70):
+        for number in range(300):
             await account.append([mail(key=f"later {number}")])
         assert not (await account.append([mail(key="first")]))[0].duplicate
         assert (await account.append([mail(key="later 5")]))[0].duplicate

@@ -198,7 +198,7 @@ def test_dead_bodies_are_purged_and_their_files_unlinked(open_store, run, mail, 
         bodies = account_directory(tmp_path, "bob@example.test") / "bodies"
         assert len(list(bodies.iterdir())) == 1
         connection = connect(bodies.parent / "mail.sqlite")
-        for table in ("body", "content", "structure", "field", "sought", "text"):
+        for table in ("body", "content", "structure", "field", "text"):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 1
         assert connection.execute("SELECT count(*) FROM dead").fetchone()[0] == 0
         connection.close()
