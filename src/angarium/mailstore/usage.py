@@ -9,6 +9,7 @@ from pathlib import Path
 
 from angarium.mailstore.interface import MailstoreUnavailableError
 from angarium.mailstore.layout import DATABASE, account_directory
+from angarium.mailstore.reading import usage
 from angarium.runtime.sqlite import SqlError, connect
 
 
@@ -25,9 +26,8 @@ def read_usage(base: Path, account: str) -> tuple[int, int]:
             return 0, 0
         connection = connect(path, readonly=True)
         try:
-            row = connection.execute("SELECT bytes, messages FROM account").fetchone()
+            return usage(connection)
         finally:
             connection.close()
     except (SqlError, OSError) as error:
         raise MailstoreUnavailableError(f"{path}: {error}") from error
-    return (int(row[0]), int(row[1])) if row is not None else (0, 0)
