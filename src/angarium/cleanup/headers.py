@@ -41,11 +41,11 @@ class HeaderBlock:
         size = min(content.size, SCAN_LIMIT)
         taken = min(size, _FIRST_READ)
         head = content.read(0, taken)
-        end = _end(head)
+        end = _end(head, whole=taken == size)
         while end < 0 and taken < size:
             taken = min(size, taken * 8)
             head = content.read(0, taken)
-            end = _end(head)
+            end = _end(head, whole=taken == size)
         if end < 0:
             end = len(head)
         raw = head[:end]
@@ -103,13 +103,16 @@ class HeaderBlock:
         return text.decode("utf-8", "backslashreplace")
 
 
-def _end(head: bytes) -> int:
-    """The length of the header block, -1 when ``head`` does not show its end."""
+def _end(head: bytes, *, whole: bool) -> int:
+    """The length of the header block, -1 when ``head`` does not show its end; ``whole``: there is no more."""
     if not head or head.startswith((b"\r\n", b" ", b"\t")):
         return 0
     if _FIRST_LINE.match(head) is None:
-        return 0
+        return 0 if whole or b"\n" in head else -1
     match = _NOT_A_HEADER.search(head)
     if match is None or match.start() + 1 >= len(head):
-        return -1  # the line that ends the block may be cut off here
-    return match.start() + 1
+        return -1
+    end = match.start() + 1
+    if not whole and head.find(b"\n", end) < 0:
+        return -1  # the line that seems to end the block is cut off here: it may be a header yet
+    return end

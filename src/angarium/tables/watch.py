@@ -6,6 +6,7 @@ The file is asked for its modification time at most once a second, so that a bus
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -46,6 +47,8 @@ class WatchedFile(Generic[T]):
         value = self._value
         if value is not None and now - self._checked < CHECK_INTERVAL:
             return value
+        if "\0" in str(self.path):
+            raise OSError(errno.EINVAL, "a NUL in a file name")
         try:
             status = os.stat(self.path)  # noqa: PTH116 - the hot path; Path.stat costs four times as much
             stamp = (status.st_mtime_ns, status.st_ino, status.st_size)

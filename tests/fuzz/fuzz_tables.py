@@ -1,0 +1,43 @@
+"""atheris target: table files, keys and match lists. Run: python tests/fuzz/fuzz_tables.py -atheris_runs=1000."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from angarium.tables.maps import Maps, access_address, find_address
+from angarium.tables.matchlist import MatchList
+from angarium.tables.opener import TableOpener
+
+_FILE = Path(tempfile.mkdtemp()) / "table"
+
+
+async def _ask(text: bytes, key: str) -> None:
+    _FILE.write_bytes(text)
+    opener = TableOpener(lambda _text: None)
+    for kind in ("texthash", "cidr", "regexp"):
+        maps = Maps.open("p", (f"{kind}:{_FILE}",), opener)
+        await maps.find(key)
+        await find_address(maps, key, "+-")
+        await access_address(maps, key, "+-", bare_parents=True)
+    opener.open("inline:" + text.decode("utf-8", "replace"))
+    patterns = MatchList("p", text.decode("utf-8", "replace").split(), opener, networks=True)
+    await patterns.match_client(key, "192.0.2.1")
+    await patterns.match_domain(key)
+
+
+def one_input(data: bytes) -> None:
+    """Nothing raises, whatever the file and the key hold."""
+    key, _, text = data.partition(b"\n")
+    if text.count(b"(") > 3 or text.count(b"*") + text.count(b"+") + text.count(b"{") > 3:
+        return  # an expression that backtracks without end is a known gap
+    asyncio.run(_ask(text, key.decode("utf-8", "surrogateescape")))
+
+
+if __name__ == "__main__":
+    import atheris
+
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()
