@@ -17,8 +17,9 @@ from typing import Any
 import uvloop
 
 from angarium.daemons.smtpd.client import Client, ClientName
+from angarium.daemons.smtpd.collaborators import Collaborators
 from angarium.daemons.smtpd.commands import HANDLERS
-from angarium.daemons.smtpd.conversation import Collaborators, Conversation
+from angarium.daemons.smtpd.conversation import Conversation
 from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.daemons.smtpd.main import SmtpdService, forbids_by_default
 from angarium.daemons.smtpd.parameters import SmtpdParameters

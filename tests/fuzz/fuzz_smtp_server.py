@@ -68,8 +68,9 @@ def octets(data: bytes) -> bytes:
 async def converse(pieces: list[bytes], *, cut: bool) -> tuple[list[Any], bytes]:
     """One session; what was queued and what was said."""
     from angarium.daemons.smtpd.client import Client
+    from angarium.daemons.smtpd.collaborators import Collaborators
     from angarium.daemons.smtpd.commands import HANDLERS
-    from angarium.daemons.smtpd.conversation import Collaborators, Conversation
+    from angarium.daemons.smtpd.conversation import Conversation
     from angarium.daemons.smtpd.limits import ClientLimits
     from angarium.daemons.smtpd.main import forbids_by_default
     from angarium.daemons.smtpd.parameters import SmtpdParameters
@@ -94,9 +95,9 @@ async def converse(pieces: list[bytes], *, cut: bool) -> tuple[list[Any], bytes]
                 break  # octets behind STARTTLS are thrown away: how many there are depends on the cut
             talk.start_session_over_tls("TLS")
             await talk.receive(talk.protocol.resume_commands())
-        assert talk.protocol.pending <= len(piece) + parameters.sasl_response_limit + 1
         if talk.closing:
             break
+        assert talk.protocol.pending <= len(piece) + parameters.sasl_response_limit + 1
     return double.queued, said
 
 

@@ -35,7 +35,7 @@ from angarium.daemons.qmgr.main import QueueManager, Transport
 from angarium.daemons.qmgr.parameters import QmgrParameters, transport_limits
 from angarium.daemons.qmgr.showq import ShowqService
 from angarium.daemons.smtpd.client import Client, DnsClientResolver
-from angarium.daemons.smtpd.conversation import Exemptions
+from angarium.daemons.smtpd.collaborators import Exemptions
 from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.daemons.smtpd.main import SmtpdService
 from angarium.daemons.smtpd.parameters import SmtpdParameters

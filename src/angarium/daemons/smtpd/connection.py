@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from angarium.daemons.smtpd.client import UNKNOWN, Client, ClientResolver
-from angarium.daemons.smtpd.conversation import Collaborators, Conversation, Exemptions, Handlers, describe_fault
+from angarium.daemons.smtpd.collaborators import Collaborators, Exemptions
+from angarium.daemons.smtpd.conversation import Conversation, Handlers
 from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.daemons.smtpd.wording import describe_fault
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.render import render_reply
 from angarium.protocols.smtp.states import Input

@@ -10,25 +10,23 @@ Guarantees: each command gets one reply; a fault of ours in a command is logged 
 
 from __future__ import annotations
 
-import enum
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from angarium.auth.interface import Authenticator
-from angarium.cleanup.interface import Cleanup
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.client import Client
+from angarium.daemons.smtpd.collaborators import NOT_EXEMPT, Collaborators, Exemptions
 from angarium.daemons.smtpd.content import IncomingMessage
 from angarium.daemons.smtpd.footer import expand_footer, with_footer
-from angarium.daemons.smtpd.limits import ClientLimits, Counted
+from angarium.daemons.smtpd.limits import Counted
 from angarium.daemons.smtpd.parameters import SmtpdParameters
-from angarium.mailqueue.interface import MailQueue
-from angarium.model.envelope import Origin, Recipient
+from angarium.daemons.smtpd.transaction import Chunking, Transaction
+from angarium.daemons.smtpd.wording import describe_fault, escape
+from angarium.model.envelope import Origin
 from angarium.model.error import MailError
 from angarium.model.reply import Reply
 from angarium.model.verdict import Action, Verdict
-from angarium.policy.interface import Facts, Policy
+from angarium.policy.interface import Facts
 from angarium.protocols.sasl.session import SaslExchange
 from angarium.protocols.smtp.path import quote_address
 from angarium.protocols.smtp.render import render_reply, soften
@@ -44,73 +42,6 @@ from angarium.protocols.smtp.types import (
     MessageData,
     MessageEnd,
 )
-from angarium.runtime.log import ServiceLog
-from angarium.runtime.spool import Spool
-
-
-@dataclass(frozen=True, slots=True)
-class Exemptions:
-    """What one client is free of.
-
-    Attributes:
-        limits: the connection and rate limits (smtpd_client_event_limit_exceptions).
-        bare_newline: smtpd_forbid_bare_newline.
-        sasl: being offered AUTH (smtpd_sasl_exceptions_networks).
-    """
-
-    limits: bool = False
-    bare_newline: bool = False
-    sasl: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Collaborators:
-    """Whom a session asks. Shared by all sessions of a service.
-
-    Attributes:
-        forbidden_command: does this command word end the session (smtpd_forbidden_commands)?
-        free_space: octets free where the queue lives; asked when queue_minfree is set.
-        clock: seconds since the epoch.
-        flush: asks for the delivery of a domain's mail (ETRN); False when it may not be asked for.
-    """
-
-    queue: MailQueue
-    cleanup: Cleanup
-    policy: Policy
-    authenticator: Authenticator | None
-    spool: Spool | None
-    journal: ServiceLog
-    limits: ClientLimits
-    clock: Callable[[], float]
-    forbidden_command: Callable[[str], Awaitable[bool]]
-    free_space: Callable[[], int]
-    tls_available: bool = False
-    flush: Callable[[str], bool] | None = None
-
-
-class Chunking(enum.Enum):
-    """Where a message that comes by BDAT stands; FAILED lasts until the last chunk or RSET."""
-
-    NONE = "none"
-    STARTED = "started"
-    FAILED = "failed"
-
-
-@dataclass(slots=True)
-class Transaction:
-    """From MAIL to the end of the message, or RSET."""
-
-    mail: MailCommand
-    arrival: float
-    recipients: list[Recipient] = field(default_factory=list)
-    queue_id: str = ""
-    hold: bool = False
-    discard: bool = False
-    redirect: str = ""
-    prepend: list[str] = field(default_factory=list)
-    overshoot: int = 0
-    refused: int = 0
-
 
 Handler = Callable[["Conversation", CommandReceived], Awaitable[Reply | None]]
 
@@ -132,9 +63,6 @@ class Handlers:
     auth_response: Callable[[Conversation, LineReceived], Awaitable[Reply]]
 
 
-NOT_EXEMPT = Exemptions()
-
-
 class Conversation:
     """One session.
 
@@ -147,9 +75,9 @@ class Conversation:
     """
 
     __slots__ = (
-        "_handlers", "_out", "_soft_bounce", "ask", "auth_method", "bytes_received", "chunking", "client", "closing",
-        "counts", "delay", "denied", "ehlo_discard", "error_count", "esmtp", "exchange", "exempt", "helo",
-        "illegal_pipelining", "junk_count", "message", "message_failure", "origin", "parameters", "protocol",
+        "_handlers", "_out", "_skipping_chunk", "_soft_bounce", "ask", "auth_method", "bytes_received", "chunking",
+        "client", "closing", "counts", "delay", "denied", "ehlo_discard", "error_count", "esmtp", "exchange", "exempt",
+        "helo", "illegal_pipelining", "junk_count", "message", "message_failure", "parameters", "protocol",
         "sasl_method", "sasl_username", "tls", "tls_requested", "transaction", "where",
     )  # fmt: skip
 
@@ -172,6 +100,7 @@ class Conversation:
         self.protocol = ServerSession(parameters.line_length_limit, bare)
         self._out: list[bytes] = []
         self._soft_bounce = parameters.soft_bounce
+        self._skipping_chunk = False
         self.counts: dict[str, list[int]] = {}
         self.helo = ""
         self.esmtp = False
@@ -185,7 +114,6 @@ class Conversation:
         self.message: IncomingMessage | None = None
         self.message_failure: Reply | None = None
         self.chunking = Chunking.NONE
-        self.origin: Origin | None = None
         self.where = "CONNECT"
         self.error_count = 0
         self.junk_count = 0
@@ -234,9 +162,18 @@ class Conversation:
             await self._handlers.message_end(self, event)
             return []
         if isinstance(event, ChunkEnd):
-            await self._handlers.chunk_end(self, event)
+            await self._chunk_end(event)
             return []
         return await self._line(event)
+
+    async def _chunk_end(self, event: ChunkEnd) -> None:
+        if not self._skipping_chunk:
+            await self._handlers.chunk_end(self, event)
+            return
+        # The command was answered when it was refused; its octets have been read so that the next one is found.
+        self._skipping_chunk = False
+        if not event.last and self.transaction is None:
+            self.chunking = Chunking.FAILED
 
     async def _command(self, command: CommandReceived) -> list[Event]:
         """Check what can be checked of any command, then act on it."""
@@ -249,7 +186,7 @@ class Conversation:
         if parameters.noop_commands and verb in parameters.noop_commands:
             self.send(replies.OK)
             self._junk()
-            return self._continue(verb)
+            return self._after_refusal(command)
         rule = COMMANDS.get(verb)
         count = self.counts.setdefault(verb if rule is not None else "unknown", [0, 0])
         count[1] += 1
@@ -263,7 +200,8 @@ class Conversation:
             self.refuse(replies.NEED_TLS)
             return self._after_refusal(command)
         self.where = verb
-        if command.behind and (rule.last or not self.may_pipeline) and not self._pipelining(command):
+        # Only a client that was told so by EHLO may send a group of commands, and some must be its last (RFC 2920).
+        if command.behind and (rule.last or not self.esmtp) and not self._tolerates(verb, command.behind):
             return []
         reply = await self._handlers.commands[verb](self, command)
         if reply is not None:
@@ -283,6 +221,7 @@ class Conversation:
         return self.protocol.resume_commands()
 
     def _after_refusal(self, command: CommandReceived) -> list[Event]:
+        self._skipping_chunk = command.verb == "BDAT"
         return self._continue(command.verb)
 
     def _refuse_early(self, command: CommandReceived) -> Reply | None:
@@ -317,20 +256,12 @@ class Conversation:
         self.where = "UNKNOWN"
         self.refuse(replies.UNKNOWN_COMMAND)
 
-    @property
-    def may_pipeline(self) -> bool:
-        """The client may send a group of commands (RFC 2920): it was told so by EHLO."""
-        return self.esmtp
-
-    def _pipelining(self, command: CommandReceived) -> bool:
-        """Input stood behind a command that must be the last of its group; False ends the session."""
-        return self._tolerates(command.verb, command.behind)
-
     def tolerates_early_talk(self, octets: bytes) -> bool:
         """The client spoke before the banner; False ends the session."""
         return self._tolerates("CONNECT", octets)
 
     def _tolerates(self, after: str, octets: bytes) -> bool:
+        """Whether the session goes on although input stood where there should be none; said in the log once."""
         if self.illegal_pipelining:
             return True
         self.illegal_pipelining = True
@@ -369,6 +300,9 @@ class Conversation:
         self.refuse(reply)
         if isinstance(event, MessageEnd | ChunkEnd):
             self.reset()
+        if isinstance(event, CommandReceived) and event.verb == "BDAT":
+            self.reset()
+            self._skipping_chunk = True
         if isinstance(event, LineReceived) or (isinstance(event, CommandReceived) and event.verb in PAUSING):
             self.tls_requested = False
             return self.protocol.resume_commands()
@@ -601,26 +535,6 @@ class Conversation:
             words.append(f"{name.lower()}={_ratio(*count)}")
         words.append(f"commands={_ratio(good, total)}")
         return " ".join(words)
-
-
-def describe_fault(error: BaseException) -> str:
-    """An exception on one line, with where it came from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
-    text = " ".join(str(error).split())
-    cause = f"; caused by {describe_fault(error.__cause__)}" if error.__cause__ is not None else ""
-    return f"{type(error).__name__}: {text}{place}{cause}"
-
-
-def escape(text: str) -> str:
-    """Text of a client for the log: what is not printable ASCII as C escapes."""
-    if text.isascii() and text.isprintable() and "\\" not in text:
-        return text
-    octets = text.encode("utf-8", "surrogateescape")
-    return "".join(_ESCAPES.get(code) or (chr(code) if 32 <= code < 127 else f"\\{code:03o}") for code in octets)
-
-
-_ESCAPES = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 92: "\\\\"}
 
 
 def _ratio(good: int, total: int) -> str:

@@ -13,9 +13,9 @@ from pathlib import Path
 from angarium.auth.interface import Authenticator
 from angarium.cleanup.interface import Cleanup
 from angarium.daemons.smtpd.client import Client, ClientResolver
+from angarium.daemons.smtpd.collaborators import NOT_EXEMPT, Collaborators, Exemptions
 from angarium.daemons.smtpd.commands import HANDLERS
 from angarium.daemons.smtpd.connection import ConnectionSetting, SmtpdConnection
-from angarium.daemons.smtpd.conversation import NOT_EXEMPT, Collaborators, Exemptions
 from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.mailqueue.interface import MailQueue

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from angarium.auth.interface import Accepted, Outcome, Refused
 from angarium.daemons.smtpd.client import ClientName
-from angarium.daemons.smtpd.conversation import NOT_EXEMPT, Exemptions
+from angarium.daemons.smtpd.collaborators import NOT_EXEMPT, Exemptions
 from angarium.daemons.smtpd.main import SmtpdService
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.mailqueue.interface import NewMessage

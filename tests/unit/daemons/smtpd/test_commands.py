@@ -190,3 +190,33 @@ def test_the_protocol_of_the_received_header(server, commands, protocol):
 
     server.run(test)
     assert server.queue.messages[0].envelope.origin.protocol == protocol
+
+
+def test_a_chunk_that_is_refused_early_is_read_and_answered_once(server):
+    server.configure(tls_security_level="encrypt")
+
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO c")
+        assert await talk.send(b"BDAT 6\r\nRSET\r\n") == "530 5.7.0 Must issue a STARTTLS command first"
+        assert await talk.say("NOOP") == "250 2.0.0 Ok"
+
+    server.run(test)
+
+
+@pytest.mark.parametrize("last", [b"", b" LAST"])
+def test_a_fault_at_a_chunk_is_answered_once(server, last):
+    server.policy.verdicts["data"] = ZeroDivisionError("bug")
+
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO c")
+        await talk.say("MAIL FROM:<a@x.test>", "RCPT TO:<b@y.test>")
+        assert await talk.send(b"BDAT 6" + last + b"\r\nRSET\r\n") == "451 4.3.0 Error: internal server error"
+        said = await talk.send(b"BDAT 3 LAST\r\nabc")
+        assert said == (
+            "503 5.5.1 Error: need RCPT command" if last else "551 5.0.0 Discarded 3 bytes after earlier error"
+        )
+        assert await talk.say("MAIL FROM:<a@x.test>") == "250 2.1.0 Ok"
+
+    server.run(test)

@@ -8,7 +8,7 @@ import ssl
 import pytest
 
 from angarium.daemons.smtpd.client import ClientName
-from angarium.daemons.smtpd.conversation import Exemptions
+from angarium.daemons.smtpd.collaborators import Exemptions
 from angarium.model.content import MemoryContent
 from angarium.model.reply import Reply
 from angarium.model.verdict import Action, Verdict

@@ -11,7 +11,7 @@ import pytest
 
 from angarium.config.config import Config
 from angarium.daemons.smtpd.client import ClientName
-from angarium.daemons.smtpd.conversation import Exemptions
+from angarium.daemons.smtpd.collaborators import Exemptions
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.model.reply import Reply
 from angarium.model.verdict import Action, Verdict

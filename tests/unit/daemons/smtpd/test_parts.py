@@ -8,9 +8,9 @@ import pytest
 
 from angarium.config.config import Config
 from angarium.daemons.smtpd.client import UNKNOWN, ClientName, DnsClientResolver
-from angarium.daemons.smtpd.conversation import escape
 from angarium.daemons.smtpd.limits import ClientLimits, Counted
 from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.daemons.smtpd.wording import escape
 from angarium.protocols.smtp.types import BareNewline
 from angarium.runtime.dns import DnsFailure, Records
 

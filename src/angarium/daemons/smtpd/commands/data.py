@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from angarium.daemons.smtpd import replies
-from angarium.daemons.smtpd.conversation import Chunking, Conversation, Transaction
+from angarium.daemons.smtpd.conversation import Conversation
+from angarium.daemons.smtpd.transaction import Chunking, Transaction
 from angarium.model.envelope import Envelope, Recipient
 from angarium.model.error import MailError
 from angarium.model.reply import Reply

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.commands.rcpt import open_transaction
-from angarium.daemons.smtpd.conversation import Chunking, Conversation, Transaction
+from angarium.daemons.smtpd.conversation import Conversation
 from angarium.daemons.smtpd.limits import Counted
+from angarium.daemons.smtpd.transaction import Chunking, Transaction
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.parser import parse_mail
 from angarium.protocols.smtp.types import CommandError, CommandReceived

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from angarium.daemons.smtpd import replies
-from angarium.daemons.smtpd.conversation import Chunking, Conversation, Transaction
+from angarium.daemons.smtpd.conversation import Conversation
 from angarium.daemons.smtpd.limits import Counted
+from angarium.daemons.smtpd.transaction import Chunking, Transaction
 from angarium.model.envelope import Recipient
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.parser import parse_rcpt

@@ -1,0 +1,57 @@
+"""Whom a session asks: the services below smtpd, injected once for all sessions, and what one client is free of."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from angarium.auth.interface import Authenticator
+from angarium.cleanup.interface import Cleanup
+from angarium.daemons.smtpd.limits import ClientLimits
+from angarium.mailqueue.interface import MailQueue
+from angarium.policy.interface import Policy
+from angarium.runtime.log import ServiceLog
+from angarium.runtime.spool import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Exemptions:
+    """What one client is free of.
+
+    Attributes:
+        limits: the connection and rate limits (smtpd_client_event_limit_exceptions).
+        bare_newline: smtpd_forbid_bare_newline.
+        sasl: being offered AUTH (smtpd_sasl_exceptions_networks).
+    """
+
+    limits: bool = False
+    bare_newline: bool = False
+    sasl: bool = False
+
+
+NOT_EXEMPT = Exemptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Collaborators:
+    """Whom a session asks. Shared by all sessions of a service.
+
+    Attributes:
+        forbidden_command: does this command word end the session (smtpd_forbidden_commands)?
+        free_space: octets free where the queue lives; asked when queue_minfree is set.
+        clock: seconds since the epoch.
+        flush: asks for the delivery of a domain's mail (ETRN); False when it may not be asked for.
+    """
+
+    queue: MailQueue
+    cleanup: Cleanup
+    policy: Policy
+    authenticator: Authenticator | None
+    spool: Spool | None
+    journal: ServiceLog
+    limits: ClientLimits
+    clock: Callable[[], float]
+    forbidden_command: Callable[[str], Awaitable[bool]]
+    free_space: Callable[[], int]
+    tls_available: bool = False
+    flush: Callable[[str], bool] | None = None
