@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from angarium.daemons.imapd.errors import No
-from angarium.mailstore.interface import NewMail, NoSuchMailboxError
+from angarium.mailstore.interface import NewMail, NoSuchMailboxError, OverQuotaError
 from angarium.model.content import Content, MemoryContent
 from angarium.protocols.imap.sequence import compact
 from angarium.protocols.imap.types import Append, AppendMessage
@@ -54,12 +54,17 @@ class AppendInProgress:
         self._error: OSError | None = None
 
     @classmethod
-    async def begin(cls, connection: ImapConnection, command: Append) -> AppendInProgress:
-        """Start one; the mailbox must exist, so that a client is told before it sends the message.
+    async def begin(cls, connection: ImapConnection, command: Append, size: int) -> AppendInProgress:
+        """Start one whose first message has ``size`` bytes; a client is told before it sends what cannot be stored.
 
         Raises:
-            NoSuchMailboxError: it does not.
+            NoSuchMailboxError: the mailbox does not exist.
+            OverQuotaError: a large message does not fit. Small ones are checked when they are stored.
         """
+        if size > SPOOL_BOUND:
+            quota = await connection.account_store().quota()
+            if quota.bytes_limit and quota.bytes_used + size > quota.bytes_limit:
+                raise OverQuotaError
         if command.mailbox != connection.append_mailbox:
             mailbox = await connection.account_store().mailbox(command.mailbox)
             if not mailbox.selectable:

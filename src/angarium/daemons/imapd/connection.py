@@ -44,6 +44,8 @@ from angarium.protocols.imap.types import Command
 if TYPE_CHECKING:
     from angarium.daemons.imapd.main import ImapdService
 
+TLS_SHUTDOWN = 5.0
+"""Seconds that a client has to answer the end of a TLS session."""
 _READ_AHEAD = 128 * 1024
 _WRITE_PIECE = 64 * 1024
 _MAX_UNKNOWN = 20
@@ -324,6 +326,7 @@ class ImapConnection(asyncio.Protocol):
             context,
             server_side=True,
             ssl_handshake_timeout=self.service.parameters.starttls_timeout,
+            ssl_shutdown_timeout=TLS_SHUTDOWN,
         )
         assert transport is not None
         self.transport = transport
@@ -477,7 +480,7 @@ class ImapConnection(asyncio.Protocol):
         try:
             if self.append is None:
                 assert event.command is not None
-                self.append = await AppendInProgress.begin(self, event.command)
+                self.append = await AppendInProgress.begin(self, event.command, event.message.size)
             self.append.start_message(event.message)
         except (CommandError, MailstoreError, OSError) as error:
             answer = _append_refusal(error)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from angarium.auth.interface import Authenticator
-from angarium.daemons.imapd.connection import ImapConnection
+from angarium.daemons.imapd.connection import TLS_SHUTDOWN, ImapConnection
 from angarium.daemons.imapd.hub import Hubs
 from angarium.daemons.imapd.limits import LoginPenalty, Networks, UserConnections
 from angarium.daemons.imapd.log import ImapLog
@@ -108,6 +108,7 @@ class ImapdService:
                     backlog=_BACKLOG,
                     ssl=context,
                     ssl_handshake_timeout=timeout,
+                    ssl_shutdown_timeout=TLS_SHUTDOWN if implicit else None,
                 )
                 self._servers.append(server)
             await self._drained.wait()

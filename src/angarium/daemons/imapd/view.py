@@ -12,7 +12,7 @@ and not during FETCH, STORE and SEARCH. The caller says; while it may not, vanis
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +20,9 @@ from angarium.mailstore.interface import Changes, MessageState
 from angarium.protocols.imap.sequence import SequenceSet
 
 Flags = frozenset[str]
+
+_FEW = 64
+"""Up to so many vanished messages are cut out one by one; more are cheaper all at once."""
 
 
 class Snapshot:
@@ -98,6 +101,11 @@ class Snapshot:
         gone = {at for at in map(self.position, vanished) if at >= 0}
         if not gone:
             return self
+        if len(gone) <= _FEW:
+            result = self._copy(self.highestmodseq)
+            for at in sorted(gone, reverse=True):
+                del result.uids[at], result.modseqs[at], result.flags[at]
+            return result
         keep = [at for at in range(len(self.uids)) if at not in gone]
         uids, modseqs, flags = self.uids, self.modseqs, self.flags
         return Snapshot(
@@ -145,27 +153,60 @@ NO_DIFFERENCE = Difference((), (), -1)
 
 
 def difference(old: Snapshot, new: Snapshot) -> Difference:
-    """From ``old`` to ``new``. Equal columns are compared as blocks of memory."""
+    """From ``old`` to ``new``. Equal stretches are compared as blocks of memory, so a few changes cost little."""
     if old is new:
         return NO_DIFFERENCE
     count = len(old)
-    prefix = new.uids if len(new) == count else new.uids[:count]
-    if old.uids == prefix:
-        changed: Sequence[int] = ()
-        if old.modseqs != new.modseqs[:count]:
-            pairs = zip(old.modseqs, new.modseqs, strict=False)
-            changed = [at for at, (before, now) in enumerate(pairs) if before != now]
-        return Difference((), changed, len(new) if len(new) != count else -1)
+    # UIDs only grow: what is in both is all of ``new`` up to the last UID of ``old``.
+    kept = bisect_right(new.uids, old.uids[-1]) if count else 0
+    found = _aligned(old, new, kept) if 0 <= count - kept <= _FEW else None
+    vanished, changed = found if found is not None else _looked_up(old, new)
+    survivors = count - len(vanished)
+    return Difference(vanished, changed, len(new) if len(new) != survivors else -1)
+
+
+def _aligned(old: Snapshot, new: Snapshot, kept: int) -> tuple[list[int], list[int]] | None:
+    """Vanished and changed positions when few have vanished; None when the columns cannot be aligned so."""
+    vanished: list[int] = []
+    changed: list[int] = []
+    here = there = 0
+    for _gap in range(len(old) - kept + 1):
+        length = _common(old.uids, here, new.uids, there, kept - there)
+        before, now = old.modseqs[here : here + length], new.modseqs[there : there + length]
+        if before != now:
+            pairs = enumerate(zip(before, now, strict=True), there)
+            changed.extend(at for at, (one, other) in pairs if one != other)
+        here += length
+        there += length
+        if here < len(old):
+            vanished.append(here)
+            here += 1
+    return (vanished, changed) if there == kept and here == len(old) else None
+
+
+def _common(left: array[int], at: int, right: array[int], other: int, limit: int) -> int:
+    """How many entries are equal from those places on, at most ``limit``."""
+    low, high = 0, min(limit, len(left) - at)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if left[at + low : at + middle] == right[other + low : other + middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _looked_up(old: Snapshot, new: Snapshot) -> tuple[list[int], list[int]]:
+    """Vanished and changed positions, whatever the two have in common."""
     places = dict(zip(new.uids, range(len(new)), strict=True))
-    vanished, changes = [], []
+    vanished, changed = [], []
     for at, uid in enumerate(old.uids):
         place = places.get(uid, -1)
         if place < 0:
             vanished.append(at)
         elif old.modseqs[at] != new.modseqs[place]:
-            changes.append(place)
-    survivors = count - len(vanished)
-    return Difference(vanished, changes, len(new) if len(new) != survivors else -1)
+            changed.append(place)
+    return vanished, changed
 
 
 def keeping_vanished(old: Snapshot, new: Snapshot) -> Snapshot:

@@ -63,7 +63,7 @@ _DATES = {
 }
 
 
-def parse_search(cursor: Cursor, tag: bytes, verb: str, _utf8: bool) -> Command:
+def parse_search(cursor: Cursor, tag: bytes, verb: str, utf8: bool) -> Command:
     """The arguments of SEARCH."""
     cursor.space()
     returns: frozenset[str] | None = None
@@ -77,6 +77,9 @@ def parse_search(cursor: Cursor, tag: bytes, verb: str, _utf8: bool) -> Command:
         cursor.space()
         name = cursor.keyword() if _at_key(cursor) else ""
     if name == "CHARSET":
+        if utf8:
+            msg = "CHARSET is not allowed after ENABLE UTF8=ACCEPT"  # RFC 6855 section 3
+            raise ImapSyntaxError(msg)
         cursor.space()
         program.charset(cursor.astring())
         cursor.space()

@@ -39,7 +39,7 @@ def test_vanished_messages_keep_their_numbers_while_expunge_is_withheld():
     latest = view.snapshot.after(Changes(states(4, modseq=2), [2], 2))
     shown, found = view.advance(latest, expunge=False)
     assert list(shown.uids) == [1, 2, 3, 4]
-    assert (found.vanished, found.exists) == ((), 4)
+    assert (list(found.vanished), found.exists) == ([], 4)
     shown, found = view.advance(latest, expunge=True)
     assert (list(shown.uids), found.vanished, found.exists) == ([1, 3, 4], [1], -1)
     assert view.snapshot is latest
@@ -126,3 +126,25 @@ def test_keeping_vanished_keeps_all(old, new):
     before = Snapshot.build(states(*sorted(old)), 1)
     after = Snapshot.build(states(*sorted(new), modseq=2), 2)
     assert list(keeping_vanished(before, after).uids) == sorted(old | new)
+
+
+def test_many_changes_at_once_are_found_like_few():
+    old = Snapshot.build(states(*range(1, 1001)), 1)
+    for gone in (range(1, 1001), range(1, 1001, 2), range(1, 65), range(936, 1001), range(500, 565)):
+        new = old.after(Changes([MessageState(1001, 2, NONE)], list(gone), 2))
+        found = difference(old, new)
+        assert list(found.vanished) == [uid - 1 for uid in gone]
+        assert found.exists == len(new)
+
+
+@settings(max_examples=100)
+@given(
+    st.sets(st.integers(1, 60)), st.sets(st.integers(1, 60)), st.sets(st.integers(61, 70)), st.sets(st.integers(1, 70))
+)
+def test_difference_is_what_the_sets_say(old, gone, fresh, flagged):
+    before = Snapshot.build(states(*sorted(old)), 1)
+    after = Snapshot.build([MessageState(uid, 1 + (uid in flagged), NONE) for uid in sorted((old - gone) | fresh)], 2)
+    found = difference(before, after)
+    assert [before.uids[at] for at in found.vanished] == sorted(old & gone)
+    assert [after.uids[at] for at in found.changed] == sorted((old - gone) & flagged)
+    assert found.exists == (len(after) if fresh else -1)

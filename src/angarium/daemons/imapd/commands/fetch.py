@@ -9,6 +9,7 @@ A message that was expunged meanwhile is left out, and the command ends ``NO [EX
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -59,6 +60,7 @@ async def fetch(connection: ImapConnection, command: Fetch) -> str:
         complete &= await plan.send(positions[start : start + plan.batch])
         if connection.pending > _LARGE:
             await connection.drain()
+        await asyncio.sleep(0)  # the store answers without waiting: the others' turn
     if not complete:
         msg = "[EXPUNGEISSUED] Some of the requested messages no longer exist."
         raise No(msg)
