@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TypeVar
 
-from angarium.mailstore import hierarchy, schema
+from angarium.mailstore import hierarchy, migration, schema
 from angarium.mailstore.bodies import BodyFiles
 from angarium.mailstore.layout import BODIES, DATABASE
 from angarium.mailstore.rows import all_rows, one_row
@@ -60,9 +60,9 @@ class Database:
         connection = connect(path)
         lock = WriteLock(directory / "lock")
         try:
-            if schema.version(connection) != schema.VERSION:
+            if migration.version(connection) != schema.VERSION:
                 with lock:
-                    _prepare(connection, now)
+                    _prepare(connection, BodyFiles(directory / BODIES), now)
             dead = one_row(connection, "SELECT EXISTS (SELECT 1 FROM dead)")[0]
             reader = connect(path, readonly=True)
             database = cls(directory, GroupCommitWriter(connection, executor, lock), reader, dead=bool(dead))
@@ -101,10 +101,10 @@ class Database:
         self.bodies.remove(self.bodies.orphans(frozenset(row[0] for row in rows), now))
 
 
-def _prepare(connection: Connection, now: float) -> None:
+def _prepare(connection: Connection, bodies: BodyFiles, now: float) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if schema.prepare(connection):
+        if migration.prepare(connection, bodies):
             hierarchy.populate(connection, now)
         connection.execute("COMMIT")
     except BaseException:

@@ -1,4 +1,4 @@
-r"""The tables of an account's database, and how an older one is brought up to date.
+"""The tables of an account's database.
 
 What a mailbox shows of a message stands apart from what the message is: ``message`` has a narrow row for each
 (mailbox, uid), and everything else is keyed by the body's id, once however many copies there are. Each kind of reading
@@ -28,10 +28,8 @@ delivery     keys of deliveries, so that a repeated one is known
 
 from __future__ import annotations
 
-from angarium.mailstore.interface import MailstoreUnavailableError
-from angarium.runtime.sqlite import Connection
-
-VERSION = 1
+VERSION = 2
+"""Kept in the database as user_version; ``migration`` leads from one to the next."""
 
 COMMON_FIELDS = (
     "date", "from", "to", "cc", "bcc", "sender", "reply-to", "subject", "message-id", "in-reply-to", "references",
@@ -57,9 +55,18 @@ def sought(field: str) -> str:
 _FIELD_COLUMNS = ", ".join(f"{column(name)} BLOB" for name in COMMON_FIELDS)
 _SOUGHT_COLUMNS = ", ".join(f"{sought(name)} BLOB" for name in SOUGHT_FIELDS)
 
-_TABLES = f"""
-CREATE TABLE account (
-    one INTEGER PRIMARY KEY CHECK (one = 1), uidvalidity INTEGER NOT NULL);
+FIELD_TABLE = (
+    f"CREATE TABLE field (id INTEGER PRIMARY KEY, ordering INTEGER NOT NULL, {_SOUGHT_COLUMNS}, {_FIELD_COLUMNS});"
+)
+KEYWORD_TABLE = "CREATE TABLE keyword (folded TEXT PRIMARY KEY, spelling TEXT NOT NULL) WITHOUT ROWID;"
+DELIVERY_TABLE = """CREATE TABLE delivery (
+    key TEXT PRIMARY KEY, mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid INTEGER NOT NULL,
+    modseq INTEGER NOT NULL, delivered REAL NOT NULL) WITHOUT ROWID;"""
+ACCOUNT_TABLE = """CREATE TABLE account (
+    one INTEGER PRIMARY KEY CHECK (one = 1), uidvalidity INTEGER NOT NULL);"""
+
+TABLES = f"""
+{ACCOUNT_TABLE}
 CREATE TABLE mailbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, uidvalidity INTEGER NOT NULL,
     uidnext INTEGER NOT NULL DEFAULT 1, highestmodseq INTEGER NOT NULL DEFAULT 1,
@@ -69,7 +76,7 @@ CREATE TABLE mailbox (
 CREATE TABLE subscription (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE flagset (
     id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE, seen INTEGER NOT NULL, deleted INTEGER NOT NULL);
-CREATE TABLE keyword (folded TEXT PRIMARY KEY, spelling TEXT NOT NULL) WITHOUT ROWID;
+{KEYWORD_TABLE}
 CREATE TABLE message (
     mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, modseq INTEGER NOT NULL, flags INTEGER NOT NULL,
     body INTEGER NOT NULL, saved INTEGER NOT NULL, PRIMARY KEY (mailbox, uid)) WITHOUT ROWID;
@@ -83,37 +90,10 @@ CREATE TABLE body (
 CREATE TABLE structure (id INTEGER PRIMARY KEY, body BLOB NOT NULL, bodystructure BLOB NOT NULL, parts TEXT NOT NULL);
 CREATE TABLE content (id INTEGER PRIMARY KEY, header BLOB NOT NULL, rest BLOB, file TEXT, skip INTEGER NOT NULL);
 CREATE TABLE ordering (id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE);
-CREATE TABLE field (id INTEGER PRIMARY KEY, ordering INTEGER NOT NULL, {_SOUGHT_COLUMNS}, {_FIELD_COLUMNS});
+{FIELD_TABLE}
 CREATE TABLE text (id INTEGER PRIMARY KEY, body BLOB NOT NULL, header BLOB NOT NULL);
 CREATE TABLE shared (body INTEGER PRIMARY KEY, copies INTEGER NOT NULL);
 CREATE TABLE dead (body INTEGER PRIMARY KEY);
-CREATE TABLE delivery (
-    key TEXT PRIMARY KEY, mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid INTEGER NOT NULL,
-    modseq INTEGER NOT NULL, delivered REAL NOT NULL) WITHOUT ROWID;
+{DELIVERY_TABLE}
 INSERT INTO account VALUES (1, 0);
 """
-
-_MIGRATIONS: dict[int, str] = {0: _TABLES}
-"""From each version the statements that lead to the next."""
-
-
-class SchemaError(MailstoreUnavailableError):
-    """The database was written by a newer version."""
-
-
-def prepare(connection: Connection) -> bool:
-    """Bring the database up to date, inside the caller's transaction; True when it was empty. Raises SchemaError."""
-    found = version(connection)
-    if found > VERSION:
-        msg = f"the account's database has version {found}, this program knows up to {VERSION}"
-        raise SchemaError(msg)
-    for step in range(found, VERSION):
-        connection.execute(_MIGRATIONS[step])
-    if found < VERSION:
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-    return found == 0
-
-
-def version(connection: Connection) -> int:
-    """The schema version of the database; 0 when it is empty."""
-    return int(next(iter(connection.execute("PRAGMA user_version")))[0])

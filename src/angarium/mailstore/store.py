@@ -25,7 +25,7 @@ from angarium.mailstore.database import Database
 from angarium.mailstore.derived import Analysis
 from angarium.mailstore.interface import MailstoreError, MailstoreUnavailableError
 from angarium.mailstore.layout import BODIES, account_directory
-from angarium.mailstore.schema import SchemaError
+from angarium.mailstore.migration import SchemaError
 from angarium.mailstore.writing import Limits
 from angarium.model.change import Change
 from angarium.model.content import Content

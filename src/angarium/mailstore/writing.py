@@ -163,9 +163,7 @@ def _append(connection: Connection, ready: Ready, limits: Limits, now: float) ->
     )
     body = connection.last_insert_rowid()
     execute("INSERT INTO content VALUES (?, ?, ?, ?, ?)", (body, derived.header, ready.rest, ready.file, ready.skip))
-    execute("INSERT INTO structure VALUES (?, ?, ?, ?)", (body, derived.body, derived.bodystructure, derived.parts))
-    execute(_INSERT_FIELD, (body, _ordering_id(connection, derived.ordering), *derived.sought, *derived.common))
-    execute("INSERT INTO text VALUES (?, ?, ?)", (body, derived.body_text, derived.header_text))
+    insert_derived(connection, body, derived)
     execute(
         "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)",
         (mailbox, uid, modseq, flag_id(connection, flags), body, int(now)),
@@ -176,6 +174,14 @@ def _append(connection: Connection, ready: Ready, limits: Limits, now: float) ->
             (ready.key, mailbox, uidvalidity, uid, modseq, now),
         )
     return Appended(mailbox, uidvalidity, uid, modseq)
+
+
+def insert_derived(connection: Connection, body: int, derived: Derived) -> None:
+    """Enter what is derived from a body, apart from the row of the message list."""
+    execute = connection.execute
+    execute("INSERT INTO structure VALUES (?, ?, ?, ?)", (body, derived.body, derived.bodystructure, derived.parts))
+    execute(_INSERT_FIELD, (body, _ordering_id(connection, derived.ordering), *derived.sought, *derived.common))
+    execute("INSERT INTO text VALUES (?, ?, ?)", (body, derived.body_text, derived.header_text))
 
 
 def prune_deliveries(connection: Connection, before: float) -> None:

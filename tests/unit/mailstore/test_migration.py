@@ -1,0 +1,54 @@
+"""An older database is brought up to date when it is opened."""
+
+from __future__ import annotations
+
+from angarium.mailstore.interface import Column, TextWhere
+from angarium.mailstore.layout import account_directory
+from angarium.runtime.sqlite import connect
+
+# What a database of version 1 has otherwise than one of today.
+AS_VERSION_1 = """
+DROP TABLE account;
+CREATE TABLE account (one INTEGER PRIMARY KEY, bytes INTEGER, messages INTEGER, uidvalidity INTEGER);
+INSERT INTO account SELECT 1, 0, 0, max(uidvalidity) FROM mailbox;
+DROP TABLE keyword;
+ALTER TABLE delivery RENAME TO new_delivery;
+CREATE TABLE delivery (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, mailbox INTEGER, uidvalidity INTEGER,
+  uid INTEGER, modseq INTEGER,
+  delivered REAL);
+INSERT INTO delivery (key, mailbox, uidvalidity, uid, modseq, delivered) SELECT * FROM new_delivery;
+DROP TABLE new_delivery;
+DROP TABLE field;
+CREATE TABLE field (id INTEGER PRIMARY KEY, ordering INTEGER);
+CREATE TABLE sought (id INTEGER PRIMARY KEY, subject BLOB);
+UPDATE body SET envelope = x'28';
+PRAGMA user_version = 1;
+"""
+
+
+def test_from_version_1(open_store, run, mail, tmp_path):
+    async def test():
+        store = open_store()
+        account = await store.open("bob@example.test")
+        (where,) = await account.append([mail(b"Subject: old\r\n\r\nfind me\r\n", key="k")])
+        await store.close()
+        small, large = open_store(), open_store(body_file_threshold=5)
+        account = await large.open("bob@example.test")
+        await account.append([mail(b"Subject: filed\r\n\r\nlarge\r\n")])
+        await large.close()
+        connection = connect(account_directory(tmp_path, "bob@example.test") / "mail.sqlite")
+        connection.execute(AS_VERSION_1)
+        connection.close()
+        account = await small.open("bob@example.test")
+        assert (await account.append([mail(key="k")]))[0].duplicate
+        rows = await account.columns(where.mailbox, [1, 2], [Column.ENVELOPE])
+        assert [b'"old"' in rows[0][1], b'"filed"' in rows[1][1]] == [True, True]
+        assert await account.search_text(where.mailbox, "find me", TextWhere.BODY) == {1}
+        assert await account.search_header(where.mailbox, "subject", "filed") == {2}
+        assert await account.header_fields(where.mailbox, [1], ["subject"]) == [(1, b"Subject: old\r\n")]
+        made = await account.create("new")
+        assert made.uidvalidity > where.uidvalidity
+        assert (await small.database("bob@example.test")).integrity() == []
+        await small.close()
+
+    run(test())
