@@ -87,10 +87,6 @@ def examine(config: Config, services: Iterable[MasterService] = ()) -> Usage:
     main = _Scan(set(config.main.settings), known, own)
     for setting in config.main.settings.values():
         main.look_at(setting.name, setting.value, setting)
-    for parameter in known.values():
-        refers = parameter.type is not Type.RAW and "$" in parameter.default
-        if refers and parameter.name not in config.main.settings:
-            main.user.update(references(parameter.default) & main.defined)
     undefined = [(config.main.file, name) for name in main.undefined]
     unused_overrides: list[tuple[MasterService, str, str]] = []
     for entry in services:

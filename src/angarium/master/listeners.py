@@ -22,6 +22,7 @@ _FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 def bind(entry: MasterService, conf: Config) -> list[socket.socket]:
     """Listening, non-blocking sockets of one inet service."""
     host, port = split_service(entry.name)
+    port = known_ports(conf).get(port, port)
     families = _families(conf)
     hosts = [host] if host else _interfaces(conf, families)
     found: dict[tuple[socket.AddressFamily, str, int], None] = {}
@@ -34,6 +35,16 @@ def bind(entry: MasterService, conf: Config) -> list[socket.socket]:
             if family in families:
                 found.setdefault((family, str(address[0]), int(address[1])))
     return [_listen(*key) for key in found]
+
+
+def known_ports(conf: Config) -> dict[str, str]:
+    """The names of ``known_tcp_ports``: ``smtp=25, smtps=submissions=465``. What is malformed is left out."""
+    ports: dict[str, str] = {}
+    for equation in conf.names("known_tcp_ports"):
+        *names, port = equation.split("=")
+        if port.isascii() and port.isdigit():
+            ports.update(dict.fromkeys(names, port))
+    return ports
 
 
 def bind_unix(path: Path) -> socket.socket:

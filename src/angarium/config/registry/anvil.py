@@ -5,6 +5,8 @@ from __future__ import annotations
 from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
-    Parameter("anvil_rate_time_unit", Type.TIME, "60s", "", "anvil"),
+    Parameter(
+        "anvil_rate_time_unit", Type.TIME, "60s", "The time over which the rates of a client are counted.", "anvil"
+    ),
     Parameter("anvil_status_update_time", Type.TIME, "600s", "", "anvil", Status.UNSUPPORTED),
 )

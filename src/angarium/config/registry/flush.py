@@ -5,7 +5,9 @@ from __future__ import annotations
 from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
-    Parameter("fast_flush_domains", Type.TABLES, "$relay_domains", "", "flush"),
+    Parameter(
+        "fast_flush_domains", Type.TABLES, "$relay_domains", "Domains whose waiting mail ETRN may flush.", "flush"
+    ),
     Parameter("fast_flush_purge_time", Type.TIME, "7d", "", "flush", Status.UNSUPPORTED, unit="d"),
     Parameter("fast_flush_refresh_time", Type.TIME, "12h", "", "flush", Status.UNSUPPORTED, unit="h"),
     Parameter(

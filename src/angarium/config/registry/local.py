@@ -5,8 +5,24 @@ from __future__ import annotations
 from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
-    Parameter("alias_database", Type.TABLES, "hash:/etc/aliases", "", "local"),
-    Parameter("alias_maps", Type.TABLES, "hash:/etc/aliases, nis:mail.aliases", "", "local"),
+    Parameter(
+        "alias_database",
+        Type.TABLES,
+        "hash:/etc/aliases",
+        "",
+        "local",
+        Status.UNSUPPORTED,
+        "newaliases is not there yet",
+    ),
+    Parameter(
+        "alias_maps",
+        Type.TABLES,
+        "hash:/etc/aliases, nis:mail.aliases",
+        "",
+        "local",
+        Status.UNSUPPORTED,
+        "it tells who local recipients are; delivery to system users is not there yet",
+    ),
     Parameter("allow_mail_to_commands", Type.NAMES, "alias, forward", "", "local", Status.UNSUPPORTED),
     Parameter("allow_mail_to_files", Type.NAMES, "alias, forward", "", "local", Status.UNSUPPORTED),
     Parameter("allow_min_user", Type.BOOLEAN, "no", "", "local", Status.UNSUPPORTED),

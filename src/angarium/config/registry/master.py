@@ -8,7 +8,14 @@ PARAMETERS = (
     Parameter("application_event_drain_time", Type.TIME, "100s", "", "master", Status.UNSUPPORTED),
     Parameter("daemon_table_open_error_is_fatal", Type.BOOLEAN, "no", "", "master", Status.UNSUPPORTED),
     Parameter("daemon_timeout", Type.TIME, "18000s", "", "master", Status.NO_EFFECT, "there is no such watchdog"),
-    Parameter("default_process_limit", Type.INTEGER, "100", "", "master", minimum=0),
+    Parameter(
+        "default_process_limit",
+        Type.INTEGER,
+        "100",
+        "How many deliveries of one transport may be under way, where master.cf does not say.",
+        "master",
+        minimum=0,
+    ),
     Parameter(
         "dont_remove", Type.INTEGER, "0", "", "master", Status.NO_EFFECT, "for debugging of Postfix itself", minimum=0
     ),
@@ -35,22 +42,47 @@ PARAMETERS = (
         "master",
         Status.UNSUPPORTED,
     ),
-    Parameter("inet_interfaces", Type.NAMES, "all", "", "master"),
-    Parameter("inet_protocols", Type.NAMES, "all", "", "master"),
+    Parameter(
+        "inet_interfaces",
+        Type.NAMES,
+        "all",
+        "The addresses that services listen on: all, loopback-only, or addresses and names.",
+        "master",
+    ),
+    Parameter("inet_protocols", Type.NAMES, "all", "The families that are used: all, ipv4, ipv6.", "master"),
     Parameter("ipc_idle", Type.TIME, "5s", "", "master", Status.NO_EFFECT, "services talk inside a process"),
     Parameter("ipc_timeout", Type.TIME, "3600s", "", "master", Status.NO_EFFECT, "services talk inside a process"),
     Parameter("ipc_ttl", Type.TIME, "1000s", "", "master", Status.NO_EFFECT, "services talk inside a process"),
-    Parameter("mail_owner", Type.STRING, "postfix", "", "master", minimum=1),
+    Parameter(
+        "mail_owner", Type.STRING, "postfix", "The user that everything but the master runs as.", "master", minimum=1
+    ),
     Parameter("master_service_disable", Type.NAMES, "", "", "master", Status.UNSUPPORTED),
     Parameter("max_idle", Type.TIME, "100s", "", "master", Status.NO_EFFECT, "workers are not recycled"),
     Parameter("max_use", Type.INTEGER, "100", "", "master", Status.NO_EFFECT, "workers are not recycled", minimum=0),
     Parameter(
-        "process_id", Type.INTEGER, "11041", "", "master", Status.NO_EFFECT, "there is one process tree", minimum=0
+        "process_id", Type.INTEGER, "11041", "The id of the process; set by the program itself.", "master", minimum=0
     ),
     Parameter("process_id_directory", Type.STRING, "pid", "", "master", Status.NO_EFFECT, "there is one process tree"),
     Parameter("process_name", Type.STRING, "postconf", "", "master", Status.UNSUPPORTED),
-    Parameter("service_name", Type.STRING, "", "", "master", Status.UNSUPPORTED),
-    Parameter("service_throttle_time", Type.TIME, "60s", "", "master", Status.UNSUPPORTED),
-    Parameter("setgid_group", Type.STRING, "postdrop", "", "master", minimum=1),
+    Parameter(
+        "service_name", Type.STRING, "", "The name of the service in master.cf; set by the program itself.", "master"
+    ),
+    Parameter(
+        "service_throttle_time",
+        Type.TIME,
+        "60s",
+        "How long to wait before a process that could not start is started again.",
+        "master",
+    ),
+    Parameter(
+        "setgid_group",
+        Type.STRING,
+        "postdrop",
+        "",
+        "master",
+        Status.NO_EFFECT,
+        "no command is set-gid: the kernel tells who submits",
+        minimum=1,
+    ),
     Parameter("trigger_timeout", Type.TIME, "10s", "", "master", Status.UNSUPPORTED),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from angarium.config.parameter import Parameter, Type
+from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
     Parameter(
@@ -11,7 +11,10 @@ PARAMETERS = (
         "text",
         "How log lines are written: text as Postfix and Dovecot write it, or json, one object a line.",
         "log",
-        choices=("text", "json"),
+        choices=(
+            "text",
+            "json",
+        ),
         compatible=False,
     ),
     Parameter(
@@ -20,6 +23,8 @@ PARAMETERS = (
         "3.9",
         "The release of Postfix whose log lines are written.",
         "log",
+        Status.NO_EFFECT,
+        "there is one dialect yet",
         choices=("3.9",),
         compatible=False,
     ),
@@ -27,7 +32,7 @@ PARAMETERS = (
         "worker_processes",
         Type.STRING,
         "auto",
-        "Processes that serve network clients: auto is one a core; 0 runs the whole server in one process.",
+        ("Processes that serve network clients: auto is one a core; 0 runs the whole server in one process."),
         "master",
         compatible=False,
     ),

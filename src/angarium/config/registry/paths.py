@@ -6,8 +6,10 @@ from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
     Parameter("alternate_config_directories", Type.NAMES, "", "", "paths", Status.UNSUPPORTED),
-    Parameter("command_directory", Type.STRING, "/usr/sbin", "", "paths", minimum=1),
-    Parameter("config_directory", Type.STRING, "/etc/postfix", "", "paths"),
+    Parameter(
+        "command_directory", Type.STRING, "/usr/sbin", "", "paths", Status.NO_EFFECT, "read by scripts only", minimum=1
+    ),
+    Parameter("config_directory", Type.STRING, "/etc/postfix", "The directory of main.cf and master.cf.", "paths"),
     Parameter(
         "daemon_directory",
         Type.STRING,
@@ -18,7 +20,14 @@ PARAMETERS = (
         "read by scripts only",
         minimum=1,
     ),
-    Parameter("data_directory", Type.STRING, "/var/lib/postfix", "", "paths", minimum=1),
+    Parameter(
+        "data_directory",
+        Type.STRING,
+        "/var/lib/postfix",
+        "Where the server keeps data of its own, such as the directory of accounts.",
+        "paths",
+        minimum=1,
+    ),
     Parameter(
         "html_directory",
         Type.STRING,

@@ -14,7 +14,7 @@ PARAMETERS = (
         Status.NO_EFFECT,
         "services find each other inside the process",
     ),
-    Parameter("enable_long_queue_ids", Type.BOOLEAN, "no", "", "queue"),
+    Parameter("enable_long_queue_ids", Type.BOOLEAN, "no", "Use queue ids that are never used again.", "queue"),
     Parameter(
         "error_service_name",
         Type.STRING,
@@ -52,7 +52,7 @@ PARAMETERS = (
         Status.NO_EFFECT,
         "services find each other inside the process",
     ),
-    Parameter("queue_directory", Type.STRING, "/var/spool/postfix", "", "queue", minimum=1),
+    Parameter("queue_directory", Type.STRING, "/var/spool/postfix", "Where the queue is.", "queue", minimum=1),
     Parameter(
         "queue_file_attribute_count_limit",
         Type.INTEGER,
@@ -63,8 +63,15 @@ PARAMETERS = (
         "the queue is a database, not a tree of files",
         minimum=0,
     ),
-    Parameter("queue_minfree", Type.SIZE, "0", "", "queue", minimum=0),
-    Parameter("queue_run_delay", Type.TIME, "300s", "", "queue"),
+    Parameter(
+        "queue_minfree",
+        Type.SIZE,
+        "0",
+        "How many bytes must be free in the queue's file system to accept mail.",
+        "queue",
+        minimum=0,
+    ),
+    Parameter("queue_run_delay", Type.TIME, "300s", "The time between two looks at the deferred queue.", "queue"),
     Parameter(
         "queue_service_name",
         Type.STRING,

@@ -5,34 +5,73 @@ from __future__ import annotations
 from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
-    Parameter("allow_percent_hack", Type.BOOLEAN, "yes", "", "rewrite", Status.UNSUPPORTED),
+    Parameter("allow_percent_hack", Type.BOOLEAN, "yes", "Read user%domain as user@domain.", "rewrite"),
     Parameter("allow_untrusted_routing", Type.BOOLEAN, "no", "", "rewrite", Status.UNSUPPORTED),
-    Parameter("append_at_myorigin", Type.BOOLEAN, "yes", "", "rewrite"),
     Parameter(
-        "append_dot_mydomain", Type.BOOLEAN, "${{$compatibility_level} <level {1} ? {yes} : {no}}", "", "rewrite"
+        "append_at_myorigin", Type.BOOLEAN, "yes", "Complete an address without a domain with @$myorigin.", "rewrite"
+    ),
+    Parameter(
+        "append_dot_mydomain",
+        Type.BOOLEAN,
+        "${{$compatibility_level} <level {1} ? {yes} : {no}}",
+        "Complete a domain without a dot with .$mydomain.",
+        "rewrite",
     ),
     Parameter("best_mx_transport", Type.STRING, "", "", "rewrite", Status.UNSUPPORTED),
-    Parameter("default_transport", Type.STRING, "smtp", "", "rewrite", minimum=1),
+    Parameter(
+        "default_transport",
+        Type.STRING,
+        "smtp",
+        "The transport of mail for domains that are not ours.",
+        "rewrite",
+        minimum=1,
+    ),
     Parameter("empty_address_default_transport_maps_lookup_key", Type.STRING, "<>", "", "rewrite", Status.UNSUPPORTED),
-    Parameter("empty_address_recipient", Type.STRING, "MAILER-DAEMON", "", "rewrite"),
+    Parameter(
+        "empty_address_recipient", Type.STRING, "MAILER-DAEMON", "Who gets mail for the empty address.", "rewrite"
+    ),
     Parameter("empty_address_relayhost_maps_lookup_key", Type.STRING, "<>", "", "rewrite", Status.UNSUPPORTED),
-    Parameter("local_transport", Type.STRING, "local:$myhostname", "", "rewrite", minimum=1),
-    Parameter("mydestination", Type.TABLES, "$myhostname, localhost.$mydomain, localhost", "", "rewrite"),
+    Parameter(
+        "local_transport",
+        Type.STRING,
+        "local:$myhostname",
+        "The transport of mail for mydestination.",
+        "rewrite",
+        minimum=1,
+    ),
+    Parameter(
+        "mydestination",
+        Type.TABLES,
+        "$myhostname, localhost.$mydomain, localhost",
+        "Domains whose recipients are users of this system.",
+        "rewrite",
+    ),
     Parameter("owner_request_special", Type.BOOLEAN, "yes", "", "rewrite", Status.UNSUPPORTED),
     Parameter(
         "parent_domain_matches_subdomains",
         Type.NAMES,
         "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps",
-        "",
+        "Lists in which a domain stands for its subdomains too.",
         "rewrite",
-        Status.UNSUPPORTED,
     ),
-    Parameter("recipient_delimiter", Type.STRING, "", "", "rewrite"),
     Parameter(
-        "relay_domains", Type.TABLES, "${{$compatibility_level} <level {2} ? {$mydestination} : {}}", "", "rewrite"
+        "recipient_delimiter", Type.STRING, "", "Characters that may part a user name from its extension.", "rewrite"
     ),
-    Parameter("relay_transport", Type.STRING, "relay", "", "rewrite"),
-    Parameter("relayhost", Type.STRING, "", "", "rewrite"),
+    Parameter(
+        "relay_domains",
+        Type.TABLES,
+        "${{$compatibility_level} <level {2} ? {$mydestination} : {}}",
+        "Domains that mail is relayed to.",
+        "rewrite",
+    ),
+    Parameter("relay_transport", Type.STRING, "relay", "The transport of mail for relay_domains.", "rewrite"),
+    Parameter(
+        "relayhost",
+        Type.STRING,
+        "",
+        "Where all mail for other domains goes; empty is straight to its exchangers.",
+        "rewrite",
+    ),
     Parameter("relocated_maps", Type.TABLES, "", "", "rewrite", Status.UNSUPPORTED),
     Parameter("resolve_dequoted_address", Type.BOOLEAN, "yes", "", "rewrite", Status.UNSUPPORTED),
     Parameter("resolve_numeric_domain", Type.BOOLEAN, "no", "", "rewrite", Status.UNSUPPORTED),
@@ -45,9 +84,33 @@ PARAMETERS = (
         Status.NO_EFFECT,
         "services find each other inside the process",
     ),
-    Parameter("sender_dependent_default_transport_maps", Type.TABLES, "", "", "rewrite", Status.UNSUPPORTED),
-    Parameter("sender_dependent_relayhost_maps", Type.TABLES, "", "", "rewrite", Status.UNSUPPORTED),
-    Parameter("show_user_unknown_table_name", Type.BOOLEAN, "yes", "", "rewrite", Status.UNSUPPORTED),
-    Parameter("swap_bangpath", Type.BOOLEAN, "yes", "", "rewrite", Status.UNSUPPORTED),
-    Parameter("transport_maps", Type.TABLES, "", "", "rewrite"),
+    Parameter(
+        "sender_dependent_default_transport_maps",
+        Type.TABLES,
+        "",
+        "Tables that choose the default transport by the sender.",
+        "rewrite",
+    ),
+    Parameter(
+        "sender_dependent_relayhost_maps",
+        Type.TABLES,
+        "",
+        "Tables that choose the relay host by the sender.",
+        "rewrite",
+    ),
+    Parameter(
+        "show_user_unknown_table_name",
+        Type.BOOLEAN,
+        "yes",
+        "Name the table in which a recipient is missing.",
+        "rewrite",
+    ),
+    Parameter("swap_bangpath", Type.BOOLEAN, "yes", "Read site!user as user@site.", "rewrite"),
+    Parameter(
+        "transport_maps",
+        Type.TABLES,
+        "",
+        "Tables that give recipients or domains a transport and a next hop.",
+        "rewrite",
+    ),
 )

@@ -5,9 +5,15 @@ from __future__ import annotations
 from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
-    Parameter("authorized_flush_users", Type.TABLES, "static:anyone", "", "sendmail"),
-    Parameter("authorized_mailq_users", Type.TABLES, "static:anyone", "", "sendmail"),
-    Parameter("authorized_submit_users", Type.TABLES, "static:anyone", "", "sendmail"),
+    Parameter("authorized_flush_users", Type.TABLES, "static:anyone", "", "sendmail", Status.UNSUPPORTED),
+    Parameter("authorized_mailq_users", Type.TABLES, "static:anyone", "", "sendmail", Status.UNSUPPORTED),
+    Parameter(
+        "authorized_submit_users",
+        Type.TABLES,
+        "static:anyone",
+        "Local users who may submit mail with the sendmail command.",
+        "sendmail",
+    ),
     Parameter("local_login_sender_maps", Type.TABLES, "static:*", "", "sendmail", Status.UNSUPPORTED),
     Parameter(
         "sendmail_fix_line_endings",

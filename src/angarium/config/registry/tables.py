@@ -25,6 +25,8 @@ PARAMETERS = (
         "Berkeley DB files are read without its library",
         minimum=0,
     ),
-    Parameter("default_database_type", Type.STRING, "hash", "", "tables"),
+    Parameter(
+        "default_database_type", Type.STRING, "hash", "", "tables", Status.NO_EFFECT, "tables are not built here yet"
+    ),
     Parameter("lmdb_map_size", Type.SIZE, "16777216", "", "tables", Status.UNSUPPORTED, minimum=0),
 )

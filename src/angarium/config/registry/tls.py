@@ -51,7 +51,7 @@ PARAMETERS = (
         "tls_medium_cipherlist", Type.STRING, "aNULL:-aNULL:HIGH:MEDIUM:+RC4:@STRENGTH", "", "tls", Status.UNSUPPORTED
     ),
     Parameter("tls_null_cipherlist", Type.STRING, "eNULL:!aNULL", "", "tls", Status.UNSUPPORTED),
-    Parameter("tls_preempt_cipherlist", Type.BOOLEAN, "no", "", "tls", Status.UNSUPPORTED),
+    Parameter("tls_preempt_cipherlist", Type.BOOLEAN, "no", "Choose ciphers by the server's order.", "tls"),
     Parameter(
         "tls_random_bytes",
         Type.INTEGER,

@@ -14,12 +14,22 @@ PARAMETERS = (
         Status.UNSUPPORTED,
     ),
     Parameter("virtual_gid_maps", Type.TABLES, "", "", "virtual", Status.UNSUPPORTED),
-    Parameter("virtual_mailbox_base", Type.STRING, "", "", "virtual"),
-    Parameter("virtual_mailbox_domains", Type.TABLES, "$virtual_mailbox_maps", "", "virtual"),
+    Parameter("virtual_mailbox_base", Type.STRING, "", "The directory of the accounts' mailboxes.", "virtual"),
+    Parameter(
+        "virtual_mailbox_domains",
+        Type.TABLES,
+        "$virtual_mailbox_maps",
+        "Domains whose recipients have mailboxes here.",
+        "virtual",
+    ),
     Parameter("virtual_mailbox_limit", Type.SIZE, "51200000", "", "virtual", Status.UNSUPPORTED, minimum=0),
     Parameter("virtual_mailbox_lock", Type.NAMES, "fcntl, dotlock", "", "virtual", Status.UNSUPPORTED),
-    Parameter("virtual_mailbox_maps", Type.TABLES, "", "", "virtual"),
+    Parameter(
+        "virtual_mailbox_maps", Type.TABLES, "", "Tables of all recipients in virtual_mailbox_domains.", "virtual"
+    ),
     Parameter("virtual_minimum_uid", Type.INTEGER, "100", "", "virtual", Status.UNSUPPORTED, minimum=0),
-    Parameter("virtual_transport", Type.STRING, "virtual", "", "virtual"),
+    Parameter(
+        "virtual_transport", Type.STRING, "virtual", "The transport of mail for virtual_mailbox_domains.", "virtual"
+    ),
     Parameter("virtual_uid_maps", Type.TABLES, "", "", "virtual", Status.UNSUPPORTED),
 )

@@ -1,0 +1,35 @@
+"""Fuzzes main.cf: any bytes are settings that expand, or a ConfigError."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    import atheris
+
+    with atheris.instrument_imports():
+        from angarium.config.config import Config
+        from angarium.config.error import ConfigError
+        from angarium.config.lines import decode
+        from angarium.config.main_cf import parse_main_cf
+        from angarium.config.usage import complaints
+
+    def one(data: bytes) -> None:
+        """One input."""
+        try:
+            config = Config(Path("/nowhere"), parse_main_cf(decode(data), "main.cf"))
+        except ConfigError:
+            return
+        for name in config.main.settings:
+            try:
+                config.check(name)
+            except ConfigError:
+                continue
+        try:
+            list(complaints(config))
+        except ConfigError:
+            return
+
+    atheris.Setup(sys.argv, one)
+    atheris.Fuzz()

@@ -1,0 +1,48 @@
+"""Where services listen."""
+
+from __future__ import annotations
+
+import pytest
+
+from angarium.config import Config, ConfigError
+from angarium.config.master_cf import parse_master_cf
+from angarium.master.listeners import bind, bind_unix, known_ports, split_service
+
+
+def service(name):
+    return parse_master_cf(f"{name} inet n - n - - smtpd", "master.cf").services[0]
+
+
+def test_names_of_services():
+    assert split_service("127.0.0.1:2525") == ("127.0.0.1", "2525")
+    assert split_service("[::1]:smtp") == ("::1", "smtp")
+    assert split_service("smtp") == ("", "smtp")
+
+
+def test_known_ports():
+    ports = known_ports(Config.of({"known_tcp_ports": "smtp=25, smtps=submissions=465 nonsense x=y"}))
+    assert ports == {"smtp": "25", "smtps": "465", "submissions": "465"}
+
+
+def test_binds_each_chosen_interface():
+    conf = Config.of({"inet_interfaces": "127.0.0.1, 127.0.0.2", "inet_protocols": "ipv4", "known_tcp_ports": "any=0"})
+    sockets = bind(service("any"), conf)
+    try:
+        assert [each.getsockname()[0] for each in sockets] == ["127.0.0.1", "127.0.0.2"]
+        assert not sockets[0].getblocking()
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def test_a_service_that_is_none():
+    with pytest.raises(ConfigError, match="nosuch"):
+        bind(service("127.0.0.1:nosuch"), Config.of())
+
+
+def test_a_unix_socket_takes_the_place_of_an_older_one(tmp_path):
+    first = bind_unix(tmp_path / "pickup")
+    second = bind_unix(tmp_path / "pickup")
+    assert (tmp_path / "pickup").stat().st_mode & 0o777 == 0o666
+    first.close()
+    second.close()
