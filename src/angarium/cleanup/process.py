@@ -52,7 +52,7 @@ class CleanupService:
         spool: Spool | None = None,
     ) -> None:
         self._parameters = parameters
-        self._resolver = resolver
+        self.resolver = resolver
         self._log = log
         self._spool = spool
         maps = Maps.open("virtual_alias_maps", parameters.virtual_alias_maps, opener)
@@ -83,10 +83,10 @@ class CleanupService:
             reply = Reply.of(554, "5.4.0", "Error: too many hops")
             raise self._refused(queue_id, MailError(reply, "message rejected: hopcount exceeded"))
         try:
-            recipients = await self._recipients(envelope)
+            recipients = await self.final_recipients(envelope)
         except MailError as error:
             raise self._refused(queue_id, error) from error
-        finished = replace(envelope, sender=self._resolver.rewrite(envelope.sender), recipients=recipients)
+        finished = replace(envelope, sender=self.resolver.rewrite(envelope.sender), recipients=recipients)
         prefix = received(queue_id, envelope, self._parameters)
         stored = self._content(header, content, missing)
         if stored is not content:
@@ -95,8 +95,9 @@ class CleanupService:
 
     # The envelope
 
-    async def _recipients(self, envelope: Envelope) -> tuple[Recipient, ...]:
-        rewrite = self._resolver.rewrite
+    async def final_recipients(self, envelope: Envelope) -> tuple[Recipient, ...]:
+        """The recipients with their aliases expanded and without duplicates. Raises MailError."""
+        rewrite = self.resolver.rewrite
         if self._aliases is None and len(envelope.recipients) == 1:
             only = envelope.recipients[0]
             address = rewrite(only.address)
@@ -184,7 +185,7 @@ class CleanupService:
     def _from(self, sender: str, full_name: str) -> str:
         if not sender:
             return "MAILER-DAEMON"
-        address = quote_local(self._resolver.rewrite(sender))
+        address = quote_local(self.resolver.rewrite(sender))
         return f"{_phrase(full_name)} <{address}>" if full_name else address
 
     async def _is_local_client(self, origin: Origin) -> bool:

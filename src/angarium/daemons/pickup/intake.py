@@ -11,7 +11,7 @@ from __future__ import annotations
 import pwd
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from angarium.cleanup.process import CleanupService
 from angarium.daemons.pickup.extract import argument_addresses, header_recipients
@@ -26,7 +26,7 @@ from angarium.runtime.log import ServiceLog
 from angarium.tables.matchlist import MatchList
 
 Verify = Callable[[str, tuple[str, ...]], Awaitable[None]]
-"""Mails a delivery status report: to whom, about which recipients."""
+"""Mails a delivery status report: to whom, about which recipients. Raises MailError and OSError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Intake:
         full_name = user.full_name if submission.full_name is None else submission.full_name
         try:
             message = await self._cleanup.process(queue_id, envelope, content, full_name=full_name)
-            await self._queue.enqueue(replace(message))
+            await self._queue.enqueue(message)
         except MailError as error:
             return error.reply
         except OSError as error:
@@ -124,7 +124,13 @@ class Intake:
     async def _report(self, sender: str, recipients: tuple[str, ...]) -> Reply:
         if self._verify is None:
             return Reply.of(502, "5.5.1", "address verification is not supported")
-        await self._verify(sender, recipients)
+        try:
+            await self._verify(sender, recipients)
+        except MailError as error:
+            return error.reply
+        except OSError as error:
+            self._log.warning(f"queue file write error: {error}")
+            return Reply.of(451, "4.3.0", "Error: queue file write error")
         return Reply.of(250, "2.0.0", sender)
 
 

@@ -17,7 +17,9 @@ from angarium.daemons.pickup.connection import PickupConnection, Receiver
 from angarium.daemons.pickup.intake import Intake, Verify
 from angarium.daemons.pickup.maildrop import Maildrop
 from angarium.daemons.pickup.parameters import PickupParameters
+from angarium.daemons.pickup.verify import Verifier
 from angarium.mailqueue.interface import MailQueue
+from angarium.policy.parameters import PolicyParameters
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import Spool
 from angarium.tables.matchlist import MatchList
@@ -145,10 +147,10 @@ def make_pickup(
     opener: TableOpener,
     log: ServiceLog,
     spool: Spool | None = None,
-    verify: Verify | None = None,
     *,
     collects: bool = True,
 ) -> PickupService:
     """The pickup service of a configuration (with the ``-o`` overrides of its line in master.cf)."""
     parameters = PickupParameters.from_config(conf)
-    return PickupService(parameters, queue, cleanup, opener, log, spool, verify, collects=collects)
+    verifier = Verifier(PolicyParameters.from_config(conf), cleanup, opener, queue, log)
+    return PickupService(parameters, queue, cleanup, opener, log, spool, verifier.report, collects=collects)

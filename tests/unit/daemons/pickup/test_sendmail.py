@@ -249,3 +249,33 @@ def test_an_unprivileged_user_can_submit(bench, running):
     bench.run(lambda: None)
     assert bench.queue.messages[0].envelope.sender == "nobody@example.test"
     assert b"from userid %d)" % nobody.pw_uid in bench.queue.messages[0].prefix
+
+
+VERIFIED = {
+    "virtual_mailbox_domains": "vbox.test",
+    "virtual_mailbox_maps": "inline:{alice@vbox.test=x}",
+    "virtual_alias_domains": "valias.test",
+    "virtual_alias_maps": "inline:{{info@valias.test=alice@vbox.test, o@other.test}}",
+    "relayhost": "[smart.test]",
+}
+
+
+@pytest.mark.parametrize("bench", [VERIFIED], indirect=True)
+def test_bv_reports_by_mail_what_would_be_done(bench):
+    done = bench.sendmail_up("-f", "me@x.test", "-bv", "info@valias.test", "zed@vbox.test", "nobody@valias.test")
+    assert done.returncode == 0
+    assert done.stdout == b"Mail Delivery Status Report will be mailed to <me@x.test>.\n"
+    (message,) = bench.queue.messages
+    assert (message.envelope.sender, message.envelope.recipients[0].address) == ("", "me@x.test")
+    text = stored(message).decode()
+    assert "Subject: Mail Delivery Status Report\r\n" in text
+    for line in (
+        "<alice@vbox.test>: delivers to mailbox",
+        "<o@other.test>: goes to [smart.test] (relayhost: [smart.test])",
+        "<zed@vbox.test>: User unknown in virtual mailbox table",
+        "Final-Recipient: rfc822; nobody@valias.test\r\nOriginal-Recipient: rfc822;nobody@valias.test\r\n",
+        "Action: undeliverable\r\nStatus: 5.1.1\r\nDiagnostic-Code: X-Postfix; User unknown in virtual alias table",
+        "Original-Recipient: rfc822;info@valias.test\r\nAction: deliverable\r\nStatus: 2.0.0",
+    ):
+        assert line in text
+    assert any("status=undeliverable (User unknown in virtual mailbox table)" in line for line in bench.log.lines)
