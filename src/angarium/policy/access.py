@@ -73,6 +73,7 @@ class AccessTables:
         before, evaluation.subject = evaluation.subject, subject
         try:
             if isinstance(match, TemporaryError):
+                evaluation.warn(f"{match.source}: table lookup problem: {match.cause}")
                 reason = f"{verb}: {match.cause}"
                 return evaluation.rejected(451, "4.3.5", "Server configuration error", reason, match.source)
             return await self._act(evaluation, match, verb)

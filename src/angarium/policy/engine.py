@@ -34,6 +34,7 @@ from angarium.policy.restrictions import (
 from angarium.rewrite.interface import AddressClass
 from angarium.rewrite.resolve import TrivialRewrite
 from angarium.runtime.log import ServiceLog
+from angarium.tables.maps import Maps
 from angarium.tables.matchlist import MatchList
 from angarium.tables.opener import TableOpener
 
@@ -104,7 +105,8 @@ class RestrictionPolicy:
         access = AccessTables(opener, parameters.recipient_delimiter, bare_parents="smtpd_access_maps" in bare)
         access.nested = self._nested
         access.warn = self._warn
-        self._tools = Tools(self._recipients, access)
+        logins = Maps.open("smtpd_sender_login_maps", parameters.smtpd_sender_login_maps, opener)
+        self._tools = Tools(self._recipients, access, logins, resolver.is_own)
         self._lists = {
             name: self._compile(name, getattr(parameters, name), subject, 0) for name, subject in _LISTS.items()
         }
@@ -204,7 +206,7 @@ class RestrictionPolicy:
         self._log.info(f"{facts.queue_id or 'NOQUEUE'}: {verb}: {where} from {describe(facts, text)}")
 
     def _begin(self, facts: Facts) -> Evaluation:
-        return Evaluation(facts, self._parameters, self._resolver, self._mynetworks)
+        return Evaluation(facts, self._parameters, self._resolver, self._mynetworks, self._log.warning)
 
     @staticmethod
     def _end(evaluation: Evaluation, verdict: Verdict | None) -> Verdict:

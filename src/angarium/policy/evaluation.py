@@ -7,6 +7,7 @@ know, and keeps the trail.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from angarium.model.dsn import Dsn
@@ -50,6 +51,7 @@ class Evaluation:
         parameters: main.cf.
         resolver: where addresses go.
         mynetworks: the clients that are ours.
+        warn: takes what the administrator should know, for the log.
         subject: what the list in hand judges.
         list_name: the list in hand, or the restriction class.
         trail: one text a restriction.
@@ -60,6 +62,7 @@ class Evaluation:
     parameters: PolicyParameters
     resolver: Resolver
     mynetworks: MatchList
+    warn: Callable[[str], None] = lambda _text: None
     subject: Subject = Subject.CLIENT
     list_name: str = ""
     trail: list[str] = field(default_factory=list)
@@ -109,7 +112,9 @@ class Evaluation:
 
     def try_later(self, error: TemporaryError, name: str | None = None) -> Verdict:
         """A table that cannot be asked: ``451 4.3.0 <name>: Temporary lookup failure``."""
-        text = f"<{self.name if name is None else name}>: Temporary lookup failure"
+        name = self.name if name is None else name
+        self.warn(f'{error.source} lookup error for "{name}": {error.cause}')
+        text = f"<{name}>: Temporary lookup failure"
         return self.refuse(451, "4.3.0", text, f"{error.source}: {error.cause}", error.source)
 
     def misconfigured(self, reason: str) -> Verdict:

@@ -35,6 +35,7 @@ class PolicyParameters:
     virtual_alias_maps: tuple[str, ...] = ()
     virtual_mailbox_maps: tuple[str, ...] = ()
     relay_recipient_maps: tuple[str, ...] = ()
+    smtpd_sender_login_maps: tuple[str, ...] = ()
     parent_domain_matches_subdomains: tuple[str, ...] = ("smtpd_access_maps",)
     recipient_delimiter: str = ""
     show_user_unknown_table_name: bool = True
@@ -78,6 +79,7 @@ class PolicyParameters:
             virtual_alias_maps=names("virtual_alias_maps"),
             virtual_mailbox_maps=names("virtual_mailbox_maps"),
             relay_recipient_maps=names("relay_recipient_maps"),
+            smtpd_sender_login_maps=names("smtpd_sender_login_maps"),
             parent_domain_matches_subdomains=names("parent_domain_matches_subdomains"),
             recipient_delimiter=conf.text("recipient_delimiter"),
             show_user_unknown_table_name=conf.boolean("show_user_unknown_table_name"),

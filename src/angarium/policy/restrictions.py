@@ -12,20 +12,30 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
-from angarium.model.lookup import Found, TemporaryError
+from angarium.model.lookup import Found, NotFound, TemporaryError
 from angarium.model.verdict import Action, Verdict
 from angarium.policy.access import AccessTables
 from angarium.policy.evaluation import Evaluation, Subject
 from angarium.policy.recipients import RecipientTables
 from angarium.rewrite.interface import AddressClass, Resolution
+from angarium.tables.maps import Maps, find_address
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What restrictions of one service share."""
+    """What restrictions of one service share.
+
+    Attributes:
+        recipients: the tables that know our addresses.
+        access: access(5).
+        logins: smtpd_sender_login_maps.
+        is_own: whether bare users may stand for addresses of a domain.
+    """
 
     recipients: RecipientTables
     access: AccessTables
+    logins: Maps
+    is_own: Callable[[str], Awaitable[bool]]
 
 
 Restriction = Callable[[Evaluation, Tools, str], Awaitable[Verdict | None]]
@@ -234,6 +244,70 @@ def _is_ipv4(text: str) -> bool:
     return len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts)
 
 
+async def _owners(evaluation: Evaluation, tools: Tools, sender: str) -> frozenset[str] | Verdict:
+    """Who may send as ``sender``, in lower case; empty: the address has no owner."""
+    way = await evaluation.resolve(sender)
+    if isinstance(way, TemporaryError):
+        return evaluation.try_later(way, sender)
+    match = await find_address(tools.logins, way.recipient, evaluation.parameters.recipient_delimiter, tools.is_own)
+    if isinstance(match, TemporaryError):
+        return evaluation.try_later(match, sender)
+    if isinstance(match, NotFound):
+        return frozenset()
+    return frozenset(match.found.value.lower().replace(",", " ").split())
+
+
+def _login_refusal(evaluation: Evaluation, why: str, verb: str) -> Verdict:
+    before, evaluation.subject = evaluation.subject, Subject.SENDER
+    try:
+        return evaluation.rejected(553, "5.7.1", why, f"{verb}: {why}", "smtpd_sender_login_maps")
+    finally:
+        evaluation.subject = before
+
+
+async def _login_mismatch(
+    evaluation: Evaluation, tools: Tools, verb: str, *, logged_in: bool, known_only: bool = False
+) -> Verdict | None:
+    """A client that has logged in must own the sender; one that has not must not use an owned one."""
+    sender, user = evaluation.facts.sender, evaluation.facts.sasl_username
+    if not sender or not tools.logins or bool(user) != logged_in:
+        return None
+    owners = await _owners(evaluation, tools, sender)
+    if isinstance(owners, Verdict):
+        return owners
+    if not logged_in:
+        return _login_refusal(evaluation, "not logged in", verb) if owners else None
+    if user.lower() in owners or (known_only and not owners):
+        return None
+    return _login_refusal(evaluation, f"not owned by user {user}", verb)
+
+
+async def reject_sender_login_mismatch(evaluation: Evaluation, tools: Tools, _argument: str) -> Verdict | None:
+    """``reject_sender_login_mismatch``: the two below together."""
+    verb, logged_in = "reject_sender_login_mismatch", bool(evaluation.facts.sasl_username)
+    return await _login_mismatch(evaluation, tools, verb, logged_in=logged_in)
+
+
+async def reject_authenticated_sender_login_mismatch(
+    evaluation: Evaluation, tools: Tools, _argument: str
+) -> Verdict | None:
+    """``reject_authenticated_sender_login_mismatch``: logged in, and does not own the sender's address."""
+    return await _login_mismatch(evaluation, tools, "reject_authenticated_sender_login_mismatch", logged_in=True)
+
+
+async def reject_unauthenticated_sender_login_mismatch(
+    evaluation: Evaluation, tools: Tools, _argument: str
+) -> Verdict | None:
+    """``reject_unauthenticated_sender_login_mismatch``: not logged in, and the sender's address has an owner."""
+    return await _login_mismatch(evaluation, tools, "reject_unauthenticated_sender_login_mismatch", logged_in=False)
+
+
+async def reject_known_sender_login_mismatch(evaluation: Evaluation, tools: Tools, _argument: str) -> Verdict | None:
+    """``reject_known_sender_login_mismatch``: as reject_sender_login_mismatch, for addresses with an owner alone."""
+    verb, logged_in = "reject_known_sender_login_mismatch", bool(evaluation.facts.sasl_username)
+    return await _login_mismatch(evaluation, tools, verb, logged_in=logged_in, known_only=True)
+
+
 async def reject_unauth_pipelining(_evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
     """``reject_unauth_pipelining``: smtpd answers early talk itself, before this list is asked."""
     return None
@@ -290,6 +364,10 @@ def _table() -> dict[str, Restriction]:
         reject_non_fqdn_recipient,
         reject_non_fqdn_helo_hostname,
         reject_invalid_helo_hostname,
+        reject_sender_login_mismatch,
+        reject_authenticated_sender_login_mismatch,
+        reject_unauthenticated_sender_login_mismatch,
+        reject_known_sender_login_mismatch,
         reject_unauth_pipelining,
     )
     table: dict[str, Restriction] = {each.__name__: each for each in named}
@@ -324,10 +402,6 @@ NOT_YET: dict[str, int] = {
     "reject_unknown_recipient_domain": 0,
     "reject_unverified_sender": 0,
     "reject_unverified_recipient": 0,
-    "reject_sender_login_mismatch": 0,
-    "reject_authenticated_sender_login_mismatch": 0,
-    "reject_unauthenticated_sender_login_mismatch": 0,
-    "reject_known_sender_login_mismatch": 0,
     "reject_multi_recipient_bounce": 0,
     "reject_plaintext_session": 0,
     "permit_mx_backup": 0,

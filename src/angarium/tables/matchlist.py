@@ -95,7 +95,7 @@ class MatchList:
         except ValueError:
             if body[:1].isdigit() and "/" not in body and not body.replace(".", "").isdigit():
                 return _Pattern(text, source, negated, name=body.lower())
-            return _Pattern(text, source, negated, fault=f'non-null host address bits or bad network in "{body}"')
+            return _Pattern(text, source, negated, fault=_network_fault(body))
         return _Pattern(text, source, negated, network=network)
 
     def _read(self, path: Path, raw: str, depth: int) -> tuple[_Pattern, ...]:
@@ -173,6 +173,15 @@ class MatchList:
     def names(self) -> Iterator[str]:
         """The patterns as they are written."""
         return (each.text for each in self._patterns)
+
+
+def _network_fault(text: str) -> str:
+    """What is wrong with a network, and what may have been meant."""
+    try:
+        meant = ip_network(text.replace("[", "").replace("]", ""), strict=False)
+    except ValueError:
+        return f'bad address pattern: "{text}"'
+    return f'non-null host address bits in "{text}", perhaps you should use "{meant}" instead'
 
 
 @lru_cache(maxsize=1024)

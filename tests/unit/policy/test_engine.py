@@ -203,6 +203,47 @@ def test_warn_if_reject_logs_and_goes_on():
     )
 
 
+@pytest.mark.parametrize(
+    ("verb", "user", "sender", "why"),
+    [
+        ("reject_sender_login_mismatch", "alice", "a@x.test", None),
+        ("reject_sender_login_mismatch", "Alice", "a+e@x.test", None),
+        ("reject_sender_login_mismatch", "bob", "a@x.test", "not owned by user bob"),
+        ("reject_sender_login_mismatch", "bob", "free@x.test", "not owned by user bob"),
+        ("reject_sender_login_mismatch", "", "a@x.test", "not logged in"),
+        ("reject_sender_login_mismatch", "", "free@x.test", None),
+        ("reject_sender_login_mismatch", "bob", "", None),
+        ("reject_known_sender_login_mismatch", "bob", "free@x.test", None),
+        ("reject_known_sender_login_mismatch", "bob", "a@x.test", "not owned by user bob"),
+        ("reject_authenticated_sender_login_mismatch", "", "a@x.test", None),
+        ("reject_authenticated_sender_login_mismatch", "bob", "a@x.test", "not owned by user bob"),
+        ("reject_unauthenticated_sender_login_mismatch", "bob", "a@x.test", None),
+        ("reject_unauthenticated_sender_login_mismatch", "", "a@x.test", "not logged in"),
+    ],
+)
+def test_who_may_use_a_senders_address(verb, user, sender, why):
+    server = Server(
+        smtpd_sender_restrictions=verb,
+        smtpd_sender_login_maps="inline:{{a@x.test = alice, carol}}",
+        recipient_delimiter="+",
+    )
+    verdict = server.rcpt("alice@vbox.test", sasl_username=user, sender=sender)
+    expected = None if why is None else f"553 5.7.1 <{sender}>: Sender address rejected: {why}"
+    assert (str(verdict.reply) if verdict.refused else None) == expected
+
+
+def test_what_is_down_is_said_in_the_log():
+    server = Server(virtual_mailbox_maps="fail:down", smtpd_sender_restrictions="check_sender_access fail:too")
+    server.rcpt("alice@vbox.test")
+    assert server.log.lines[-1] == "postfix/smtpd: warning: fail:too: table lookup problem: too"
+    server = Server(virtual_mailbox_maps="fail:down", mynetworks="192.0.2.1/24")
+    server.rcpt("alice@vbox.test")
+    assert server.log.lines[-1] == (
+        'postfix/smtpd: warning: mynetworks lookup error for "alice@vbox.test": non-null host address bits in '
+        '"192.0.2.1/24", perhaps you should use "192.0.2.0/24" instead'
+    )
+
+
 def test_classes_that_name_each_other_end():
     server = Server(
         smtpd_restriction_classes="a, b", a="b", b="a", smtpd_recipient_restrictions="a, reject_unauth_destination"
