@@ -16,6 +16,9 @@ from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 
 BACKLOG = 512
+_OURS = {"imap": "143", "imaps": "993", "pop3": "110", "pop3s": "995"}
+"""Names that not every system's list of services has, and Postfix's known_tcp_ports neither."""
+
 _FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 
 
@@ -39,7 +42,7 @@ def bind(entry: MasterService, conf: Config) -> list[socket.socket]:
 
 def known_ports(conf: Config) -> dict[str, str]:
     """The names of ``known_tcp_ports``: ``smtp=25, smtps=submissions=465``. What is malformed is left out."""
-    ports: dict[str, str] = {}
+    ports = dict(_OURS)
     for equation in conf.names("known_tcp_ports"):
         *names, port = equation.split("=")
         if port.isascii() and port.isdigit():

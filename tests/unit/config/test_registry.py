@@ -48,6 +48,7 @@ def test_enumerations_contain_their_default():
 COMPOSED = {
     *(name for name in registry() if name.startswith("default_destination_")),
     "initial_destination_concurrency",
+    "alias_maps",  # by way of local_recipient_maps
     *(
         f"{side}_tls_{kind}{what}"
         for side in ("smtp", "smtpd")
@@ -55,7 +56,7 @@ COMPOSED = {
         for what in ("ciphers", "protocols")
     ),
 }
-"""Parameters whose names the code makes of parts."""
+"""Parameters whose names the code makes of parts, or reads in the value of others."""
 
 
 def names_in_code() -> set[str]:

@@ -21,7 +21,8 @@ def test_names_of_services():
 
 def test_known_ports():
     ports = known_ports(Config.of({"known_tcp_ports": "smtp=25, smtps=submissions=465 nonsense x=y"}))
-    assert ports == {"smtp": "25", "smtps": "465", "submissions": "465"}
+    assert [ports[name] for name in ("smtp", "smtps", "submissions", "imaps")] == ["25", "465", "465", "993"]
+    assert "nonsense" not in ports
 
 
 def test_binds_each_chosen_interface():

@@ -404,7 +404,9 @@ PARAMETERS = (
         Status.NO_EFFECT,
         "passwords are checked by the server itself",
     ),
-    Parameter("smtpd_sender_login_maps", Type.TABLES, "", "", "smtpd", Status.UNSUPPORTED),
+    Parameter(
+        "smtpd_sender_login_maps", Type.TABLES, "", "Tables of the log-in names that may use a sender address.", "smtpd"
+    ),
     Parameter("smtpd_sender_restrictions", Type.RESTRICTIONS, "", "What a sender must fulfil.", "smtpd"),
     Parameter(
         "smtpd_service_name",
