@@ -31,7 +31,7 @@ from angarium.protocols.sasl.session import SaslExchange
 from angarium.protocols.smtp.path import quote_address
 from angarium.protocols.smtp.render import render_reply, soften
 from angarium.protocols.smtp.session import ServerSession
-from angarium.protocols.smtp.states import COMMANDS, PAUSING
+from angarium.protocols.smtp.states import COMMANDS, PAUSING, Input
 from angarium.protocols.smtp.types import (
     BareNewline,
     ChunkEnd,
@@ -221,7 +221,10 @@ class Conversation:
         return self.protocol.resume_commands()
 
     def _after_refusal(self, command: CommandReceived) -> list[Event]:
-        self._skipping_chunk = command.verb == "BDAT"
+        if command.verb == "BDAT":
+            self._skipping_chunk = True
+            if self.protocol.state is Input.PAUSED:
+                self.closing = True  # its size could not be read: nobody knows where the chunk ends
         return self._continue(command.verb)
 
     def _refuse_early(self, command: CommandReceived) -> Reply | None:

@@ -220,3 +220,13 @@ def test_a_fault_at_a_chunk_is_answered_once(server, last):
         assert await talk.say("MAIL FROM:<a@x.test>") == "250 2.1.0 Ok"
 
     server.run(test)
+
+
+def test_a_chunk_of_unknown_size_ends_the_session_even_when_it_is_refused_early(server):
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO c")
+        assert await talk.send(b"BDAT 6\xff\r\n") == "500 5.5.2 Error: bad UTF-8 syntax"
+        assert await talk.closed()
+
+    server.run(test)
