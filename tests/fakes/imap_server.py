@@ -148,6 +148,12 @@ class ImapClient:
         self._number = 0
         self.greeting = self.line()
 
+    def wrap(self, context: ssl.SSLContext) -> None:
+        """Negotiate TLS."""
+        self._file.close()
+        self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
+        self._file = self.socket.makefile("rb")
+
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 

@@ -23,8 +23,7 @@ def certificates(tmp_path):
 
 def start_tls(client, context):
     assert client.last("STARTTLS") == b"OK Begin TLS negotiation now."
-    client.socket = context.wrap_socket(client.socket, server_hostname="localhost")
-    client._file = client.socket.makefile("rb")
+    client.wrap(context)
 
 
 def test_passwords_wait_for_tls(tmp_path, certificates):
@@ -56,8 +55,7 @@ def test_what_came_before_tls_does_not_count(tmp_path, certificates):
         client = ImapClient(server.port)
         client.send(b"a STARTTLS\r\nb LOGIN mallory secret\r\n")
         assert client.line() == b"a OK Begin TLS negotiation now."
-        client.socket = trust.wrap_socket(client.socket, server_hostname="localhost")
-        client._file = client.socket.makefile("rb")
+        client.wrap(trust)
         assert client.ok("NOOP") == [b"OK NOOP completed."]
         assert client.last("SELECT INBOX").startswith(b"BAD Command not valid in this state")
         client.close()
