@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SCANNED_INLINE = 2000
+"""Messages of a mailbox that is searched on the loop's thread: some 6 ms at most."""
+
 
 class SqliteAccount:
     """``interface.AccountStore``: what the methods do is said there."""
@@ -126,10 +129,10 @@ class SqliteAccount:
         return unpack_parts(await self._read(lambda connection: reading.parts(connection, mailbox, uid)))
 
     async def search_text(self, mailbox: int, needle: str, where: TextWhere) -> set[int]:
-        return await self._read(lambda connection: reading.search_text(connection, mailbox, needle, where))
+        return await self._scan(mailbox, lambda connection: reading.search_text(connection, mailbox, needle, where))
 
     async def search_header(self, mailbox: int, name: str, needle: str) -> set[int]:
-        return await self._read(lambda connection: reading.search_header(connection, mailbox, name, needle))
+        return await self._scan(mailbox, lambda connection: reading.search_header(connection, mailbox, name, needle))
 
     async def search_dates(self, mailbox: int) -> list[tuple[int, float, int, float, int]]:
         return await self._read(lambda connection: reading.search_dates(connection, mailbox))
@@ -244,6 +247,13 @@ class SqliteAccount:
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         return await self._store.read(self._account, work)
+
+    async def _scan(self, mailbox: int, work: Callable[[Connection], T]) -> T:
+        """Read what takes long in a large mailbox: there, on a thread of its own."""
+        status = await self.status(mailbox)
+        if status.messages <= _SCANNED_INLINE:
+            return await self._read(work)
+        return await self._store.read_aside(self._account, work)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         return await self._store.write(self._account, work)

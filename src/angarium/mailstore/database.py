@@ -80,6 +80,14 @@ class Database:
         """Run ``work`` in a transaction; durable when this returns."""
         return await self._writer.submit(work)
 
+    def read_aside(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` on another reading connection, on the calling thread."""
+        connection = connect(self.directory / DATABASE, readonly=True)
+        try:
+            return work(connection)
+        finally:
+            connection.close()
+
     def statistics(self) -> dict[str, int]:
         """Commits and jobs of the writer."""
         return self._writer.statistics()

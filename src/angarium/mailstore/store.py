@@ -156,6 +156,20 @@ class SqliteMailStore:
         except SqlError as error:
             raise self._unavailable(account, error) from error
 
+    async def read_aside(self, account: str, work: Callable[[Connection], T]) -> T:
+        """Run a long reading function on a thread, with a connection of its own.
+
+        Only for statements that give few rows: beside a busy loop each row waits for the interpreter.
+        """
+        database = self._open_now(account) or await self.database(account)
+        database.users += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(None, database.read_aside, work)
+        except SqlError as error:
+            raise self._unavailable(account, error) from error
+        finally:
+            database.users -= 1
+
     async def write(self, account: str, work: Callable[[Connection], T]) -> T:
         """Run a writing function in a transaction; durable when this returns."""
         database = self._open_now(account) or await self.database(account)

@@ -286,6 +286,20 @@ def test_search_text(run, mail):
     run(test)
 
 
+def test_search_in_a_large_mailbox(run, mail):
+    async def test(account, _store):
+        await account.append([mail(numbered(n)) for n in range(2100)])
+        inbox = (await account.mailbox("INBOX")).id
+        found = await asyncio.gather(
+            account.search_text(inbox, "body 2050", TextWhere.BODY),
+            account.search_header(inbox, "Subject", "NUMBER 2051"),
+            account.append([mail()]),
+        )
+        assert found[:2] == [{2051}, {2052}]
+
+    run(test)
+
+
 def test_search_header(run, mail):
     async def test(account, _store):
         (one, two) = await account.append([mail(), mail(b"To: x@y\r\nSubject:\r\n\r\n")])
