@@ -40,15 +40,15 @@ def smtpd_address(conf: Config) -> tuple[str, int]:
 class Pacer:
     """Holds input back until the server may have it: a file of commands becomes a polite conversation.
 
-    Line by line, each after the reply to the one before, until the server has offered PIPELINING or asks for a message
-    (354); from then on as it comes.
+    A line goes out after the reply to the one before; a message (after 354) and a chunk (after BDAT) as they come.
     """
 
     def __init__(self) -> None:
         self._input = bytearray()
         self._replies = bytearray()
-        self._free = False
         self._waiting = True
+        self._message = False
+        self._chunk = 0
 
     def replies(self, data: bytes) -> bytes:
         """Take what the server says; what may be sent now."""
@@ -56,7 +56,7 @@ class Pacer:
         *lines, rest = bytes(self._replies).split(b"\n")
         self._replies = bytearray(rest)
         for line in lines:
-            self._free = self._free or line[4:].strip() == b"PIPELINING" or line.startswith(b"354")
+            self._message = self._message or line.startswith(b"354")
             if line[3:4] != b"-":
                 self._waiting = False
         return self._ready()
@@ -72,14 +72,35 @@ class Pacer:
         return not self._input
 
     def _ready(self) -> bytes:
-        if self._waiting:
-            return b""
-        feed = self._input.find(b"\n") + 1
-        stop = len(self._input) if self._free else feed
-        ready = bytes(self._input[:stop])
-        del self._input[:stop]
-        self._waiting = bool(ready) and not self._free
-        return ready
+        ready = bytearray()
+        while self._input and not self._waiting:
+            if self._chunk:
+                piece = self._take(min(self._chunk, len(self._input)))
+                self._chunk -= len(piece)
+                self._waiting = not self._chunk
+            else:
+                feed = self._input.find(b"\n") + 1
+                if not feed:
+                    break
+                piece = self._take(feed)
+                self._line(piece)
+            ready += piece
+        return bytes(ready)
+
+    def _line(self, line: bytes) -> None:
+        if self._message:
+            self._message = line.rstrip(b"\r\n") != b"."
+            self._waiting = not self._message
+            return
+        words = line.upper().split()
+        if len(words) > 1 and words[0] == b"BDAT" and words[1].isdigit():
+            self._chunk = int(words[1])
+        self._waiting = not self._chunk
+
+    def _take(self, size: int) -> bytes:
+        piece = bytes(self._input[:size])
+        del self._input[:size]
+        return piece
 
 
 def converse(directory: str) -> int:

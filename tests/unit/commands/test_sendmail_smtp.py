@@ -16,15 +16,20 @@ def test_lines_wait_for_their_replies():
     assert pacer.replies(b"b\r\n") == b"MAIL FROM:<>\r\n"
     assert pacer.replies(b"250 ok\r\n") == b"DATA\r\n"
     assert pacer.replies(b"354 go\r\n") == b""
-    assert pacer.commands(b"one\r\ntwo\r\n.\r\nQUIT\r\n") == b"one\r\ntwo\r\n.\r\nQUIT\r\n"
+    assert pacer.commands(b"one\r\n..\r\ntw") == b"one\r\n..\r\n"
+    assert pacer.commands(b"o\n.\nQUIT\r\nNOOP\r\n") == b"two\n.\n"
+    assert not pacer.idle
+    assert pacer.replies(b"250 queued\r\n") == b"QUIT\r\n"
+    assert pacer.replies(b"221 bye\r\n") == b"NOOP\r\n"
     assert pacer.idle
 
 
-def test_a_server_that_pipelines_gets_all_at_once():
+def test_a_chunk_goes_with_its_command():
     pacer = Pacer()
     pacer.replies(b"220 hi\r\n")
-    assert pacer.commands(b"EHLO x\r\nMAIL FROM:<>\r\nQUIT\r\n") == b"EHLO x\r\n"
-    assert pacer.replies(b"250-x\r\n250 PIPELINING\r\n") == b"MAIL FROM:<>\r\nQUIT\r\n"
+    assert pacer.commands(b"BDAT 6 LAST\r\nab\ncd") == b"BDAT 6 LAST\r\nab\ncd"
+    assert pacer.commands(b"\nQUIT\r\n") == b"\n"
+    assert pacer.replies(b"250 queued\r\n") == b"QUIT\r\n"
 
 
 @pytest.mark.parametrize(
