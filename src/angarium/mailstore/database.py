@@ -7,6 +7,7 @@ closing block: they run on a thread of the pool.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -32,7 +33,7 @@ class Database:
         dead: there may be bodies to purge.
     """
 
-    __slots__ = ("_writer", "bodies", "dead", "deliveries", "directory", "fresh", "reader", "users")
+    __slots__ = ("_file", "_writer", "bodies", "dead", "deliveries", "directory", "fresh", "reader", "users")
 
     def __init__(self, directory: Path, writer: GroupCommitWriter, reader: Connection, *, dead: bool) -> None:
         self.directory = directory
@@ -43,6 +44,7 @@ class Database:
         self.dead = dead
         self.deliveries = 0
         self._writer = writer
+        self._file = _file_of(directory)
 
     @classmethod
     def open(cls, directory: Path, executor: Executor, now: float) -> Database:
@@ -79,6 +81,10 @@ class Database:
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a transaction; durable when this returns."""
         return await self._writer.submit(work)
+
+    def is_current(self) -> bool:
+        """Whether the file is still the one that was opened: an account's directory may be removed or restored."""
+        return self._file == _file_of(self.directory)
 
     def read_aside(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` on another reading connection, on the calling thread."""
@@ -119,6 +125,15 @@ def _prepare(connection: Connection, bodies: BodyFiles, now: float) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _file_of(directory: Path) -> tuple[int, int]:
+    """What tells a file from another of its name; zeros when there is none."""
+    try:
+        found = os.stat(directory / DATABASE)  # noqa: PTH116 - asked for each delivery, and Path.stat costs twice as much
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _sync_upwards(directory: Path) -> None:

@@ -32,7 +32,7 @@ class MailstoreParameters:
     """Attributes are the parameters of the same names, without ``mailstore_``."""
 
     virtual_mailbox_base: Path
-    open_accounts: int = 200
+    open_accounts: int = 100
     body_file_threshold: int = 512 * 1024
     duplicate_lifetime: float = 10 * 86400.0
     writer_threads: int = 4

@@ -69,7 +69,7 @@ class SqliteMailStore:
         bus: Bus | None = None,
         limits: LimitLookup = no_limits,
         *,
-        open_accounts: int = 200,
+        open_accounts: int = 100,
         file_threshold: int = 512 * 1024,
         key_lifetime: float = 10 * 86400.0,
         writers: int = 4,
@@ -98,7 +98,7 @@ class SqliteMailStore:
         """The account's handle; makes its database when it is new. Raises MailstoreError."""
         account = account.casefold()
         account_directory(self._base, account)
-        await self.database(account)
+        await self._current(account)
         return SqliteAccount(self, account)
 
     def subscribe(self, account: str, callback: Callable[[Change], None]) -> Callable[[], None]:
@@ -172,7 +172,7 @@ class SqliteMailStore:
 
     async def write(self, account: str, work: Callable[[Connection], T]) -> T:
         """Run a writing function in a transaction; durable when this returns."""
-        database = self._open_now(account) or await self.database(account)
+        database = await self._current(account)
         database.users += 1
         try:
             return await database.write(work)
@@ -257,6 +257,20 @@ class SqliteMailStore:
             database.fresh = False
         return database
 
+    async def _current(self, account: str) -> Database:
+        """The account's database, opened anew when its file is another by now: nothing is written into the void."""
+        database = self._open_now(account) or await self.database(account)
+        if not database.is_current():
+            if self._open.get(account) is database:
+                del self._open[account]
+                self._close_later(database)
+            database = await self.database(account)
+        return database
+
+    def _close_later(self, database: Database) -> None:
+        """Close what nobody finds any more, behind what is under way in it."""
+        asyncio.get_running_loop().run_in_executor(None, database.close)
+
     async def _purge(self, account: str) -> None:
         try:
             more = True
@@ -291,18 +305,15 @@ class SqliteMailStore:
             return
         idle = [account for account, database in self._open.items() if not database.users and not database.fresh]
         for account in idle[:excess]:
-            database = self._open.pop(account)
-            asyncio.get_running_loop().run_in_executor(None, database.close)
+            self._close_later(self._open.pop(account))
 
     def _unavailable(self, account: str, error: Exception) -> MailstoreUnavailableError:
         """The error for the caller; a damaged database is let go, so that a repaired one is opened anew."""
         damaged = isinstance(error, (CorruptError, NotADatabaseError))
         what = "the database is damaged" if damaged else "the database is unavailable"
         self._log.error(f"mailbox of {account}: {what}: {error}")
-        database = self._open.get(account)
-        if damaged and database is not None and not database.users:
-            del self._open[account]
-            asyncio.get_running_loop().run_in_executor(None, database.close)
+        if damaged and account in self._open:
+            self._close_later(self._open.pop(account))
         return MailstoreUnavailableError(f"{account}: {error}")
 
     def _heard(self, payload: str) -> None:

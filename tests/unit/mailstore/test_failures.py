@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -303,5 +304,22 @@ def test_opening_twice_at_once_is_one_opening(open_store, run, tmp_path, monkeyp
         assert len(opened) == 1
         assert store.statistics()["open"] == 1
         await store.close()
+
+    run(test())
+
+
+def test_an_account_whose_files_were_removed_begins_anew(open_store, run, mail, tmp_path):
+    async def test():
+        store, other = open_store(), open_store()
+        account = await store.open("bob@example.test")
+        await account.append([mail(), mail()])
+        shutil.rmtree(account_directory(tmp_path, "bob@example.test"))
+        (where,) = await account.append([mail()])
+        assert where.uid == 1
+        assert [state.uid for state in await account.states(where.mailbox)] == [1]
+        same = await other.open("bob@example.test")
+        assert [state.uid for state in await same.states(where.mailbox)] == [1]
+        await store.close()
+        await other.close()
 
     run(test())

@@ -48,8 +48,8 @@ PARAMETERS = (
     Parameter(
         "mailstore_open_accounts",
         Type.INTEGER,
-        "200",
-        "How many accounts' databases a process keeps open; each takes four file descriptors.",
+        "100",
+        "How many accounts' databases a process keeps open; each takes six file descriptors.",
         _PROGRAM,
         minimum=1,
         compatible=False,
