@@ -22,7 +22,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from angarium.config import edit
 from angarium.config.config import Config, configuration_directory
 from angarium.config.error import ConfigError
 from angarium.config.expansion import compatibility_level
@@ -363,6 +362,8 @@ def edit_files(request: Request, directory: Path) -> int:
 
         postconf_master.edit_master(request.flags, request.operands, directory / "master.cf")
         return 0
+    from angarium.config import edit  # late, as above
+
     path = directory / "main.cf"
     text = read_text(path)
     if "e" in request.flags:

@@ -5,12 +5,14 @@ They are computed only when asked for, since most commands ask for none of them.
 
 from __future__ import annotations
 
-import ipaddress
-import socket
+import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from angarium.config.interfaces import Interface, own_addresses
 from angarium.config.values import names
+
+if TYPE_CHECKING:
+    from angarium.config.interfaces import Interface
 
 MAIL_VERSION = "3.9.1"
 """The release of Postfix whose behaviour and log lines ours are compatible with: what scripts compare with."""
@@ -25,7 +27,7 @@ Ask = Callable[[str], str]
 def myhostname(ask: Ask, explicit_domain: str | None) -> str:
     """The machine's name, with ``mydomain`` behind it when it has no dot."""
     del ask
-    name = socket.gethostname()
+    name = os.uname().nodename
     return name if "." in name else f"{name}.{explicit_domain or DEFAULT_DOMAIN}"
 
 
@@ -45,6 +47,8 @@ def mynetworks(ask: Ask) -> str:
 
 def chosen_interfaces(inet_interfaces: str, inet_protocols: str) -> list[Interface]:
     """This machine's addresses that ``inet_interfaces`` and ``inet_protocols`` select."""
+    from angarium.config.interfaces import own_addresses  # late: most commands never ask for networks
+
     wanted = [word.lower() for word in names(inet_interfaces)]
     protocols = {word.lower() for word in names(inet_protocols)}
     versions = {4, 6} if "all" in protocols else {int(word[-1]) for word in protocols if word in ("ipv4", "ipv6")}
@@ -63,6 +67,8 @@ def chosen_interfaces(inet_interfaces: str, inet_protocols: str) -> list[Interfa
 
 
 def _network(interface: Interface, style: str) -> str:
+    import ipaddress  # late, as above
+
     address = interface.ip
     length: int
     if style == "host":

@@ -9,7 +9,6 @@ Fails with ConfigError for a malformed ``$`` reference, with its place.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -123,6 +122,8 @@ def _table_prefixes(text: str) -> Iterator[str]:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that a misspelt one most likely means; empty when none is near."""
+    import difflib  # late: only a misspelt name should pay for it
+
     found = difflib.get_close_matches(name, known, 1, 0.85)
     return found[0] if found else ""
 

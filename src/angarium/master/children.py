@@ -152,6 +152,7 @@ def _detach() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.umask(0o077)
     gc.enable()
+    gc.set_threshold(20_000, 20, 20)  # sessions make many objects that live for a moment; measured 10 % less CPU
 
 
 async def _serve(inherited: Inheritance, build: Builder, log: ServiceLog, patience: float) -> None:
