@@ -31,8 +31,6 @@ async def _ask(text: bytes, key: str) -> None:
 def one_input(data: bytes) -> None:
     """Nothing raises, whatever the file and the key hold."""
     key, _, text = data.partition(b"\n")
-    if text.count(b"(") > 3 or text.count(b"*") + text.count(b"+") + text.count(b"{") > 3:
-        return  # an expression that backtracks without end is a known gap
     asyncio.run(_ask(text, key.decode("utf-8", "surrogateescape")))
 
 

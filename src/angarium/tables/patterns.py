@@ -5,7 +5,7 @@ stand for what parentheses matched, ``$$`` for a dollar sign. The flag ``i`` tur
 turns multi-line mode on for regexp, ``x`` turns basic expressions on. cidr_table(5): ``network result``.
 
 A rule that is wrong is skipped and reported through ``warn``; the others hold. A key is cut at ``KEY_LIMIT``
-characters before a regular expression sees it.
+characters before a regular expression sees it, and matching that takes too long (``patience``) is a temporary error.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, TemporaryError
+from angarium.tables.patience import OutOfPatienceError, limited
 from angarium.tables.text import logical_lines, split_list, unbrace
 from angarium.tables.watch import WatchedFile
 
@@ -143,11 +144,18 @@ class RegexpTable:
         except OSError as error:
             return TemporaryError(f"open {self.name}: {error.strerror}", self.name)
         subject = key[:KEY_LIMIT]
+        try:
+            with limited():
+                return self._search(rules, subject)
+        except OutOfPatienceError:
+            return TemporaryError(f"a regular expression takes too long for {subject[:100]!r}", self.name)
+
+    @staticmethod
+    def _search(rules: Sequence[_RegexpRule], subject: str) -> Lookup:
         for rule in rules:
             match = rule.expression.search(subject)
-            if (match is None) != rule.negated or not all(each.holds(subject) for each in rule.conditions):
-                continue
-            return Found(_substitute(rule.result, match), rule.source)
+            if (match is None) == rule.negated and all(each.holds(subject) for each in rule.conditions):
+                return Found(_substitute(rule.result, match), rule.source)
         return NOT_FOUND
 
 

@@ -31,12 +31,15 @@ ARRIVAL = 1795507122.5
 
 
 def run(content, recipients=("alice@vbox.test",), origin=NETWORK, settings=None, spool=None, log=None, **more):
+    utf8 = more.pop("smtputf8", False)
     log = MemoryLog() if log is None else log
     service_log = ServiceLog(log, "postfix/cleanup")
     conf = Config.of({**SETTINGS, **(settings or {})})
     opener = TableOpener(service_log.warning)
     cleanup = make_cleanup(conf, make_resolver(conf, opener), opener, service_log, Spool(spool) if spool else None)
-    envelope = Envelope("s@sender.test", tuple(Recipient(each, each) for each in recipients), ARRIVAL, origin)
+    envelope = Envelope(
+        "s@sender.test", tuple(Recipient(each, each) for each in recipients), ARRIVAL, origin, smtputf8=utf8
+    )
     message = asyncio.run(cleanup.process("4F2A", envelope, MemoryContent(content), **more))
     return message, log.lines
 
@@ -185,3 +188,78 @@ def test_a_large_message_whose_headers_change_goes_to_a_file(tmp_path):
     message, _ = run(content, spool=tmp_path)
     assert isinstance(message.content, SpooledContent)
     assert message.content.read() == content[8:]
+
+
+@pytest.mark.parametrize(
+    ("fields", "smtputf8", "protocol"),
+    [
+        ({"protocol": "SMTP"}, False, "SMTP"),
+        ({"protocol": "ESMTP", "tls": "TLSv1.3"}, False, "ESMTPS"),
+        ({"protocol": "ESMTP", "sasl_username": "alice"}, False, "ESMTPA"),
+        ({"protocol": "ESMTP", "tls": "TLSv1.3", "sasl_username": "alice"}, False, "ESMTPSA"),
+        ({"protocol": "ESMTP", "tls": "TLSv1.3", "sasl_username": "alice"}, True, "UTF8SMTPSA"),
+    ],
+)
+def test_the_protocol_in_received(fields, smtputf8, protocol):
+    message, _ = run(PLAIN, origin=Origin(client_address="192.0.2.1", **fields), smtputf8=smtputf8)
+    assert f" with {protocol} id 4F2A\r\n".encode() in message.prefix
+
+
+def test_tls_and_login_are_told_when_asked_for():
+    settings = {"smtpd_tls_received_header": "yes", "smtpd_sasl_authenticated_header": "yes"}
+    tls = "TLSv1.3 with cipher X (256/256 bits) key-exchange X25519 server-signature RSA-PSS (2048 bits)"
+    origin = Origin("ESMTP", "c.test", "2001:db8::1", helo="h.test", sasl_username="a(b)", tls=tls)
+    message, _ = run(PLAIN, origin=origin, settings=settings)
+    assert message.prefix.startswith(
+        b"Received: from h.test (c.test [IPv6:2001:db8::1])\r\n"
+        b"\t(using TLSv1.3 with cipher X (256/256 bits)\r\n"
+        b"\t key-exchange X25519 server-signature RSA-PSS (2048 bits))\r\n"
+        b"\t(No client certificate requested)\r\n"
+        b"\t(Authenticated sender: a?b?)\r\n"
+        b"\tby mail.example.test (Postfix) with ESMTPSA id 4F2A\r\n"
+    )
+    quiet, _ = run(PLAIN, origin=origin)
+    assert b"using" not in quiet.prefix
+    assert b"Authenticated" not in quiet.prefix
+
+
+@pytest.mark.parametrize(
+    ("origin", "clients", "added"),
+    [
+        (NETWORK, "permit_inet_interfaces", False),
+        (Origin("ESMTP", "localhost", "127.0.0.1"), "permit_inet_interfaces", True),
+        (Origin("ESMTP", "localhost", "127.0.0.1"), "", False),
+        (NETWORK, "static:all", True),
+        (NETWORK, "inline:{192.0.2.9=x}", True),
+        (NETWORK, "permit_mynetworks", False),
+        (Origin("ESMTP", "x", "198.51.100.9"), "permit_mynetworks", True),
+        (NETWORK, "permit_sasl_authenticated", False),
+        (Origin("ESMTP", "x", "192.0.2.9", sasl_username="a"), "permit_sasl_authenticated", True),
+        (Origin("local", service="postfix/bounce"), "", True),
+    ],
+)
+def test_whose_missing_headers_are_added(origin, clients, added):
+    settings = {"local_header_rewrite_clients": clients, "mynetworks": "198.51.100.0/24"}
+    message, _ = run(b"Subject: a\r\n\r\nb\r\n", origin=origin, settings=settings)
+    assert (b"Message-Id: <" in message.content.read()) == added
+    always, _ = run(b"Subject: a\r\n\r\nb\r\n", origin=origin, settings={"always_add_missing_headers": "yes"})
+    assert b"Date: " in always.content.read()
+
+
+def test_undisclosed_recipients_are_said_when_asked_for():
+    settings = {"undisclosed_recipients_header": "To: undisclosed-recipients:;"}
+    message, _ = run(b"Subject: a\r\n\r\n", origin=LOCAL, settings=settings)
+    assert message.content.read().endswith(b"\r\nTo: undisclosed-recipients:;\r\n\r\n")
+    message, _ = run(b"Cc: a@x.test\r\n\r\n", origin=LOCAL, settings=settings)
+    assert b"undisclosed" not in message.content.read()
+
+
+def test_resent_messages_get_resent_headers():
+    message, lines = run(b"Message-Id: <1@x>\r\nResent-To: a@x.test\r\n\r\nb\r\n", origin=LOCAL)
+    text = message.content.read()
+    assert b"Resent-Message-Id: <20261124075842.4F2A@mail.example.test>\r\nResent-Date: " in text
+    assert b"Resent-From: s@sender.test\r\n" in text
+    assert [line.partition(": ")[2] for line in lines] == [
+        "4F2A: resent-message-id=<20261124075842.4F2A@mail.example.test>",
+        "4F2A: message-id=<1@x>",
+    ]

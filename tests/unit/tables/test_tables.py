@@ -4,6 +4,7 @@ import pwd
 from pathlib import Path
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -138,6 +139,21 @@ def test_regexp_rules(tmp_path):
     assert len(opened.warnings) == 4
     assert all(f"regexp map {tmp_path}/r, line " in each for each in opened.warnings)
     assert value(opened.ask("regexp:{{/^a/ x y}, {/b/ z}}", "abc")) == "x y"
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_an_expression_without_end_is_stopped(loop_factory):
+    opened = Opened()
+    table = opened.opener.open("regexp:{{/^(a+)+$/ x}, {/b/ y}}")
+
+    async def ask():
+        return [await table.lookup(key) for key in ("a" * 60 + "!", "aaa", "b")]
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        slow, quick, other = runner.run(ask())
+    assert isinstance(slow, TemporaryError)
+    assert "takes too long" in slow.cause
+    assert (value(quick), value(other)) == ("x", "y")
 
 
 def test_cidr_rules(tmp_path):
