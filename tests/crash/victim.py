@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 from angarium.config.config import Config
+from angarium.master import programs
 from angarium.master.listeners import bind
 from angarium.master.node import Node, make_directories
-from angarium.master.wiring import NETWORK_COMMANDS, NetworkWiring, queue_manager, server_tls
+from angarium.master.wiring import NetworkWiring, queue_manager, server_tls
 from angarium.runtime.log import open_log
 
 
@@ -24,7 +25,7 @@ async def serve(role: str, conf: Config) -> None:
     await node.start()
     async with asyncio.TaskGroup() as group:
         if role != "qmgr":
-            network = [entry for entry in entries if entry.command in NETWORK_COMMANDS]
+            network = [entry for entry in entries if entry.command in programs.NETWORK and entry.type == "inet"]
             wiring = NetworkWiring(node, {entry.key: server_tls(conf, entry) for entry in network})
             for entry in network:
                 group.create_task(wiring.service(entry).run(bind(entry, conf)))
