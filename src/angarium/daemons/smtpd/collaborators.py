@@ -54,4 +54,4 @@ class Collaborators:
     forbidden_command: Callable[[str], Awaitable[bool]]
     free_space: Callable[[], int]
     tls_available: bool = False
-    flush: Callable[[str], bool] | None = None
+    flush: Callable[[str], Awaitable[bool]] | None = None

@@ -75,7 +75,7 @@ class SmtpdService:
         exemptions: Callable[[Client], Awaitable[Exemptions]] = _nobody_exempt,
         forbidden_command: Callable[[str], Awaitable[bool]] = forbids_by_default,
         queue_directory: Path = Path("/"),
-        flush: Callable[[str], bool] | None = None,
+        flush: Callable[[str], Awaitable[bool]] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._tag = tag

@@ -5,9 +5,9 @@
 octets back.
 
 ``DataDecoder`` works on whole reads with searches that run in C, for messages whose line ends are clean. At the first
-line end that is not (``LF`` alone, or more than one ``CR`` before the ``LF``) it goes on line by line, with the same
-result: a line end is any ``LF`` with the ``CR`` octets before it, as Postfix reads records, and goes out as ``CR LF``.
-Which dot ends the message is the choice of ``BareNewline``.
+CR or LF that stands alone it goes on line by line, with the same result. Lines end as smtpd(8) has them: at each LF,
+with the CR before it (or all of them, where ``BareNewline`` is lenient), and go out with CR LF; any other CR becomes a
+blank. Which dot ends the message is the choice of ``BareNewline`` too.
 """
 
 from __future__ import annotations
@@ -108,20 +108,22 @@ class DataDecoder:
             return self._feed_lines(data)
         buffer = self._held + data
         end = buffer.find(_END)
-        area = buffer if end < 0 else buffer[: end + 2]
-        if area.count(b"\n") != area.count(b"\r\n") or b"\r\r" in area:
+        if end >= 0:
+            area = buffer[: end + 2]
+        else:
+            keep = _held_suffix(buffer)
+            area = buffer[:-keep] if keep else buffer
+        if not _is_clean(area):
             return self._go_by_lines(buffer)
         if end >= 0:
             self.finished = True
             self.rest = buffer[end + 5 :]
             self._held = b""
         else:
-            keep = _held_suffix(buffer)
-            area = buffer[:-keep] if keep else buffer
-            self._held = buffer[-keep:] if keep else b""
-        # The first CR LF of a message was never part of it: it is dropped once, by _line_start.
+            self._held = buffer[len(area) :]
         if b"\r\n." in area:
             area = area.replace(b"\r\n.", b"\r\n")
+        # The first CR LF of a message was never part of it: it is dropped once, by _line_start.
         if self._line_start and area:
             self._line_start = False
             return area[2:]
@@ -140,15 +142,11 @@ class DataDecoder:
         buffer = self._held + data
         out: list[bytes] = []
         position = 0
-        strict_end = self._mode is not BareNewline.NO and self._mode is not BareNewline.NOTE
+        strict_end = self._mode not in _LENIENT
         while (end := buffer.find(b"\n", position)) >= 0:
-            line = buffer[position:end]
+            line, bare = _cut_end(buffer[position:end], self._mode)
             position = end + 1
-            bare = not line.endswith(b"\r")
-            if bare:
-                self.bare_newline = True
-            else:
-                line = line.rstrip(b"\r")
+            self.bare_newline = self.bare_newline or bare
             at_start, self._line_start = self._line_start, True
             previous_bare, self._previous_bare = self._previous_bare, bare
             if at_start and line.startswith(b"."):
@@ -160,7 +158,7 @@ class DataDecoder:
                     self.rest = buffer[position:]
                     self._held = b""
                     return b"".join(out)
-            out.append(line + b"\r\n")
+            out.append(line.replace(b"\r", b" ") + b"\r\n")
         held = buffer[position:]
         if len(held) > _HELD_LINE:
             piece = held.rstrip(b"\r") or held
@@ -168,7 +166,7 @@ class DataDecoder:
             if self._line_start and piece.startswith(b"."):
                 piece = piece[1:]
             self._line_start = False
-            out.append(piece)
+            out.append(piece.replace(b"\r", b" "))
         self._held = held
         return b"".join(out)
 
@@ -176,9 +174,10 @@ class DataDecoder:
 class NewlineDecoder:
     """Gives the lines of a message that came in chunks (RFC 3030) CR LF ends; there is no dot-stuffing there."""
 
-    __slots__ = ("_carriage_returns", "_in_line", "bare_newline")
+    __slots__ = ("_carriage_returns", "_in_line", "_mode", "bare_newline")
 
-    def __init__(self) -> None:
+    def __init__(self, mode: BareNewline = BareNewline.NORMALIZE) -> None:
+        self._mode = mode
         self._carriage_returns = 0
         self._in_line = False
         self.bare_newline = False
@@ -186,28 +185,49 @@ class NewlineDecoder:
     def feed(self, data: bytes) -> bytes:
         """Take octets in; the decoded octets that are certain by now."""
         if self._carriage_returns:
-            data = b"\r" * min(self._carriage_returns, 2) + data
+            data = b"\r" * self._carriage_returns + data
             self._carriage_returns = 0
         if data.endswith(b"\r"):
             whole = data.rstrip(b"\r")
-            self._carriage_returns = len(data) - len(whole)
-            data = whole
+            self._carriage_returns = min(len(data) - len(whole), _HELD_LINE)
+            data = data[: len(data) - self._carriage_returns]
         if not data:
             return b""
         self._in_line = not data.endswith(b"\n")
-        if b"\r\r\n" not in data and data.count(b"\n") == data.count(b"\r\n"):
+        if _is_clean(data):
             return data
-        lines = data.split(b"\n")
-        last = lines.pop()
-        self.bare_newline = self.bare_newline or any(not line.endswith(b"\r") for line in lines)
-        return b"".join([line.rstrip(b"\r") + b"\r\n" for line in lines]) + last
+        out = []
+        *lines, last = data.split(b"\n")
+        for raw in lines:
+            line, bare = _cut_end(raw, self._mode)
+            self.bare_newline = self.bare_newline or bare
+            out.append(line.replace(b"\r", b" ") + b"\r\n")
+        out.append(last.replace(b"\r", b" "))
+        return b"".join(out)
 
     def finish(self) -> bytes:
         """The message is over: the line end that its last line lacks."""
         lacking = self._in_line or self._carriage_returns > 0
+        blanks = b" " * self._carriage_returns
         self._in_line = False
         self._carriage_returns = 0
-        return b"\r\n" if lacking else b""
+        return blanks + b"\r\n" if lacking else b""
+
+
+_LENIENT = (BareNewline.NO, BareNewline.NOTE)
+
+
+def _is_clean(data: bytes) -> bool:
+    """Each CR and each LF is part of a CR LF. ``data`` does not end between the two."""
+    pairs = data.count(b"\r\n")
+    return data.count(b"\n") == pairs and data.count(b"\r") == pairs
+
+
+def _cut_end(line: bytes, mode: BareNewline) -> tuple[bytes, bool]:
+    """A line, found by its LF, without the CR that belongs to its end, and whether there was none."""
+    if not line.endswith(b"\r"):
+        return line, True
+    return (line.rstrip(b"\r") if mode in _LENIENT else line[:-1]), False
 
 
 def _held_suffix(buffer: bytes) -> int:

@@ -49,7 +49,7 @@ class ServerSession:
         self._chunk = BdatCommand(0, last=False)
         self._chunk_left = 0
         self._dialogue_limit = 0
-        self._chunk_decoder = NewlineDecoder()
+        self._chunk_decoder = NewlineDecoder(self.bare_newline)
         self.state = Input.COMMAND
 
     @property
@@ -85,7 +85,7 @@ class ServerSession:
 
     def forget_chunks(self) -> None:
         """The message that came in chunks is given up."""
-        self._chunk_decoder = NewlineDecoder()
+        self._chunk_decoder = NewlineDecoder(self.bare_newline)
 
     def discard_input(self) -> bytes:
         """Forget what was received and not looked at (RFC 3207 section 4.2); what it was."""
@@ -129,6 +129,8 @@ class ServerSession:
         line, truncated, bare = framed
         if b"\0" in line:
             line = line[: line.index(b"\0")]  # as in C, the text ends there
+        if b"\r" in line:
+            line = line.replace(b"\r", b" ")  # as in a message; so that no CR gets into addresses and log lines
         text = line.decode("utf-8", "surrogateescape")
         verb = text[:4].upper()
         if (len(text) > 4 and text[4] != " ") or not verb.isalpha():
@@ -174,7 +176,7 @@ class ServerSession:
         decoder = self._chunk_decoder
         chunk = self._chunk
         if chunk.last:
-            self._chunk_decoder = NewlineDecoder()
+            self._chunk_decoder = NewlineDecoder(self.bare_newline)
             if lacking := decoder.finish():
                 events.append(MessageData(lacking))
         events.append(ChunkEnd(chunk.size, chunk.last, decoder.bare_newline))

@@ -141,7 +141,7 @@ class Server:
     tls: ssl.SSLContext | None = None
     spool: Spool | None = None
     exempt: Exemptions = NOT_EXEMPT
-    flush: Callable[[str], bool] | None = None
+    flush: Callable[[str], Awaitable[bool]] | None = None
     port: int = 0
     service: SmtpdService | None = None
     talks: list[Talk] = field(default_factory=list)

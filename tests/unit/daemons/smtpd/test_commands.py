@@ -131,7 +131,12 @@ def test_smuggling_is_not_possible(server):
 
 def test_etrn(server):
     asked = []
-    server.flush = lambda domain: asked.append(domain) or True
+
+    async def flush(domain):
+        asked.append(domain)
+        return True
+
+    server.flush = flush
 
     async def test():
         talk = await server.connect()

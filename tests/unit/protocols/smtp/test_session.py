@@ -111,3 +111,8 @@ def test_replies() -> None:
     assert render_reply(Reply.of(550, "5.1.1", "\udce9")) == b"550 5.1.1 \xe9\r\n"
     assert soften(Reply.of(550, "5.1.1", "a")) == Reply.of(450, "4.1.1", "a")
     assert soften(Reply.of(250, "2.0.0", "a")) == Reply.of(250, "2.0.0", "a")
+
+
+def test_no_carriage_return_and_no_nul_gets_into_a_command() -> None:
+    events = ServerSession().receive_data(b"MAIL FROM:<a\rb@c.test>\r\nNOOP\0x\r\n")
+    assert [event.text for event in events if isinstance(event, CommandReceived)] == ["MAIL FROM:<a b@c.test>", "NOOP"]

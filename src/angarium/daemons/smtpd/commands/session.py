@@ -49,7 +49,7 @@ async def etrn(talk: Conversation, command: CommandReceived) -> Reply | None:
     refusal = talk.judge(await talk.ask.policy.etrn(talk.facts(domain)), "ETRN")
     if refusal is not None:
         return refusal
-    if talk.ask.flush is None or not talk.ask.flush(domain):
+    if talk.ask.flush is None or not await talk.ask.flush(domain):
         talk.ask.journal.warning(f"reject: ETRN {domain}... from {talk.client.shown}")
         return Reply.of(459, None, f"<{domain}>: service unavailable")
     return _QUEUING
