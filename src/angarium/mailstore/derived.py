@@ -16,7 +16,7 @@ from angarium.protocols.mime.envelope import ENVELOPE_FIELDS, envelope
 from angarium.protocols.mime.header import fields, unfold
 from angarium.protocols.mime.scanner import scan, spans
 from angarium.protocols.mime.structure import structures
-from angarium.protocols.mime.text import body_text, fold, header_text
+from angarium.protocols.mime.text import body_text, fold, header_text, part_headers
 from angarium.protocols.mime.types import PartSpan
 from angarium.protocols.mime.words import decode_words
 
@@ -79,7 +79,7 @@ class Analysis:
         self._spans = spans(tree)
         self._text = body_text(data, tree)
         self._sought = _sought(self._fields)
-        self._header_text = header_text([(name, value) for name, value, _whole in self._fields])
+        self._header_text = header_text(self._header) + part_headers(data, tree)
         dates = [value for name, value, _whole in self._fields if name == b"date"]
         self._sent = parse_date(unfold(dates[-1])) if dates else None
 
@@ -93,10 +93,7 @@ class Analysis:
         before = _fields(prefix)
         shift = len(prefix)
         ordering, common = _common(before + self._fields)
-        text = self._header_text
-        if before:
-            ours = header_text([(name, value) for name, value, _whole in before])
-            text = ours + b"\n" + text if text else ours
+        text = header_text(prefix) + self._header_text
         return Derived(
             shift + self._size,
             prefix + self._header,

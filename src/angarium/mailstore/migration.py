@@ -54,9 +54,10 @@ def prepare(connection: Connection, bodies: BodyFiles) -> bool:
         raise SchemaError(msg)
     if found == 0:
         connection.execute(TABLES)
-    elif found == 1:
-        connection.execute(_FROM_1)
-        derive_again(connection, bodies)
+    elif found < VERSION:
+        if found == 1:
+            connection.execute(_FROM_1)
+        derive_again(connection, bodies)  # version 3 folds text otherwise, and keeps the headers of parts
     connection.execute(f"PRAGMA user_version = {VERSION}")
     return found == 0
 

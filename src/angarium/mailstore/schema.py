@@ -28,7 +28,7 @@ delivery     keys of deliveries, so that a repeated one is known
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 """Kept in the database as user_version; ``migration`` leads from one to the next."""
 
 COMMON_FIELDS = (

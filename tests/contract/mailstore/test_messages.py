@@ -278,6 +278,8 @@ def test_search_text(run, mail):
         assert await body("strasse nach KÖLN hin") == {rich.uid}
         assert await body("<b>bold") == {rich.uid}
         assert await body("invisible") == set()
+        assert await body("nach ko") == {rich.uid}
+        assert await account.search_text(inbox, "image/PNG", TextWhere.TEXT) == {rich.uid}
         assert await body("alice") == set()
         assert await account.search_text(inbox, "alice", TextWhere.TEXT) == {1}
         assert await account.search_text(inbox, "grüsse", TextWhere.TEXT) == {rich.uid}

@@ -1,54 +1,65 @@
-"""The text that SEARCH looks through: decoded and case-folded, bounded.
+"""The text that SEARCH looks through: decoded, folded, bounded.
 
-BODY is the decoded text of the textual parts, and the headers of enclosed messages; HTML stays as it is written. Blanks
-are kept, since a substring may span them; line ends become single blanks, so that one does span lines.
+``body_text`` is the decoded text of the textual parts; HTML stays as it is written, blanks are kept, and line ends
+become blanks, so that what a client wraps is found. ``header_text`` is the decoded header, ``part_headers`` those of
+the parts and of enclosed messages: names of attachments among them. Folding is by case and by decomposition (as
+i;unicode-casemap of RFC 5051, with full case folding), so that "cafe" finds "Café".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import unicodedata
 
-from angarium.protocols.mime.header import fields, unfold
-from angarium.protocols.mime.types import Part
+from angarium.protocols.mime.types import MAX_HEADER, Part
 from angarium.protocols.mime.words import decode_base64, decode_charset, decode_quoted_printable, decode_words
 
 MAX_TEXT = 1024 * 1024
-"""Bytes of folded text that are kept of one message."""
+"""Bytes of folded text that are kept of one message's bodies, and of its headers."""
 
 
 def fold(text: str) -> bytes:
     """The form in which text and needles are compared."""
     if text.isascii():
         return text.lower().encode()
-    return text.casefold().encode("utf-8", "replace")
+    return unicodedata.normalize("NFKD", text.casefold()).encode("utf-8", "replace")
 
 
-def header_text(found: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Fields as one folded text, a line each."""
-    return fold(
-        "\n".join([f"{name.decode('ascii', 'replace')}: {decode_words(unfold(value))}" for name, value in found])
-    )
+def header_text(block: bytes) -> bytes:
+    """A header block, its fields a line each."""
+    block = block[:MAX_HEADER].replace(b"\r\n", b"\n").replace(b"\n ", b" ").replace(b"\n\t", b"\t")
+    return fold(decode_words(block))[:MAX_TEXT]
+
+
+def part_headers(data: bytes, root: Part) -> bytes:
+    """The headers of the parts below ``root``, and of enclosed messages."""
+    pieces: list[bytes] = []
+    room = MAX_TEXT
+    stack = list(reversed(root.children))
+    while stack and room > 0:
+        part = stack.pop()
+        stack.extend(reversed(part.children))
+        piece = header_text(data[part.start : min(part.body, part.start + room)])
+        pieces.append(piece)
+        room -= len(piece)
+    return b"".join(pieces)
 
 
 def body_text(data: bytes, root: Part) -> bytes:
-    """The folded text of the message's body."""
+    """The text of the message's textual parts."""
     pieces: list[bytes] = []
     room = MAX_TEXT
     stack = [root]
     while stack and room > 0:
         part = stack.pop()
-        if part.children:
-            stack.extend(reversed(part.children))
-            if part.message:
-                child = part.children[0]
-                piece = header_text((name, value) for name, value, _s, _e in fields(data[child.start : child.body]))
-                pieces.append(piece[:room])
-                room -= len(piece)
-        elif part.media.type.lower() == b"text" or (part.media.type.lower() == b"message"):
+        stack.extend(reversed(part.children))
+        if not part.children and part.media.type.lower() in _TEXTUAL:
             piece = _leaf(data, part, room)
             pieces.append(piece)
             room -= len(piece)
     return b"\n".join(pieces)
+
+
+_TEXTUAL = frozenset((b"text", b"message"))
 
 
 def _leaf(data: bytes, part: Part, room: int) -> bytes:

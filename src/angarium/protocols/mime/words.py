@@ -14,7 +14,8 @@ _WORD = re.compile(rb"=\?([^?\s]{1,40})\?([QqBb])\?([^?\r\n]*)\?=")
 _BETWEEN = re.compile(rb"(\?=)[ \t\r\n]+(?==\?[^?\s]{1,40}\?[QqBb]\?)")
 _HEX = re.compile(rb"=([0-9A-Fa-f]{2})")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
-_TEXTUAL = frozenset(("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-7"))
+# Codecs for text that are no charsets of mail; two of them take quadratic time.
+_NO_CHARSETS = frozenset(("unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined", "mbcs", "oem"))
 
 
 def decode_charset(data: bytes, charset: bytes | str) -> str:
@@ -25,7 +26,8 @@ def decode_charset(data: bytes, charset: bytes | str) -> str:
         return data.decode("utf-8", "replace")
     try:
         found = codecs.lookup(name)
-        if not found._is_text_encoding:  # noqa: SLF001 - the only way to tell "rot13" and "zlib" from charsets
+        # the only way to tell "rot13" and "zlib" from charsets
+        if found.name in _NO_CHARSETS or not found._is_text_encoding:  # noqa: SLF001
             return data.decode("utf-8", "replace")
         return found.decode(data, "replace")[0]
     except (LookupError, ValueError, UnicodeError):

@@ -13,7 +13,7 @@ from angarium.protocols.mime.content import parse_disposition, parse_media_type
 from angarium.protocols.mime.date import date_time, parse_date
 from angarium.protocols.mime.header import fields, header_end, select, unfold, values
 from angarium.protocols.mime.scanner import scan
-from angarium.protocols.mime.text import MAX_TEXT, body_text, fold, header_text
+from angarium.protocols.mime.text import MAX_TEXT, body_text, fold, header_text, part_headers
 from angarium.protocols.mime.types import MAX_FIELDS
 from angarium.protocols.mime.wire import human, literal, nstring, string
 from angarium.protocols.mime.words import decode_base64, decode_charset, decode_extended, decode_words
@@ -112,6 +112,8 @@ def test_charsets():
     assert decode_charset("日本".encode("iso-2022-jp"), "ISO-2022-JP") == "日本"
     assert decode_charset(b"abc", b"\xff\xfe") == "abc"
     assert decode_charset(b"abc", "zlib") == "abc"
+    assert decode_charset(b"abc-9sa\\x41", "punycode") == "abc-9sa\\x41"
+    assert decode_charset(b"\\x41", "unicode_escape") == "\\x41"
     assert decode_charset(b"a\0b\0", "utf-16-le") == "ab"
     assert decode_extended(b"iso-8859-1'de'%E9%") == "é%"
     assert decode_extended(b"plain") == "plain"
@@ -189,9 +191,14 @@ def test_search_text():
         b"--b\r\nContent-Type: image/png\r\n\r\nhidden\r\n"
         b"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: =?utf-8?q?=C3=9F?=\r\n\r\nInner\r\n--b--\r\n"
     )
-    assert body_text(data, scan(data)) == b"one two\nsubject: ss\ninner"
-    assert header_text([(b"subject", b"A\r\n B")]) == b"subject: a b"
+    tree = scan(data)
+    assert body_text(data, tree) == b"one two\ninner"
+    assert part_headers(data, tree).split(b"\n") == [
+        b"", b"content-type: image/png", b"", b"content-type: message/rfc822", b"", b"subject: ss", b"", b""
+    ]  # fmt: skip
+    assert header_text(b"Subject: A\r\n B\r\nTo:\tx\r\n\r\n") == b"subject: a b\nto:\tx\n\n"
     assert fold("ÄSS") == fold("äß")
+    assert fold("cafe") in fold("CAFÉ")
     big = b"\r\n" + b"x" * (3 * MAX_TEXT)
     assert len(body_text(big, scan(big))) <= MAX_TEXT
 
