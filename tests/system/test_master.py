@@ -201,6 +201,24 @@ def test_says_why_it_cannot_start(servers):
     assert can_serve(server)
 
 
+def test_tls_from_the_start_wants_a_certificate(servers):
+    server = servers.prepare({"imapd_tls_cert_file": "", "imapd_tls_key_file": ""})
+    code, text = postfix(server, "start")
+    assert code == 1
+    assert "master.cf, line" in text
+    assert "imapd_tls_wrappermode needs imapd_tls_cert_file" in text
+
+
+def test_check_warns_of_files_that_others_can_change(servers):
+    server = servers.prepare()
+    (server.site.configuration / "master.cf").chmod(0o666)
+    (server.site.root / "tls" / "server.key").chmod(0o644)
+    code, text = postfix(server, "check")
+    assert code == 0
+    assert f"group or other writable: {server.site.configuration}/master.cf" in text
+    assert "smtpd_tls_key_file: everyone may read or write" in text
+
+
 def test_children_do_not_outlive_a_killed_master(servers):
     server = servers.start()
     pid = master_pid(server)

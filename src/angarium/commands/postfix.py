@@ -102,6 +102,7 @@ class Script:
             for complaint in complaints(self.conf, services):
                 self.warn(complaint)
             self._check_services(services)
+            self._check_files()
         except ConfigError as error:
             raise PostfixError(str(error)) from error
 
@@ -109,6 +110,20 @@ class Script:
         """Warn of services that nothing here runs."""
         for entry in programs.unsupported(services):
             self.warn(f"{entry.file}:{entry.line}: {entry.command} is not supported yet; {entry.key} is left out")
+
+    def _check_files(self) -> None:
+        """Warn of files that others could change."""
+        owner = 0 if os.geteuid() == 0 else os.geteuid()
+        for path in (self.directory, *sorted(self.directory.glob("*.cf"))):
+            status = path.stat()
+            if status.st_uid != owner:
+                self.warn(f"not owned by {'root' if owner == 0 else 'us'}: {path}")
+            if status.st_mode & 0o022:
+                self.warn(f"group or other writable: {path}")
+        for name in ("smtpd_tls_key_file", "imapd_tls_key_file", "pop3d_tls_key_file"):
+            path = Path(self.conf.text(name))
+            if path.is_file() and path.stat().st_mode & 0o007:
+                self.warn(f"{name}: everyone may read or write {path}")
 
     def start(self) -> None:
         """In the background."""

@@ -121,9 +121,9 @@ def _run(name: str, inherited: Inheritance, build: Builder, patience: float) -> 
             runner.run(_serve(inherited, build, log, patience))
         status = 0
     except ConfigError as error:
-        log.fatal(str(error))
+        _last_words(log, str(error))
     except BaseException as error:  # noqa: BLE001  # the last frame of the process: log it, whatever it is
-        log.fatal(f"{type(error).__name__}: {error}", **_traceback(error))
+        _last_words(log, f"{type(error).__name__}: {error}", **_traceback(error))
     finally:
         with contextlib.suppress(Exception):
             inherited.sink.flush()
@@ -136,6 +136,12 @@ def leave_standard_error() -> None:
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 2)
     os.close(devnull)
+
+
+def _last_words(log: ServiceLog, text: str, **event: object) -> None:
+    """To the log, and to whoever waits for the start."""
+    log.fatal(text, **event)
+    print(f"{log.tag}: fatal: {text}", file=sys.stderr)
 
 
 def _traceback(error: BaseException) -> dict[str, object]:

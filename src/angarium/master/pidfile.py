@@ -58,7 +58,7 @@ class PidFile:
     def running(self) -> int | None:
         """The pid of the running master; None when there is none. Raises PermissionError."""
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         try:

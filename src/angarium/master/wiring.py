@@ -26,6 +26,7 @@ from angarium.agents.virtual.parameters import VirtualParameters
 from angarium.cleanup.main import make_cleanup
 from angarium.cleanup.process import CleanupService
 from angarium.config.config import Config
+from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 from angarium.daemons.imapd.limits import LoginPenalty, Networks, UserConnections
 from angarium.daemons.imapd.main import ImapdParameters, ImapdService
@@ -63,10 +64,17 @@ def server_tls(conf: Config, entry: MasterService) -> ssl.SSLContext | None:
 
     Raises:
         TlsError: a key or certificate cannot be used; it names the file.
+        ConfigError: TLS from the start without a certificate.
     """
     seen = overlay(conf, entry)
     parameters = _SERVER_TLS[entry.command](seen)
-    return server_context(parameters) if parameters.configured else None
+    if parameters.configured:
+        return server_context(parameters)
+    wrapper = f"{entry.command}_tls_wrappermode"
+    if seen.boolean(wrapper):
+        text = f"service {entry.name}: {wrapper} needs {entry.command}_tls_cert_file or {entry.command}_tls_chain_files"
+        raise ConfigError(text, entry.file, entry.line)
+    return None
 
 
 def _smtpd_tls(conf: Config) -> ServerTls:
