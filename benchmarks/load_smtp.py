@@ -135,7 +135,7 @@ def sendmail(server: Server, recipient: str, count: int, parallel: int) -> float
     environment = {"PATH": os.environ["PATH"]}
 
     def one(_: int) -> None:
-        subprocess.run(command, input=data, check=True, env=environment)
+        subprocess.run(command, input=data, check=True, env=environment, timeout=60)
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if parallel == 1:

@@ -131,7 +131,9 @@ class Theirs:
             stderr=(self._root / "dovecot.err").open("wb"),
         )
         wait_for((self.ports.imap, self.ports.pop3))
-        subprocess.run(["/usr/sbin/postfix", "-c", str(self._etc), "start"], check=True, capture_output=True)
+        subprocess.run(
+            ["/usr/sbin/postfix", "-c", str(self._etc), "start"], check=True, capture_output=True, timeout=60
+        )
         wait_for((self.ports.smtp, self.ports.submission, self.ports.imap, self.ports.pop3))
 
     def stop(self) -> None:
