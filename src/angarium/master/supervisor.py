@@ -174,6 +174,7 @@ class Master:
             os.close(ours)
             os.close(self._life_line[1])
             self._pid_file.forget()
+            _close_sockets(self._now, generation)  # a service that a reload removes must not live on in a new child
             services = generation.conf.master.services
             inherited = Inheritance(
                 conf=generation.conf,
