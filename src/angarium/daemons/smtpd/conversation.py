@@ -21,7 +21,7 @@ from angarium.daemons.smtpd.footer import expand_footer, with_footer
 from angarium.daemons.smtpd.limits import Counted
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.daemons.smtpd.transaction import Chunking, Transaction
-from angarium.daemons.smtpd.wording import describe_fault, escape
+from angarium.daemons.smtpd.wording import describe_fault, escape, without_credentials
 from angarium.model.envelope import Origin
 from angarium.model.error import MailError
 from angarium.model.reply import Reply
@@ -75,10 +75,10 @@ class Conversation:
     """
 
     __slots__ = (
-        "_handlers", "_out", "_skipping_chunk", "_soft_bounce", "ask", "auth_method", "bytes_received", "chunking",
-        "client", "closing", "counts", "delay", "denied", "ehlo_discard", "error_count", "esmtp", "exchange", "exempt",
-        "helo", "illegal_pipelining", "junk_count", "message", "message_failure", "parameters", "protocol",
-        "sasl_method", "sasl_username", "tls", "tls_requested", "transaction", "where",
+        "_handlers", "_out", "_responses_may_follow", "_skipping_chunk", "_soft_bounce", "ask", "auth_method",
+        "bytes_received", "chunking", "client", "closing", "counts", "delay", "denied", "ehlo_discard", "error_count",
+        "esmtp", "exchange", "exempt", "helo", "illegal_pipelining", "junk_count", "message", "message_failure",
+        "parameters", "protocol", "sasl_method", "sasl_username", "tls", "tls_requested", "transaction", "where",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +101,7 @@ class Conversation:
         self._out: list[bytes] = []
         self._soft_bounce = parameters.soft_bounce
         self._skipping_chunk = False
+        self._responses_may_follow = False
         self.counts: dict[str, list[int]] = {}
         self.helo = ""
         self.esmtp = False
@@ -200,6 +201,7 @@ class Conversation:
             self.refuse(replies.NEED_TLS)
             return self._after_refusal(command)
         self.where = verb
+        self._responses_may_follow = verb == "AUTH"
         # Only a client that was told so by EHLO may send a group of commands, and some must be its last (RFC 2920).
         if command.behind and (rule.last or not self.esmtp) and not self._tolerates(verb, command.behind):
             return []
@@ -231,9 +233,9 @@ class Conversation:
         """The refusals that come before the command is even looked up."""
         parameters = self.parameters
         if command.truncated:
-            self.ask.journal.warning(
-                f"{self.client.shown}: request longer than {parameters.line_length_limit}: {command.text[:30]}..."
-            )
+            shown = without_credentials(command.text[:30])
+            limit = parameters.line_length_limit
+            self.ask.journal.warning(f"{self.client.shown}: request longer than {limit}: {shown}...")
         if command.bare_newline and self.protocol.bare_newline is BareNewline.REJECT:
             self.log_reject(self.where, "bare <LF> received")
             self.closing = True
@@ -249,7 +251,9 @@ class Conversation:
     async def _unknown(self, command: CommandReceived) -> None:
         word = command.text.split(None, 1)[0]
         if _is_header(word) or await self.ask.forbidden_command(word):
-            self.ask.journal.warning(f"non-SMTP command from {self.client.shown}: {escape(command.text[:100])}")
+            # After AUTH this may be a response that came too early or too late.
+            shown = "..." if self._responses_may_follow else escape(command.text[:100])
+            self.ask.journal.warning(f"non-SMTP command from {self.client.shown}: {shown}")
             self.send(replies.BREAKS_RULES)
             self.closing = True
             return
@@ -268,7 +272,9 @@ class Conversation:
         if self.illegal_pipelining:
             return True
         self.illegal_pipelining = True
-        shown = escape(octets[:100].decode("utf-8", "surrogateescape"))
+        shown = (
+            "..." if after == "AUTH" else escape(without_credentials(octets.decode("utf-8", "surrogateescape"))[:100])
+        )
         self.ask.journal.info(f"improper command pipelining after {after} from {self.client.shown}: {shown}")
         if not self.parameters.forbid_unauth_pipelining:
             return True

@@ -16,6 +16,17 @@ def escape(text: str) -> str:
 _ESCAPES = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 92: "\\\\"}
 
 
+def without_credentials(text: str) -> str:
+    """Text of a client with what follows an AUTH command left out: it may hold a password, in base64."""
+    start = text.upper().find("AUTH ")
+    if start < 0:
+        return text
+    mechanism_end = text.find(" ", start + 5)
+    line_end = text.find("\r\n", start)
+    ends = [end for end in (mechanism_end, line_end) if end >= 0]
+    return f"{text[: min(ends)]}..." if ends else text
+
+
 def describe_fault(error: BaseException) -> str:
     """An exception on one line, with where it came from."""
     frames = traceback.extract_tb(error.__traceback__)

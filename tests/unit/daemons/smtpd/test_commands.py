@@ -235,3 +235,36 @@ def test_a_chunk_of_unknown_size_ends_the_session_even_when_it_is_refused_early(
         assert await talk.closed()
 
     server.run(test)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"EHLO c\r\nAUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n",
+        b"AUTH LOGIN\r\nAGFsaWNlAHNlY3JldA==\r\n",
+        b"AUTH PLAIN AGFsaWNlAHNlY3JldA==" + b"A" * 3000 + b"\r\n",
+        b"AUTH LOGIN\r\n4GFsaWNlAHNlY3JldA==\r\n",
+    ],
+)
+@pytest.mark.parametrize("enabled", [True, False])
+def test_credentials_that_come_at_the_wrong_time_are_not_logged(server, octets, enabled):
+    server.configure(sasl_auth_enable=enabled)
+
+    async def test():
+        talk = await server.connect()
+        await talk.send(octets)
+
+    server.run(test)
+    assert not any("AGFsaWN" in line or "GFsaWNlAHNl" in line for line in server.lines)
+
+
+def test_responses_after_a_refused_auth_are_not_logged(server):
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO c")
+        assert (await talk.say("AUTH LOGIN")).startswith("503")
+        await talk.say("YWxpY2U=")
+        assert (await talk.say("4GFsaWNlAHNlY3JldA==")).startswith("221 2.7.0")
+
+    server.run(test)
+    assert f"warning: non-SMTP command from {CLIENT}: ..." in server.lines

@@ -111,5 +111,6 @@ def test_our_server_says_and_logs_what_postfix_does(server, file, tls_context):
         await talk.close()
 
     server.run(test)
-    expected = [line[3:] for line in lines if line.startswith("L: ")]
+    # Where Postfix logs the beginning of a response that is too long, we do not: it is part of a password.
+    expected = [line[3:].replace("A" * 30 + "...", "...") for line in lines if line.startswith("L: ")]
     assert [record.normalise(line) for line in server.lines] == expected

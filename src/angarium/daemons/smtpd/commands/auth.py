@@ -59,8 +59,7 @@ async def response(talk: Conversation, event: LineReceived) -> Reply:
     assert exchange is not None
     if event.truncated:
         limit = talk.parameters.sasl_response_limit
-        shown = event.line[:30].decode("utf-8", "replace")
-        talk.ask.journal.warning(f"{talk.client.shown}: request longer than {limit}: {shown}...")
+        talk.ask.journal.warning(f"{talk.client.shown}: request longer than {limit}: ...")
         talk.exchange = None
         return replies.AUTH_TOO_LONG
     return await _step(talk, exchange, exchange.receive(event.line), "continued")
