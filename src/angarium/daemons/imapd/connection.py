@@ -16,30 +16,16 @@ import ssl
 from typing import TYPE_CHECKING, cast
 
 from angarium.daemons.imapd.append import AppendInProgress
-from angarium.daemons.imapd.commands import HANDLERS
 from angarium.daemons.imapd.commands.authenticate import Exchange
 from angarium.daemons.imapd.commands.capability import capabilities
 from angarium.daemons.imapd.commands.select import flags_lines
-from angarium.daemons.imapd.errors import Bad, CommandError, No, refusal
+from angarium.daemons.imapd.dispatch import act
 from angarium.daemons.imapd.hub import MailboxHub
 from angarium.daemons.imapd.statistics import SessionStatistics
 from angarium.daemons.imapd.view import View
-from angarium.mailstore.interface import AccountStore, Mailbox, MailstoreError
-from angarium.protocols.imap.session import (
-    AppendComplete,
-    AppendLiteral,
-    BadCommand,
-    CommandReceived,
-    Event,
-    HangUp,
-    IdleDone,
-    ImapSession,
-    LiteralWanted,
-    MessageData,
-    SaslResponse,
-)
-from angarium.protocols.imap.states import EXPUNGE_WITHHELD, State
-from angarium.protocols.imap.types import Command
+from angarium.mailstore.interface import AccountStore, Mailbox
+from angarium.protocols.imap.session import ImapSession
+from angarium.protocols.imap.states import State
 
 if TYPE_CHECKING:
     from angarium.daemons.imapd.main import ImapdService
@@ -48,8 +34,6 @@ TLS_SHUTDOWN = 5.0
 """Seconds that a client has to answer the end of a TLS session."""
 _READ_AHEAD = 128 * 1024
 _WRITE_PIECE = 64 * 1024
-_MAX_UNKNOWN = 20
-"""Commands in a row that are not IMAP at all: somebody else's protocol."""
 
 
 class ImapConnection(asyncio.Protocol):
@@ -70,11 +54,11 @@ class ImapConnection(asyncio.Protocol):
         "_can_write",
         "_close_reason",
         "_closing",
+        "_ended",
         "_out",
         "_out_bytes",
         "_paused_reading",
         "_task",
-        "_unknown",
         "account",
         "answer_then_close",
         "append",
@@ -98,6 +82,7 @@ class ImapConnection(asyncio.Protocol):
         "store",
         "tls",
         "transport",
+        "unknown_commands",
         "view",
     )
 
@@ -137,8 +122,9 @@ class ImapConnection(asyncio.Protocol):
         self._can_write: asyncio.Future[None] | None = None
         self._paused_reading = False
         self._closing = False
+        self._ended = False
         self._close_reason = ""
-        self._unknown = 0
+        self.unknown_commands = 0
 
     # --- the transport's calls ---
 
@@ -174,10 +160,8 @@ class ImapConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client has no more to say: what it said is still answered."""
         self._close_reason = self._close_reason or "Connection closed"
-        if self._task is None:
-            return False
-        self._closing = True
-        return True
+        self._ended = True
+        return self._task is not None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone: drop everything of it."""
@@ -253,6 +237,10 @@ class ImapConnection(asyncio.Protocol):
         self.flush()
         if self.transport is not None:
             self.transport.close()
+
+    def answer(self, tag: bytes, word: bytes, text: str) -> None:
+        """The tagged answer of a command."""
+        self.write(b"%b %b %b\r\n" % (tag, word, text.encode("utf-8", "replace")))
 
     def bye(self, text: str, reason: str = "") -> None:
         """Say BYE and close."""
@@ -365,7 +353,7 @@ class ImapConnection(asyncio.Protocol):
                 event = self.session.next_event()
                 if event is None:
                     break
-                await self._act(event)
+                await act(self, event)
                 if self._out_bytes > _WRITE_PIECE:
                     await self.drain()
                 if self._paused_reading and self.session.buffered <= _READ_AHEAD // 2:
@@ -378,7 +366,7 @@ class ImapConnection(asyncio.Protocol):
         finally:
             self._task = None
             self.flush()
-            if self._closing and self.transport is not None:
+            if (self._closing or self._ended) and self.transport is not None:
                 self.transport.close()
             elif self._paused_reading:
                 self._resume_reading()
@@ -387,137 +375,3 @@ class ImapConnection(asyncio.Protocol):
         self._paused_reading = False
         if self.transport is not None:
             self.transport.resume_reading()
-
-    async def _act(self, event: Event) -> None:
-        match event:
-            case CommandReceived(command):
-                self._unknown = 0
-                await self._run(command)
-            case MessageData(data, last):
-                self._message_data(data, last=last)
-            case LiteralWanted():
-                self.write(b"+ OK\r\n")
-            case AppendLiteral():
-                await self._append_literal(event)
-            case AppendComplete():
-                await self._append_complete()
-            case SaslResponse(data):
-                await self._sasl_response(data)
-            case IdleDone(clean):
-                self._idle_done(clean=clean)
-            case BadCommand():
-                self._bad(event)
-            case HangUp(text):
-                self.bye(text)
-
-    async def _run(self, command: Command) -> None:
-        """Run one command and answer it."""
-        try:
-            text = await HANDLERS[command.verb](self, command)
-        except CommandError as error:
-            word, text = error.word, error.text
-        except MailstoreError as error:
-            answer = refusal(error, try_create=command.verb in _TRY_CREATE)
-            word, text = answer.word, answer.text
-        except ConnectionError:
-            raise
-        except Exception as error:  # noqa: BLE001 - one bad command costs one command; the fault is logged
-            self.service.fault(error, self)
-            word, text = b"NO", "[SERVERBUG] Internal error occurred. Refer to server log for more information."
-        else:
-            word = b"OK"
-        if text is None:
-            return
-        self._updates_before_answer(command)
-        self.answer(command.tag, word, text)
-        if self.answer_then_close:
-            self.bye(self.answer_then_close)
-
-    def _updates_before_answer(self, command: Command) -> None:
-        if self.hub is None:
-            return
-        self.show_updates(expunge=command.verb not in EXPUNGE_WITHHELD, uid=command.verb.startswith("UID"))
-
-    def answer(self, tag: bytes, word: bytes, text: str) -> None:
-        """The tagged answer of a command."""
-        self.write(b"%b %b %b\r\n" % (tag, word, text.encode("utf-8", "replace")))
-
-    def _bad(self, event: BadCommand) -> None:
-        self.abandon_append()
-        self.exchange = None
-        self.answer(event.tag, b"BAD", event.text)
-        self._unknown = self._unknown + 1 if event.unknown else 0
-        known = self.session.state is not State.NOT_AUTHENTICATED
-        if self._unknown >= (_MAX_UNKNOWN if known else _MAX_UNKNOWN // 4):
-            self.bye("Too many invalid IMAP commands.", "Too many invalid commands")
-
-    def _idle_done(self, *, clean: bool) -> None:
-        tag, self.idle_tag = self.idle_tag, None
-        assert tag is not None
-        self.show_updates(expunge=True)
-        if clean:
-            self.answer(tag, b"OK", "Idle completed.")
-        else:
-            self.answer(tag, b"BAD", "Expected DONE.")
-
-    async def _sasl_response(self, data: bytes) -> None:
-        exchange, self.exchange = self.exchange, None
-        if exchange is None:
-            return
-        try:
-            text = await exchange.respond(self, data)
-        except CommandError as error:
-            self.answer(exchange.tag, error.word, error.text)
-            if self.answer_then_close:
-                self.bye(self.answer_then_close)
-        else:
-            if text is not None:
-                self.answer(exchange.tag, b"OK", text)
-
-    # --- APPEND, whose messages come as events ---
-
-    async def _append_literal(self, event: AppendLiteral) -> None:
-        try:
-            if self.append is None:
-                assert event.command is not None
-                self.append = await AppendInProgress.begin(self, event.command, event.message.size)
-            self.append.start_message(event.message)
-        except (CommandError, MailstoreError, OSError) as error:
-            answer = _append_refusal(error)
-            tag = self.append.tag if self.append is not None else event.command.tag if event.command else b"*"
-            self.abandon_append()
-            hang_up = self.session.refuse_message()
-            self.answer(tag, answer.word, answer.text)
-            if hang_up is not None:
-                self.bye(hang_up.text)
-            return
-        self.session.accept_message()
-        if event.synchronising:
-            self.write(b"+ OK\r\n")
-
-    def _message_data(self, data: bytes, *, last: bool) -> None:
-        assert self.append is not None
-        self.append.add(data, last=last)
-
-    async def _append_complete(self) -> None:
-        append, self.append = self.append, None
-        assert append is not None
-        try:
-            text = await append.store(self)
-        except (CommandError, MailstoreError, OSError) as error:
-            answer = _append_refusal(error)
-            self.answer(append.tag, answer.word, answer.text)
-        else:
-            self.show_updates(expunge=True)
-            self.answer(append.tag, b"OK", text)
-
-
-_TRY_CREATE = frozenset({"COPY", "MOVE", "UID COPY", "UID MOVE"})
-
-
-def _append_refusal(error: CommandError | MailstoreError | OSError) -> No | Bad:
-    if isinstance(error, MailstoreError):
-        return refusal(error, try_create=True)
-    if isinstance(error, (No, Bad)):
-        return error
-    return No(f"[UNAVAILABLE] Message cannot be stored now: {getattr(error, 'strerror', None) or 'I/O error'}")

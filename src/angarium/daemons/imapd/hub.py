@@ -49,6 +49,7 @@ class MailboxHub:
         self.latest = Snapshot.build((), 0)
         self.listeners: set[Listener] = set()
         self._loaded = False
+        self._uidvalidity = 0
         self._announced = 0
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -59,13 +60,16 @@ class MailboxHub:
         """Make ``latest`` the state of now; the mailbox's numbers, which are not newer than it."""
         async with self._lock:
             status = await self.store.status(self.mailbox)
-            if self._loaded:
-                if status.highestmodseq != self.latest.highestmodseq or status.messages != len(self.latest):
-                    await self._look()
-            else:
+            if status.uidvalidity != self._uidvalidity:
+                self._loaded = False  # another mailbox by now: an account was put back from a backup
+            same = status.highestmodseq == self.latest.highestmodseq and status.messages == len(self.latest)
+            if self._loaded and not same:
+                await self._look()
+            if not self._loaded:
                 states = await self.store.states(self.mailbox)
                 self._replace(Snapshot.build(states, status.highestmodseq))
                 self._loaded = True
+                self._uidvalidity = status.uidvalidity
         return status
 
     async def refresh(self) -> None:

@@ -200,6 +200,8 @@ class ImapSession:
                 case LiteralData(data, last):
                     return MessageData(data, last)
                 case OverlongLine(start):
+                    self._expect = _Expect.COMMAND
+                    self._held = 0
                     return BadCommand(_tag_of(start), "Command line too long")
                 case Flood():
                     return HangUp("Command line too long")
@@ -216,6 +218,8 @@ class ImapSession:
             if segments[0].strip() in (b"", b")"):
                 return AppendComplete()
             return BadCommand(self._tag, "Junk after the message")
+        if segments == (b"",):
+            return None  # some clients send an empty line after a SASL exchange
         cursor = Cursor(segments)
         tag = UNTAGGED
         verb = ""

@@ -111,3 +111,28 @@ def test_byte_by_byte(connect):
     for byte in b"A: b\n\r\n":
         client.send(bytes([byte]))
     assert client.line().startswith(b"x OK [APPENDUID ")
+
+
+def test_a_client_that_says_all_and_closes_its_side_is_answered(connect):
+    client = connect("")
+    client.send(b"a LOGIN alice secret\r\nb STATUS INBOX (MESSAGES)\r\n")
+    client.socket.shutdown(1)
+    assert client.rest()[-2:] == [b"* STATUS INBOX (MESSAGES 0)", b"b OK Status completed."]
+
+
+def test_empty_lines_are_passed_over(connect):
+    client = connect("")
+    client.send(b"\r\n\r\n")
+    assert client.ok("NOOP") == [b"OK NOOP completed."]
+
+
+def test_an_overlong_line_ends_idle_and_authenticate(connect):
+    client = connect("")
+    client.command("AUTHENTICATE PLAIN")
+    client.send(b"x" * 70_000 + b"\r\n")
+    assert client.line().endswith(b"BAD Command line too long")
+    client.ok("LOGIN alice secret")
+    client.command("IDLE")
+    client.send(b"x" * 70_000 + b"\r\n")
+    assert client.line() == b"t3 BAD Command line too long"
+    assert client.ok("NOOP") == [b"OK NOOP completed."]

@@ -297,7 +297,6 @@ def test_literals_are_bounded_together():
 @pytest.mark.parametrize(
     "line",
     [
-        b"",
         b"a",
         b" NOOP",
         b"+ NOOP",

@@ -18,7 +18,7 @@ async def noop(connection: ImapConnection, command: Simple) -> str:
 
 async def idle(connection: ImapConnection, command: Simple) -> None:
     """Tell what has happened so far; from then on the hub tells."""
-    connection.write(b"+ idling\r\n")
-    connection.start_idle(command.tag)
     await connection.look()
     connection.show_updates(expunge=True)
+    connection.write(b"+ idling\r\n")
+    connection.start_idle(command.tag)

@@ -6,6 +6,7 @@ asked for (dates, sizes, headers, texts) only while something is left to be foun
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import math
 from collections.abc import Callable
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from angarium.daemons.imapd.connection import ImapConnection
 
 _EPOCH = dt.date(1970, 1, 1)
+_MAX_SCANS = 200
+"""Texts in one program; each is a scan of the mailbox."""
 _COSTLY = (SearchHeader, SearchText, SearchWhen, SearchSize)
 
 _DateRow = tuple[int, float, int, float, int]
@@ -109,6 +112,7 @@ class _Evaluation:
         self._view = view
         self._all = frozenset(view.snapshot.uids)
         self._dates: list[_DateRow] | None = None
+        self._scans = 0
 
     async def find(self, key: SearchKey) -> frozenset[int]:
         """UIDs in the view that match."""
@@ -122,8 +126,10 @@ class _Evaluation:
             case SearchNot(inner):
                 return self._all - await self.find(inner)
             case SearchHeader(name, needle):
+                await self._pay()
                 return self._all & await self._store.search_header(self._mailbox, name, needle)
             case SearchText(needle, headers):
+                await self._pay()
                 where = TextWhere.TEXT if headers else TextWhere.BODY
                 return self._all & await self._store.search_text(self._mailbox, needle, where)
             case SearchWhen():
@@ -134,6 +140,14 @@ class _Evaluation:
                 return await self._by_row(lambda row: row[4] < size)
             case _:
                 return frozenset(self._known(key))
+
+    async def _pay(self) -> None:
+        """Count a search of texts, and let others go first."""
+        self._scans += 1
+        if self._scans > _MAX_SCANS:
+            msg = f"[LIMIT] More than {_MAX_SCANS} texts to search for"
+            raise No(msg)
+        await asyncio.sleep(0)
 
     async def _all_of(self, keys: tuple[SearchKey, ...]) -> frozenset[int]:
         found = self._all
