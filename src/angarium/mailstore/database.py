@@ -1,6 +1,6 @@
 """An account's database in this process: a connection to write by group commit, one to read, and the files beside it.
 
-Opening makes what is missing: directory, tables, the mailboxes of a new account. It also brings an older schema up to
+Opening makes a new account's database with its first mailboxes (``creation``). It also brings an older schema up to
 date, finishes what a crash interrupted (dead bodies, orphaned files), and fails for a damaged database. Opening and
 closing block: they run on a thread of the pool.
 """
@@ -13,11 +13,11 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TypeVar
 
-from angarium.mailstore import hierarchy, migration, schema
+from angarium.mailstore import migration, schema
 from angarium.mailstore.bodies import BodyFiles
+from angarium.mailstore.creation import create_database
 from angarium.mailstore.layout import BODIES, DATABASE
 from angarium.mailstore.rows import all_rows, one_row
-from angarium.runtime.spool import sync_directory
 from angarium.runtime.sqlite import Connection, GroupCommitWriter, WriteLock, connect, integrity
 
 T = TypeVar("T")
@@ -58,19 +58,17 @@ class Database:
         path = directory / DATABASE
         new = not path.exists()
         if new:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            create_database(directory, now)
         connection = connect(path)
         lock = WriteLock(directory / "lock")
         try:
             if migration.version(connection) != schema.VERSION:
                 with lock:
-                    _prepare(connection, BodyFiles(directory / BODIES), now)
+                    _update(connection, BodyFiles(directory / BODIES), now)
             dead = one_row(connection, "SELECT EXISTS (SELECT 1 FROM dead)")[0]
             reader = connect(path, readonly=True)
             database = cls(directory, GroupCommitWriter(connection, executor, lock), reader, dead=bool(dead))
-            if new:
-                _sync_upwards(directory)
-            else:
+            if not new:
                 database._collect(connection, now)
         except BaseException:
             lock.close()
@@ -115,11 +113,10 @@ class Database:
         self.bodies.remove(self.bodies.orphans(frozenset(row[0] for row in rows), now))
 
 
-def _prepare(connection: Connection, bodies: BodyFiles, now: float) -> None:
+def _update(connection: Connection, bodies: BodyFiles, now: float) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if migration.prepare(connection, bodies):
-            hierarchy.populate(connection, now)
+        migration.update(connection, bodies, now)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -134,9 +131,3 @@ def _file_of(directory: Path) -> tuple[int, int]:
     except FileNotFoundError:
         return 0, 0
     return found.st_dev, found.st_ino
-
-
-def _sync_upwards(directory: Path) -> None:
-    """Make the new directory's name durable, and its domain's."""
-    for level in (directory, directory.parent, directory.parent.parent):
-        sync_directory(level)

@@ -8,6 +8,7 @@ a version that derives more, or otherwise, does that instead of patching.
 
 from __future__ import annotations
 
+from angarium.mailstore import hierarchy
 from angarium.mailstore.bodies import BodyFiles, FiledContent
 from angarium.mailstore.derived import Analysis, Derived
 from angarium.mailstore.interface import MailstoreUnavailableError
@@ -46,20 +47,22 @@ def version(connection: Connection) -> int:
     return int(one_row(connection, "PRAGMA user_version")[0])
 
 
-def prepare(connection: Connection, bodies: BodyFiles) -> bool:
-    """Bring the database up to date, inside the caller's transaction; True when it was empty. Raises SchemaError."""
+def update(connection: Connection, bodies: BodyFiles, now: float) -> None:
+    """Bring the database up to date, inside the caller's transaction. Raises SchemaError."""
     found = version(connection)
     if found > VERSION:
         msg = f"the account's database has version {found}, this program knows up to {VERSION}"
         raise SchemaError(msg)
-    if found == 0:
+    if found == VERSION:
+        return
+    if found == 0:  # an empty file
         connection.execute(TABLES)
-    elif found < VERSION:
+        hierarchy.populate(connection, now)
+    else:
         if found == 1:
             connection.execute(_FROM_1)
         derive_again(connection, bodies)  # version 3 folds text otherwise, and keeps the headers of parts
     connection.execute(f"PRAGMA user_version = {VERSION}")
-    return found == 0
 
 
 def derive_again(connection: Connection, bodies: BodyFiles) -> None:

@@ -52,3 +52,33 @@ def test_from_version_1(open_store, run, mail, tmp_path):
         await small.close()
 
     run(test())
+
+
+def test_an_empty_file_becomes_a_database(open_store, run, mail, tmp_path):
+    directory = account_directory(tmp_path, "bob@example.test")
+    directory.mkdir(parents=True)
+    (directory / "mail.sqlite").touch()
+
+    async def test():
+        store = open_store()
+        account = await store.open("bob@example.test")
+        assert [one.uid for one in await account.append([mail()])] == [1]
+        assert len(await account.mailboxes()) == 6
+        await store.close()
+
+    run(test())
+
+
+def test_two_processes_that_make_an_account_share_it(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from angarium.mailstore.creation import create_database
+
+    directory = account_directory(tmp_path, "bob@example.test")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _number: create_database(directory, 1_795_500_000.0), range(16)))
+    assert [path.name for path in directory.iterdir()] == ["mail.sqlite"]
+    connection = connect(directory / "mail.sqlite")
+    assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    assert connection.execute("SELECT count(*) FROM mailbox").fetchone()[0] == 6
+    connection.close()
