@@ -20,6 +20,7 @@ from angarium.demo.authority import Authority
 from angarium.runtime.log import MemoryLog, ServiceLog
 
 MESSAGES = [b"Subject: %d\r\n\r\n.dot\r\n%b" % (number, b"line\r\n" * 10 * number) for number in range(1, 101)]
+LETTERS = Path(__file__).parents[3] / "data" / "messages"
 BIG = b"Subject: big\r\n\r\n" + b".0123456789\r\n" * 200_000
 
 
@@ -78,6 +79,25 @@ def test_a_whole_session_under_stls(stls, contexts):
     assert any(
         "Login: user=<alice@example.test>, method=PLAIN" in line and ", TLS, " in line for line in stls.settled()
     )
+
+
+def test_messages_made_by_others_come_back_byte_for_byte(tmp_path):
+    letters = [path.read_bytes() for path in sorted(LETTERS.rglob("*.eml"))]
+    assert len(letters) >= 16
+    with Pop3Server(tmp_path, Pop3dParameters()) as server:
+        server.deliver("alice@example.test", *letters)
+        with _raw(server.port) as client, client.makefile("rb") as answers:
+            client.sendall(b"USER alice\r\nPASS secret\r\n")
+            assert [answers.readline()[:3] for _ in range(3)] == [b"+OK"] * 3
+            for number, letter in enumerate(letters, 1):
+                client.sendall(b"RETR %d\r\n" % number)
+                assert answers.readline() == b"+OK %d octets\r\n" % len(letter)
+                lines = []
+                while (line := answers.readline()) != b".\r\n":
+                    lines.append(line.removeprefix(b".") if line.startswith(b".") else line)
+                assert b"".join(lines) == letter + (b"" if letter.endswith(b"\r\n") else b"\r\n")
+            client.sendall(b"QUIT\r\n")
+            assert answers.readline() == b"+OK Logging out.\r\n"
 
 
 def test_pop3s(pop3s, contexts):
