@@ -49,6 +49,7 @@ COMPOSED = {
     *(name for name in registry() if name.startswith("default_destination_")),
     "initial_destination_concurrency",
     "alias_maps",  # by way of local_recipient_maps
+    "smtpd_sasl_local_domain",  # by way of auth_default_domain
     *(
         f"{side}_tls_{kind}{what}"
         for side in ("smtp", "smtpd")

@@ -24,7 +24,7 @@ PARAMETERS = (
     Parameter("allow_mail_to_commands", Type.NAMES, "alias, forward", "", "local", Status.UNSUPPORTED),
     Parameter("allow_mail_to_files", Type.NAMES, "alias, forward", "", "local", Status.UNSUPPORTED),
     Parameter("allow_min_user", Type.BOOLEAN, "no", "", "local", Status.UNSUPPORTED),
-    Parameter("biff", Type.BOOLEAN, "yes", "", "local", Status.UNSUPPORTED),
+    Parameter("biff", Type.BOOLEAN, "yes", "", "local", Status.NO_EFFECT, "nobody is told of new mail but by IMAP"),
     Parameter("command_execution_directory", Type.RAW, "", "", "local", Status.UNSUPPORTED),
     Parameter(
         "command_expansion_filter",
@@ -66,20 +66,51 @@ PARAMETERS = (
         Status.UNSUPPORTED,
     ),
     Parameter("frozen_delivered_to", Type.BOOLEAN, "yes", "", "local", Status.UNSUPPORTED),
-    Parameter("home_mailbox", Type.STRING, "", "", "local", Status.UNSUPPORTED),
+    Parameter(
+        "home_mailbox", Type.STRING, "", "", "local", Status.UNSUPPORTED, "delivery to system users is not there yet"
+    ),
     Parameter("local_command_shell", Type.STRING, "", "", "local", Status.UNSUPPORTED),
     Parameter(
         "local_delivery_status_filter", Type.TABLES, "$default_delivery_status_filter", "", "local", Status.UNSUPPORTED
     ),
     Parameter("local_destination_concurrency_limit", Type.INTEGER, "2", "", "local", Status.UNSUPPORTED, minimum=0),
     Parameter("local_destination_recipient_limit", Type.INTEGER, "1", "", "local", Status.UNSUPPORTED, minimum=0),
-    Parameter("luser_relay", Type.RAW, "", "", "local", Status.UNSUPPORTED),
-    Parameter("mail_spool_directory", Type.STRING, "/var/mail", "", "local", Status.UNSUPPORTED),
-    Parameter("mailbox_command", Type.RAW, "", "", "local", Status.UNSUPPORTED),
+    Parameter(
+        "luser_relay", Type.RAW, "", "", "local", Status.UNSUPPORTED, "delivery to system users is not there yet"
+    ),
+    Parameter(
+        "mail_spool_directory",
+        Type.STRING,
+        "/var/mail",
+        "",
+        "local",
+        Status.UNSUPPORTED,
+        "delivery to system users is not there yet",
+    ),
+    Parameter(
+        "mailbox_command", Type.RAW, "", "", "local", Status.UNSUPPORTED, "delivery to system users is not there yet"
+    ),
     Parameter("mailbox_command_maps", Type.TABLES, "", "", "local", Status.UNSUPPORTED),
     Parameter("mailbox_delivery_lock", Type.NAMES, "fcntl, dotlock", "", "local", Status.UNSUPPORTED),
-    Parameter("mailbox_size_limit", Type.SIZE, "51200000", "", "local", Status.UNSUPPORTED, minimum=0),
-    Parameter("mailbox_transport", Type.STRING, "", "", "local", Status.UNSUPPORTED),
+    Parameter(
+        "mailbox_size_limit",
+        Type.SIZE,
+        "51200000",
+        "",
+        "local",
+        Status.UNSUPPORTED,
+        "delivery to system users is not there yet",
+        minimum=0,
+    ),
+    Parameter(
+        "mailbox_transport",
+        Type.STRING,
+        "",
+        "",
+        "local",
+        Status.UNSUPPORTED,
+        "delivery to system users is not there yet",
+    ),
     Parameter("mailbox_transport_maps", Type.TABLES, "", "", "local", Status.UNSUPPORTED),
     Parameter(
         "newaliases_path", Type.STRING, "/usr/bin/newaliases", "", "local", Status.NO_EFFECT, "read by scripts only"

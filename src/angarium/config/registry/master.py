@@ -84,5 +84,7 @@ PARAMETERS = (
         "no command is set-gid: the kernel tells who submits",
         minimum=1,
     ),
-    Parameter("trigger_timeout", Type.TIME, "10s", "", "master", Status.UNSUPPORTED),
+    Parameter(
+        "trigger_timeout", Type.TIME, "10s", "", "master", Status.NO_EFFECT, "programs are not woken by triggers"
+    ),
 )

@@ -42,7 +42,7 @@ PARAMETERS = (
         "manpage_directory", Type.STRING, "/usr/share/man", "", "paths", Status.NO_EFFECT, "read by scripts only"
     ),
     Parameter("meta_directory", Type.STRING, "/etc/postfix", "", "paths", Status.NO_EFFECT, "read by scripts only"),
-    Parameter("openssl_path", Type.STRING, "openssl", "", "paths", Status.UNSUPPORTED),
+    Parameter("openssl_path", Type.STRING, "openssl", "", "paths", Status.NO_EFFECT, "read by scripts only"),
     Parameter(
         "readme_directory", Type.STRING, "/usr/share/doc/postfix", "", "paths", Status.NO_EFFECT, "read by scripts only"
     ),

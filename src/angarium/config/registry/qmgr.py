@@ -160,7 +160,9 @@ PARAMETERS = (
         unit="h",
     ),
     Parameter("destination_concurrency_feedback_debug", Type.BOOLEAN, "no", "", "qmgr", Status.UNSUPPORTED),
-    Parameter("in_flow_delay", Type.TIME, "1s", "", "qmgr", Status.UNSUPPORTED),
+    Parameter(
+        "in_flow_delay", Type.TIME, "1s", "", "qmgr", Status.NO_EFFECT, "clients wait for the commit of their message"
+    ),
     Parameter(
         "initial_destination_concurrency",
         Type.INTEGER,
@@ -236,5 +238,13 @@ PARAMETERS = (
         "the scheduler works on another plan",
         minimum=0,
     ),
-    Parameter("transport_retry_time", Type.TIME, "60s", "", "qmgr", Status.UNSUPPORTED),
+    Parameter(
+        "transport_retry_time",
+        Type.TIME,
+        "60s",
+        "",
+        "qmgr",
+        Status.NO_EFFECT,
+        "transports are inside the queue manager",
+    ),
 )

@@ -359,7 +359,13 @@ PARAMETERS = (
         "smtpd_sasl_authenticated_header", Type.BOOLEAN, "no", "Name the user who logged in, in Received.", "smtpd"
     ),
     Parameter("smtpd_sasl_exceptions_networks", Type.TABLES, "", "Clients that AUTH is not announced to.", "smtpd"),
-    Parameter("smtpd_sasl_local_domain", Type.STRING, "", "", "smtpd", Status.UNSUPPORTED),
+    Parameter(
+        "smtpd_sasl_local_domain",
+        Type.STRING,
+        "",
+        "The domain that completes a user name without one at log-in.",
+        "smtpd",
+    ),
     Parameter(
         "smtpd_sasl_mechanism_filter", Type.TABLES, "!external, static:rest", "Mechanisms that are offered.", "smtpd"
     ),
@@ -452,7 +458,9 @@ PARAMETERS = (
         ),
     ),
     Parameter("smtpd_tls_dcert_file", Type.STRING, "", "", "smtpd", Status.UNSUPPORTED),
-    Parameter("smtpd_tls_dh1024_param_file", Type.STRING, "", "", "smtpd", Status.UNSUPPORTED),
+    Parameter(
+        "smtpd_tls_dh1024_param_file", Type.STRING, "", "", "smtpd", Status.NO_EFFECT, "OpenSSL's own choice is used"
+    ),
     Parameter("smtpd_tls_dh512_param_file", Type.STRING, "", "", "smtpd", Status.NO_EFFECT, "export ciphers are gone"),
     Parameter("smtpd_tls_dkey_file", Type.STRING, "$smtpd_tls_dcert_file", "", "smtpd", Status.UNSUPPORTED),
     Parameter("smtpd_tls_eccert_file", Type.STRING, "", "", "smtpd", Status.UNSUPPORTED),
@@ -463,7 +471,8 @@ PARAMETERS = (
         "auto",
         "",
         "smtpd",
-        Status.UNSUPPORTED,
+        Status.NO_EFFECT,
+        "OpenSSL's own choice is used",
         choices=(
             "none",
             "strong",
@@ -525,8 +534,24 @@ PARAMETERS = (
             "",
         ),
     ),
-    Parameter("smtpd_tls_session_cache_database", Type.TABLES, "", "", "smtpd", Status.UNSUPPORTED),
-    Parameter("smtpd_tls_session_cache_timeout", Type.TIME, "3600s", "", "smtpd", Status.UNSUPPORTED),
+    Parameter(
+        "smtpd_tls_session_cache_database",
+        Type.TABLES,
+        "",
+        "",
+        "smtpd",
+        Status.NO_EFFECT,
+        "sessions are resumed by tickets, without a cache on disk",
+    ),
+    Parameter(
+        "smtpd_tls_session_cache_timeout",
+        Type.TIME,
+        "3600s",
+        "",
+        "smtpd",
+        Status.NO_EFFECT,
+        "sessions are resumed by tickets, without a cache on disk",
+    ),
     Parameter("smtpd_tls_wrappermode", Type.BOOLEAN, "no", "TLS from the start, as on port 465.", "smtpd"),
     Parameter("smtpd_upstream_proxy_protocol", Type.STRING, "", "", "smtpd", Status.UNSUPPORTED),
     Parameter("smtpd_upstream_proxy_timeout", Type.TIME, "5s", "", "smtpd", Status.UNSUPPORTED),

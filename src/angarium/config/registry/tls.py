@@ -23,8 +23,12 @@ PARAMETERS = (
     Parameter(
         "tls_eecdh_auto_curves", Type.NAMES, "X25519 X448 prime256v1 secp521r1 secp384r1", "", "tls", Status.UNSUPPORTED
     ),
-    Parameter("tls_eecdh_strong_curve", Type.STRING, "prime256v1", "", "tls", Status.UNSUPPORTED),
-    Parameter("tls_eecdh_ultra_curve", Type.STRING, "secp384r1", "", "tls", Status.UNSUPPORTED),
+    Parameter(
+        "tls_eecdh_strong_curve", Type.STRING, "prime256v1", "", "tls", Status.NO_EFFECT, "OpenSSL's own choice is used"
+    ),
+    Parameter(
+        "tls_eecdh_ultra_curve", Type.STRING, "secp384r1", "", "tls", Status.NO_EFFECT, "OpenSSL's own choice is used"
+    ),
     Parameter(
         "tls_export_cipherlist",
         Type.STRING,
@@ -35,7 +39,15 @@ PARAMETERS = (
         "export ciphers are gone",
     ),
     Parameter("tls_fast_shutdown_enable", Type.BOOLEAN, "yes", "", "tls", Status.UNSUPPORTED),
-    Parameter("tls_ffdhe_auto_groups", Type.NAMES, "ffdhe2048 ffdhe3072", "", "tls", Status.UNSUPPORTED),
+    Parameter(
+        "tls_ffdhe_auto_groups",
+        Type.NAMES,
+        "ffdhe2048 ffdhe3072",
+        "",
+        "tls",
+        Status.NO_EFFECT,
+        "OpenSSL's own choice is used",
+    ),
     Parameter("tls_high_cipherlist", Type.STRING, "aNULL:-aNULL:HIGH:@STRENGTH", "", "tls", Status.UNSUPPORTED),
     Parameter("tls_legacy_public_key_fingerprints", Type.BOOLEAN, "no", "", "tls", Status.UNSUPPORTED),
     Parameter(
@@ -100,7 +112,15 @@ PARAMETERS = (
     ),
     Parameter("tls_required_enable", Type.BOOLEAN, "yes", "", "tls", Status.UNSUPPORTED),
     Parameter("tls_server_sni_maps", Type.TABLES, "", "", "tls", Status.UNSUPPORTED),
-    Parameter("tls_session_ticket_cipher", Type.STRING, "aes-256-cbc", "", "tls", Status.UNSUPPORTED),
+    Parameter(
+        "tls_session_ticket_cipher",
+        Type.STRING,
+        "aes-256-cbc",
+        "",
+        "tls",
+        Status.NO_EFFECT,
+        "OpenSSL's own choice is used",
+    ),
     Parameter("tls_ssl_options", Type.NAMES, "", "", "tls", Status.UNSUPPORTED),
     Parameter("tls_wildcard_matches_multiple_labels", Type.BOOLEAN, "yes", "", "tls", Status.UNSUPPORTED),
     Parameter(
