@@ -193,6 +193,8 @@ class SqliteMailQueue:
 
         with storage_errors():
             leased = await self._writer.submit(work)
+        for message in leased.messages:
+            self._ahead.pop(message.queue_id, None)
         self._keep(leased.contents)
         for queue_id, cause in leased.corrupt:
             self._log.warning(

@@ -6,12 +6,16 @@ import asyncio
 import io
 import json
 import re
+import socket
+import threading
 import time
 
 import pytest
 
 from angarium.commands import mailq, postcat, postqueue, postsuper
+from angarium.mailqueue.control import QueueControl
 from angarium.mailqueue.interface import Attempt, NewMessage
+from angarium.mailqueue.listing import FAREWELL, GREETING, encode
 from angarium.mailqueue.sqlite import SqliteMailQueue
 from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryResult, QueuedRecipient, Status
@@ -127,6 +131,56 @@ def test_the_listing_with_long_ids(run, fill, site):
     assert lines[0] == "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------"
     assert lines[1] == f"{queue_id:<17}      147 {time.ctime(ARRIVAL)[:19]} alice@example.test"
     assert lines[3] == " " * 47 + "a@slow.test"
+
+
+class NoRights:
+    def __init__(self, *_arguments, **_more) -> None:
+        raise PermissionError(13, "Permission denied")
+
+
+def serve_listing(path, data: bytes) -> threading.Thread:
+    """Answers one client on a unix socket, as showq does."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(1)
+
+    def answer() -> None:
+        with listener, listener.accept()[0] as connection:
+            connection.sendall(data)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    return thread
+
+
+def test_without_rights_the_server_is_asked(run, fill, site, monkeypatch):
+    fill("a@slow.test", "b@two.test")
+    expected = run(postqueue, "-p")
+    with QueueControl(site.parent / "queue", readonly=True) as queue:
+        listing = GREETING + b"".join(map(encode, queue.messages())) + FAREWELL
+    (site.parent / "queue" / "public").mkdir()
+    monkeypatch.setattr(postqueue, "QueueControl", NoRights)
+    for data, status in ((listing, 0), (listing[:-1], 69), (b"nonsense\0\0\0", 69)):
+        path = site.parent / "queue" / "public" / "showq"
+        thread = serve_listing(path, data)
+        answer = run(postqueue, "-p")
+        thread.join()
+        path.unlink()
+        assert answer[0] == status
+        if status == 0:
+            assert answer == expected
+        else:
+            assert "postqueue: fatal: Queue report unavailable" in answer[2]
+
+
+def test_without_rights_and_server_there_is_no_listing(run, monkeypatch):
+    monkeypatch.setattr(postqueue, "QueueControl", NoRights)
+    status, out, err = run(postqueue, "-p")
+    assert (status, out) == (69, "")
+    assert err == (
+        "postqueue: fatal: Queue report unavailable - mail system is down"
+        " (Connect to the Postfix showq service: No such file or directory)\n"
+    )
 
 
 def test_an_empty_queue(run, fill):

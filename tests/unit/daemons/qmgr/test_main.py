@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 
 from angarium.agents.bounce.interface import Event
 from angarium.daemons.qmgr.scheduler import Limits
+from angarium.mailqueue.control import QueueControl
+from angarium.mailqueue.interface import QueueName
 from angarium.model.delivery import Status
 from angarium.model.envelope import Notify
 from angarium.model.lookup import TemporaryError
 from angarium.rewrite.interface import AddressClass, Resolution
+from angarium.runtime.sqlite import connect
 
 DEFER = (Status.DEFERRED, "4.2.2", "mailbox is full")
 BOUNCE = (Status.BOUNCED, "5.1.1", "unknown user")
@@ -222,6 +226,126 @@ def test_drain_lets_the_delivery_end_and_gives_back_the_rest(run_world):
         assert await world.listed() == []
 
     run_world(rest)
+
+
+def interfere(run_world, change):
+    """Have the administrator do ``change(control, queue_id)`` while the attempt, which defers, is under way."""
+
+    async def work(world):
+        world.agent.gate = asyncio.Event()
+        world.agent.script["bob@virtual.test"] = DEFER
+        queue_id = await world.enqueue()
+        while not world.agent.requests:
+            await asyncio.sleep(0)
+        with QueueControl(world.directory) as control:
+            change(control, queue_id)
+        world.agent.gate.set()
+        while world.manager.statistics()["active"]:
+            await asyncio.sleep(0)
+        world.left = await world.listed()
+
+    return run_world(work).left
+
+
+def test_held_during_the_attempt_it_stays_on_hold_with_its_reason(run_world):
+    (message,) = interfere(run_world, lambda control, queue_id: control.hold([queue_id]))
+    assert (message.queue.value, message.pending[0].reason) == ("hold", "mailbox is full")
+
+
+def test_deleted_during_the_attempt_it_is_gone(run_world):
+    assert interfere(run_world, lambda control, queue_id: control.delete([queue_id])) == []
+
+
+def test_expired_during_the_attempt_it_keeps_the_flag(run_world):
+    (message,) = interfere(run_world, lambda control, queue_id: control.expire([queue_id]))
+    assert message.forced_expire
+
+
+def test_requeued_during_the_attempt_it_is_incoming_afterwards(run_world):
+    (message,) = interfere(run_world, lambda control, queue_id: control.requeue([queue_id]))
+    assert message.queue.value in ("incoming", "active")
+
+
+def test_released_during_the_attempt_it_is_not_tried_twice_at_once(run_world):
+    def change(control, queue_id):
+        control.hold([queue_id])
+        control.release([queue_id])
+
+    (message,) = interfere(run_world, change)
+    assert message.queue.value == "deferred"
+
+
+def test_forced_expiry_returns_the_message(run_world):
+    async def work(world):
+        world.agent.script["bob@virtual.test"] = DEFER
+        queue_id = await world.enqueue()
+        await world.settled()
+        with QueueControl(world.directory) as control:
+            control.expire([queue_id])
+        world.clock.now = time.time() + 1  # the command does not know the test's clock
+        world.manager.flush()
+        await world.later(0)
+        assert await world.listed() == []
+
+    world = run_world(work)
+    assert any("status=force-expired, returned to sender" in line for line in world.lines)
+    assert world.reporter.reports == [(Event.FAILURE, ["bob@virtual.test"])]
+
+
+def test_damaged_content_is_put_aside(run_world):
+    async def work(world):
+        world.resolver.answers["bob@virtual.test"] = TemporaryError("later", "x")
+        queue_id = await world.enqueue()
+        await world.settled()
+        connection = connect(world.directory / "queue.db")
+        connection.execute("UPDATE content SET body = NULL")
+        connection.close()
+        world.resolver.answers.clear()
+        await world.queue.flush()
+        world.manager.flush()
+        await world.later(0)
+        assert await world.listed() == []
+        with QueueControl(world.directory) as control:
+            assert control.identifiers((QueueName.CORRUPT,)) == [queue_id]
+
+    world = run_world(work)
+    assert any("neither a body nor a file; moved to the corrupt queue" in line for line in world.lines)
+
+
+def test_what_the_queue_cannot_record_now_it_records_later(run_world, monkeypatch):
+    monkeypatch.setattr("angarium.daemons.qmgr.main._RETRY_QUEUE", 0.01)
+
+    async def work(world):
+        record = world.queue.record_attempt
+        failures = iter((OSError("disk full"), OSError("disk full"), None))
+
+        async def failing(attempt):
+            if (error := next(failures, None)) is not None:
+                raise error
+            return await record(attempt)
+
+        monkeypatch.setattr(world.queue, "record_attempt", failing)
+        await world.enqueue()
+        await world.settled()
+        assert await world.listed() == []
+
+    world = run_world(work)
+    assert len(world.agent.delivered) == 1
+    assert sum("cannot record the attempt, will try again: disk full" in line for line in world.lines) == 2
+
+
+def test_etrn_flushes_one_site(run_world):
+    async def work(world):
+        world.agent.script |= {"bob@virtual.test": DEFER, "eve@smtp.test": DEFER}
+        await world.enqueue("bob@virtual.test")
+        await world.enqueue("eve@smtp.test")
+        await world.settled()
+        world.agent.script.clear()
+        world.manager._flushed("smtp.test")
+        await world.later(1)
+        assert [message.pending[0].queued.recipient.address for message in await world.listed()] == ["bob@virtual.test"]
+
+    run_world(work)
 
 
 def test_a_lease_of_a_dead_manager_is_taken_over(run_world):
