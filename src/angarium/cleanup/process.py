@@ -1,8 +1,9 @@
 """cleanup(8): a received transaction becomes what the queue stores.
 
 What it does to an envelope: addresses completed, virtual aliases expanded, duplicates of (address, original address)
-removed, whatever their case. What it does to a message: a Received header before it; for local clients the headers
-that are missing; ``message_drop_headers`` taken out. The body is passed on by reference, byte for byte.
+removed, whatever their case. What it does to a message: a Received header before it; ``message_drop_headers`` taken
+out; for local clients the headers that are missing, and addresses in headers completed. The body is passed on by
+reference, byte for byte.
 
 Guarantees: constant memory beyond the header block; no wait but that of a table. Refuses with ``MailError``.
 """
@@ -13,6 +14,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+from angarium.cleanup.addresses import Edit, address_edits
 from angarium.cleanup.aliases import AliasExpander
 from angarium.cleanup.headers import HeaderBlock
 from angarium.cleanup.parameters import CleanupParameters
@@ -78,7 +80,11 @@ class CleanupService:
             MailError: the message is refused, with the reply for the peer.
         """
         header = HeaderBlock.read(content)
-        self._log_message_id(queue_id, header, missing := await self._missing(queue_id, envelope, header, full_name))
+        local = await self._is_local_client(envelope.origin)
+        missing = b""
+        if local or self._parameters.always_add_missing_headers:
+            missing = self._missing(queue_id, envelope, header, full_name)
+        self._log_message_id(queue_id, header, missing)
         if header.count(b"received") + 1 >= self._parameters.hopcount_limit:
             reply = Reply.of(554, "5.4.0", "Error: too many hops")
             raise self._refused(queue_id, MailError(reply, "message rejected: hopcount exceeded"))
@@ -88,7 +94,8 @@ class CleanupService:
             raise self._refused(queue_id, error) from error
         finished = replace(envelope, sender=self.resolver.rewrite(envelope.sender), recipients=recipients)
         prefix = received(queue_id, envelope, self._parameters)
-        stored = self._content(header, content, missing)
+        edits = address_edits(header, self.resolver.rewrite) if local else []
+        stored = self._content(header, content, edits, missing)
         if stored is not content:
             stored = await self._stored(stored)
         return NewMessage(queue_id, finished, prefix, stored, hold)
@@ -119,18 +126,21 @@ class CleanupService:
 
     # The content
 
-    def _content(self, header: HeaderBlock, content: Content, missing: bytes) -> Content:
-        """The content with headers dropped and added; itself when there is nothing to do."""
-        cuts = [span for name in self._dropped if name in header.folded for span in self._spans(header, name)]
+    def _content(self, header: HeaderBlock, content: Content, edits: list[Edit], missing: bytes) -> Content:
+        """The content with headers dropped, completed and added; itself when there is nothing to do."""
+        for name in self._dropped:
+            if name in header.folded:
+                edits += [(start, stop, b"") for start, stop in self._spans(header, name)]
         end = len(header.raw)
         gap = b"" if header.closed or content.size == end else b"\r\n"
-        if not cuts and not missing and not gap and not header.mailbox_line:
+        if not edits and not missing and not gap and not header.mailbox_line:
             return content
         pieces: list[bytes | Slice] = [b"X-Mailbox-Line: "] if header.mailbox_line else []
         position = 0
-        for start, stop in sorted(cuts):
-            pieces.append(Slice(content, position, start))
-            position = max(position, stop)
+        for start, stop, instead in sorted(edits):
+            if start >= position:  # what is dropped is not completed
+                pieces += [Slice(content, position, start), instead]
+                position = stop
         pieces.append(Slice(content, position, end))
         if missing and end and not header.raw.endswith(b"\n"):
             pieces.append(b"\r\n")
@@ -163,10 +173,8 @@ class CleanupService:
             at = header.find(name, at + 1)
         return spans
 
-    async def _missing(self, queue_id: str, envelope: Envelope, header: HeaderBlock, full_name: str) -> bytes:
+    def _missing(self, queue_id: str, envelope: Envelope, header: HeaderBlock, full_name: str) -> bytes:
         """The headers that a message of a local client must have and has not (RFC 6409 section 8)."""
-        if not self._parameters.always_add_missing_headers and not await self._is_local_client(envelope.origin):
-            return b""
         parameters = self._parameters
         resent = b"resent-" if b"\nresent-" in header.folded else b""
         label = "Resent-" if resent else ""
