@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import io
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from angarium.auth.passwords import check_password
-from angarium.commands.angarium import main
+from angarium.commands.angarium import _STATUS, _parser, main
 from angarium.commands.angarium_output import Failure, format_size, parse_size
 from angarium.directory.interface import PasswordEntry, QuotaLimit
 from angarium.directory.reader import SqliteDirectory
@@ -256,3 +257,20 @@ def test_it_does_not_load_what_it_does_not_need(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_manual_names_every_verb_and_option() -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "manual" / "angarium.1.md").read_text(encoding="utf-8")
+    for noun, verbs in _subcommands(_parser()).items():
+        for verb, parser in _subcommands(verbs).items():
+            assert f"`{noun} {verb}" in manual, f"{noun} {verb}"
+            for action in parser._actions:
+                for option in action.option_strings:
+                    assert option in manual or option in ("-h", "--help"), option
+    for status in (os.EX_USAGE, os.EX_CONFIG, *_STATUS.values()):
+        assert f" {status} " in manual.replace("\n", " ")
+
+
+def _subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    [action] = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+    return action.choices
