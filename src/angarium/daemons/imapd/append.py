@@ -19,6 +19,8 @@ from angarium.runtime.spool import SPOOL_BOUND, Spool, SpooledContent, SpoolFile
 if TYPE_CHECKING:
     from angarium.daemons.imapd.connection import ImapConnection
 
+_MAX_PIECES = 500
+"""Pieces of a message in memory, so that one that trickles in costs no more than its size."""
 _MAX_MESSAGES = 1000
 """Messages in one APPEND, all of which wait for the last one."""
 
@@ -98,6 +100,8 @@ class AppendInProgress:
         assert self._message is not None
         if self._file is None:
             self._pieces.append(data)
+            if len(self._pieces) > _MAX_PIECES:
+                self._pieces = [b"".join(self._pieces)]
         elif self._error is None:
             try:
                 self._file.write(data)
