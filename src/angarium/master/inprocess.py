@@ -16,7 +16,7 @@ from pathlib import Path
 from angarium.config.config import Config
 from angarium.config.master_cf import MasterService
 from angarium.master import programs
-from angarium.master.listeners import bind, bind_unix
+from angarium.master.listeners import adopted_sockets, bind, bind_unix
 from angarium.master.node import Node, make_directories
 from angarium.master.wiring import (
     NetworkWiring,
@@ -44,8 +44,9 @@ class OneProcess:
         self._conf = conf
         self._sink = sink
         self._entries = conf.master.services
+        adopted = adopted_sockets()
         self._listening: list[tuple[MasterService, list[socket.socket]]] = [
-            (entry, bind(entry, conf))
+            (entry, bind(entry, conf, adopted))
             for entry in self._entries
             if entry.command in programs.NETWORK and entry.type == "inet"
         ]

@@ -3,12 +3,16 @@
 ``smtp``, ``2525``, ``127.0.0.1:2525`` and ``[::1]:smtp`` are what a service name may be (master(5)). Without a host the
 service listens on each address of ``inet_interfaces``, for each family of ``inet_protocols``.
 
+A socket that systemd hands over (socket activation) takes the place of one that we would bind to the same address.
+
 Fails with ConfigError for a name that is no service, OSError when the address cannot be bound.
 """
 
 from __future__ import annotations
 
+import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from angarium.config.config import Config
@@ -16,14 +20,35 @@ from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 
 BACKLOG = 512
+_FIRST_ADOPTED = 3
 _OURS = {"imap": "143", "imaps": "993", "pop3": "110", "pop3s": "995"}
 """Names that not every system's list of services has, and Postfix's known_tcp_ports neither."""
 
 _FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 
 
-def bind(entry: MasterService, conf: Config) -> list[socket.socket]:
-    """Listening, non-blocking sockets of one inet service."""
+Adopted = Mapping[tuple[str, int], socket.socket]
+"""Listening sockets that somebody else has bound, by address and port."""
+
+
+def adopted_sockets() -> Adopted:
+    """The TCP sockets that systemd hands over (sd_listen_fds(3)); none without socket activation."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return {}
+    found: dict[tuple[str, int], socket.socket] = {}
+    for descriptor in range(_FIRST_ADOPTED, _FIRST_ADOPTED + int(os.environ.get("LISTEN_FDS", "0"))):
+        os.set_inheritable(descriptor, False)
+        each = socket.socket(fileno=descriptor)
+        if each.family in _FAMILIES.values() and each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            each.setblocking(False)
+            found[each.getsockname()[:2]] = each
+        else:
+            each.close()
+    return found
+
+
+def bind(entry: MasterService, conf: Config, adopted: Adopted | None = None) -> list[socket.socket]:
+    """Listening, non-blocking sockets of one inet service; those of ``adopted`` that it wants are not bound again."""
     host, port = split_service(entry.name)
     port = known_ports(conf).get(port, port)
     families = _families(conf)
@@ -34,10 +59,15 @@ def bind(entry: MasterService, conf: Config) -> list[socket.socket]:
             answers = socket.getaddrinfo(each, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         except socket.gaierror as error:
             raise ConfigError(f"service {entry.name}: {error.strerror}", entry.file, entry.line) from error
-        for family, _type, _protocol, _name, address in answers:
+        for family, _type, _protocol, _name, answer in answers:
             if family in families:
-                found.setdefault((family, str(address[0]), int(address[1])))
-    return [_listen(*key) for key in found]
+                found.setdefault((family, str(answer[0]), int(answer[1])))
+    sockets: list[socket.socket] = []
+    for family, address, number in found:
+        theirs = (adopted or {}).get((address, number))
+        # A reload may have closed one when its service went; then it is ours to bind.
+        sockets.append(theirs if theirs is not None and theirs.fileno() >= 0 else _listen(family, address, number))
+    return sockets
 
 
 def known_ports(conf: Config) -> dict[str, str]:

@@ -39,7 +39,7 @@ from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 from angarium.master import children, programs
 from angarium.master.children import Inheritance
-from angarium.master.listeners import bind, bind_unix
+from angarium.master.listeners import Adopted, adopted_sockets, bind, bind_unix
 from angarium.master.node import make_directories
 from angarium.master.pidfile import PidFile
 from angarium.master.privileges import Owner, mail_owner
@@ -131,6 +131,7 @@ class Master:
         conf = Config.load(directory)
         self._log = ServiceLog(sink, f"{conf.text('syslog_name')}/master")
         self._generations = 0
+        self._adopted = adopted_sockets()
         self._now = self._prepare(conf, None)
 
     # -- configuration
@@ -149,7 +150,7 @@ class Master:
                     contexts[entry.key] = server_tls(conf, entry)
                 elif entry.command not in programs.LOCAL:
                     continue
-                sockets[entry.key] = kept.get(entry.key) or _bind(entry, conf)
+                sockets[entry.key] = kept.get(entry.key) or _bind(entry, conf, self._adopted)
                 opened += [] if entry.key in kept else sockets[entry.key]
         except BaseException:
             for each in opened:
@@ -329,12 +330,12 @@ class Master:
             self._children.pop(pid, None)
 
 
-def _bind(entry: MasterService, conf: Config) -> list[socket.socket]:
+def _bind(entry: MasterService, conf: Config, adopted: Adopted) -> list[socket.socket]:
     """Listening sockets of a service. Raises ConfigError with the line of master.cf."""
     try:
         if entry.command in programs.LOCAL:
             return [bind_unix(socket_path(entry, Path(conf.text("queue_directory"))))]
-        return bind(entry, conf)
+        return bind(entry, conf, adopted)
     except OSError as error:
         raise ConfigError(f"bind {entry.name}: {error.strerror or error}", entry.file, entry.line) from error
 

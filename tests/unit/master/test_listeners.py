@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+
 import pytest
 
 from angarium.config import Config, ConfigError
@@ -34,6 +39,29 @@ def test_binds_each_chosen_interface():
     finally:
         for each in sockets:
             each.close()
+
+
+ADOPTER = """
+import os, sys
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.dup2(int(sys.argv[2]), 3)
+from angarium.config import Config
+from angarium.config.master_cf import parse_master_cf
+from angarium.master.listeners import adopted_sockets, bind
+entry = parse_master_cf(f"127.0.0.1:{sys.argv[1]} inet n - n - - smtpd", "x").services[0]
+adopted = adopted_sockets()
+(mine,) = bind(entry, Config.of(), adopted)
+print(mine.fileno(), mine in adopted.values(), mine.getblocking())
+"""
+
+
+def test_a_socket_of_the_service_manager_is_used():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        environment = {**os.environ, "LISTEN_FDS": "1"}
+        command = [sys.executable, "-c", ADOPTER, str(port), str(listener.fileno())]
+        done = subprocess.run(command, env=environment, pass_fds=[listener.fileno()], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("3 True False\n", "")
 
 
 def test_a_service_that_is_none():
