@@ -63,10 +63,10 @@ def bind(entry: MasterService, conf: Config, adopted: Adopted | None = None) -> 
             if family in families:
                 found.setdefault((family, str(answer[0]), int(answer[1])))
     sockets: list[socket.socket] = []
-    for family, address, number in found:
+    for kind, address, number in found:
         theirs = (adopted or {}).get((address, number))
         # A reload may have closed one when its service went; then it is ours to bind.
-        sockets.append(theirs if theirs is not None and theirs.fileno() >= 0 else _listen(family, address, number))
+        sockets.append(theirs if theirs is not None and theirs.fileno() >= 0 else _listen(kind, address, number))
     return sockets
 
 
