@@ -103,7 +103,7 @@ class Verifier:
     async def _look(self, recipient: Recipient) -> Finding:
         facts = Facts("localhost", "127.0.0.1", sender="", recipient=recipient.address)
         resolver = self._cleanup.resolver
-        evaluation = Evaluation(facts, self._parameters, resolver, self._nobody, Subject.RECIPIENT)
+        evaluation = Evaluation(facts, self._parameters, resolver, self._nobody, subject=Subject.RECIPIENT)
         way = await evaluation.resolve(recipient.address)
         if isinstance(way, TemporaryError):
             return Finding(recipient, "error", "4.3.0", f"{way.source}: {way.cause}")
