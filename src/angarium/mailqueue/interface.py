@@ -186,6 +186,10 @@ class MailQueue(Protocol):
         """Make deferred messages due now, all or those with a pending recipient ``@site``; how many."""
         ...
 
+    async def compact(self) -> bool:
+        """Give back disk space that is no longer needed, if that is quickly done; whether it was."""
+        ...
+
     async def close(self) -> None:
         """Finish what is being written, then close."""
         ...

@@ -46,7 +46,10 @@ INSERT INTO number VALUES (1);
 """
 
 CHECKPOINT_PAGES = 2000
-"""How long the WAL grows before a commit also copies it back: 16 MiB."""
+"""How long the WAL grows before a commit also copies it back: 8 MiB."""
+
+WAL_BYTES = 64 * 1024 * 1024
+"""What is left of a WAL that a burst has made longer."""
 
 WARNED = 1
 FORCED_EXPIRE = 2
@@ -60,6 +63,7 @@ def prepare(connection: Connection) -> None:
         QueueDamagedError: the database is of a version that this program does not know.
     """
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
     if _version(connection) == 0:
         connection.execute("BEGIN IMMEDIATE")
         try:

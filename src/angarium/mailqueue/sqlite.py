@@ -32,6 +32,12 @@ MANAGER_LOCK = "qmgr.lock"
 ORPHAN_AGE = 60.0
 """Seconds that a content file without a row may be on its way to one."""
 
+COMPACT_ABOVE = 64 * 1024 * 1024
+"""Bytes of unused space in the database that are worth giving back."""
+
+COMPACT_WITHIN = 64 * 1024 * 1024
+"""Bytes of used space that may be copied for it, while everyone waits."""
+
 READ_AHEAD_SECONDS = 2.0
 """How long content that was read with the lease counts: a message that is deleted later than that is not delivered."""
 
@@ -266,6 +272,31 @@ class SqliteMailQueue:
 
         with storage_errors():
             return await self._writer.submit(work)
+
+    async def compact(self) -> bool:
+        """Give back disk space after a large queue has gone, if that is quickly done; whether it was."""
+        with storage_errors():
+            return await asyncio.get_running_loop().run_in_executor(None, self._compact)
+
+    def _compact(self) -> bool:
+        connection = connect(self._directory / DATABASE, create=False)
+        try:
+            size, pages, free = (
+                int(connection.execute(f"PRAGMA {name}").fetchone()[0])  # type: ignore[index]
+                for name in ("page_size", "page_count", "freelist_count")
+            )
+            if free * size < COMPACT_ABOVE or (pages - free) * size > COMPACT_WITHIN or free < pages // 2:
+                return False
+            lock = WriteLock(self._directory / WRITE_LOCK)
+            try:
+                with lock:
+                    connection.execute("VACUUM")
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                lock.close()
+        finally:
+            connection.close()
+        return True
 
     def statistics(self) -> dict[str, int]:
         """Commits and jobs of the writer."""

@@ -243,3 +243,25 @@ def test_what_is_asked_often_costs_the_same_whatever_is_queued(on_queue, tmp_pat
     plan = " ".join(row[3] for row in sql(tmp_path, "EXPLAIN QUERY PLAN " + query))
     assert "TEMP B-TREE" not in plan
     assert "SCAN message USING" in plan or "SEARCH message USING" in plan
+
+
+def test_a_large_queue_that_has_gone_gives_its_space_back(on_queue, tmp_path, monkeypatch):
+    monkeypatch.setattr("angarium.mailqueue.sqlite.COMPACT_ABOVE", 500_000)
+
+    async def work(queue):
+        kept = await put(queue)
+        large = [new(queue, MemoryContent(b"x" * 100_000)) for _ in range(20)]
+        for message in large:
+            await queue.enqueue(message)
+        assert not await queue.compact()
+        for message in await queue.lease(100, LATER):
+            if message.queue_id != kept:
+                sent = DeliveryResult(message.pending[0].queued, Status.SENT, Dsn(2, 0, 0), "virtual", "ok")
+                await queue.record_attempt(Attempt(message.queue_id, [sent], 0.0))
+        assert await queue.compact()
+        assert (tmp_path / "queue.db").stat().st_size < 200_000
+        assert not await queue.compact()
+        await queue.enqueue(new(queue))
+        return len([each async for each in queue.messages()])
+
+    assert on_queue(work) == 2

@@ -210,6 +210,8 @@ class QueueManager:
         if now >= self._next_scan:
             self._next_scan = now + self._parameters.queue_run_delay
             self._more_deferred = True
+            if not self._active:
+                await self._compact()
         while not self._draining:
             room = min(BATCH, self._parameters.qmgr_message_active_limit - len(self._active))
             if room <= 0:
@@ -225,6 +227,12 @@ class QueueManager:
                 self._take_up(message)
             if len(messages) < room and not self._more_deferred:
                 return
+
+    async def _compact(self) -> None:
+        try:
+            await self._queue.compact()
+        except OSError as error:
+            self._log.warning(f"cannot give back the queue's unused space: {error}")
 
     def _set_timer(self) -> None:
         """Wake up for the next deferred scan or the scheduler's next tick, whichever is first."""
