@@ -50,6 +50,7 @@ class SmtpdParameters:
     helo_required: bool = False
     disable_vrfy_command: bool = False
     strict_rfc821_envelopes: bool = False
+    allow_min_user: bool = False
     smtputf8_enable: bool = True
     soft_bounce: bool = False
     reject_footer: str = ""
@@ -124,6 +125,7 @@ class SmtpdParameters:
             helo_required=conf.boolean("smtpd_helo_required"),
             disable_vrfy_command=conf.boolean("disable_vrfy_command"),
             strict_rfc821_envelopes=conf.boolean("strict_rfc821_envelopes"),
+            allow_min_user=conf.boolean("allow_min_user"),
             smtputf8_enable=conf.boolean("smtputf8_enable"),
             soft_bounce=conf.boolean("soft_bounce"),
             reject_footer=conf.text("smtpd_reject_footer"),

@@ -33,13 +33,13 @@ _NOTIFY = {"SUCCESS": Notify.SUCCESS, "FAILURE": Notify.FAILURE, "DELAY": Notify
 _BLANKS = " \t\n\v\f\r"
 
 
-def split_words(text: str) -> list[str] | None:
-    """Cut a command line into words; None when a quotation or bracket is not closed."""
+def split_words(text: str) -> tuple[list[str], int]:
+    """Cut a command line into words; and which of them has a quotation or bracket that is not closed, or -1."""
     words: list[str] = []
     word: list[str] = []
     at = 0
     length = len(text)
-    closed = True
+    unclosed = -1
     while at < length:
         char = text[at]
         at += 1
@@ -49,7 +49,8 @@ def split_words(text: str) -> list[str] | None:
                 word = []
         elif char in '<"':
             end = _quoted_end(text, at, ">" if char == "<" else '"')
-            closed = closed and end > 0
+            if end == 0:
+                unclosed = len(words)
             word.append(text[at - 1 : end if end > 0 else length])
             at = end if end > 0 else length
         elif char == ":":
@@ -64,7 +65,7 @@ def split_words(text: str) -> list[str] | None:
             word.append(char)
     if word:
         words.append("".join(word))
-    return words if closed else None
+    return words, unclosed
 
 
 def _quoted_end(text: str, at: int, closer: str) -> int:
@@ -95,17 +96,17 @@ def _path_and_parameters(text: str, keyword: str, syntax: Reply, bad_path: Reply
             end = rest.find(">") + 1
             if end and (end == len(rest) or rest[end] == " ") and rest.rfind("<", 0, end) == 0:
                 return rest[:end], rest[end:].split() if end < len(rest) else []
-    words = split_words(text)
-    if words is None:
-        # The bracket or quotation that is not closed is in the path, or swallowed what follows it.
-        head = text.split(":", 1)[0].split()
-        raise CommandError(bad_path if len(head) == 2 and head[1].upper() + ":" == keyword else syntax)
+    words, unclosed = split_words(text)
     if len(words) < 3 or words[1].upper() != keyword:
         raise CommandError(syntax)
+    if unclosed == 2:
+        raise CommandError(bad_path)
     return words[2], words[3:]
 
 
-def parse_mail(text: str, *, strict: bool = False, dsn: bool = True, smtputf8: bool = True) -> MailCommand:
+def parse_mail(
+    text: str, *, strict: bool = False, dsn: bool = True, smtputf8: bool = True, min_user: bool = True
+) -> MailCommand:
     """Parse a MAIL line.
 
     Args:
@@ -113,13 +114,15 @@ def parse_mail(text: str, *, strict: bool = False, dsn: bool = True, smtputf8: b
         strict: postconf(5) ``strict_rfc821_envelopes``.
         dsn: RET and ENVID are allowed.
         smtputf8: SMTPUTF8 is allowed.
+        min_user: postconf(5) ``allow_min_user``.
 
     Raises:
         CommandError: with the reply for the client.
     """
     path, parameters = _path_and_parameters(text, "FROM:", MAIL_SYNTAX, BAD_SENDER)
     try:
-        sender = parse_path(path, strict=strict, smtputf8=any(word.upper() == "SMTPUTF8" for word in parameters))
+        utf8 = smtputf8 and any(word.upper() == "SMTPUTF8" for word in parameters)
+        sender = parse_path(path, strict=strict, smtputf8=utf8, min_user=min_user)
     except ValueError as error:
         raise CommandError(BAD_SENDER, path) from error
     if not parameters:
@@ -129,7 +132,6 @@ def parse_mail(text: str, *, strict: bool = False, dsn: bool = True, smtputf8: b
     sasl_sender: str | None = None
     ret = Ret.UNSAID
     envid = ""
-    utf8 = False
     for parameter in parameters:
         name, equals, value = parameter.partition("=")
         name = name.upper()
@@ -138,7 +140,7 @@ def parse_mail(text: str, *, strict: bool = False, dsn: bool = True, smtputf8: b
         elif name == "BODY" and value.upper() in _BODIES:
             body = _BODIES[value.upper()]
         elif name == "SMTPUTF8" and not equals and smtputf8:
-            utf8 = True
+            pass  # it was looked for before the path was read
         elif name == "AUTH" and equals:
             sasl_sender = "" if value == "<>" else value
         elif name in ("RET", "ENVID") and equals:
@@ -178,11 +180,13 @@ def _once_envid(envid: str, value: str) -> str:
     return decoded
 
 
-def parse_rcpt(text: str, *, strict: bool = False, dsn: bool = True, smtputf8: bool = False) -> RcptCommand:
+def parse_rcpt(
+    text: str, *, strict: bool = False, dsn: bool = True, smtputf8: bool = False, min_user: bool = True
+) -> RcptCommand:
     """Parse an RCPT line; arguments and failures as for ``parse_mail``, but ``smtputf8`` is what MAIL asked for."""
     path, parameters = _path_and_parameters(text, "TO:", RCPT_SYNTAX, BAD_RECIPIENT)
     try:
-        recipient = parse_path(path, strict=strict, smtputf8=smtputf8)
+        recipient = parse_path(path, strict=strict, smtputf8=smtputf8, min_user=min_user)
     except ValueError as error:
         raise CommandError(BAD_RECIPIENT, path) from error
     if not recipient:

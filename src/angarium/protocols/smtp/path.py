@@ -24,13 +24,14 @@ _HEX = frozenset("0123456789ABCDEFabcdef")
 _XTEXT_PLAIN = frozenset(chr(code) for code in range(33, 127)) - {"+", "="}
 
 
-def parse_path(text: str, *, strict: bool = False, smtputf8: bool = False) -> str:
+def parse_path(text: str, *, strict: bool = False, smtputf8: bool = False, min_user: bool = True) -> str:
     """The address of a reverse- or forward-path in internal form; empty for ``<>``.
 
     Args:
         text: the path as one word of the command.
         strict: postconf(5) ``strict_rfc821_envelopes``.
         smtputf8: the domain may have characters beyond ASCII (RFC 6531 section 3.3).
+        min_user: the address may begin with ``-``, as options of commands do (postconf(5) ``allow_min_user``).
 
     Raises:
         ValueError: no address, or more than one, or one with a domain that cannot be.
@@ -41,14 +42,29 @@ def parse_path(text: str, *, strict: bool = False, smtputf8: bool = False) -> st
         address = _Scanner(text, strict).address()
         if address[:1] == "@" and ":" in address:
             address = address.partition(":")[2]
-    local, at, domain = address.rpartition("@")
-    if at and not is_domain(domain, smtputf8=smtputf8):
-        msg = f"{domain!r} is no domain of {local!r}"
+    domain = _implied_domain(address)
+    if domain is not None and not is_domain(domain, smtputf8=smtputf8):
+        msg = f"{domain!r} is no domain"
+        raise ValueError(msg)
+    if address[:1] == "-" and not min_user:
+        msg = "the address looks like an option"
         raise ValueError(msg)
     if not address.isascii() and any("\ud800" <= char <= "\udfff" for char in address):
         msg = "the address is not UTF-8"
         raise ValueError(msg)
     return address
+
+
+def _implied_domain(address: str) -> str | None:
+    """The domain that an address is in; ``site!user`` and ``user%domain`` stand for one where there is no ``@``."""
+    _, at, domain = address.rpartition("@")
+    if at:
+        return domain
+    site, bang, _ = address.partition("!")
+    if bang:
+        return site
+    _, percent, domain = address.rpartition("%")
+    return domain if percent else None
 
 
 @lru_cache(maxsize=1024)
@@ -108,7 +124,7 @@ class _Scanner:
                 words.clear()  # what stood before it was a display name
                 bracketed = True
             elif word == ">":
-                if bracketed and words:
+                if bracketed and (words or found):
                     found.append(_joined(words))
                     words.clear()
                 bracketed = False
@@ -116,6 +132,7 @@ class _Scanner:
                 if words:
                     found.append(_joined(words))
                     words.clear()
+                bracketed = False
             else:
                 routed = routed or word == ":"
                 words.append(word)

@@ -27,6 +27,7 @@ async def mail(talk: Conversation, command: CommandReceived) -> Reply | None:
             strict=parameters.strict_rfc821_envelopes,
             dsn="dsn" not in talk.ehlo_discard,
             smtputf8=parameters.smtputf8_enable and "smtputf8" not in talk.ehlo_discard,
+            min_user=parameters.allow_min_user,
         )
     except CommandError as error:
         talk.log_illegal_address("MAIL", error.address)
@@ -39,10 +40,11 @@ async def mail(talk: Conversation, command: CommandReceived) -> Reply | None:
     transaction = talk.transaction = Transaction(parsed, talk.ask.clock())
     accepted = False
     try:
-        refusal = talk.judge(await talk.ask.policy.mail(talk.facts()), "MAIL")
-        if refusal is None and 0 < parameters.message_size_limit < parsed.size:  # RFC 1870 section 6
-            refusal = replies.TOO_BIG_DECLARED
+        if 0 < parameters.message_size_limit < parsed.size:  # RFC 1870 section 6
+            refusal: Reply | None = replies.TOO_BIG_DECLARED
             talk.log_reject("MAIL", str(refusal))
+        else:
+            refusal = talk.judge(await talk.ask.policy.mail(talk.facts()), "MAIL")
         accepted = refusal is None
     finally:
         if not accepted:

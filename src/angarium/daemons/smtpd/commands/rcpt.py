@@ -26,6 +26,7 @@ async def rcpt(talk: Conversation, command: CommandReceived) -> Reply | None:
             strict=parameters.strict_rfc821_envelopes,
             dsn="dsn" not in talk.ehlo_discard,
             smtputf8=transaction.mail.smtputf8,
+            min_user=parameters.allow_min_user,
         )
     except CommandError as error:
         talk.log_illegal_address("RCPT", error.address)

@@ -21,7 +21,7 @@ async def vrfy(talk: Conversation, command: CommandReceived) -> Reply | None:
     if not argument:
         return replies.VRFY_SYNTAX
     try:
-        address = parse_path(argument)
+        address = parse_path(argument, min_user=talk.parameters.allow_min_user)
     except ValueError:
         address = ""
     if not address:
