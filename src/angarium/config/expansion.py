@@ -202,7 +202,7 @@ def _parse_branches(inside: str, at: int, depth: int) -> tuple[tuple[Node, ...] 
     positive = inside[at] == "?"
     start = _skip_space(inside, at + 1)
     if inside[start : start + 1] != "{":
-        branch = _parse(inside[start:], depth + 1)
+        branch = _parse(inside[at + 1 :], depth + 1)  # without braces, blanks are part of the text
         return (branch, None) if positive else (None, branch)
     branch, at = _braced(inside, start, depth)
     at = _skip_space(inside, at)
@@ -214,7 +214,7 @@ def _parse_branches(inside: str, at: int, depth: int) -> tuple[tuple[Node, ...] 
         raise _unexpected('":" expected', inside, at)
     start = _skip_space(inside, at + 1)
     if inside[start : start + 1] != "{":
-        return branch, _parse(inside[start:], depth + 1)
+        return branch, _parse(inside[at + 1 :], depth + 1)
     other, at = _braced(inside, start, depth)
     at = _skip_space(inside, at)
     if at < len(inside):
