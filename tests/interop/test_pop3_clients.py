@@ -138,6 +138,7 @@ def test_fail2ban_bans_those_who_guess(peer, tmp_path):
             guesser,
             "TLS",
         ),
+        no_login("Connection closed", detail("", 1, 7, disallowed=False), "x>, rip=198.51.100.1", "PLAIN", guesser, ""),
         no_login("Inactivity", detail("Inactivity", 1, 180, disallowed=False), "a", "LOGIN", guesser, ""),
         no_login("Aborted login by logging out", detail("", 0, 1, disallowed=True), "", "", guesser, ""),
     ]
@@ -156,5 +157,5 @@ def test_fail2ban_bans_those_who_guess(peer, tmp_path):
     log = tmp_path / "mail.log"
     log.write_text("".join(f"Nov 24 08:10:03 mail dovecot: pop3-login: {line}\n" for line in refused + harmless))
     out = run(command, log, filters, "--print-all-matched", "--print-all-missed").decode()
-    assert "Lines: 6 lines, 0 ignored, 3 matched, 3 missed" in out
+    assert "Lines: 7 lines, 0 ignored, 4 matched, 3 missed" in out
     assert "192.0.2.7" not in out.partition("Matched line(s)")[2].partition("Missed line(s)")[0]

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from angarium.auth.authenticator import DirectoryAuthenticator
 from angarium.auth.interface import Accepted, Outcome, Refused, Unavailable
-from angarium.auth.log import refusal_line
+from angarium.auth.log import refusal_line, shown_user
 from angarium.auth.parameters import AuthParameters
 from angarium.auth.passwords import check_password, hash_password
 from angarium.config.config import Config
@@ -194,3 +194,12 @@ def test_parameters_from_main_cf() -> None:
 def test_the_log_line_is_dovecots() -> None:
     line = refusal_line("u", "192.0.2.1", "abc", Refused("unknown user"))
     assert line == "directory(u,192.0.2.1,<abc>): unknown user"
+
+
+def test_a_name_cannot_forge_a_log_line() -> None:
+    assert shown_user("o'neill.x+y@example.test") == "o?neill.x+y@example.test"
+    assert shown_user("jürgen") == "jürgen"
+    assert shown_user("x>, rip=192.0.2.1\r\n") == "x???rip=192.0.2.1??"
+    assert len(shown_user("x" * 1000)) == 128
+    line = refusal_line("x,192.0.2.1,<y>): ok", "192.0.2.9", "abc", Refused("unknown user"))
+    assert line == "directory(x?192.0.2.1??y??:?ok,192.0.2.9,<abc>): unknown user"

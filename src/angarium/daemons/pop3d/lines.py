@@ -6,6 +6,8 @@ import base64
 import os
 from dataclasses import dataclass
 
+from angarium.auth.log import shown_user
+
 LOGIN_TAG = "dovecot: pop3-login"
 
 
@@ -79,7 +81,7 @@ def login(user: str, method: str, peer: Peer, pid: int, security: str) -> str:
 def no_login(reason: str, detail: str, user: str, method: str, peer: Peer, security: str) -> str:
     """A connection that ended without a log-in: ``Disconnected: reason (detail): user=<…>, …``."""
     how = f"method={method}, " if method else ""
-    return f"Disconnected: {reason} ({detail}): user=<{user}>, {how}{_ends(peer, security)}"
+    return f"Disconnected: {reason} ({detail}): user=<{shown_user(user)}>, {how}{_ends(peer, security)}"
 
 
 HANDSHAKE_DETAIL = "disconnected during TLS handshake"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from angarium.auth.interface import Accepted, Outcome, Refused
-from angarium.auth.log import AUTH_TAG, refusal_line
+from angarium.auth.log import AUTH_TAG, refusal_line, shown_user
 from angarium.daemons.pop3d import lines
 from angarium.daemons.pop3d.commands.types import Answer
 from angarium.daemons.pop3d.conversation import Conversation
@@ -122,7 +122,7 @@ async def _check(conversation: Conversation, given: Credentials) -> bytes:
         return await _refuse(conversation, outcome)
     if isinstance(outcome, Accepted):
         return await _open(conversation, outcome.account)
-    conversation.log_error(f"cannot authenticate {given.user}: {outcome.cause}")
+    conversation.log_error(f"cannot authenticate {shown_user(given.user)}: {outcome.cause}")
     return err(_TEMPORARY, "SYS/TEMP")
 
 
