@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from angarium.auth.interface import Refused
-from angarium.auth.log import AUTH_TAG, refusal_line
+from angarium.auth.log import AUTH_TAG, refusal_line, shown_user
 from angarium.runtime.log import ServiceLog
 
 if TYPE_CHECKING:
@@ -100,6 +100,6 @@ def _client(connection: ImapConnection, user: str, *, pid: bool = False) -> str:
     mpid = f", mpid={os.getpid()}" if pid else ""
     security = ", TLS" if connection.tls else ", secured" if connection.secure else ""
     return (
-        f"user=<{user}>{method}, rip={connection.peer}, lip={connection.server_address}{mpid}{security}, "
+        f"user=<{shown_user(user)}>{method}, rip={connection.peer}, lip={connection.server_address}{mpid}{security}, "
         f"session=<{connection.session_id}>"
     )
