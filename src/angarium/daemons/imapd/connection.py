@@ -22,6 +22,7 @@ from angarium.daemons.imapd.commands.select import flags_lines
 from angarium.daemons.imapd.dispatch import act
 from angarium.daemons.imapd.hub import MailboxHub
 from angarium.daemons.imapd.statistics import SessionStatistics
+from angarium.daemons.imapd.updates import Dialect
 from angarium.daemons.imapd.view import View
 from angarium.mailstore.interface import AccountStore, Mailbox
 from angarium.protocols.imap.session import ImapSession
@@ -46,6 +47,7 @@ class ImapConnection(asyncio.Protocol):
         mailbox, view, hub: the selected mailbox.
         read_only: EXAMINE.
         condstore: a CONDSTORE enabling command was given (RFC 7162 section 3.1).
+        qresync: ENABLE QRESYNC was given (section 3.2.3).
         secure: TLS is on, or the client's network counts as secure.
     """
 
@@ -72,6 +74,7 @@ class ImapConnection(asyncio.Protocol):
         "mailbox",
         "peer",
         "plaintext_refused",
+        "qresync",
         "read_only",
         "secure",
         "server_address",
@@ -107,6 +110,7 @@ class ImapConnection(asyncio.Protocol):
         self.hub: MailboxHub | None = None
         self.read_only = False
         self.condstore = False
+        self.qresync = False
         self.known_keywords: frozenset[str] = frozenset()
         self.idle_tag: bytes | None = None
         self.answer_then_close = ""
@@ -274,10 +278,14 @@ class ImapConnection(asyncio.Protocol):
             return
         old = view.snapshot
         new, found = hub.difference(view, expunge=expunge)
+        if self.qresync and new is not hub.latest:
+            # Something vanished that cannot be told yet: the client's state is older than the modseqs it is told.
+            self.untagged(b"OK [HIGHESTMODSEQ %d] Expunges are pending" % view.complete)
         if found.empty:
             return
         self.note_keywords(new.keywords)
-        self.write(hub.render(old, found, new, uid=uid or self.condstore, modseq=self.condstore))
+        dialect = Dialect(uid or self.condstore, self.condstore, self.qresync)
+        self.write(hub.render(old, found, new, dialect))
 
     def note_keywords(self, keywords: frozenset[str]) -> None:
         """A keyword that the client has not heard of is announced before it is used (RFC 9051 section 7.3.5)."""

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from angarium.daemons.imapd.updates import render_difference
+from angarium.daemons.imapd.updates import Dialect, render_difference
 from angarium.daemons.imapd.view import Difference, Snapshot, View
 from angarium.mailstore.interface import (
     AccountStore,
@@ -54,7 +54,7 @@ class MailboxHub:
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._report = report
-        self._rendered: dict[tuple[int, bool, bool], tuple[Snapshot, bytes]] = {}
+        self._rendered: dict[tuple[int, Dialect], tuple[Snapshot, bytes]] = {}
 
     async def load(self) -> MailboxStatus:
         """Make ``latest`` the state of now; the mailbox's numbers, which are not newer than it."""
@@ -109,15 +109,15 @@ class MailboxHub:
             view.snapshot = view.snapshot.with_states(states, view.snapshot.highestmodseq)
         return True
 
-    def render(self, old: Snapshot, found: Difference, new: Snapshot, *, uid: bool, modseq: bool) -> bytes:
+    def render(self, old: Snapshot, found: Difference, new: Snapshot, dialect: Dialect) -> bytes:
         """The untagged responses for a difference; shared by all who went from ``old`` to the newest."""
         if new is not self.latest:
-            return render_difference(new, found, uid=uid, modseq=modseq)
-        key = (id(old), uid, modseq)
+            return render_difference(old, found, new, dialect)
+        key = (id(old), dialect)
         kept = self._rendered.get(key)
         if kept is not None and kept[0] is old:
             return kept[1]
-        data = render_difference(new, found, uid=uid, modseq=modseq)
+        data = render_difference(old, found, new, dialect)
         if len(self._rendered) < 16:
             self._rendered[key] = (old, data)
         return data

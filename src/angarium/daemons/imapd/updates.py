@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from angarium.daemons.imapd.view import Difference, Flags, Snapshot
 from angarium.protocols.imap import render
+from angarium.protocols.imap.sequence import compact
 
 _CACHE_LIMIT = 10_000
 
@@ -39,13 +41,32 @@ FLAG_WORDS = FlagWords()
 """Process-wide: the sets are values, and the same few occur in every mailbox."""
 
 
-def render_difference(new: Snapshot, found: Difference, *, uid: bool, modseq: bool) -> bytes:
-    """EXPUNGEs first, then EXISTS, then the flags that changed."""
-    parts = [b"* %d EXPUNGE\r\n" % (at + 1 - before) for before, at in enumerate(found.vanished)]
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What a client has enabled.
+
+    Attributes:
+        uid: FETCH responses tell the UID.
+        modseq: and the modseq (RFC 7162 section 3.1).
+        vanished: VANISHED instead of EXPUNGE (section 3.2.10).
+    """
+
+    uid: bool = False
+    modseq: bool = False
+    vanished: bool = False
+
+
+def render_difference(old: Snapshot, found: Difference, new: Snapshot, dialect: Dialect) -> bytes:
+    """What has vanished first, then EXISTS, then the flags that changed."""
+    parts: list[bytes] = []
+    if found.vanished and dialect.vanished:
+        parts.append(b"* VANISHED %b\r\n" % compact(old.uids[at] for at in found.vanished))
+    else:
+        parts.extend(b"* %d EXPUNGE\r\n" % (at + 1 - before) for before, at in enumerate(found.vanished))
     if found.exists >= 0:
         parts.append(b"* %d EXISTS\r\n" % found.exists)
     if found.changed:
-        parts.append(render_states(new, found.changed, uid=uid, modseq=modseq))
+        parts.append(render_states(new, found.changed, uid=dialect.uid, modseq=dialect.modseq))
     return b"".join(parts)
 
 

@@ -21,6 +21,8 @@ from angarium.protocols.imap.sequence import SequenceSet
 
 Flags = frozenset[str]
 
+_BLOCK = 1024
+"""Messages that are compared as one block of memory."""
 _FEW = 64
 """Up to so many vanished messages are cut out one by one; more are cheaper all at once."""
 
@@ -172,10 +174,12 @@ def _aligned(old: Snapshot, new: Snapshot, kept: int) -> tuple[list[int], list[i
     here = there = 0
     for _gap in range(len(old) - kept + 1):
         length = _common(old.uids, here, new.uids, there, kept - there)
-        before, now = old.modseqs[here : here + length], new.modseqs[there : there + length]
-        if before != now:
-            pairs = enumerate(zip(before, now, strict=True), there)
-            changed.extend(at for at, (one, other) in pairs if one != other)
+        for start in range(0, length, _BLOCK):
+            stop = min(start + _BLOCK, length)
+            before, now = old.modseqs[here + start : here + stop], new.modseqs[there + start : there + stop]
+            if before != now:
+                pairs = enumerate(zip(before, now, strict=True), there + start)
+                changed.extend(at for at, (one, other) in pairs if one != other)
         here += length
         there += length
         if here < len(old):
@@ -231,12 +235,14 @@ class View:
     Attributes:
         snapshot: what the client has been told.
         saved: UIDs of the last ``SEARCH RETURN (SAVE)`` (RFC 5182).
+        complete: the modseq up to which the client has been told everything, what vanished included.
     """
 
-    __slots__ = ("saved", "snapshot")
+    __slots__ = ("complete", "saved", "snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self.complete = snapshot.highestmodseq
         self.saved: Sequence[int] = ()
 
     def advance(self, latest: Snapshot, *, expunge: bool) -> tuple[Snapshot, Difference]:
@@ -247,6 +253,8 @@ class View:
         target = latest if expunge or latest is self.snapshot else keeping_vanished(self.snapshot, latest)
         found = difference(self.snapshot, target)
         self.snapshot = target
+        if target is latest:
+            self.complete = latest.highestmodseq
         return target, found
 
     def ranges(self, numbers: SequenceSet, *, uid: bool) -> list[tuple[int, int]]:

@@ -38,22 +38,36 @@ def parse_fetch(cursor: Cursor, tag: bytes, verb: str, _utf8: bool) -> Command:
             cursor.space()
     else:
         items.extend(_macro_or_item(cursor))
-    changed_since = -1
-    if not cursor.at_end():
-        cursor.space()
-        cursor.expect(b"(")
-        if cursor.keyword() != "CHANGEDSINCE":
-            msg = "Unknown modifier"
-            raise ImapSyntaxError(msg)
-        cursor.space()
-        changed_since = cursor.number(MAX_INT63)
-        cursor.expect(b")")
     uid = verb.startswith("UID")
+    changed_since, vanished = (-1, False) if cursor.at_end() else _modifiers(cursor)
+    if vanished and (not uid or changed_since < 0):
+        msg = "VANISHED needs UID FETCH and CHANGEDSINCE"
+        raise ImapSyntaxError(msg)
     if uid:
         items.insert(0, FetchItem.UID)
     if changed_since >= 0:
         items.append(FetchItem.MODSEQ)
-    return Fetch(tag, verb, uid, numbers, tuple(dict.fromkeys(items)), changed_since)
+    return Fetch(tag, verb, uid, numbers, tuple(dict.fromkeys(items)), changed_since, vanished)
+
+
+def _modifiers(cursor: Cursor) -> tuple[int, bool]:
+    cursor.space()
+    cursor.expect(b"(")
+    changed_since, vanished, first = -1, False, True
+    while not cursor.accept(b")"):
+        if not first:
+            cursor.space()
+        first = False
+        modifier = cursor.keyword()
+        if modifier == "CHANGEDSINCE":
+            cursor.space()
+            changed_since = cursor.number(MAX_INT63)
+        elif modifier == "VANISHED":
+            vanished = True
+        else:
+            msg = "Unknown modifier"
+            raise ImapSyntaxError(msg)
+    return changed_since, vanished
 
 
 def _macro_or_item(cursor: Cursor) -> tuple[FetchItem | Section, ...]:

@@ -15,6 +15,7 @@ from angarium.protocols.imap.errors import ImapSyntaxError
 from angarium.protocols.imap.parse_fetch import parse_fetch
 from angarium.protocols.imap.parse_list import parse_list, parse_lsub, status_items
 from angarium.protocols.imap.parse_search import parse_search
+from angarium.protocols.imap.sequence import STAR
 from angarium.protocols.imap.types import (
     Append,
     AppendMessage,
@@ -28,6 +29,7 @@ from angarium.protocols.imap.types import (
     MailboxCommand,
     QuotaCommand,
     Rename,
+    Resync,
     Select,
     Simple,
     Status,
@@ -145,7 +147,7 @@ def _id(cursor: Cursor, tag: bytes, verb: str, _utf8: bool) -> Command:
 def _select(cursor: Cursor, tag: bytes, verb: str, utf8: bool) -> Command:
     cursor.space()
     mailbox = cursor.mailbox(utf8=utf8)
-    condstore = False
+    condstore, resync = False, None
     if not cursor.at_end():
         cursor.space()
         cursor.expect(b"(")
@@ -153,11 +155,39 @@ def _select(cursor: Cursor, tag: bytes, verb: str, utf8: bool) -> Command:
         while not cursor.accept(b")"):
             if not first:
                 cursor.space()
-            if cursor.keyword() != "CONDSTORE":
+            first = False
+            parameter = cursor.keyword()
+            if parameter == "QRESYNC":
+                resync = _resync(cursor)
+            elif parameter != "CONDSTORE":
                 msg = "Unknown parameter"
                 raise ImapSyntaxError(msg)
-            condstore, first = True, False
-    return Select(tag, verb, mailbox, verb == "EXAMINE", condstore)
+            condstore = True
+    return Select(tag, verb, mailbox, verb == "EXAMINE", condstore, resync)
+
+
+def _resync(cursor: Cursor) -> Resync:
+    """``(uidvalidity modseq [known-uids] [(numbers uids)])`` (RFC 7162 section 7)."""
+    cursor.space()
+    cursor.expect(b"(")
+    uidvalidity = cursor.number()
+    cursor.space()
+    modseq = cursor.number(MAX_INT63)
+    known = None
+    if cursor.accept(b" "):
+        if cursor.peek() != 0x28:
+            known = cursor.sequence_set()
+            if known.saved or any(STAR in pair for pair in known.ranges):
+                msg = "Known UIDs are numbers"
+                raise ImapSyntaxError(msg)
+        if known is None or cursor.accept(b" "):
+            cursor.expect(b"(")
+            cursor.sequence_set()
+            cursor.space()
+            cursor.sequence_set()
+            cursor.expect(b")")
+    cursor.expect(b")")
+    return Resync(uidvalidity, modseq, known)
 
 
 def _create(cursor: Cursor, tag: bytes, verb: str, utf8: bool) -> Command:

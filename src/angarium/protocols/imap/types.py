@@ -56,12 +56,25 @@ class Id(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Resync:
+    """What a client knows of a mailbox (RFC 7162 section 3.2.5); ``known`` is None for all UIDs.
+
+    The sample of message numbers that it may add only saves bytes, and is not kept.
+    """
+
+    uidvalidity: int
+    modseq: int
+    known: SequenceSet | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Select(Command):
-    """SELECT and EXAMINE; ``condstore`` is the parameter of RFC 7162 section 3.1.8."""
+    """SELECT and EXAMINE; ``condstore`` and ``resync`` are the parameters of RFC 7162 sections 3.1.8 and 3.2.5."""
 
     mailbox: str
     read_only: bool
     condstore: bool = False
+    resync: Resync | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,12 +336,16 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Fetch(Command):
-    """FETCH and UID FETCH; ``changed_since`` is the modifier of RFC 7162 section 3.1.4.1, -1 when absent."""
+    """FETCH and UID FETCH; ``changed_since`` is the modifier of RFC 7162 section 3.1.4.1, -1 when absent.
+
+    ``vanished``: the client also wants to know what was expunged since (section 3.2.6).
+    """
 
     uid: bool
     numbers: SequenceSet
     items: tuple[FetchItem | Section, ...]
     changed_since: int = -1
+    vanished: bool = False
 
 
 class StoreOperation(enum.Enum):

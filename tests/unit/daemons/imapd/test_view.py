@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angarium.daemons.imapd.updates import render_difference
+from angarium.daemons.imapd.updates import Dialect, render_difference
 from angarium.daemons.imapd.view import Snapshot, View, difference, keeping_vanished
 from angarium.mailstore.interface import Changes, MessageState
 from angarium.protocols.imap.sequence import SequenceSet
@@ -29,7 +29,7 @@ def test_expunge_exists_and_flags_in_order():
     old = Snapshot.build(states(1, 2, 3, 4), 1)
     new = old.after(Changes([MessageState(4, 2, SEEN), MessageState(9, 3, NONE)], [1, 3], 3))
     found = difference(old, new)
-    assert render_difference(new, found, uid=True, modseq=True) == (
+    assert render_difference(old, found, new, Dialect(uid=True, modseq=True)) == (
         b"* 1 EXPUNGE\r\n* 2 EXPUNGE\r\n* 3 EXISTS\r\n* 2 FETCH (UID 4 FLAGS (\\Seen) MODSEQ (2))\r\n"
     )
 
@@ -110,11 +110,13 @@ def test_a_client_that_follows_believes_the_truth(count, steps):
                 del truth[uid]
                 latest = latest.after(Changes((), [uid], modseq))
         if look:
+            before = view.snapshot
             shown, found = view.advance(latest, expunge=expunge)
-            client.hear(render_difference(shown, found, uid=False, modseq=False))
+            client.hear(render_difference(before, found, shown, Dialect()))
             assert len(client.flags) == len(shown)
+    before = view.snapshot
     shown, found = view.advance(latest, expunge=True)
-    client.hear(render_difference(shown, found, uid=False, modseq=False))
+    client.hear(render_difference(before, found, shown, Dialect()))
     assert shown is latest
     assert list(shown.uids) == sorted(truth)
     for told, uid in zip(client.flags, sorted(truth), strict=True):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _ALWAYS = b"IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE"
 _KNOWN = (
     b"NAMESPACE CHILDREN UIDPLUS MOVE UNSELECT SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS ESEARCH "
-    b"SEARCHRES CONDSTORE MULTIAPPEND STATUS=SIZE QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE UTF8=ACCEPT"
+    b"SEARCHRES CONDSTORE QRESYNC MULTIAPPEND STATUS=SIZE QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE UTF8=ACCEPT"
 )
 
 _MAX_LOGGED = 1000
@@ -42,11 +42,12 @@ async def capability(connection: ImapConnection, _command: Simple) -> str:
 
 
 async def enable(connection: ImapConnection, command: Enable) -> str:
-    """Switch on CONDSTORE or UTF8=ACCEPT; names that we do not know are passed over in silence."""
+    """Switch on CONDSTORE, QRESYNC or UTF8=ACCEPT; names that we do not know are passed over in silence."""
     enabled = []
     for name in command.names:
-        if name == "CONDSTORE":
+        if name in ("CONDSTORE", "QRESYNC"):
             enable_condstore(connection)
+            connection.qresync = connection.qresync or name == "QRESYNC"
         elif name == "UTF8=ACCEPT":
             connection.session.utf8 = True
         else:

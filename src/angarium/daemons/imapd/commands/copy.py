@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 async def copy(connection: ImapConnection, command: Copy) -> str:
     """Copy or move messages; all or none."""
-    mailbox, view, _hub = connection.selected()
+    mailbox, view, hub = connection.selected()
     done = "Move completed." if command.move else "Copy completed."
     if command.move and connection.read_only:
         msg = "[READ-ONLY] Mailbox is read-only"
@@ -44,6 +44,8 @@ async def copy(connection: ImapConnection, command: Copy) -> str:
             connection.untagged(b"OK " + code.encode("ascii") + b"Moved UIDs.")
         connection.statistics.expunged += len(copied.pairs)
         await connection.look()
+        if connection.qresync and code:
+            return f"[HIGHESTMODSEQ {hub.latest.highestmodseq}] {done}"
         return done
     if target.id == mailbox.id:
         await connection.look()

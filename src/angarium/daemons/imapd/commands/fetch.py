@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from angarium.daemons.imapd.commands.capability import enable_condstore
+from angarium.daemons.imapd.commands.select import vanished_earlier
 from angarium.daemons.imapd.commands.store import apply_flags, positions_or_bad
-from angarium.daemons.imapd.errors import No
+from angarium.daemons.imapd.errors import Bad, No
 from angarium.daemons.imapd.sections import SectionReader, needs_content
 from angarium.daemons.imapd.updates import FLAG_WORDS
 from angarium.mailstore.interface import Column, FlagOperation
@@ -43,14 +44,23 @@ _COLUMNS = {
 
 async def fetch(connection: ImapConnection, command: Fetch) -> str:
     """Send what is asked for of the messages asked for."""
-    _mailbox, view, _hub = connection.selected()
+    mailbox, view, _hub = connection.selected()
     items = command.items
+    if command.vanished and not connection.qresync:
+        msg = "QRESYNC not enabled"
+        raise Bad(msg)
     if FetchItem.MODSEQ in items:
         enable_condstore(connection)
     positions = positions_or_bad(view, command.numbers, uid=command.uid)
     if command.changed_since >= 0:
         modseqs = view.snapshot.modseqs
         positions = [at for at in positions if modseqs[at] > command.changed_since]
+    if command.vanished:
+        changes = await connection.account_store().changes(mailbox.id, command.changed_since)
+        uids = view.snapshot.uids
+        # What the client still believes to be there is told by VANISHED in its time, not here.
+        gone = [uid for uid in changes.vanished if view.snapshot.position(uid) < 0]
+        connection.write(vanished_earlier(gone, command.numbers, max([*uids[-1:], *gone[-1:]], default=0)))
     if not positions:
         return "Fetch completed."
     items = await _mark_seen(connection, positions, items)
@@ -79,7 +89,9 @@ async def _mark_seen(
     if not unseen:
         return items
     await apply_flags(connection, unseen, FlagOperation.ADD, frozenset({"\\Seen"}))
-    told = [FetchItem.FLAGS, *([FetchItem.MODSEQ] if connection.condstore else [])]
+    told = [FetchItem.FLAGS]
+    if connection.condstore:
+        told = [FetchItem.UID, FetchItem.FLAGS, FetchItem.MODSEQ]
     first = items[:1] if items[:1] == (FetchItem.UID,) else ()
     return (*first, *(item for item in told if item not in items), *items[len(first) :])
 

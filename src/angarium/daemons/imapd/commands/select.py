@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from angarium.daemons.imapd.commands.capability import enable_condstore
-from angarium.daemons.imapd.errors import No
+from angarium.daemons.imapd.errors import Bad, No
+from angarium.daemons.imapd.updates import render_states
 from angarium.daemons.imapd.view import View
 from angarium.protocols.imap import render
+from angarium.protocols.imap.sequence import SequenceSet, compact
 from angarium.protocols.imap.states import State
-from angarium.protocols.imap.types import Select, Simple
+from angarium.protocols.imap.types import Resync, Select, Simple
 
 if TYPE_CHECKING:
     from angarium.daemons.imapd.connection import ImapConnection
@@ -28,6 +30,9 @@ def flags_lines(keywords: Iterable[str], *, read_only: bool) -> bytes:
 
 async def select(connection: ImapConnection, command: Select) -> str:
     """Select a mailbox. When it fails, none is selected."""
+    if command.resync is not None and not connection.qresync:
+        msg = "QRESYNC not enabled"
+        raise Bad(msg)
     if connection.mailbox is not None:
         connection.deselect()
         connection.untagged(b"OK [CLOSED] Previous mailbox closed.")
@@ -63,17 +68,44 @@ async def select(connection: ImapConnection, command: Select) -> str:
     connection.write(b"".join(lines))
     if command.condstore:
         enable_condstore(connection)
+    if command.resync is not None and command.resync.uidvalidity == status.uidvalidity:
+        await _resync(connection, command.resync)
     return "[READ-ONLY] Examine completed." if command.read_only else "[READ-WRITE] Select completed."
+
+
+async def _resync(connection: ImapConnection, resync: Resync) -> None:
+    """Tell what has happened to the UIDs that the client knows since it last looked (RFC 7162 section 3.2.5.1)."""
+    mailbox, view, _hub = connection.selected()
+    snapshot = view.snapshot
+    changes = await connection.account_store().changes(mailbox.id, resync.modseq)
+    connection.write(vanished_earlier(changes.vanished, resync.known))
+    changed = [
+        at
+        for at, modseq in enumerate(snapshot.modseqs)
+        if modseq > resync.modseq and (resync.known is None or resync.known.contains(snapshot.uids[at], 0))
+    ]
+    if changed:
+        connection.write(render_states(snapshot, changed, uid=True, modseq=True))
+
+
+def vanished_earlier(uids: Iterable[int], known: SequenceSet | None, largest: int = 0) -> bytes:
+    """``VANISHED (EARLIER)`` for those of ``uids`` that the client knows; nothing when there are none."""
+    told = compact(uid for uid in uids if known is None or known.contains(uid, largest))
+    return b"* VANISHED (EARLIER) %b\r\n" % told if told else b""
 
 
 async def close(connection: ImapConnection, _command: Simple) -> str:
     r"""Remove what is \Deleted without saying so, and leave (section 6.4.1)."""
-    mailbox, view, _hub = connection.selected()
+    mailbox, view, hub = connection.selected()
+    code = ""
     if not connection.read_only and any("\\Deleted" in flags for flags in set(view.snapshot.flags)):
         removed = await connection.account_store().expunge(mailbox.id)
         connection.statistics.expunged += len(removed)
+        if removed and connection.qresync:
+            await hub.refresh()
+            code = f"[HIGHESTMODSEQ {hub.latest.highestmodseq}] "  # RFC 7162 section 3.2.8
     connection.deselect()
-    return "Close completed."
+    return code + "Close completed."
 
 
 async def unselect(connection: ImapConnection, _command: Simple) -> str:
