@@ -9,7 +9,6 @@ Fails with ``QueueDamagedError`` for a database that cannot be used, PermissionE
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import re
 import time
@@ -21,10 +20,10 @@ from typing import Self, TypeVar
 
 from angarium.mailqueue import rows
 from angarium.mailqueue.interface import QueuedMessage, QueueName
+from angarium.mailqueue.ownership import manager_lives
 from angarium.mailqueue.sqlite import (
     CONTENT,
     DATABASE,
-    MANAGER_LOCK,
     WRITE_LOCK,
     open_database,
     storage_errors,
@@ -124,17 +123,7 @@ class QueueControl:
 
     def manager_runs(self) -> bool:
         """Whether a queue manager has this queue."""
-        try:
-            descriptor = os.open(self._directory / MANAGER_LOCK, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        return manager_lives(self._directory)
 
     # --- changing ----------------------------------------------------------------------------------------------------
 

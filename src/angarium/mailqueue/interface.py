@@ -143,10 +143,15 @@ class MailQueue(Protocol):
         ...
 
     async def take_over(self) -> int:
-        """Become the queue's one manager; how many leases a former one left behind.
+        """Become a manager of the queue; how many leases former managers have left behind.
 
-        Waits until the former one has let go, returns its leases to incoming, removes content that no message names.
+        The leases of managers that are gone return to incoming; those of living ones, which let their last deliveries
+        end, stay theirs. The first call also removes content that no message names. Call it again now and then.
         """
+        ...
+
+    async def give_back(self) -> int:
+        """Return all that this manager has leased and not recorded to incoming; how many."""
         ...
 
     async def lease(

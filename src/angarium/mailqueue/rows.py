@@ -106,11 +106,11 @@ def insert(connection: Connection, row: NewRow, now: float) -> None:
     )
 
 
-def lease(connection: Connection, limit: int, now: float, *, incoming: bool, deferred: bool) -> Leased:
-    """Incoming, or deferred and due -> active; oldest first."""
-    rows = _take(connection, "state = 'incoming'", limit, ()) if incoming else []
+def lease(connection: Connection, limit: int, now: float, owner: int, *, incoming: bool, deferred: bool) -> Leased:
+    """Incoming, or deferred and due -> active, for ``owner``; oldest first."""
+    rows = _take(connection, "state = 'incoming'", limit, owner, ()) if incoming else []
     if deferred and len(rows) < limit:
-        rows += _take(connection, "state = 'deferred' AND next_attempt <= ?", limit - len(rows), (now,))
+        rows += _take(connection, "state = 'deferred' AND next_attempt <= ?", limit - len(rows), owner, (now,))
     messages = []
     corrupt = []
     small = {}
@@ -135,11 +135,12 @@ def _contents(connection: Connection, wanted: dict[int, str]) -> dict[str, tuple
     return {wanted[key]: (prefix, body) for key, prefix, body in connection.execute(query)}
 
 
-def _take(connection: Connection, where: str, limit: int, values: tuple[float, ...]) -> list[Any]:
+def _take(connection: Connection, where: str, limit: int, owner: int, values: tuple[float, ...]) -> list[Any]:
     chosen = f"SELECT id FROM message WHERE {where} ORDER BY next_attempt LIMIT ?"  # noqa: S608 - constants of ours
     rows = connection.execute(
-        f"UPDATE message SET state = 'active', attempts = attempts + 1 WHERE id IN ({chosen}) RETURNING {_COLUMNS}",  # noqa: S608
-        (*values, limit),
+        f"UPDATE message SET state = 'active', owner = ?, attempts = attempts + 1"  # noqa: S608
+        f" WHERE id IN ({chosen}) RETURNING {_COLUMNS}",
+        (owner, *values, limit),
     ).fetchall()
     rows.sort(key=_by_next_attempt)  # RETURNING promises no order
     return rows
@@ -249,10 +250,18 @@ def _remove(connection: Connection, key: int) -> Removed:
     return Removed(row[0] if row is not None else None)
 
 
-def take_over(connection: Connection) -> int:
-    """Active -> incoming, for all: their manager is gone."""
-    connection.execute("UPDATE message SET state = 'incoming' WHERE state = 'active'")
-    return connection.changes()
+def owners(connection: Connection) -> list[int]:
+    """Who has leases."""
+    return [int(row[0]) for row in connection.execute("SELECT DISTINCT owner FROM message WHERE state = 'active'")]
+
+
+def give_back(connection: Connection, gone: Sequence[int]) -> int:
+    """Active -> incoming, for all that these owners have leased."""
+    total = 0
+    for owner in gone:
+        connection.execute("UPDATE message SET state = 'incoming' WHERE state = 'active' AND owner = ?", (owner,))
+        total += connection.changes()
+    return total
 
 
 def quarantine(connection: Connection, queue_id: str) -> bool:

@@ -1,8 +1,8 @@
 """The tables of ``queue.db`` and their version. ``docs/queue-states.md`` explains what a row means.
 
 ``message`` is what the queue manager scans, so bodies stand apart from it. The indexes hold only what waits for its
-turn: a message in active, hold or corrupt costs nothing there. There are two because SQLite uses a partial index only
-where a query repeats its condition.
+turn, and who has leased what is active. There are several because SQLite uses a partial index only where a query
+repeats its condition.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from angarium.mailqueue.interface import QueueDamagedError
 from angarium.runtime.sqlite import Connection
 
-VERSION = 1
+VERSION = 2
 
 _TABLES = """
 CREATE TABLE message (
@@ -23,10 +23,12 @@ CREATE TABLE message (
     size         INTEGER NOT NULL,
     recipients   INTEGER NOT NULL,
     flags        INTEGER NOT NULL DEFAULT 0,
-    envelope     BLOB    NOT NULL
+    envelope     BLOB    NOT NULL,
+    owner        INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX message_incoming ON message (next_attempt) WHERE state = 'incoming';
 CREATE INDEX message_deferred ON message (next_attempt) WHERE state = 'deferred';
+CREATE INDEX message_active ON message (owner) WHERE state = 'active';
 CREATE TABLE content (
     id     INTEGER PRIMARY KEY,
     file   TEXT,
@@ -45,6 +47,17 @@ CREATE TABLE number (next INTEGER NOT NULL) STRICT;
 INSERT INTO number VALUES (1);
 """
 
+_MIGRATIONS = {
+    1: """
+ALTER TABLE message ADD COLUMN owner INTEGER NOT NULL DEFAULT 0;
+DROP INDEX IF EXISTS message_due;
+CREATE INDEX IF NOT EXISTS message_incoming ON message (next_attempt) WHERE state = 'incoming';
+CREATE INDEX IF NOT EXISTS message_deferred ON message (next_attempt) WHERE state = 'deferred';
+CREATE INDEX message_active ON message (owner) WHERE state = 'active';
+""",
+}
+"""What makes the next version of each; all in one transaction with the new number."""
+
 CHECKPOINT_PAGES = 2000
 """How long the WAL grows before a commit also copies it back: 8 MiB."""
 
@@ -57,19 +70,17 @@ REQUEUE = 4
 
 
 def prepare(connection: Connection) -> None:
-    """Make the tables when the database is new; check their version.
+    """Make the tables when the database is new, bring older ones up to date, check the version.
 
     Raises:
         QueueDamagedError: the database is of a version that this program does not know.
     """
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-    if _version(connection) == 0:
+    if _version(connection) < VERSION:
         connection.execute("BEGIN IMMEDIATE")
         try:
-            if _version(connection) == 0:  # another process may have been first
-                connection.execute(_TABLES)
-                connection.execute(f"PRAGMA user_version = {VERSION}")
+            _upgrade(connection)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -79,6 +90,18 @@ def prepare(connection: Connection) -> None:
     if found != VERSION:
         msg = f"the queue has schema version {found}, this program knows {VERSION}"
         raise QueueDamagedError(msg)
+
+
+def _upgrade(connection: Connection) -> None:
+    """Bring the database to this version; another process may have been first."""
+    version = _version(connection)
+    if version == 0:
+        connection.execute(_TABLES)
+        version = VERSION
+    while version < VERSION:
+        connection.execute(_MIGRATIONS[version])
+        version += 1
+    connection.execute(f"PRAGMA user_version = {version}")
 
 
 def _version(connection: Connection) -> int:

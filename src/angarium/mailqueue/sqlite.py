@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 from angarium.mailqueue import rows, schema
 from angarium.mailqueue.ids import QueueIds
 from angarium.mailqueue.interface import Attempt, NewMessage, QueueDamagedError, QueuedMessage, QueueFullError
+from angarium.mailqueue.ownership import Ownership
 from angarium.model.content import Content, MemoryContent
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import SpooledContent, sync_directory
@@ -28,7 +28,6 @@ from angarium.runtime.sqlite import Connection, FullError, GroupCommitWriter, Sq
 DATABASE = "queue.db"
 CONTENT = "content"
 WRITE_LOCK = "queue.lock"
-MANAGER_LOCK = "qmgr.lock"
 ORPHAN_AGE = 60.0
 """Seconds that a content file without a row may be on its way to one."""
 
@@ -43,8 +42,6 @@ READ_AHEAD_SECONDS = 2.0
 
 READ_AHEAD_BYTES = 8 * 1024 * 1024
 """No more is kept when so much is kept already."""
-
-_LOCK_RETRY = 0.1
 
 
 @contextlib.contextmanager
@@ -108,7 +105,7 @@ class SqliteMailQueue:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="queue")
         self._writer = GroupCommitWriter(writing, self._executor, WriteLock(directory / WRITE_LOCK))
         self._ids = QueueIds(self._take_block, clock, long=long_ids)
-        self._manager: int | None = None
+        self._owner: Ownership | None = None
         self._ahead: dict[str, tuple[float, bytes, bytes]] = {}
 
     def allocate_id(self) -> str:
@@ -162,23 +159,25 @@ class SqliteMailQueue:
             raise
 
     async def take_over(self) -> int:
-        """Become the queue's one manager."""
-        if self._manager is None:
-            descriptor = os.open(self._directory / MANAGER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    await asyncio.sleep(_LOCK_RETRY)
-                except BaseException:
-                    os.close(descriptor)
-                    raise
-            self._manager = descriptor
+        """Become a manager of the queue, or still be it; take back the leases of managers that are gone."""
+        first = self._owner is None
+        if self._owner is None:
+            self._owner = Ownership.begin(self._directory, self._take_block())
+        me = self._owner
         with storage_errors():
-            count = await self._writer.submit(rows.take_over)
-            await self._writer.submit(self._remove_orphans)
+            found = await self._writer.submit(rows.owners)
+            gone = [number for number in found if number != me.number and not me.lives(number)]
+            count = await self._writer.submit(lambda connection: rows.give_back(connection, gone)) if gone else 0
+            if first:
+                await self._writer.submit(self._remove_orphans)
+        me.tidy()
         return count
+
+    async def give_back(self) -> int:
+        """Return this manager's leases to incoming."""
+        number = 0 if self._owner is None else self._owner.number
+        with storage_errors():
+            return await self._writer.submit(lambda connection: rows.give_back(connection, [number]))
 
     def _remove_orphans(self, connection: Connection) -> int:
         removed = 0
@@ -193,9 +192,10 @@ class SqliteMailQueue:
         self, limit: int, now: float, *, incoming: bool = True, deferred: bool = True
     ) -> Sequence[QueuedMessage]:
         """Move messages to active."""
+        owner = 0 if self._owner is None else self._owner.number
 
         def work(connection: Connection) -> rows.Leased:
-            return rows.lease(connection, limit, now, incoming=incoming, deferred=deferred)
+            return rows.lease(connection, limit, now, owner, incoming=incoming, deferred=deferred)
 
         with storage_errors():
             leased = await self._writer.submit(work)
@@ -307,9 +307,9 @@ class SqliteMailQueue:
         await asyncio.get_running_loop().run_in_executor(None, self._writer.close)
         self._executor.shutdown()
         self._reader.close()
-        if self._manager is not None:
-            os.close(self._manager)
-            self._manager = None
+        if self._owner is not None:
+            self._owner.end()
+            self._owner = None
 
 
 def stored_content(directory: Path, queue_id: str, body: bytes | None, file: str | None) -> Content:

@@ -148,22 +148,52 @@ def test_an_enqueue_whose_file_was_swept_away_fails(on_queue, tmp_path, monkeypa
     assert on_queue(work) == []
 
 
-def test_a_second_manager_waits_for_the_first(tmp_path, log):
+def test_a_manager_that_drains_keeps_what_it_has_leased(tmp_path, log):
     async def work():
         one, two = (SqliteMailQueue(tmp_path, ServiceLog(log, "postfix/qmgr")) for _ in range(2))
-        await one.take_over()
-        waiting = asyncio.create_task(two.take_over())
-        done, _ = await asyncio.wait([waiting], timeout=0.15)
-        assert not done
+        assert await one.take_over() == 0
+        queue_id = await put(one)
+        assert len(await one.lease(1, LATER)) == 1
+        assert await two.take_over() == 0
+        assert await two.lease(1, LATER) == []
         with QueueControl(tmp_path) as control:
             assert control.manager_runs()
-        await one.close()
-        await asyncio.wait_for(waiting, 5)
+        await one.close()  # as a crash: nothing is given back
+        assert await two.take_over() == 1
+        assert [message.queue_id for message in await two.lease(1, LATER)] == [queue_id]
+        assert await two.give_back() == 1
+        assert len(await two.lease(1, LATER)) == 1
         await two.close()
         with QueueControl(tmp_path) as control:
             assert not control.manager_runs()
 
     asyncio.run(work())
+
+
+def test_lock_files_of_dead_managers_are_tidied_away(on_queue, tmp_path):
+    for number in (7, 8):
+        (tmp_path / f"qmgr.{number}.lock").write_bytes(b"")
+
+    async def work(queue):
+        await queue.take_over()
+        return {path.name for path in tmp_path.glob("qmgr.*")}
+
+    names = on_queue(work)
+    assert len(names) == 2
+    assert not names & {"qmgr.7.lock", "qmgr.8.lock"}
+
+
+def test_an_older_schema_is_brought_up_to_date(on_queue, tmp_path):
+    queue_id = on_queue(put)
+    sql(tmp_path, "DROP INDEX message_active")
+    sql(tmp_path, "ALTER TABLE message DROP COLUMN owner")
+    sql(tmp_path, "PRAGMA user_version = 1")
+
+    async def work(queue):
+        await queue.take_over()
+        return [message.queue_id for message in await queue.lease(10, LATER)]
+
+    assert on_queue(work) == [queue_id]
 
 
 def test_a_newer_schema_is_refused(on_queue, tmp_path, log):

@@ -1,6 +1,6 @@
 """The queue manager: takes messages from the queue, has the agents deliver them, records what came of it.
 
-Owns the active queue. One runs on a node at a time (``MailQueue.take_over``). Each leased message goes through:
+Owns the active queue. While one drains another may begin (``MailQueue.take_over``). Each leased message goes through:
 resolve its recipients, schedule them, run the agents as tasks, and when the last has ended record the outcome, with
 the notices that are due, in one transaction.
 
@@ -67,7 +67,7 @@ class QueueManager:
 
     Args:
         parameters: of main.cf.
-        queue: the queue; this service becomes its one manager.
+        queue: the queue; this service becomes its manager.
         resolver: finds transport and nexthop of each recipient.
         transports: by service name.
         reporter: makes bounces and the other notices.
@@ -131,7 +131,7 @@ class QueueManager:
             self._bus.subscribe("queue", self._woken)
             self._bus.subscribe("flush", self._flushed)
         try:
-            await self._start_up()
+            self.wake()
             await self._pump()
             await self._drained()
         finally:
@@ -178,18 +178,11 @@ class QueueManager:
             self._log.error(f"cannot flush the mail for {site}: {error}")
         self.flush()
 
-    async def _start_up(self) -> None:
-        while not self._draining:
-            try:
-                leases = await self._queue.take_over()
-            except OSError as error:
-                self._log.error(f"cannot take over the queue: {error}")
-                await asyncio.sleep(_RETRY_QUEUE)
-            else:
-                if leases:
-                    self._log.info(f"{leases} messages of an earlier queue manager return to incoming")
-                self.wake()
-                return
+    async def _take_over(self) -> None:
+        """Be the manager, and take back what managers that are gone have left: at the start, and now and then."""
+        leases = await self._queue.take_over()
+        if leases:
+            self._log.info(f"{leases} messages of an earlier queue manager return to incoming")
 
     async def _pump(self) -> None:
         """Lease what there is whenever there may be something and there is room for it."""
@@ -208,6 +201,7 @@ class QueueManager:
     async def _fill(self) -> None:
         now = self._clock()
         if now >= self._next_scan:
+            await self._take_over()
             self._next_scan = now + self._parameters.queue_run_delay
             self._more_deferred = True
             if not self._active:
@@ -255,8 +249,11 @@ class QueueManager:
         while self._tasks:
             await asyncio.wait(self._tasks)
         for active in list(self._active.values()):
-            results = active.recordable()
-            await self._queue.record_attempt(Attempt(active.message.queue_id, results, self._clock()))
+            part = active.recordable()
+            if part:
+                await self._queue.record_attempt(Attempt(active.message.queue_id, part, 0.0, final=False))
+        if await self._queue.give_back() and self._bus is not None:
+            self._bus.publish("queue", "")  # to the next queue manager
 
     # --- one message -----------------------------------------------------------------------------------------------
 
