@@ -95,7 +95,7 @@ class SmtpdService:
         )
         self._setting = ConnectionSetting(parameters, collaborators, HANDLERS, resolver, exemptions, tls)
         self._connections: set[SmtpdConnection] = set()
-        self._drained: asyncio.Event | None = None
+        self._drained = asyncio.Event()
         self._servers: list[asyncio.Server] = []
         self._acceptors: list[asyncio.Task[None]] = []
 
@@ -111,7 +111,6 @@ class SmtpdService:
     async def run(self, sockets: Sequence[socket.socket]) -> None:
         """Serve until drained; on cancellation close all and re-raise."""
         loop = asyncio.get_running_loop()
-        self._drained = asyncio.Event()
         try:
             for listener in sockets:
                 if self._setting.parameters.tls_wrappermode:
@@ -119,8 +118,10 @@ class SmtpdService:
                 else:
                     self._servers.append(await loop.create_server(self._accept, sock=listener, backlog=_BACKLOG))
             await self._drained.wait()
+            self._close_listeners()
             while self._connections:
-                await asyncio.wait([c.task for c in self._connections if c.task is not None])
+                tasks = [connection.task for connection in self._connections if connection.task is not None]
+                await (asyncio.wait(tasks) if tasks else asyncio.sleep(0))
         finally:
             self._close_listeners()
             tasks = [connection.task for connection in self._connections if connection.task is not None]
@@ -134,8 +135,7 @@ class SmtpdService:
         self._close_listeners()
         for connection in tuple(self._connections):
             connection.drain()
-        if self._drained is not None:
-            self._drained.set()
+        self._drained.set()
 
     def _accept(self) -> SmtpdConnection:
         connection = SmtpdConnection(self._setting, self._connections.discard)

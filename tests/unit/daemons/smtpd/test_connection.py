@@ -423,3 +423,11 @@ def test_the_port_is_shown_when_asked_for(server):
 
     server.run(test)
     assert server.lines[0] == f"connect from {CLIENT}:{server.port}"
+
+
+def test_a_service_that_is_drained_before_it_runs_returns(server):
+    async def test():
+        server.service.drain()
+
+    server.run(test)
+    assert server.lines == []
