@@ -140,8 +140,19 @@ class QueueManager:
                 self._bus.unsubscribe("flush", self._flushed)
             if self._timer is not None:
                 self._timer.cancel()
-            for task in self._tasks:
-                task.cancel()
+            await self._abandon()
+
+    async def _abandon(self) -> None:
+        """Cancelled: what is under way is given up, and tried again by the next queue manager."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+            try:
+                await self._queue.give_back()
+            except OSError as error:
+                self._log.warning(f"cannot give back what is under way: {error}")  # its owner's death will
 
     def drain(self) -> None:
         """Take up nothing new; ``run`` returns when the deliveries under way have ended."""

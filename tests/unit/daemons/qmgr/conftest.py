@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from angarium.agents.bounce.interface import Event, Notice
+from angarium.agents.bounce.interface import Notice
 from angarium.daemons.qmgr.main import QueueManager, Transport
 from angarium.daemons.qmgr.parameters import QmgrParameters
 from angarium.daemons.qmgr.scheduler import Limits
@@ -169,6 +169,12 @@ class World:
 
 
 @pytest.fixture
+def make_world(tmp_path) -> Callable[[], World]:
+    """Makes a world whose manager does not run; for use inside a loop."""
+    return lambda: World(tmp_path)
+
+
+@pytest.fixture
 def run_world(tmp_path) -> Callable[..., World]:
     """Runs ``work(world)`` beside a running queue manager; drains and closes afterwards."""
 
@@ -190,6 +196,3 @@ def run_world(tmp_path) -> Callable[..., World]:
         return asyncio.run(asyncio.wait_for(main(), 20))
 
     return run
-
-
-__all__ = ["Event", "World"]

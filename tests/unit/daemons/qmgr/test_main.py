@@ -378,3 +378,20 @@ def asyncio_run_aborted(run_world, work):
             world.manager._active.clear()
 
     run_world(aborted)
+
+
+def test_cancelled_it_gives_back_what_is_under_way(make_world):
+    async def main():
+        world = make_world()
+        world.agent.gate = asyncio.Event()
+        service = asyncio.create_task(world.manager.run())
+        await world.enqueue()
+        while not world.agent.requests:
+            await asyncio.sleep(0)
+        service.cancel()
+        await asyncio.wait([service])
+        assert service.cancelled()
+        assert [message.queue.value for message in await world.listed()] == ["incoming"]
+        await world.queue.close()
+
+    asyncio.run(main())
