@@ -8,11 +8,13 @@ that decided: the first negative one or the last.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent / "policy"
@@ -433,68 +435,64 @@ def session(port: int, line: str) -> str:
         return reply
 
 
-def record() -> None:
-    """Run Postfix and write the scripts."""
-    root = Path(tempfile.mkdtemp(prefix="policy"))
+@contextlib.contextmanager
+def postfix(settings: dict[str, str], services: list[str]) -> Iterator[Path]:
+    """A Postfix in a temporary directory, with these lines of master.cf on top of its own; yields its ``-c``."""
+    root = Path(tempfile.mkdtemp(prefix="golden"))
     root.chmod(0o755)
     for name in ("conf", "queue", "data"):
         (root / name).mkdir()
     shutil.chown(root / "data", "postfix")
-    probe = socket.socket()
-    probe.bind(("127.0.0.1", 0))
-    first = probe.getsockname()[1] % 10000 + 20000
-    probe.close()
     settings = {
-        **BASE,
+        **settings,
         "queue_directory": str(root / "queue"),
         "data_directory": str(root / "data"),
         "maillog_file": str(root / "log"),
         "maillog_file_prefixes": str(root),
-        "defer_transports": "smtp, virtual, local, relay",
+        "defer_transports": "smtp, virtual, local, relay, error",
     }
     (root / "conf" / "main.cf").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
-    lines = []
-    for number, (_, overrides, _) in enumerate(CASES.values()):
-        lines.append(f"127.0.0.1:{first + number} inet n - n - - smtpd")
-        lines += [f"  -o {{ {key} = {value} }}" for key, value in overrides.items()]
-    services = {
-        "pickup": "n",
-        "cleanup": "n",
-        "qmgr": "n",
-        "tlsmgr": "-",
-        "rewrite": "-",
-        "bounce": "-",
-        "defer": "-",
-        "trace": "-",
-        "verify": "-",
-        "proxymap": "-",
-        "showq": "n",
-        "error": "-",
-        "retry": "-",
-        "anvil": "-",
-        "scache": "-",
-    }
     commands = {"rewrite": "trivial-rewrite", "defer": "bounce", "trace": "bounce", "retry": "error"}
+    public = ("pickup", "cleanup", "qmgr", "showq")
     limits = dict.fromkeys(("anvil", "qmgr", "scache", "verify", "pickup", "tlsmgr"), 1)
     limits |= dict.fromkeys(("cleanup", "bounce", "defer", "trace"), 0)
-    lines += [
-        f"{name} unix {private} - n - {limits.get(name, '-')} {commands.get(name, name)}"
-        for name, private in services.items()
+    programs = "pickup cleanup qmgr tlsmgr rewrite bounce defer trace verify proxymap showq error retry anvil scache"
+    lines = [
+        f"{name} unix {'n' if name in public else '-'} - n - {limits.get(name, '-')} {commands.get(name, name)}"
+        for name in programs.split()
     ]
     lines.append("postlog unix-dgram n - n - 1 postlogd")
-    (root / "conf" / "master.cf").write_text("\n".join(lines) + "\n")
+    (root / "conf" / "master.cf").write_text("\n".join([*services, *lines]) + "\n")
     subprocess.run(["postfix", "-c", root / "conf", "start"], check=True, timeout=60)
     try:
         time.sleep(1)
+        yield root / "conf"
+    finally:
+        subprocess.run(["postfix", "-c", root / "conf", "stop"], check=False, timeout=60)
+        print((root / "log").read_text())
+        shutil.rmtree(root)
+
+
+def free_ports() -> int:
+    """Where a row of ports begins that probably nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1]) % 10000 + 20000
+
+
+def record() -> None:
+    """Run Postfix and write the scripts."""
+    first = free_ports()
+    services = []
+    for number, (_, overrides, _) in enumerate(CASES.values()):
+        services.append(f"127.0.0.1:{first + number} inet n - n - - smtpd")
+        services += [f"  -o {{ {key} = {value} }}" for key, value in overrides.items()]
+    with postfix(BASE, services):
         HERE.mkdir(exist_ok=True)
         for number, (name, (title, overrides, sessions)) in enumerate(CASES.items()):
             text = [f"# {title}", *(f"#! {key} = {value}" for key, value in overrides.items())]
             text += [f"{line} -> {session(first + number, line)}" for line in sessions]
             (HERE / f"{name}.txt").write_text("\n".join(text) + "\n")
-    finally:
-        subprocess.run(["postfix", "-c", root / "conf", "stop"], check=False, timeout=60)
-        print((root / "log").read_text())
-        shutil.rmtree(root)
 
 
 if __name__ == "__main__":

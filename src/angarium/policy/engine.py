@@ -336,8 +336,13 @@ class RestrictionPolicy:
 
 
 def _guards(steps: Sequence[Step]) -> bool:
-    """Whether something in the list refuses mail for strangers; what only warns does not count."""
-    return any(not step.warn and (step.guard or _guards(step.steps)) for step in steps)
+    """Whether something in the list refuses mail for strangers; what warns, or comes after ``permit``, does not count."""
+    for step in steps:
+        if not step.warn and (step.guard or _guards(step.steps)):
+            return True
+        if step.function is RESTRICTIONS["permit"]:
+            return False
+    return False
 
 
 def describe(facts: Facts, text: str) -> str:

@@ -65,6 +65,7 @@ def test_whatever_is_left_out_strangers_do_not_relay():
         {"smtpd_relay_restrictions": "warn_if_reject reject_unauth_destination"},
         {"smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destinatoin"},
         {"smtpd_relay_restrictions": "permit"},
+        {"smtpd_relay_restrictions": "permit, reject"},
     ],
 )
 def test_unguarded_lists_serve_nobody(settings):
