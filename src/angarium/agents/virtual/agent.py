@@ -39,6 +39,7 @@ class VirtualAgent:
         locate: what a lookup key stands for; see ``lookup.find_account``.
         log: ``postfix/virtual``; only failures of ours are told here, the outcome is logged by whoever asked.
         clock: seconds since the epoch.
+        zone: minutes east of UTC at a time, for INTERNALDATE.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class VirtualAgent:
         locate: Locate,
         log: ServiceLog,
         clock: Callable[[], float],
+        zone: Callable[[float], int],
     ) -> None:
         self._parameters = parameters
         self._store = store
         self._locate = locate
         self._log = log
         self._clock = clock
+        self._zone = zone
 
     async def deliver(self, request: DeliveryRequest) -> Sequence[DeliveryResult]:
         """Deliver to each recipient; one result each."""
@@ -84,12 +87,14 @@ class VirtualAgent:
         if not isinstance(found, Found):
             return Status.BOUNCED, _UNKNOWN_USER, f'unknown user: "{recipient.address}"'
         headers = delivery_headers(request.envelope.sender, recipient.original or recipient.address, recipient.address)
+        now = self._clock()
         mail = NewMail(
             mailbox="INBOX",
             prefix=headers + request.prefix,
             content=request.content,
             flags=_NO_FLAGS,
-            internaldate=self._clock(),
+            internaldate=now,
+            zone=self._zone(now),
             key=f"{request.queue_id} {request.queued:.6f} {queued.number}",
         )
         try:

@@ -12,6 +12,11 @@ from angarium.mailstore.interface import MailStore
 from angarium.runtime.log import ServiceLog
 
 
+def local_zone(now: float) -> int:
+    """Minutes east of UTC, of this machine's time zone at that time."""
+    return time.localtime(now).tm_gmtoff // 60
+
+
 def virtual_agent(
     parameters: VirtualParameters,
     store: MailStore,
@@ -29,4 +34,4 @@ def virtual_agent(
         log: ``ServiceLog(sink, "postfix/virtual")``.
         clock: seconds since the epoch.
     """
-    return VirtualAgent(parameters, store, locate, log, clock)
+    return VirtualAgent(parameters, store, locate, log, clock, local_zone)

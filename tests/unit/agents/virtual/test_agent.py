@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -10,7 +11,7 @@ from angarium.agents.virtual.headers import delivery_headers
 from angarium.agents.virtual.lookup import find_account, keys
 from angarium.agents.virtual.main import virtual_agent
 from angarium.agents.virtual.parameters import VirtualParameters
-from angarium.mailstore.interface import MailstoreUnavailableError
+from angarium.mailstore.interface import Column, MailstoreUnavailableError
 from angarium.mailstore.main import open_mailstore
 from angarium.mailstore.parameters import MailstoreParameters
 from angarium.model.content import MemoryContent
@@ -101,6 +102,23 @@ def test_headers_as_postfix_writes_them(play):
         ]
 
     play(test)
+
+
+def test_the_date_is_in_the_local_zone(play, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+
+    async def test(scene):
+        await scene.agent.deliver(request_for(("bob@example.test", "bob@example.test")))
+        account = await scene.store.open("bob@example.test")
+        inbox = (await account.mailbox("INBOX")).id
+        assert await account.columns(inbox, [1], [Column.INTERNALDATE]) == [(1, b'"24-Nov-2026 11:30:00 +0530"')]
+
+    try:
+        play(test)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_headers_of_odd_addresses():
