@@ -138,6 +138,11 @@ class Conversation:
                 more = await self._act(event)
             except MailError as error:
                 more = self._failed(event, error.reply, error.cause)
+            except OSError as error:
+                self.ask.journal.warning(
+                    f"{self.client.shown}: storage failed after {self.where}: {describe_fault(error)}"
+                )
+                more = self._failed(event, replies.storage_failure(error), "")
             except Exception as error:  # noqa: BLE001 - a fault of ours must not take down the worker: it is logged
                 self.ask.journal.warning(f"{self.client.shown}: fault after {self.where}: {describe_fault(error)}")
                 more = self._failed(event, replies.SERVER_ERROR, "")
@@ -329,7 +334,7 @@ class Conversation:
         except OSError as error:
             self.ask.journal.warning(f"{self.client.shown}: cannot spool the message: {error}")
             message.abandon()
-            self.message_failure = replies.WRITE_ERROR
+            self.message_failure = replies.storage_failure(error)
 
     async def _line(self, event: LineReceived) -> list[Event]:
         count = self.counts.setdefault("AUTH", [0, 0])

@@ -5,6 +5,8 @@ Each is checked against the real program by ``tests/golden/smtpd``.
 
 from __future__ import annotations
 
+import errno
+
 from angarium.model.reply import Reply
 
 OK = Reply.of(250, "2.0.0", "Ok")
@@ -58,3 +60,8 @@ AUTH_TOO_LONG = Reply.of(500, "5.5.6", "SASL response limit exceeded")
 AUTH_ABORTED = Reply.of(501, "5.7.0", "Authentication aborted")
 TLS_ACTIVE = Reply.of(554, "5.5.1", "Error: TLS already active")
 TLS_UNAVAILABLE = Reply.of(454, "4.7.0", "TLS not available due to local problem")
+
+
+def storage_failure(error: OSError) -> Reply:
+    """What the client hears of storage that failed: a full disk has a code of its own (RFC 3463 section 3.4)."""
+    return NO_SPACE if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else WRITE_ERROR

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from angarium.model.envelope import BodyType, Notify, Ret
@@ -87,6 +89,7 @@ def test_a_refused_bdat_is_read_and_answered_once(server):
     ("failure", "reply"),
     [
         (OSError("disk"), "451 4.3.0 Error: queue file write error"),
+        (OSError(errno.ENOSPC, "full"), "452 4.3.1 Insufficient system storage"),
         (RuntimeError("bug"), "451 4.3.0 Error: internal server error"),
         (MailError(Reply.of(554, "5.4.6", "Too many hops")), "554 5.4.6 Too many hops"),
     ],
@@ -126,3 +129,20 @@ def test_a_refused_recipient_is_logged_with_its_verdict(server):
         "from=<a@x.test> to=<b@y.test> proto=ESMTP helo=<c.test>"
     ) in server.lines
     assert server.lines[-1].endswith("ehlo=1 mail=1 rcpt=0/1 data=0/1 quit=1 commands=3/5")
+
+
+def test_a_queue_that_gives_no_id_defers_the_recipient(server):
+    def full():
+        raise OSError(errno.ENOSPC, "full")
+
+    server.queue.allocate_id = full
+
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO c")
+        await talk.say("MAIL FROM:<a@x.test>")
+        assert await talk.say("RCPT TO:<b@y.test>") == "452 4.3.1 Insufficient system storage"
+        assert await talk.say("DATA") == "554 5.5.1 Error: no valid recipients"
+        await talk.close()
+
+    server.run(test)

@@ -165,7 +165,7 @@ async def _store(talk: Conversation, size: str = "") -> Reply:
         return error.reply
     except OSError as error:
         talk.ask.journal.warning(f"{transaction.queue_id}: cannot store the message: {error}")
-        return replies.WRITE_ERROR
+        return replies.storage_failure(error)
     return queued
 
 
