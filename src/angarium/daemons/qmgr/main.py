@@ -149,10 +149,10 @@ class QueueManager:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-            try:
-                await self._queue.give_back()
-            except OSError as error:
-                self._log.warning(f"cannot give back what is under way: {error}")  # its owner's death will
+        try:
+            await self._queue.give_back()
+        except OSError as error:
+            self._log.warning(f"cannot give back what is under way: {error}")  # its owner's death will
 
     def drain(self) -> None:
         """Take up nothing new; ``run`` returns when the deliveries under way have ended."""
