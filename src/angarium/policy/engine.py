@@ -57,6 +57,9 @@ _BARE_TABLE = {
     Subject.SENDER: "check_sender_access",
     Subject.RECIPIENT: "check_recipient_access",
 }
+_FINAL = frozenset({"permit", "reject", "defer"})
+"""What always ends a list."""
+
 _NESTING_LIMIT = 10
 _PASS = Verdict(Action.PERMIT, "nothing objects", "smtpd")
 
@@ -130,6 +133,9 @@ class RestrictionPolicy:
             word = words[position]
             position += 1
             verb = word.lower()
+            if steps and steps[-1].text.lower() in _FINAL and not steps[-1].warn:
+                self._log.warning(f"restriction `{word}' after `{steps[-1].text}' is ignored")
+                break
             if verb == "warn_if_reject":
                 warn = True
                 continue
@@ -336,13 +342,8 @@ class RestrictionPolicy:
 
 
 def _guards(steps: Sequence[Step]) -> bool:
-    """Whether something in the list refuses mail for strangers; what warns, or comes after ``permit``, does not count."""
-    for step in steps:
-        if not step.warn and (step.guard or _guards(step.steps)):
-            return True
-        if step.function is RESTRICTIONS["permit"]:
-            return False
-    return False
+    """Whether something in the list refuses mail for strangers; what only warns does not count."""
+    return any(not step.warn and (step.guard or _guards(step.steps)) for step in steps)
 
 
 def describe(facts: Facts, text: str) -> str:

@@ -245,6 +245,12 @@ def test_what_is_down_is_said_in_the_log():
     )
 
 
+def test_what_follows_an_unconditional_word_is_ignored():
+    server = Server(smtpd_recipient_restrictions="permit, reject")
+    assert not server.rcpt("alice@vbox.test").refused
+    assert server.log.lines == ["postfix/smtpd: warning: restriction `reject' after `permit' is ignored"]
+
+
 def test_classes_that_name_each_other_end():
     server = Server(
         smtpd_restriction_classes="a, b", a="b", b="a", smtpd_recipient_restrictions="a, reject_unauth_destination"
