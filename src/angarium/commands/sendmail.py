@@ -341,10 +341,14 @@ def _outcome(request: Request, answer: str) -> int:
 
 
 def _drop(directory: str, first: bytes, pieces: Iterator[bytes]) -> None:
-    """Write the submission to the maildrop directory, durably."""
+    """Write the submission to the maildrop directory, durably.
+
+    The owner's execute bit says that it is whole, as with Postfix's postdrop: there is no second name to make durable,
+    which a user who cannot read the directory could not do.
+    """
     name = f"{directory}/{os.urandom(12).hex()}"
     try:
-        descriptor = os.open(name + ".new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Fatal(f"Mail system is down, and cannot write {directory}: {error.strerror}") from error
     try:
@@ -353,24 +357,11 @@ def _drop(directory: str, first: bytes, pieces: Iterator[bytes]) -> None:
             for piece in pieces:
                 file.write(piece)
             file.flush()
+            os.fchmod(descriptor, 0o744)
             os.fsync(descriptor)
-        os.rename(name + ".new", name)  # noqa: PTH104 - pathlib costs 5 ms to import
-        _sync_directory(directory)
     except OSError as error:
-        _remove(name + ".new")
+        _remove(name)
         raise Fatal(f"queue file write error: {error.strerror}") from error
-
-
-def _sync_directory(directory: str) -> None:
-    """Make the new name durable; who may write into the directory but not read it leaves that to the file system."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except PermissionError:
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(path: str) -> None:

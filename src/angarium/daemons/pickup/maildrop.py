@@ -1,7 +1,8 @@
 """The maildrop directory: what was submitted while nobody listened.
 
-A file there is a whole submission, written by the sendmail command of its owner. The directory is writable for all
-and readable for the mail system alone, with the sticky bit; pickup makes it.
+A file there is a submission, written by the sendmail command of its owner; it is whole when its owner may execute it
+(as with Postfix's postdrop). The directory is writable for all and readable for the mail system alone, with the sticky
+bit; pickup makes it.
 
 Guarantees: a file is removed only after the queue has its message. A file that makes no sense, was cut off, has
 another name too (a hard link could make somebody else the owner) or is no file is reported and left, with the
@@ -53,20 +54,23 @@ class Maildrop:
         """Take what is there; how many messages."""
         taken = 0
         for path in sorted(self._directory.iterdir()):
-            if path.suffix == ".new":
-                self._forget(path)
-            elif path.suffix != ".bad" and await self._take(path):
+            if path.suffix != ".bad" and self._is_whole(path) and await self._take(path):
                 taken += 1
         return taken
 
-    @staticmethod
-    def _forget(path: Path) -> None:
-        """Remove what a client began long ago and did not finish."""
+    def _is_whole(self, path: Path) -> bool:
+        """Whether the file is ready; one that was begun long ago and never finished is removed."""
         try:
-            if path.lstat().st_mtime < time.time() - _ABANDONED:
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode):
+                return self._reject(path, "not a file")
+            if status.st_mode & stat.S_IXUSR:
+                return True
+            if status.st_mtime < time.time() - _ABANDONED:
                 path.unlink()
         except FileNotFoundError:
-            return  # its owner has finished it just now
+            return False  # somebody else was faster
+        return False
 
     async def _take(self, path: Path) -> bool:
         try:

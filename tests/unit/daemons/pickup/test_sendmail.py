@@ -170,9 +170,20 @@ def test_a_drop_that_makes_no_sense_is_kept_aside(bench):
     (maildrop / "link").symlink_to("/etc/passwd")
     (maildrop / "one").write_bytes(whole + frame(b"Z"))
     os.link(maildrop / "one", maildrop / "two")
+    (maildrop / "begun").write_bytes(whole)
+    (maildrop / "abandoned").write_bytes(whole)
+    os.utime(maildrop / "abandoned", (0, 0))
+    for name in ("cut", "one"):
+        (maildrop / name).chmod(0o744)
     bench.run(lambda: None)
     assert bench.queue.messages == []
-    assert sorted(each.name for each in maildrop.iterdir()) == ["cut.bad", "link", "one.bad", "two.bad"]
+    assert sorted(each.name for each in maildrop.iterdir()) == [
+        "begun",
+        "cut.bad",
+        "link.bad",
+        "one.bad",
+        "two.bad",
+    ]
 
 
 def test_a_client_that_goes_away_half_way_leaves_nothing(bench):
