@@ -25,6 +25,8 @@ from angarium.mailstore.interface import (
     MailboxStatus,
     MessageState,
     NewMail,
+    NoSuchMailboxError,
+    OverQuotaError,
     PartSpan,
     Piece,
     Quota,
@@ -159,9 +161,9 @@ class SqliteAccount:
         now = store.clock()
         try:
             appended = await self._write(lambda connection: writing.append(connection, ready, limits, now))
-        except BaseException:
+        except (NoSuchMailboxError, OverQuotaError):
             await self._forget(ready)
-            raise
+            raise  # after any other failure, and when cancelled, the rows may be there: a file too many is an orphan
         if any(one.duplicate for one in appended):
             await self._forget([one for one, where in zip(ready, appended, strict=True) if where.duplicate])
         highest = {one.mailbox: one.modseq for one in appended if not one.duplicate}

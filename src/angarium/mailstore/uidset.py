@@ -24,7 +24,7 @@ def reading_condition(uids: Sequence[int], name: str = "uid") -> tuple[str, tupl
     if not uids:
         return "0", (), None
     low, high = min(uids), max(uids)
-    if high - low + 1 == len(uids):
+    if high - low + 1 == len(uids) and len(set(uids)) == len(uids):
         return f"{name} BETWEEN ? AND ?", (low, high), None
     if high - low < _DENSE * len(uids):
         return f"{name} BETWEEN ? AND ?", (low, high), frozenset(uids)

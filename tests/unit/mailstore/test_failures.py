@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -162,6 +164,36 @@ def test_a_file_of_an_append_that_failed_is_removed(open_store, run, mail, tmp_p
     run(test())
 
 
+def test_a_cancelled_append_keeps_its_file(open_store, run, mail, tmp_path):
+    data = b"Subject: x\r\n\r\nlarge\r\n"
+
+    async def test():
+        store = open_store(body_file_threshold=10)
+        account = await store.open("bob@example.test")
+        committing = asyncio.Event()
+        original = store.write
+
+        async def write(name, work):
+            committing.set()
+            return await original(name, work)
+
+        store.write = write
+        task = asyncio.create_task(account.append([mail(data, key="k")]))
+        await committing.wait()
+        await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        store.write = original
+        (where,) = await account.append([mail(data, key="k")])
+        assert where.duplicate
+        ((_uid, content),) = await account.bodies(where.mailbox, [where.uid])
+        assert content.read() == data
+        await store.close()
+
+    run(test())
+
+
 def test_orphans_are_removed_when_they_are_old(open_store, run, mail, tmp_path):
     bodies = account_directory(tmp_path, "bob@example.test") / "bodies"
 
@@ -287,8 +319,6 @@ def test_limits_are_none_by_default():
 
 
 def test_opening_twice_at_once_is_one_opening(open_store, run, tmp_path, monkeypatch):
-    import asyncio
-
     opened = []
     original = Database.open.__func__
 
