@@ -18,7 +18,7 @@ from __future__ import annotations
 import getopt
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -144,6 +144,8 @@ def run(request: Request) -> int:
         return 0
     config = Config.load(directory)
     compatibility_level(config.text("compatibility_level"))
+    for warning in config.main.warnings:
+        warn(warning)
     if request.overrides:
         config = Config(directory, _with(config, request.overrides))
     if flags & _MAY_COMBINE:
@@ -152,15 +154,13 @@ def run(request: Request) -> int:
             warn(warning)
         usage = examine(config, master.services)
         show_services(request, config, master.services)
-        report(usage, config, master.services, main=False)
+        report(usage, main=False)
         return 0
-    for warning in config.main.warnings:
-        warn(warning)
     services = _services_if_readable(directory)
     usage = examine(config, services)
     explicit = request.directory is not None or "MAIL_CONFIG" in os.environ
     show_parameters(request, config, usage, explicit_directory=explicit)
-    report(usage, config, services, main=True)
+    report(usage, main=True)
     return 0
 
 
@@ -207,15 +207,14 @@ def fixed_listing(request: Request) -> list[str]:
 
 def warn(text: str) -> None:
     """A warning on standard error."""
-    print(f"postconf: warning: {text}", file=sys.stderr)
+    shown = "".join(char if char.isprintable() else "?" for char in text)
+    print(f"postconf: warning: {shown}", file=sys.stderr)
 
 
-def report(usage: Usage, config: Config, services: Iterable[MasterService], *, main: bool) -> None:
+def report(usage: Usage, *, main: bool) -> None:
     """Warn of names that mean nothing, with the file they stand in."""
-    del services
     for file, name in usage.undefined:
-        if main or file != config.main.file:
-            warn(f"{file}: undefined parameter: {name}")
+        warn(f"{file}: undefined parameter: {name}")
     if main:
         for setting in usage.unused:
             warn(f"{setting.file}: unused parameter: {setting.name}={setting.value}")

@@ -58,6 +58,7 @@ def parse_main_cf(text: str, file: str) -> MainCf:
         before = settings.get(name)
         if before is not None:
             overridden.append((before, line.line))
+        if before is not None and before.value != value:
             warnings.append(f"{file}, line {line.line}: overriding earlier entry: {name}={before.value}")
         settings[name] = Setting(name, value, file, line.line)
     return MainCf(file, settings, overridden, warnings)

@@ -106,25 +106,21 @@ def read_master_cf(path: Path) -> MasterCf:
 
 
 def split_words(text: str) -> list[str]:
-    """Split at white space outside ``{ }``. An unclosed brace runs to the end."""
+    """Split at white space outside ``{ }``, wherever in a word the brace opens. An unclosed one runs to the end."""
     words: list[str] = []
-    at = 0
-    while at < len(text):
-        if text[at].isspace():
-            at += 1
+    start = -1
+    level = 0
+    for at, char in enumerate(text):
+        if char.isspace() and level == 0:
+            if start >= 0:
+                words.append(text[start:at])
+                start = -1
             continue
-        start = at
-        if text[at] == "{":
-            level = 0
-            while at < len(text):
-                level += (text[at] == "{") - (text[at] == "}")
-                at += 1
-                if level == 0:
-                    break
-        else:
-            while at < len(text) and not text[at].isspace():
-                at += 1
-        words.append(text[start:at])
+        if start < 0:
+            start = at
+        level += (char == "{") - (char == "}" and level > 0)
+    if start >= 0:
+        words.append(text[start:])
     return words
 
 
@@ -176,17 +172,23 @@ def _is_small_number(text: str) -> bool:
 def _arguments(words: Sequence[str], file: str, line: int, warnings: list[str]) -> tuple[str, ...]:
     """The arguments without their braces; ``-oname=value`` and ``-o { name = value }`` as ``-o``, ``name=value``."""
     arguments: list[str] = []
+    in_options = True
     after_option = False
     for word in words:
         text = word
-        if word.startswith("{"):
-            text = _unbraced(word, file, line, warnings)
-            if after_option:
-                text = _braced_setting(text, file, line, warnings)
-        elif not after_option and len(word) > 2 and word.startswith("-o"):
+        if in_options and not after_option and len(word) > 2 and word.startswith("-o"):
             arguments.append("-o")
             text = word[2:]
-        after_option = word == "-o" and not after_option
+            after_option = True
+        if text.startswith("{"):
+            text = _unbraced(text, file, line, warnings)
+            if after_option:
+                text = _braced_setting(text, file, line, warnings)
+        if after_option:
+            after_option = False
+        else:
+            in_options = in_options and text.startswith("-")
+            after_option = in_options and text == "-o"
         arguments.append(text)
     return tuple(arguments)
 

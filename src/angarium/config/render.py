@@ -39,26 +39,19 @@ def service_line(entry: MasterService, *, fold: bool = False) -> str:
     for column, text in zip(_COLUMNS, entry.fields[1:], strict=True):
         line = (line.ljust(column) if len(line) < column else f"{line} ") + text
     width = len(line)
-    in_options, option = True, ""
-    seen_option = False
+    in_options, after_option, new_line = True, False, False
     for argument in entry.arguments:
-        text = argument
-        new_line = False
-        if in_options and option == "-o":
-            text = f"{{{argument}}}" if any(char in argument for char in " \t") else argument
-            option = ""
-        elif in_options and argument.startswith("-"):
-            new_line = seen_option = True
-            option = argument
-        else:
-            new_line = in_options and seen_option
-            in_options = False
-            if not argument or any(char in argument for char in " \t"):
-                text = f"{{{argument}}}"
-        if fold and (new_line or (not option and not in_options and width + len(text) + 1 >= LINE_WIDTH)):
+        in_options = in_options and (after_option or argument.startswith("-"))
+        bare = argument and not any(char in argument for char in " \t")
+        text = argument if bare or (in_options and not after_option) else f"{{{argument}}}"
+        new_line = new_line or (in_options and not after_option and argument == "-o")
+        full = width + len(argument) + 1 >= LINE_WIDTH and not (in_options and after_option)
+        if fold and (new_line or full):
             line += f"\n{INDENT}{text}"
             width = len(INDENT) + len(text)
         else:
             line += f" {text}"
             width += len(text) + 1
+        new_line = in_options and after_option  # a setting has its line to itself
+        after_option = in_options and argument == "-o" and not after_option
     return line

@@ -53,9 +53,7 @@ PARAMETERS = (
         "bounce",
         minimum=0,
     ),
-    Parameter(
-        "bounce_template_file", Type.STRING, "", "A file with the texts of bounces.", "bounce", Status.UNSUPPORTED
-    ),
+    Parameter("bounce_template_file", Type.STRING, "", "A file with the texts of bounces.", "bounce"),
     Parameter(
         "defer_service_name",
         Type.STRING,

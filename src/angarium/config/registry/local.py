@@ -23,7 +23,7 @@ PARAMETERS = (
     ),
     Parameter("allow_mail_to_commands", Type.NAMES, "alias, forward", "", "local", Status.UNSUPPORTED),
     Parameter("allow_mail_to_files", Type.NAMES, "alias, forward", "", "local", Status.UNSUPPORTED),
-    Parameter("allow_min_user", Type.BOOLEAN, "no", "", "local", Status.UNSUPPORTED),
+    Parameter("allow_min_user", Type.BOOLEAN, "no", "Accept recipients that begin with a minus sign.", "local"),
     Parameter("biff", Type.BOOLEAN, "yes", "", "local", Status.NO_EFFECT, "nobody is told of new mail but by IMAP"),
     Parameter("command_execution_directory", Type.RAW, "", "", "local", Status.UNSUPPORTED),
     Parameter(

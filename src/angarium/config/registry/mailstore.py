@@ -37,6 +37,15 @@ PARAMETERS = (
         compatible=False,
     ),
     Parameter(
+        "mailstore_idle_limit",
+        Type.TIME,
+        "5s",
+        "How long a process keeps an account's database open that it has no use for.",
+        _PROGRAM,
+        minimum=1,
+        compatible=False,
+    ),
+    Parameter(
         "mailstore_messages_limit",
         Type.INTEGER,
         "0",
