@@ -66,7 +66,12 @@ def encode_content(chunks: Iterable[bytes], line_limit: int = 998) -> Iterator[b
     """
     column = 0
     tail = b"\r\n"
-    for chunk in chunks:
+    held = b""  # a CR at the end of a chunk waits for its LF, lest a fold come between them
+    for piece in chunks:
+        chunk = held + piece
+        held = b""
+        if chunk.endswith(b"\r"):
+            chunk, held = chunk[:-1], b"\r"
         if not chunk:
             continue
         text = chunk.replace(b"\n.", b"\n..")
@@ -78,10 +83,10 @@ def encode_content(chunks: Iterable[bytes], line_limit: int = 998) -> Iterator[b
             column = _column(text, column)
         tail = text[-2:] if len(text) > 1 else tail[-1:] + text
         yield text
-    if tail == b"\r\n":
+    if held:
+        yield b"\r\n.\r\n"
+    elif tail == b"\r\n":
         yield b".\r\n"
-    elif tail[-1:] == b"\r":
-        yield b"\n.\r\n"
     else:
         yield b"\r\n.\r\n"
 

@@ -67,6 +67,10 @@ def test_long_lines_are_folded():
     assert b"".join(encode_content([b"a" * 2000 + b"\r\n"], 0)) == b"a" * 2000 + b"\r\n.\r\n"
 
 
+def test_a_fold_does_not_come_between_cr_and_lf():
+    assert b"".join(encode_content([b"a" * 10 + b"\r", b"\n"], 10)) == b"a" * 10 + b"\r\n.\r\n"
+
+
 def unstuff(data: bytes) -> bytes:
     assert data.endswith(b"\r\n.\r\n") or data == b".\r\n"
     lines = data[:-3].split(b"\r\n")
