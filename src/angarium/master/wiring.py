@@ -245,9 +245,9 @@ def _exemptions(conf: Config, node: Node) -> Callable[[Client], Awaitable[Exempt
 def queue_manager(node: Node, entries: Sequence[MasterService]) -> QueueManager:
     """The queue manager with the transports of master.cf."""
     conf = node.conf
-    reporter = BounceService(
-        BounceParameters.from_config(conf), node.cleanup, node.queue.allocate_id, node.log("bounce")
-    )
+    log = node.log("bounce")
+    parameters = BounceParameters.from_config(conf, log.warning)
+    reporter = BounceService(parameters, node.cleanup, node.queue.allocate_id, log)
     transports = {
         entry.name: _transport(node, entry) for entry in entries if entry.type == "unix" and entry.command in _AGENTS
     }

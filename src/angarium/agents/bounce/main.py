@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 from angarium.agents.bounce.interface import Event, Notice
 from angarium.agents.bounce.parameters import BounceParameters
-from angarium.agents.bounce.templates import TEMPLATES, Template
+from angarium.agents.bounce.templates import Template, expand
 from angarium.cleanup.headers import HeaderBlock
 from angarium.cleanup.interface import Cleanup
 from angarium.cleanup.received import mail_date, message_id, quote_local
@@ -147,7 +147,7 @@ class _Letter:
         self.event = event
         self.message = message
         self._parameters = parameters
-        self._template: Template = TEMPLATES[event]
+        self._template: Template = parameters.templates[event]
         self._prefix = prefix
         self._content = content
         self._now = now
@@ -161,21 +161,19 @@ class _Letter:
         template = self._template
         host = parameters.myhostname
         header = HeaderBlock.read(self._content)
-        text = template.text.format(
-            myhostname=host,
-            delay_hours=int(parameters.delay_warning_time) // 3600,
-            lifetime_days=int(parameters.maximal_queue_lifetime) // 86400,
-        )
+        address, name = template.sender
+        address = parameters.complete(address)
         return render_notification(
             Notification(
                 date=mail_date(int(self._now)),
-                sender_header=f"Mail Delivery System <{parameters.complete('MAILER-DAEMON')}>",
+                sender_header=f"{name} <{address}>" if name else address,
                 subject=template.postmaster_subject if to_postmaster else template.subject,
                 to=quote_local(parameters.complete(target)),
                 auto_submitted="auto-generated" if to_postmaster else "auto-replied",
                 message_id=message_id(queue_id, host, self._now),
                 boundary=f"{self.message.queue_id}.{int(self._now)}/{host}",
-                text="" if to_postmaster else text,
+                text="" if to_postmaster else expand(template.text, parameters.value),
+                charset=template.charset,
                 explanations=tuple(self._explain(result) for result in results),
                 report=self._report(results),
                 returned=self._returned(header, whole=whole),

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from angarium.agents.bounce.interface import Event
+from angarium.agents.bounce.templates import TEMPLATES, TIMES, UNITS, Template, names_in, read_templates
 
 if TYPE_CHECKING:
     from angarium.config import Config
@@ -13,7 +18,8 @@ if TYPE_CHECKING:
 class BounceParameters:
     """What making notices needs; each field is the parameter of that name in postconf(5), times in seconds.
 
-    ``second_bounce_notice_recipient`` is ``2bounce_notice_recipient``.
+    ``second_bounce_notice_recipient`` is ``2bounce_notice_recipient``; ``templates`` are those of
+    ``bounce_template_file``, and ``mentioned`` the parameters that these mention.
     """
 
     myhostname: str
@@ -27,10 +33,13 @@ class BounceParameters:
     delay_warning_time: float = 0.0
     maximal_queue_lifetime: float = 432_000.0
     enable_threaded_bounces: bool = False
+    templates: Mapping[Event, Template] = field(default_factory=lambda: TEMPLATES)
+    mentioned: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_config(cls, conf: Config) -> BounceParameters:
-        """Read them from main.cf."""
+    def from_config(cls, conf: Config, warn: Callable[[str], None] = lambda _text: None) -> BounceParameters:
+        """Read them from main.cf; ``warn`` hears what is wrong with the template file."""
+        templates = _templates(conf, warn)
         return cls(
             myhostname=conf.text("myhostname"),
             myorigin=conf.text("myorigin"),
@@ -43,13 +52,40 @@ class BounceParameters:
             delay_warning_time=conf.seconds("delay_warning_time"),
             maximal_queue_lifetime=conf.seconds("maximal_queue_lifetime"),
             enable_threaded_bounces=conf.boolean("enable_threaded_bounces"),
+            templates=templates,
+            mentioned={
+                name: conf.text(name)
+                for template in templates.values()
+                for name in names_in(template.text)
+                if conf.declared(name) is not None or conf.setting(name) is not None
+            },
         )
 
     def complete(self, address: str) -> str:
         """``address`` as headers show it: a bare name gets our domain."""
         return address if "@" in address else f"{address}@{self.myorigin}"
 
+    def value(self, name: str) -> str:
+        """What ``$name`` is in a template: a time in the unit that its name ends with, or a parameter."""
+        for time in TIMES:
+            unit = name.removeprefix(f"{time}_")
+            if unit in UNITS:
+                return str(int(getattr(self, time)) // UNITS[unit])
+        return self.myhostname if name == "myhostname" else self.mentioned.get(name, "")
+
     @property
     def double_bounce_address(self) -> str:
         """The sender of what goes to the postmaster: a bounce of that ends here."""
         return f"{self.double_bounce_sender}@{self.myhostname}"
+
+
+def _templates(conf: Config, warn: Callable[[str], None]) -> Mapping[Event, Template]:
+    path = conf.text("bounce_template_file")
+    if not path:
+        return TEMPLATES
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        warn(f"bounce_template_file {path}: {error}")
+        return TEMPLATES
+    return read_templates(text, lambda cause: warn(f"bounce_template_file {path}, {cause}"))

@@ -94,7 +94,7 @@ def _head(notification: Notification) -> Iterator[str]:
     yield ""
     yield f"--{boundary}"
     yield "Content-Description: Notification"
-    yield "Content-Type: text/plain; charset=utf-8"
+    yield f"Content-Type: text/plain; charset={notification.charset}"
     yield "Content-Transfer-Encoding: 8bit"
     yield ""
     yield from notification.text.split("\n")

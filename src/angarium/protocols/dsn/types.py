@@ -87,6 +87,7 @@ class Notification:
         report: for programs.
         returned: the message reported on.
         references: message id of the message reported on, for threads; empty for none.
+        charset: of the text.
     """
 
     date: str
@@ -101,3 +102,4 @@ class Notification:
     report: Report
     returned: Returned
     references: str = ""
+    charset: str = "utf-8"
