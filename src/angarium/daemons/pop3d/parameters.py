@@ -52,8 +52,8 @@ class Pop3dParameters:
             security_level=conf.choice("pop3d_tls_security_level") or "none",
             wrappermode=conf.boolean("pop3d_tls_wrappermode"),
             tls=ServerTls(
-                cert_file=conf.text("pop3d_tls_cert_file"),
-                key_file=conf.text("pop3d_tls_key_file"),
+                cert_file=_file(conf, "pop3d_tls_cert_file"),
+                key_file=_file(conf, "pop3d_tls_key_file"),
                 chain_files=tuple(conf.names("pop3d_tls_chain_files")),
                 protocols=conf.text("pop3d_tls_protocols"),
                 ciphers=conf.choice("pop3d_tls_ciphers"),
@@ -61,3 +61,9 @@ class Pop3dParameters:
             ),
             auth_verbose=conf.boolean("auth_verbose"),
         )
+
+
+def _file(conf: Config, name: str) -> str:
+    """A file name; ``none`` is how main.cf says that there is none."""
+    value = conf.text(name)
+    return "" if value == "none" else value
