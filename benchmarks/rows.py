@@ -241,7 +241,7 @@ def idle(server: Server, run: int, scale: Scale) -> Samples:
     del run
     before = pss_kib(server.roots)
     waiting = load_imap.idlers(server.ports.imap, [f"u{number}" for number in range(100)], scale.idlers)
-    time.sleep(1)
+    time.sleep(10)  # idling begins when the servers have put away what they needed for the log-in
     each = (pss_kib(server.roots) - before) / scale.idlers
     for connection in waiting:
         connection.close()

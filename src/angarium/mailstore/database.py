@@ -8,6 +8,7 @@ closing block: they run on a thread of the pool.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -31,9 +32,10 @@ class Database:
         users: operations that are using it; it is closed only when there are none.
         fresh: it was opened for somebody who has not used it yet; it is not closed before.
         dead: there may be bodies to purge.
+        used: when it was last asked for, monotonic seconds.
     """
 
-    __slots__ = ("_file", "_writer", "bodies", "dead", "deliveries", "directory", "fresh", "reader", "users")
+    __slots__ = ("_file", "_writer", "bodies", "dead", "deliveries", "directory", "fresh", "reader", "used", "users")
 
     def __init__(self, directory: Path, writer: GroupCommitWriter, reader: Connection, *, dead: bool) -> None:
         self.directory = directory
@@ -41,6 +43,7 @@ class Database:
         self.reader = reader
         self.users = 0
         self.fresh = True
+        self.used = time.monotonic()
         self.dead = dead
         self.deliveries = 0
         self._writer = writer

@@ -43,6 +43,7 @@ def open_mailstore(
         bus,
         limits,
         open_accounts=parameters.open_accounts,
+        idle_limit=parameters.idle_limit,
         file_threshold=parameters.body_file_threshold,
         key_lifetime=parameters.duplicate_lifetime,
         writers=parameters.writer_threads,

@@ -33,6 +33,7 @@ class MailstoreParameters:
 
     virtual_mailbox_base: Path
     open_accounts: int = 100
+    idle_limit: float = 5.0
     body_file_threshold: int = 512 * 1024
     duplicate_lifetime: float = 10 * 86400.0
     writer_threads: int = 4
@@ -45,6 +46,7 @@ class MailstoreParameters:
         return cls(
             virtual_mailbox_base=Path(conf.text("virtual_mailbox_base")),
             open_accounts=conf.integer("mailstore_open_accounts"),
+            idle_limit=conf.seconds("mailstore_idle_limit"),
             body_file_threshold=conf.size("mailstore_body_file_threshold"),
             duplicate_lifetime=conf.seconds("mailstore_duplicate_lifetime"),
             writer_threads=conf.integer("mailstore_writer_threads"),

@@ -1,8 +1,8 @@
 """All accounts, on SQLite: which databases are open, the threads that write, and who hears of changes.
 
-Owns an LRU of open databases; a handle (``SqliteAccount``) opens its account again when it needs it, so a connection
-that idles costs nothing here. A few threads write for all accounts: each account has at most one batch under way, and
-while one account waits for its flush, others commit.
+Owns an LRU of open databases; what nobody has used for a while is closed. A handle (``SqliteAccount``) opens its
+account again when it needs it, so a connection that idles costs nothing here. A few threads write for all accounts:
+each account has at most one batch under way, and while one account waits for its flush, others commit.
 
 A damaged database, a full disk, a lock that is not given: each becomes MailstoreUnavailableError for that account
 alone, with a line in the log.
@@ -31,12 +31,14 @@ from angarium.model.change import Change
 from angarium.model.content import Content
 from angarium.runtime.bus import Bus
 from angarium.runtime.log import ServiceLog
+from angarium.runtime.memory import give_back
 from angarium.runtime.sqlite import Connection, CorruptError, NotADatabaseError, SqlError
 
 TOPIC = "mailbox"
 _ANALYSES = 4
 _SMALL = 256 * 1024
 _PRUNE_EVERY = 256
+_WORTH_TRIMMING = 8
 
 T = TypeVar("T")
 LimitLookup = Callable[[str], Awaitable[Limits]]
@@ -56,6 +58,7 @@ class SqliteMailStore:
         bus: wakes the other processes; None when there are none.
         limits: the quota of an account.
         open_accounts: databases that are kept open.
+        idle_limit: seconds after which a database that nobody uses is closed.
         file_threshold: messages over this many bytes go to a file beside the database.
         key_lifetime: seconds for which a delivery's key is remembered.
         writers: threads that write.
@@ -70,6 +73,7 @@ class SqliteMailStore:
         limits: LimitLookup = no_limits,
         *,
         open_accounts: int = 100,
+        idle_limit: float = 5.0,
         file_threshold: int = 512 * 1024,
         key_lifetime: float = 10 * 86400.0,
         writers: int = 4,
@@ -82,6 +86,8 @@ class SqliteMailStore:
         self._log = log
         self._bus = bus
         self._open_accounts = open_accounts
+        self._idle_limit = idle_limit
+        self._sweeper: asyncio.TimerHandle | None = None
         self._key_lifetime = key_lifetime
         self._executor = ThreadPoolExecutor(writers, thread_name_prefix="mailstore")
         self._open: OrderedDict[str, Database] = OrderedDict()
@@ -117,6 +123,9 @@ class SqliteMailStore:
 
     async def close(self) -> None:
         """Finish what is being written, then close every database."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         loop = asyncio.get_running_loop()
@@ -255,6 +264,7 @@ class SqliteMailStore:
         if database is not None:
             self._open.move_to_end(account)
             database.fresh = False
+            database.used = time.monotonic()
         return database
 
     async def _current(self, account: str) -> Database:
@@ -294,6 +304,8 @@ class SqliteMailStore:
             raise self._unavailable(account, error) from error
         self._open[account] = database
         self._evict()
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(self._idle_limit / 2, self._sweep)
         if database.dead:
             self.purge_later(account)
         return database
@@ -306,6 +318,23 @@ class SqliteMailStore:
         idle = [account for account, database in self._open.items() if not database.users and not database.fresh]
         for account in idle[:excess]:
             self._close_later(self._open.pop(account))
+
+    def _sweep(self) -> None:
+        """Close what nobody has used for a while; from time to time, as long as anything is open."""
+        loop = asyncio.get_running_loop()
+        before = time.monotonic() - self._idle_limit
+        idle = [account for account, known in self._open.items() if known.used < before and not known.users]
+        if idle:
+            closing = [self._open.pop(account) for account in idle]
+            loop.run_in_executor(None, self._close_idle, closing)
+        self._sweeper = loop.call_later(self._idle_limit / 2, self._sweep) if self._open else None
+
+    @staticmethod
+    def _close_idle(databases: Sequence[Database]) -> None:
+        for database in databases:
+            database.close()
+        if len(databases) >= _WORTH_TRIMMING:
+            give_back()
 
     def _unavailable(self, account: str, error: Exception) -> MailstoreUnavailableError:
         """The error for the caller; a damaged database is let go, so that a repaired one is opened anew."""

@@ -39,8 +39,23 @@ Connection = apsw.Connection
 LOWEST_SQLITE = (3, 51, 3)
 BUSY_MILLISECONDS = 10_000
 _MAX_BATCH = 256
+_LOOKASIDE = (256, 32)  # the size and number of the small pieces that a connection keeps for itself
 
 T = TypeVar("T")
+
+
+def _keep_connections_small() -> None:
+    """SQLite gives each connection 120 KiB for small pieces, which no query of ours was measured to be faster by.
+
+    It can only be changed while SQLite is not in use; where somebody was first, memory is all that it costs.
+    """
+    if not apsw.connections():
+        apsw.shutdown()
+        apsw.config(apsw.SQLITE_CONFIG_LOOKASIDE, *_LOOKASIDE)
+        apsw.initialize()
+
+
+_keep_connections_small()
 
 
 class UnsafeSqliteError(RuntimeError):

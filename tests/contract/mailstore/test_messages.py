@@ -585,6 +585,17 @@ def test_many_accounts_at_once_with_few_open(run, mail):
     run(test, open_accounts=3)
 
 
+def test_idle_accounts_are_closed_and_opened_again(run, mail):
+    async def test(account, store):
+        await account.append([mail()])
+        async with asyncio.timeout(10):
+            while store.statistics()["open"]:
+                await asyncio.sleep(0.01)
+        assert (await account.quota()).messages_used == 1
+
+    run(test, idle_limit=0.02)
+
+
 def test_two_stores_on_the_same_accounts(open_store, mail):
     async def test():
         first, second = open_store(), open_store()
