@@ -1,12 +1,15 @@
 """pickup(8) as a service: takes local submissions over ``public/pickup`` and out of the maildrop directory.
 
-The socket has mode 0666: who connects is known from the kernel. The service binds it itself unless it is given one. The
-maildrop directory is looked at when the service starts and then once a minute, as Postfix's wake-up timer does it.
+The socket has mode 0666: who connects is known from the kernel. The service binds it itself unless it is given one.
+The maildrop directory is looked at when the service starts and then, after two shorter pauses, once a minute, as
+Postfix's wake-up timer does it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +28,9 @@ from angarium.runtime.spool import Spool
 from angarium.tables.matchlist import MatchList
 from angarium.tables.opener import TableOpener
 
-_WAKE_UP = 60.0
+_WAKE_UPS = (1.0, 5.0, 60.0)
+"""Seconds between looks into maildrop, the last again and again. Who found nobody may write just after the start."""
+
 _BACKLOG = 128
 
 
@@ -86,13 +91,12 @@ class PickupService:
         try:
             for listener in sockets or (bind(self._parameters.socket),):
                 self._servers.append(await loop.create_unix_server(self._accept, sock=listener))
-            while not self._drained.is_set():
+            for pause in itertools.chain(_WAKE_UPS, itertools.repeat(_WAKE_UPS[-1])):
                 if self._collects:
                     await self._collect()
-                try:
-                    await asyncio.wait_for(self._drained.wait(), _WAKE_UP)
-                except TimeoutError:
-                    continue
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._drained.wait(), pause)
+                    break
             tasks = [each.task for each in self._connections if each.task is not None]
             await asyncio.gather(*tasks, return_exceptions=True)
         finally:
