@@ -223,3 +223,23 @@ def test_close_expunges_silently_and_unselect_does_not(client):
     client.ok("SELECT INBOX")
     assert client.ok("CLOSE") == [b"OK Close completed."]
     assert client.ok("STATUS INBOX (MESSAGES)")[0].endswith(b"(MESSAGES 2)")
+
+
+@pytest.mark.parametrize(
+    ("date", "day"),
+    [
+        ("Mon, 1 Jan 2024 23:30:00 -0800", "1-Jan-2024"),
+        ("1 Jan 2024 00:30:00 +0900 (JST)", "1-Jan-2024"),
+        ("Mon,\r\n 1 Jan 2024 00:30 EST", "1-Jan-2024"),
+    ],
+)
+def test_the_date_sent_is_the_one_that_is_written(connect, date, day):
+    client = connect()
+    client.append(f"Date: {date}\r\n\r\n".encode())
+    client.append(b"Subject: no date\r\n\r\n")
+    client.ok("SELECT INBOX")
+    assert client.ok(f"SEARCH SENTON {day}")[0] == b"* SEARCH 1"
+    assert client.ok(f"SEARCH SENTSINCE {day}")[0] == b"* SEARCH 1"
+    assert client.ok(f"SEARCH SENTBEFORE {day}")[0] == b"* SEARCH"
+    assert client.ok(f"SEARCH NOT SENTON {day}")[0] == b"* SEARCH 2"
+    assert client.ok("SEARCH SENTBEFORE 2-Jan-2024")[0] == b"* SEARCH 1"

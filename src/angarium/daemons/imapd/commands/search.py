@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import math
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -34,11 +35,15 @@ from angarium.protocols.imap.types import (
     SearchText,
     SearchWhen,
 )
+from angarium.protocols.mime import header
+from angarium.protocols.mime.date import parse_date
 
 if TYPE_CHECKING:
     from angarium.daemons.imapd.connection import ImapConnection
 
 _EPOCH = dt.date(1970, 1, 1)
+_DAY = 86400
+_CLOCK = re.compile(rb"[0-9]{1,2}\s*:\s*[0-9]{2}(?:\s*:\s*[0-9]{2})?")
 _MAX_SCANS = 200
 """Texts in one program; each is a scan of the mailbox."""
 _COSTLY = (SearchHeader, SearchText, SearchWhen, SearchSize)
@@ -132,8 +137,11 @@ class _Evaluation:
                 await self._pay()
                 where = TextWhere.TEXT if headers else TextWhere.BODY
                 return self._all & await self._store.search_text(self._mailbox, needle, where)
-            case SearchWhen():
-                return await self._by_row(_date_test(key))
+            case SearchWhen(which, operator, date):
+                test = _compared(operator, (date - _EPOCH).days)
+                if which is SearchDate.SENT:
+                    return await self._sent(date, test)
+                return await self._by_row(lambda row: test((row[1] + row[2] * 60) // _DAY))
             case SearchSize(operator, size):
                 if operator is SearchOperator.LARGER:
                     return await self._by_row(lambda row: row[4] > size)
@@ -172,28 +180,45 @@ class _Evaluation:
             case SearchModseq(modseq):
                 return [uid for uid, each in zip(snapshot.uids, snapshot.modseqs, strict=True) if each >= modseq]
 
+    async def _sent(self, date: dt.date, test: Callable[[float], bool]) -> frozenset[int]:
+        """Messages by the day in their Date field, in the zone in which it was written.
+
+        The store knows the moment. The zone matters only a day around the day that is asked for; there the fields
+        themselves are looked at.
+        """
+        asked = (date - _EPOCH).days
+        days = {row[0]: row[3] // _DAY for row in await self._rows() if not math.isnan(row[3])}
+        near = sorted(uid for uid, day in days.items() if abs(day - asked) <= 1)
+        for uid, fields in await self._store.header_fields(self._mailbox, near, ["Date"]) if near else ():
+            days[uid] = _wall_day(fields)
+        return self._all & {uid for uid, day in days.items() if test(day)}
+
     async def _by_row(self, test: Callable[[_DateRow], bool]) -> frozenset[int]:
+        return self._all & {row[0] for row in await self._rows() if test(row)}
+
+    async def _rows(self) -> list[_DateRow]:
         if self._dates is None:
             self._dates = await self._store.search_dates(self._mailbox)
-        return self._all & {row[0] for row in self._dates if test(row)}
+        return self._dates
 
 
-def _date_test(key: SearchWhen) -> Callable[[_DateRow], bool]:
-    """Dates alone are compared, in the zone in which they were written."""
-    day = (key.date - _EPOCH).days
-    if key.which is SearchDate.INTERNAL:
-
-        def day_of(row: _DateRow) -> float:
-            return (row[1] + row[2] * 60) // 86400
-    else:
-
-        def day_of(row: _DateRow) -> float:
-            return row[3] // 86400 if not math.isnan(row[3]) else math.nan
-
-    match key.operator:
+def _compared(operator: SearchOperator, day: int) -> Callable[[float], bool]:
+    match operator:
         case SearchOperator.BEFORE:
-            return lambda row: day_of(row) < day
+            return lambda number: number < day
         case SearchOperator.SINCE:
-            return lambda row: day_of(row) >= day
+            return lambda number: number >= day
         case _:
-            return lambda row: day_of(row) == day
+            return lambda number: number == day
+
+
+def _wall_day(fields: bytes) -> float:
+    """The day that a Date field names, whatever its zone, in days since the epoch; nan without one."""
+    dates = [value for name, value, _start, _end in header.fields(fields) if name == b"date"]
+    if not dates:
+        return math.nan
+    value = header.unfold(dates[-1])
+    clock = _CLOCK.search(value)
+    # Without its zone the text is a time in UTC: the day stays as it is written.
+    seconds = parse_date(value[: clock.end()] if clock is not None else value)
+    return math.nan if seconds is None else seconds // _DAY
