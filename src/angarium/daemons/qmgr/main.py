@@ -222,16 +222,26 @@ class QueueManager:
             if room <= 0:
                 return  # the end of a message wakes us
             messages = list(await self._queue.lease(room, now, deferred=False))
-            if self._more_deferred:
-                # Half of the room is enough for old mail, so that it cannot hold up new mail, nor new mail it.
-                share = max(1, room // 2)
+            more = len(messages) == room
+            share = self._room_for_deferred(room)
+            if self._more_deferred and share > 0:
                 old = await self._queue.lease(share, now, incoming=False)
                 self._more_deferred = len(old) == share
+                more |= self._more_deferred
                 messages += old
             for message in messages:
                 self._take_up(message)
-            if len(messages) < room and not self._more_deferred:
+            if not more:
                 return
+
+    def _room_for_deferred(self, room: int) -> int:
+        """How much old mail to take: half of the room, and never the last fifth of the active queue.
+
+        So old mail cannot hold up new mail, nor new mail it, and a heap of mail for a slow destination leaves a way
+        through for the others.
+        """
+        most = max(1, self._parameters.qmgr_message_active_limit * 4 // 5)
+        return min(max(1, room // 2), most - len(self._active))
 
     async def _compact(self) -> None:
         try:

@@ -395,3 +395,25 @@ def test_cancelled_it_gives_back_what_is_under_way(make_world):
         await world.queue.close()
 
     asyncio.run(main())
+
+
+def test_old_mail_for_a_slow_destination_leaves_new_mail_a_way(run_world):
+    async def work(world):
+        for n in range(30):
+            world.agent.script[f"r{n}@smtp.test"] = DEFER
+            await world.enqueue(f"r{n}@smtp.test")
+        await world.settled()
+        world.agent.gate = asyncio.Event()
+        world.clock.now += 1000
+        world.manager.wake()
+        while world.manager.statistics()["active"] < 8:
+            await asyncio.sleep(0.001)
+        await world.enqueue("bob@virtual.test")
+        while not any(request.transport == "virtual" for request in world.agent.requests):
+            await asyncio.sleep(0.001)
+        assert world.manager.statistics()["active"] == 9
+        world.agent.gate.set()
+        await world.settled()
+
+    world = run_world(work, limits={"smtp": Limits(initial=1, concurrency_limit=1)}, qmgr_message_active_limit=10)
+    assert "bob@virtual.test" in [address for _, address, _ in world.agent.delivered]
