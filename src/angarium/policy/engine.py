@@ -109,7 +109,8 @@ class RestrictionPolicy:
         access.nested = self._nested
         access.warn = self._warn
         logins = Maps.open("smtpd_sender_login_maps", parameters.smtpd_sender_login_maps, opener)
-        self._tools = Tools(self._recipients, access, logins, resolver.is_own)
+        own_addresses = resolver.parameters.own_addresses
+        self._tools = Tools(self._recipients, access, logins, resolver.is_own, own_addresses)
         self._lists = {
             name: self._compile(name, getattr(parameters, name), subject, 0) for name, subject in _LISTS.items()
         }
@@ -313,12 +314,13 @@ class RestrictionPolicy:
             or way.address_class is AddressClass.VIRTUAL_ALIAS
         ):
             return None
-        full = await self._quota(way.recipient, evaluation.facts.size)
+        account = await self._recipients.account(way.recipient)
+        full = await self._quota(account, evaluation.facts.size)
         if isinstance(full, TemporaryError):
             return evaluation.try_later(full)
         if full:
             text = f"<{recipient}>: Recipient address rejected: Mailbox is full"
-            return evaluation.refuse(552, "5.2.2", text, f"quota: {way.recipient} has no room", "quota")
+            return evaluation.refuse(552, "5.2.2", text, f"quota: {account} has no room", "quota")
         return None
 
     async def data(self, facts: Facts) -> Verdict:

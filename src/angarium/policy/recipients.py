@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from angarium.model.address import Address
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import NotFound, TemporaryError
 from angarium.model.verdict import Verdict
 from angarium.policy.evaluation import Evaluation, Subject
 from angarium.policy.parameters import PolicyParameters
 from angarium.rewrite.interface import AddressClass
-from angarium.tables.maps import Maps, find_address
+from angarium.tables.maps import AddressMatch, Maps, find_address
 from angarium.tables.opener import TableOpener
 
 _ALWAYS_LOCAL = frozenset({"postmaster", "mailer-daemon", "double-bounce"})
@@ -45,6 +46,15 @@ class RecipientTables:
         """Whether a virtual alias stands for the address."""
         match = await find_address(self._aliases, address, self._parameters.recipient_delimiter, self._is_own)
         return match if isinstance(match, TemporaryError) else not isinstance(match, NotFound)
+
+    async def account(self, address: str) -> str:
+        """The account of an address: what virtual_mailbox_maps names, or the address without its extension."""
+        delimiters = self._parameters.recipient_delimiter
+        match = await find_address(self._maps[AddressClass.VIRTUAL_MAILBOX], address, delimiters, self._is_own)
+        if isinstance(match, AddressMatch) and "@" in match.found.value and "/" not in match.found.value:
+            return match.found.value.lower()
+        parts = Address.split(address)
+        return Address(parts.extension(delimiters)[0], parts.domain).folded
 
     async def check(self, evaluation: Evaluation, address: str, *, verb: str) -> Verdict | None:
         """A refusal for an address of ours that does not exist, None for all others."""

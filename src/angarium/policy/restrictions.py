@@ -30,12 +30,14 @@ class Tools:
         access: access(5).
         logins: smtpd_sender_login_maps.
         is_own: whether bare users may stand for addresses of a domain.
+        own_addresses: the IP addresses of inet_interfaces and proxy_interfaces.
     """
 
     recipients: RecipientTables
     access: AccessTables
     logins: Maps
     is_own: Callable[[str], Awaitable[bool]]
+    own_addresses: frozenset[str]
 
 
 Restriction = Callable[[Evaluation, Tools, str], Awaitable[Verdict | None]]
@@ -73,10 +75,10 @@ async def permit_sasl_authenticated(evaluation: Evaluation, _tools: Tools, _argu
     return evaluation.permit(f"permit_sasl_authenticated: {user}") if user else None
 
 
-async def permit_inet_interfaces(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
-    """``permit_inet_interfaces``: the client is this machine; loopback is what is asked here."""
+async def permit_inet_interfaces(evaluation: Evaluation, tools: Tools, _argument: str) -> Verdict | None:
+    """``permit_inet_interfaces``: the client's address is one of ours."""
     address = evaluation.facts.client_address
-    if address.startswith("127.") or address == "::1":
+    if address in tools.own_addresses:
         return evaluation.permit(f"permit_inet_interfaces: {address}")
     return None
 

@@ -149,6 +149,32 @@ def test_quota_is_asked_at_rcpt(answer, reply):
     assert asked == [("alice@vbox.test", 1234)]
 
 
+@pytest.mark.parametrize(
+    ("recipient", "maps", "account"),
+    [
+        ("Alice+ext@VBOX.test", "inline:{alice@vbox.test=alice/}", "alice@vbox.test"),
+        ("sales@vbox.test", "inline:{sales@vbox.test=Bob@vbox.test}", "bob@vbox.test"),
+        ("any@vbox.test", "inline:{@vbox.test=catch@vbox.test}", "catch@vbox.test"),
+    ],
+)
+def test_quota_is_that_of_the_account(recipient, maps, account):
+    asked = []
+
+    async def quota(name, _size):
+        asked.append(name)
+        return False
+
+    server = Server(quota, virtual_mailbox_maps=maps, recipient_delimiter="+")
+    assert not server.rcpt(recipient).refused
+    assert asked == [account]
+
+
+def test_own_addresses_are_those_of_the_interfaces():
+    server = Server(inet_interfaces="192.0.2.7", smtpd_client_restrictions="permit_inet_interfaces, reject")
+    assert not server.rcpt("alice@vbox.test", client_address="192.0.2.7").refused
+    assert server.rcpt("alice@vbox.test").refused
+
+
 def test_quota_is_the_mailstores_affair_alone():
     async def quota(_account, _size):
         raise AssertionError
