@@ -27,3 +27,16 @@ def test_every_decision_is_in_the_index():
     index = (ROOT / "docs/adr/README.md").read_text(encoding="utf-8")
     for record in (ROOT / "docs/adr").glob("[0-9]*.md"):
         assert f"({record.name})" in index
+
+
+def test_what_the_table_of_rfcs_names_exists():
+    for line in (ROOT / "docs/rfc.md").read_text(encoding="utf-8").splitlines():
+        code, test = (
+            (re.findall(r"`([\w./-]+)`", cell) for cell in re.split(r"(?<!\\)\|", line)[5:7])
+            if line.startswith("| ")
+            else ((), ())
+        )
+        for path in code:
+            assert (ROOT / "src/angarium" / path).exists() or (ROOT / path).exists(), line
+        for path in test:
+            assert (ROOT / path).exists(), line
