@@ -58,7 +58,8 @@ def received(queue_id: str, envelope: Envelope, parameters: CleanupParameters) -
         user = "" if origin.uid is None else f", from userid {origin.uid}"
         text = f"Received: by {parameters.myhostname} ({parameters.mail_name}{user})\r\n\tid {queue_id}; {date}\r\n"
         return text.encode("utf-8", "surrogateescape")
-    lines = [f"Received: from {origin.helo or origin.client_name} ({origin.client_name} [{_literal(origin)}])\r\n"]
+    helo = _printable(origin.helo or origin.client_name)
+    lines = [f"Received: from {helo} ({origin.client_name} [{_literal(origin)}])\r\n"]
     if parameters.smtpd_tls_received_header and origin.tls:
         tls = origin.tls.replace(" key-exchange", "\r\n\t key-exchange")
         lines.append(f"\t(using {tls})\r\n\t(No client certificate requested)\r\n")
@@ -93,6 +94,11 @@ def _with(envelope: Envelope) -> str:
 def _comment(text: str) -> str:
     """Text inside a comment: what would end it is replaced."""
     return "".join("?" if char in "()\\\r\n" else char for char in text)
+
+
+def _printable(text: str) -> str:
+    """A client's own words, without what cannot be seen."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _safe(text: str) -> str:

@@ -96,6 +96,8 @@ class Intake:
         if not recipients:
             return Reply.of(451, "4.5.1", "No recipient addresses found in message header")
         sender = user.name if submission.sender is None else _bare(submission.sender)
+        if any(_has_control(each) for each in (sender, submission.envid, *recipients)):
+            return Reply.of(501, "5.1.3", "Bad address syntax: a control character")
         if submission.verify:
             return await self._report(sender, tuple(recipients))
         envelope = Envelope(
@@ -132,6 +134,11 @@ class Intake:
             self._log.warning(f"queue file write error: {error}")
             return Reply.of(451, "4.3.0", "Error: queue file write error")
         return Reply.of(250, "2.0.0", sender)
+
+
+def _has_control(text: str) -> bool:
+    """Whether it holds what would break a line of a protocol, a header or the log."""
+    return not text.isprintable() and any(char < " " or char == "\x7f" for char in text)
 
 
 def _bare(sender: str) -> str:

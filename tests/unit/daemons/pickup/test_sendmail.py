@@ -64,6 +64,16 @@ def test_sender_and_full_name_and_delivery_status_options(bench):
     assert 'From: "Joe (X) Q." <me@here.test>' in headers(message)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("a\x7fb@x.test",), ("-f", "a\rb@x.test", "joe@x.test"), ("-V", "x\ny", "joe@x.test"), ("a\nb@x.test",)],
+)
+def test_control_characters_get_nowhere(bench, words):
+    done = bench.sendmail_up(*words, text=MESSAGE)
+    assert (done.returncode, bench.queue.messages) == (69, [])
+    assert b"a control character" in done.stderr
+
+
 def test_the_null_sender(bench):
     bench.sendmail_up("-f", "<>", "joe@x.test", text=MESSAGE)
     assert bench.queue.messages[0].envelope.sender == ""
