@@ -8,6 +8,7 @@ encoding and is called ``name*``. Nothing raises.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from angarium.protocols.mime.header import unfold
 from angarium.protocols.mime.lexer import quoted_string, skip_blanks, token
@@ -18,6 +19,8 @@ _SIMPLE_PARAMETER = re.compile(
     rb";[ \t]*([\w!#$%&'+.^`|~-]+)=(?:\"([^\"\\]*)\"|([\w!#$%&'*+.^`|~-]+))[ \t]*(?=;|$)", re.ASCII
 )
 _CONTINUED = re.compile(rb"(.+?)\*(?:([0-9]{1,4})(\*?))?$", re.DOTALL)
+
+_SHORT = 50
 
 Parameters = tuple[tuple[bytes, bytes], ...]
 
@@ -48,6 +51,16 @@ def _encoding(value: bytes) -> bytes:
 
 def parse_media_type(value: bytes) -> MediaType:
     """A raw Content-Type value; INVALID_TYPE when it is none."""
+    return _short_media_type(value) if len(value) <= _SHORT else _media_type(value)
+
+
+@lru_cache(maxsize=512)
+def _short_media_type(value: bytes) -> MediaType:
+    """The same few types come in every message."""
+    return _media_type(value)
+
+
+def _media_type(value: bytes) -> MediaType:
     value = unfold(value)
     match = _SIMPLE_TYPE.match(value)
     if match is not None:

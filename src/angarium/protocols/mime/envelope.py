@@ -6,23 +6,26 @@ A field that comes several times: of texts the last counts, addresses add up. Se
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
-from angarium.protocols.mime.address import MailAddress, parse_addresses
+from angarium.protocols.mime.address import parse_addresses
 from angarium.protocols.mime.header import unfold
 from angarium.protocols.mime.wire import human, nstring
 
 _ADDRESSES = frozenset((b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"))
 _TEXTS = frozenset((b"date", b"subject", b"in-reply-to", b"message-id"))
 ENVELOPE_FIELDS = _ADDRESSES | _TEXTS
+_SHORT = 120
 
 
 def envelope(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The parenthesised list for ``(lower-case name, raw value)`` pairs."""
     texts: dict[bytes, bytes] = {}
-    addresses: dict[bytes, list[MailAddress]] = {}
+    addresses: dict[bytes, bytes] = {}
     for name, value in fields:
         if name in _ADDRESSES:
-            addresses.setdefault(name, []).extend(parse_addresses(unfold(value)))
+            rendered = _short_addresses(value) if len(value) <= _SHORT else _addresses(value)
+            addresses[name] = addresses.get(name, b"") + rendered
         elif name in _TEXTS:
             texts[name] = value
     sender = _list(addresses.get(b"from"))
@@ -43,12 +46,21 @@ def envelope(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     )
 
 
-def _list(found: list[MailAddress] | None) -> bytes:
-    if not found:
-        return b"NIL"
-    return b"(%b)" % b"".join(
+def _list(rendered: bytes | None) -> bytes:
+    return b"(%b)" % rendered if rendered else b"NIL"
+
+
+@lru_cache(maxsize=2048)
+def _short_addresses(value: bytes) -> bytes:
+    """The same few people write to each other."""
+    return _addresses(value)
+
+
+def _addresses(value: bytes) -> bytes:
+    """The addresses of a raw value in wire form, side by side."""
+    return b"".join(
         [
             b"(%b %b %b %b)" % (human(one.name), nstring(one.route), nstring(one.mailbox), nstring(one.host))
-            for one in found
+            for one in parse_addresses(unfold(value))
         ]
     )

@@ -6,16 +6,28 @@ No IMAP4rev1 string may hold a NUL: one in a header field becomes U+FFFD.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _PLAIN = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x5b\x5d-\x7f]*")
 _HUMAN_WORD = rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x21\x23-\x5b\x5d-\x7f]+"
 _HUMAN_PLAIN = re.compile(b"(?:" + _HUMAN_WORD + b"(?: " + _HUMAN_WORD + b")*)?")
 _BLANKS = re.compile(rb"[ \t\r\n]+")
 _MAX_ESCAPES = 4
+_SHORT = 40
 
 
 def string(text: bytes) -> bytes:
     """Quoted where that is possible, else a literal."""
+    return _short(text) if len(text) <= _SHORT else _render(text)
+
+
+@lru_cache(maxsize=4096)
+def _short(text: bytes) -> bytes:
+    """The same few types, parameters and hosts come in every message."""
+    return _render(text)
+
+
+def _render(text: bytes) -> bytes:
     if _PLAIN.fullmatch(text):
         return b'"%b"' % text
     if (
