@@ -22,16 +22,16 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from angarium.agents.bounce.interface import Event, Notice, Reporter
+from angarium.agents.bounce.interface import Reporter
 from angarium.daemons.qmgr import deliverylog
 from angarium.daemons.qmgr.active import ActiveMessage
+from angarium.daemons.qmgr.conclusion import RETRY_QUEUE, Conclusion
 from angarium.daemons.qmgr.parameters import QmgrParameters
 from angarium.daemons.qmgr.scheduler import Action, Cause, Delivery, Limits, Route, Scheduler, Start
 from angarium.mailqueue.interface import Attempt, MailQueue, QueuedMessage
 from angarium.model.content import Content, MemoryContent
 from angarium.model.delivery import DeliveryAgent, DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
-from angarium.model.envelope import Notify
 from angarium.model.lookup import TemporaryError
 from angarium.rewrite.interface import AddressClass, Resolver
 from angarium.runtime.bus import Bus
@@ -39,9 +39,6 @@ from angarium.runtime.log import ServiceLog
 
 BATCH = 200
 """Messages leased at once."""
-
-_RETRY_QUEUE = 5.0
-"""Seconds until a queue that could not be used is tried again."""
 
 _SYSTEM_FAILURE = Dsn(4, 3, 0)
 _NOTHING = MemoryContent(b"")
@@ -91,10 +88,9 @@ class QueueManager:
         self._queue = queue
         self._resolver = resolver
         self._transports = transports
-        self._reporter = reporter
         self._log = log
         self._error_log = log.child(log.tag.rpartition("/")[0] + "/error")
-        self._bounce_log = log.child(log.tag.rpartition("/")[0] + "/bounce")
+        self._conclusion = Conclusion(parameters, queue, reporter, log, clock)
         self._bus = bus
         self._clock = clock
         self._scheduler = Scheduler(lambda name: transports[name].limits, parameters.minimal_backoff_time)
@@ -157,6 +153,7 @@ class QueueManager:
     def drain(self) -> None:
         """Take up nothing new; ``run`` returns when the deliveries under way have ended."""
         self._draining = True
+        self._conclusion.ending = True
         self._scheduler.withdraw()
         self.wake()
 
@@ -205,7 +202,7 @@ class QueueManager:
                 await self._fill()
             except OSError as error:
                 self._log.error(f"cannot read the queue: {error}")
-                self._wake_later(self._clock() + _RETRY_QUEUE)
+                self._wake_later(self._clock() + RETRY_QUEUE)
             self._act(self._scheduler.tick(self._clock()))
             self._set_timer()
 
@@ -474,95 +471,8 @@ class QueueManager:
                 self._log.warning(f"{queue_id}: cannot record a part of the attempt: {error}")  # the end will
 
     async def _finish(self, active: ActiveMessage) -> None:
-        now = self._clock()
-        message = active.message
-        expired = self._expire(active, now)
-        notices, warned = await self._notices(active, now)
-        attempt = Attempt(
-            message.queue_id,
-            active.results,
-            now + self._backoff(now - message.queued),
-            [notice.message for notice in notices],
-            warned=warned,
-        )
-        removed = await self._record(attempt)
-        self._active.pop(message.queue_id, None)
+        noticed = await self._conclusion.conclude(active)
+        self._active.pop(active.message.queue_id, None)
         self.finished += 1
-        if expired:
-            self._log.info(
-                f"{message.queue_id}: from=<{message.envelope.sender}>, status={expired}, returned to sender"
-            )
-        for notice in notices:
-            self._bounce_log.info(f"{message.queue_id}: {notice.text}: {notice.message.queue_id}")
-        if removed:
-            self._log.info(f"{message.queue_id}: removed", queue_id=message.queue_id)
-        if notices or self._more_deferred or len(self._active) + 1 >= self._parameters.qmgr_message_active_limit:
+        if noticed or self._more_deferred or len(self._active) + 1 >= self._parameters.qmgr_message_active_limit:
             self.wake()
-
-    async def _record(self, attempt: Attempt) -> bool:
-        """Record the end of an attempt, however long the disk is full: nothing may be forgotten."""
-        while True:
-            try:
-                return await self._queue.record_attempt(attempt)
-            except OSError as error:
-                self._log.error(f"{attempt.queue_id}: cannot record the attempt, will try again: {error}")
-                if self._draining:
-                    raise
-                await asyncio.sleep(_RETRY_QUEUE)
-
-    def _backoff(self, age: float) -> float:
-        """How long to wait: as long as the message is old, within bounds (qmgr(8), minimal_backoff_time)."""
-        return min(max(age, self._parameters.minimal_backoff_time), self._parameters.maximal_backoff_time)
-
-    def _expire(self, active: ActiveMessage, now: float) -> str:
-        """Turn deferred results into bounces when the message has been here too long; the word for the log."""
-        message = active.message
-        parameters = self._parameters
-        lifetime = parameters.maximal_queue_lifetime if message.envelope.sender else parameters.bounce_queue_lifetime
-        if message.forced_expire:
-            word = "force-expired"
-        elif now > message.queued + lifetime:
-            word = "expired"
-        else:
-            return ""
-        if not active.of(Status.DEFERRED):
-            return ""
-        active.results = [
-            replace(result, status=Status.BOUNCED) if result.status is Status.DEFERRED else result
-            for result in active.results
-        ]
-        return word
-
-    async def _notices(self, active: ActiveMessage, now: float) -> tuple[list[Notice], bool]:
-        """What the sender is to be told; and whether a delay warning is among it."""
-        message = active.message
-        bounced = active.of(Status.BOUNCED)
-        sent = [
-            result
-            for result in active.of(Status.SENT)
-            if result.recipient.recipient.notify & Notify.SUCCESS and not result.relayed_dsn
-        ]
-        deferred = active.of(Status.DEFERRED)
-        delay = self._parameters.delay_warning_time
-        late = bool(deferred) and 0 < delay < now - message.queued and not message.warned
-        if not (bounced or sent or late):
-            return [], False
-        due = [(Event.FAILURE, bounced), (Event.SUCCESS, sent), (Event.DELAY, deferred if late else [])]
-        try:
-            prefix, content = await self._queue.content(message.queue_id)
-            notices: list[Notice] = []
-            for event, results in due:
-                if results:
-                    notices += await self._reporter.report(event, message, prefix, content, results)
-        except KeyError:
-            return [], False  # deleted by the administrator meanwhile: nothing will be recorded either
-        except Exception as error:  # noqa: BLE001 - MailError and OSError, or a fault of ours: no bounce may be lost
-            self._log.warning(f"{message.queue_id}: cannot make a notification: {error}")
-            active.results = [
-                replace(result, status=Status.DEFERRED, dsn=_SYSTEM_FAILURE, text="bounce or trace service failure")
-                if result.status is Status.BOUNCED
-                else result
-                for result in active.results
-            ]
-            return [], False
-        return notices, late

@@ -150,8 +150,8 @@ class World:
 
     async def settled(self) -> None:
         """Until nothing is incoming or active, nor under way."""
-        for _ in range(100_000):
-            await asyncio.sleep(0)
+        for _ in range(10_000):
+            await asyncio.sleep(0.001)
             if self.manager.statistics()["active"]:
                 continue
             if all(message.queue.value in ("deferred", "hold") for message in await self.listed()):
@@ -159,12 +159,11 @@ class World:
         raise AssertionError(self.lines)
 
     async def later(self, seconds: float) -> None:
-        """Let time pass and have the queue manager notice."""
+        """Let time pass, and wait until the queue manager has done what was due."""
         self.clock.now += seconds
         self.manager.wake()
-        for _ in range(1000):
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.05)
+        while self.manager._next_scan <= self.clock.now or self.manager._more_deferred:
+            await asyncio.sleep(0.001)
         await self.settled()
 
 

@@ -313,7 +313,7 @@ def test_damaged_content_is_put_aside(run_world):
 
 
 def test_what_the_queue_cannot_record_now_it_records_later(run_world, monkeypatch):
-    monkeypatch.setattr("angarium.daemons.qmgr.main._RETRY_QUEUE", 0.01)
+    monkeypatch.setattr("angarium.daemons.qmgr.conclusion.RETRY_QUEUE", 0.01)
 
     async def work(world):
         record = world.queue.record_attempt
@@ -342,6 +342,8 @@ def test_etrn_flushes_one_site(run_world):
         await world.settled()
         world.agent.script.clear()
         world.manager._flushed("smtp.test")
+        while world.manager._tasks:
+            await asyncio.sleep(0.001)
         await world.later(1)
         assert [message.pending[0].queued.recipient.address for message in await world.listed()] == ["bob@virtual.test"]
 

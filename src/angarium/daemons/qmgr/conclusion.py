@@ -1,0 +1,154 @@
+"""The end of an attempt: what is recorded, who is told, when the next one is.
+
+Guarantees: the outcome and the notices that it owes enter the queue in one transaction, and only then are they
+logged. A notice that cannot be made, and a record that cannot be written, keep the message in the queue.
+
+Follows qmgr(8) (retry times, lifetimes), RFC 5321 section 4.5.4.1 and RFC 3461 section 5.2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from angarium.agents.bounce.interface import Event, Notice, Reporter
+from angarium.daemons.qmgr.active import ActiveMessage
+from angarium.daemons.qmgr.parameters import QmgrParameters
+from angarium.mailqueue.interface import Attempt, MailQueue
+from angarium.model.delivery import Status
+from angarium.model.dsn import Dsn
+from angarium.model.envelope import Notify
+from angarium.runtime.log import ServiceLog
+
+RETRY_QUEUE = 5.0
+"""Seconds until a queue that could not be used is tried again."""
+
+_SYSTEM_FAILURE = Dsn(4, 3, 0)
+
+
+class Conclusion:
+    """Concludes attempts.
+
+    Args:
+        parameters: of main.cf.
+        queue: where they are recorded.
+        reporter: makes the notices.
+        log: ``postfix/qmgr``.
+        clock: seconds since the epoch.
+
+    Attributes:
+        ending: the queue manager drains: what cannot be recorded now is left to its successor.
+    """
+
+    def __init__(
+        self,
+        parameters: QmgrParameters,
+        queue: MailQueue,
+        reporter: Reporter,
+        log: ServiceLog,
+        clock: Callable[[], float],
+    ) -> None:
+        self._parameters = parameters
+        self._queue = queue
+        self._reporter = reporter
+        self._log = log
+        self._bounce_log = log.child(log.tag.rpartition("/")[0] + "/bounce")
+        self._clock = clock
+        self.ending = False
+
+    async def conclude(self, active: ActiveMessage) -> bool:
+        """Record the attempt and log what it came to; whether notices entered the queue.
+
+        Raises:
+            OSError: it cannot be recorded, and there is no time to wait.
+        """
+        now = self._clock()
+        message = active.message
+        expired = self._expire(active, now)
+        notices, warned = await self._notices(active, now)
+        attempt = Attempt(
+            message.queue_id,
+            active.results,
+            now + self._backoff(now - message.queued),
+            [notice.message for notice in notices],
+            warned=warned,
+        )
+        removed = await self._record(attempt)
+        if expired:
+            self._log.info(
+                f"{message.queue_id}: from=<{message.envelope.sender}>, status={expired}, returned to sender"
+            )
+        for notice in notices:
+            self._bounce_log.info(f"{message.queue_id}: {notice.text}: {notice.message.queue_id}")
+        if removed:
+            self._log.info(f"{message.queue_id}: removed", queue_id=message.queue_id)
+        return bool(notices)
+
+    async def _record(self, attempt: Attempt) -> bool:
+        """Record the end of an attempt, however long the disk is full: nothing may be forgotten."""
+        while True:
+            try:
+                return await self._queue.record_attempt(attempt)
+            except OSError as error:
+                self._log.error(f"{attempt.queue_id}: cannot record the attempt, will try again: {error}")
+                if self.ending:
+                    raise
+                await asyncio.sleep(RETRY_QUEUE)
+
+    def _backoff(self, age: float) -> float:
+        """How long to wait: as long as the message is old, within bounds (qmgr(8), minimal_backoff_time)."""
+        return min(max(age, self._parameters.minimal_backoff_time), self._parameters.maximal_backoff_time)
+
+    def _expire(self, active: ActiveMessage, now: float) -> str:
+        """Turn deferred results into bounces when the message has been here too long; the word for the log."""
+        message = active.message
+        parameters = self._parameters
+        lifetime = parameters.maximal_queue_lifetime if message.envelope.sender else parameters.bounce_queue_lifetime
+        if message.forced_expire:
+            word = "force-expired"
+        elif now > message.queued + lifetime:
+            word = "expired"
+        else:
+            return ""
+        if not active.of(Status.DEFERRED):
+            return ""
+        active.results = [
+            replace(result, status=Status.BOUNCED) if result.status is Status.DEFERRED else result
+            for result in active.results
+        ]
+        return word
+
+    async def _notices(self, active: ActiveMessage, now: float) -> tuple[list[Notice], bool]:
+        """What the sender is to be told; and whether a delay warning is among it."""
+        message = active.message
+        bounced = active.of(Status.BOUNCED)
+        sent = [
+            result
+            for result in active.of(Status.SENT)
+            if result.recipient.recipient.notify & Notify.SUCCESS and not result.relayed_dsn
+        ]
+        deferred = active.of(Status.DEFERRED)
+        delay = self._parameters.delay_warning_time
+        late = bool(deferred) and 0 < delay < now - message.queued and not message.warned
+        if not (bounced or sent or late):
+            return [], False
+        due = [(Event.FAILURE, bounced), (Event.SUCCESS, sent), (Event.DELAY, deferred if late else [])]
+        try:
+            prefix, content = await self._queue.content(message.queue_id)
+            notices: list[Notice] = []
+            for event, results in due:
+                if results:
+                    notices += await self._reporter.report(event, message, prefix, content, results)
+        except KeyError:
+            return [], False  # deleted by the administrator meanwhile: nothing will be recorded either
+        except Exception as error:  # noqa: BLE001 - MailError and OSError, or a fault of ours: no bounce may be lost
+            self._log.warning(f"{message.queue_id}: cannot make a notification: {error}")
+            active.results = [
+                replace(result, status=Status.DEFERRED, dsn=_SYSTEM_FAILURE, text="bounce or trace service failure")
+                if result.status is Status.BOUNCED
+                else result
+                for result in active.results
+            ]
+            return [], False
+        return notices, late
