@@ -1,1 +1,4 @@
-"""The delivery agents: a DeliveryRequest goes in, one DeliveryResult a recipient comes out. Independent of each other."""
+"""The delivery agents: a DeliveryRequest goes in, one DeliveryResult a recipient comes out.
+
+They are independent of each other.
+"""

@@ -1,4 +1,7 @@
-"""What is announced after a commit: ids and wake-ups, never content. Losing one is harmless, readers look into the store."""
+"""What is announced after a commit: ids and wake-ups, never content.
+
+Losing one is harmless: readers look into the store.
+"""
 
 from __future__ import annotations
 
