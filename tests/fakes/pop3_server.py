@@ -15,6 +15,7 @@ import uvloop
 from tests.fakes.mailstore import FakeMailStore
 
 from angarium.auth.interface import Accepted, Outcome, Refused, Unavailable
+from angarium.auth.penalty import LoginPenalty, Networks
 from angarium.daemons.pop3d.connection import Pop3Connection
 from angarium.daemons.pop3d.conversation import Collaborators
 from angarium.daemons.pop3d.main import Pop3dParameters, Pop3dService
@@ -86,6 +87,7 @@ class Wire:
         *,
         sessions: Counter[tuple[str, str]] | None = None,
         log: MemoryLog | None = None,
+        penalty: LoginPenalty | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.now = 0.0
@@ -93,13 +95,18 @@ class Wire:
         self.gone = False
         self.loop = asyncio.new_event_loop()
         self.transport = Transport(remote, local)
+        parameters = parameters or Pop3dParameters()
+        exempt = Networks(parameters.auth_penalty_exceptions)
         self.shared = Collaborators(
-            parameters or Pop3dParameters(),
+            parameters,
             store,  # type: ignore[arg-type]
             Passwords(),
             ServiceLog(self.log, "dovecot: pop3-login"),
             lambda: self.now,
             Counter() if sessions is None else sessions,
+            penalty or LoginPenalty(exempt),
+            exempt,
+            Networks(parameters.secure_networks),
         )
         self._run(self._connect(tls))
         self.greeting = self.transport.take()

@@ -28,6 +28,11 @@ def _time(name: str, default: str, text: str, minimum: int = 0) -> Parameter:
 
 
 PARAMETERS = (
+    _names(
+        "pop3d_auth_penalty_exceptions",
+        "$imapd_auth_penalty_exceptions",
+        "Networks whose wrong passwords are neither delayed nor counted: proxies, web mail.",
+    ),
     _text(
         "pop3d_banner",
         "$myhostname POP3 server ready",
@@ -41,8 +46,8 @@ PARAMETERS = (
     _time(
         "pop3d_failure_delay",
         "2s",
-        "How long the answer to a refused log-in is held back. Clients on the server's own loopback addresses do not "
-        "wait, so that a proxy there is not slowed down. 0: nobody waits.",
+        "How long the answer to a refused log-in is held back at least. An address with more of them waits longer, up "
+        "to 15 seconds, before its next log-in, be it over POP3 or IMAP; pop3d_auth_penalty_exceptions are exempt.",
     ),
     _number(
         "pop3d_hard_error_limit",
@@ -70,6 +75,11 @@ PARAMETERS = (
     _names(
         "pop3d_sasl_mechanisms", "plain, login", "The mechanisms of AUTH: plain, login. Empty: USER and PASS alone."
     ),
+    _names(
+        "pop3d_secure_networks",
+        "$imapd_secure_networks",
+        "Networks from which passwords in clear are taken without TLS, whatever pop3d_tls_auth_only says.",
+    ),
     _time("pop3d_starttls_timeout", "60s", "How long a client may take for the TLS handshake.", minimum=1),
     _time(
         "pop3d_timeout",
@@ -80,8 +90,8 @@ PARAMETERS = (
     _boolean(
         "pop3d_tls_auth_only",
         "yes",
-        "Take passwords under TLS only. A client on the server's own host, one that connects from the address that it "
-        "connects to, is exempt: nobody can listen there.",
+        "Take passwords under TLS only. Exempt are pop3d_secure_networks, and clients on the server's own host, which "
+        "connect from the address that they connect to: nobody can listen there.",
     ),
     _text("pop3d_tls_cert_file", "$smtpd_tls_cert_file", "The server's certificate, with its chain after it (PEM)."),
     _names("pop3d_tls_chain_files", "$smtpd_tls_chain_files", "Files with key and chain; they win over cert_file."),

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from angarium.auth.interface import Authenticator
+from angarium.auth.penalty import LoginPenalty, Networks
 from angarium.daemons.pop3d import lines
 from angarium.daemons.pop3d.maildrop import Maildrop
 from angarium.daemons.pop3d.parameters import Pop3dParameters
@@ -33,6 +34,9 @@ class Collaborators:
         log: a sink; the tag is set for each line.
         clock: seconds, growing.
         sessions: sessions by (account, address), shared by the services of a process.
+        penalty: what wrong passwords cost an address, shared likewise, with imapd too.
+        exempt: addresses that do not wait after a wrong password.
+        secure: addresses that may send passwords without TLS.
     """
 
     parameters: Pop3dParameters
@@ -41,6 +45,9 @@ class Collaborators:
     log: ServiceLog
     clock: Callable[[], float]
     sessions: Counter[tuple[str, str]]
+    penalty: LoginPenalty
+    exempt: Networks
+    secure: Networks
 
 
 class Conversation:
@@ -99,8 +106,8 @@ class Conversation:
 
     @property
     def secure(self) -> bool:
-        """Nobody can listen: TLS, or the client is on this host."""
-        return self.tls or self.peer.same_host
+        """Nobody can listen: TLS, or the client is on this host or in a network that we trust."""
+        return self.tls or self.peer.same_host or self.peer.remote in self.shared.secure
 
     @property
     def passwords_allowed(self) -> bool:
@@ -117,7 +124,7 @@ class Conversation:
     @property
     def security(self) -> str:
         """``TLS``, ``secured`` or nothing, for the log."""
-        return "TLS" if self.tls else "secured" if self.peer.same_host else ""
+        return "TLS" if self.tls else "secured" if self.secure else ""
 
     @property
     def drop(self) -> Maildrop:

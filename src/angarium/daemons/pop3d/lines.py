@@ -35,11 +35,6 @@ class Peer:
         """The client is on this host: it came from the address that it went to."""
         return self.remote == self.local
 
-    @property
-    def loopback(self) -> bool:
-        """The client came over a loopback address."""
-        return self.remote.startswith("127.") or self.remote == "::1"
-
 
 @dataclass(slots=True)
 class Traffic:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from angarium.auth.interface import Authenticator
+from angarium.auth.penalty import LoginPenalty, Networks
 from angarium.daemons.pop3d import lines
 from angarium.daemons.pop3d.acceptor import accept_tls
 from angarium.daemons.pop3d.connection import Pop3Connection
@@ -34,10 +35,11 @@ class Pop3dService:
         tls: made of ``parameters.tls`` by ``runtime.tls.server_context``; None: no TLS. With ``wrappermode`` it is
             needed.
         sessions: sessions by (account, address); services of one process share it, so that they count together.
-        clock: seconds, growing.
+        penalty: what wrong passwords cost an address; services of one process share it, imapd's too.
+        clock: seconds, growing; the penalty's clock.
 
     Raises:
-        ValueError: ``wrappermode`` without ``tls``.
+        ValueError: ``wrappermode`` without ``tls``, or networks that are none.
     """
 
     def __init__(
@@ -49,13 +51,25 @@ class Pop3dService:
         log: ServiceLog,
         tls: ssl.SSLContext | None = None,
         sessions: Counter[tuple[str, str]] | None = None,
+        penalty: LoginPenalty | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if parameters.wrappermode and tls is None:
             msg = "pop3d_tls_wrappermode needs a certificate"
             raise ValueError(msg)
         counter: Counter[tuple[str, str]] = Counter() if sessions is None else sessions
-        self._shared = Collaborators(parameters, store, authenticator, log, clock, counter)
+        exempt = Networks(parameters.auth_penalty_exceptions)
+        self._shared = Collaborators(
+            parameters,
+            store,
+            authenticator,
+            log,
+            clock,
+            counter,
+            penalty or LoginPenalty(exempt),
+            exempt,
+            Networks(parameters.secure_networks),
+        )
         self._tls = tls
         self._connections: set[Pop3Connection] = set()
         self._servers: list[asyncio.Server] = []

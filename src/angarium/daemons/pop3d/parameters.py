@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from angarium.config.config import Config
 from angarium.runtime.tls import ServerTls
 
+_LOOPBACK = ("127.0.0.0/8", "[::1]/128")
+
 
 @dataclass(frozen=True, slots=True)
 class Pop3dParameters:
@@ -18,6 +20,7 @@ class Pop3dParameters:
         auth_verbose: log why a log-in was refused.
     """
 
+    auth_penalty_exceptions: tuple[str, ...] = _LOOPBACK
     banner: str = "POP3 server ready"
     connection_count_limit: int = 10
     failure_delay: float = 2.0
@@ -26,6 +29,7 @@ class Pop3dParameters:
     no_flag_updates: bool = False
     read_ahead_limit: int = 1 << 18
     sasl_mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
+    secure_networks: tuple[str, ...] = _LOOPBACK
     starttls_timeout: float = 60.0
     timeout: float = 600.0
     tls_auth_only: bool = True
@@ -38,6 +42,7 @@ class Pop3dParameters:
     def from_config(cls, conf: Config) -> Pop3dParameters:
         """Read them. Raises ConfigError."""
         return cls(
+            auth_penalty_exceptions=tuple(conf.names("pop3d_auth_penalty_exceptions")),
             banner=conf.text("pop3d_banner").replace("<", ""),
             connection_count_limit=conf.integer("pop3d_client_connection_count_limit"),
             failure_delay=conf.seconds("pop3d_failure_delay"),
@@ -46,6 +51,7 @@ class Pop3dParameters:
             no_flag_updates=conf.boolean("pop3d_no_flag_updates"),
             read_ahead_limit=conf.size("pop3d_read_ahead_limit"),
             sasl_mechanisms=tuple(name.upper() for name in conf.names("pop3d_sasl_mechanisms")),
+            secure_networks=tuple(conf.names("pop3d_secure_networks")),
             starttls_timeout=conf.seconds("pop3d_starttls_timeout"),
             timeout=conf.seconds("pop3d_timeout"),
             tls_auth_only=conf.boolean("pop3d_tls_auth_only"),

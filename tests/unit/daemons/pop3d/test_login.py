@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from angarium.auth.penalty import LoginPenalty, Networks
 from angarium.daemons.pop3d.parameters import Pop3dParameters
 
 PLAIN = base64.b64encode(b"\0alice\0secret")
@@ -77,6 +78,25 @@ def test_a_refusal_is_held_back_from_others_than_loopback(connect):
     assert connect(parameters)(b"USER alice\r\nPASS wrong\r\n").startswith(b"+OK\r\n-ERR")
     far.disconnect()
     assert far.gone
+
+
+def test_an_address_that_guessed_waits_before_its_next_log_in(connect):
+    penalty = LoginPenalty(Networks(()))
+    penalty.failed(FAR[0], 0)
+    parameters = Pop3dParameters(tls_auth_only=False)
+    guesser = connect(parameters, *FAR, penalty=penalty)
+    assert guesser(b"USER alice\r\nPASS secret\r\n", settle=False) == b"+OK\r\n"
+    connect(parameters, "192.0.2.8", FAR[1], penalty=penalty).login()
+    guesser.disconnect()
+    guesser = connect(parameters, *FAR, penalty=penalty)
+    guesser.now = 3600
+    guesser.login()  # it is forgotten by now
+    assert penalty.delay(FAR[0], 1) == 0
+
+
+def test_networks_that_are_trusted_need_no_tls(connect):
+    wire = connect(Pop3dParameters(secure_networks=("192.0.2.0/24",)), *FAR).login()
+    assert ", secured, session=" in wire.log.lines[0]
 
 
 def test_no_password_without_tls(connect):

@@ -1,7 +1,7 @@
 """USER, PASS, AUTH and APOP: who the client is. STLS is here too, for it comes before.
 
 RFC 1939 sections 4 and 7, RFC 5034 (AUTH with an initial response), RFC 2595 section 4 (STLS), RFC 3206 (AUTH and SYS
-response codes). A refused log-in says nothing of the reason, and costs ``pop3d_failure_delay``.
+response codes). A refused log-in says nothing of the reason, and costs time (``auth.penalty``).
 """
 
 from __future__ import annotations
@@ -117,10 +117,15 @@ def _conclude(conversation: Conversation, step: Credentials | SaslError | Challe
 
 
 async def _check(conversation: Conversation, given: Credentials) -> bytes:
-    outcome: Outcome = await conversation.shared.authenticator.check_password(given.user, given.password.reveal())
+    shared = conversation.shared
+    delay = shared.penalty.delay(conversation.peer.remote, shared.clock())
+    if delay > 0:
+        await asyncio.sleep(delay)
+    outcome: Outcome = await shared.authenticator.check_password(given.user, given.password.reveal())
     if isinstance(outcome, Refused):
         return await _refuse(conversation, outcome)
     if isinstance(outcome, Accepted):
+        shared.penalty.succeeded(conversation.peer.remote)
         return await _open(conversation, outcome.account)
     conversation.log_error(f"cannot authenticate {shown_user(given.user)}: {outcome.cause}")
     return err(_TEMPORARY, "SYS/TEMP")
@@ -128,11 +133,12 @@ async def _check(conversation: Conversation, given: Credentials) -> bytes:
 
 async def _refuse(conversation: Conversation, refusal: Refused) -> bytes:
     conversation.refused += 1
-    parameters, peer = conversation.parameters, conversation.peer
+    shared, parameters, peer = conversation.shared, conversation.parameters, conversation.peer
+    shared.penalty.failed(peer.remote, shared.clock())
     if parameters.auth_verbose:
         text = refusal_line(conversation.user, peer.remote, peer.session, refusal)
-        conversation.shared.log.child(AUTH_TAG).info(text, user=conversation.user, client_address=peer.remote)
-    if parameters.failure_delay > 0 and not peer.loopback:
+        shared.log.child(AUTH_TAG).info(text, user=conversation.user, client_address=peer.remote)
+    if parameters.failure_delay > 0 and peer.remote not in shared.exempt:
         await asyncio.sleep(parameters.failure_delay)
     if conversation.refused >= parameters.hard_error_limit:
         conversation.closing = "Too many failed log-ins"
