@@ -27,12 +27,12 @@ from angarium.policy.restrictions import (
     NOT_YET,
     RESTRICTIONS,
     TABLE_RESTRICTIONS,
-    Restriction,
-    Tools,
     as_warning,
 )
+from angarium.policy.tools import Restriction, Tools
 from angarium.rewrite.interface import AddressClass
 from angarium.rewrite.resolve import TrivialRewrite
+from angarium.runtime.dns import Resolver
 from angarium.runtime.log import ServiceLog
 from angarium.tables.maps import Maps
 from angarium.tables.matchlist import MatchList
@@ -86,6 +86,7 @@ class RestrictionPolicy:
         opener: of the server; shared.
         log: of the service.
         quota: tells whether a mailbox is full; None: nobody asks at RCPT.
+        dns: for reject_unknown_sender_domain and its like; None: they have no opinion.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class RestrictionPolicy:
         opener: TableOpener,
         log: ServiceLog,
         quota: QuotaCheck | None = None,
+        dns: Resolver | None = None,
     ) -> None:
         self._parameters = parameters
         self._resolver = resolver
@@ -110,7 +112,7 @@ class RestrictionPolicy:
         access.warn = self._warn
         logins = Maps.open("smtpd_sender_login_maps", parameters.smtpd_sender_login_maps, opener)
         own_addresses = resolver.parameters.own_addresses
-        self._tools = Tools(self._recipients, access, logins, resolver.is_own, own_addresses)
+        self._tools = Tools(self._recipients, access, logins, resolver.is_own, own_addresses, dns)
         self._lists = {
             name: self._compile(name, getattr(parameters, name), subject, 0) for name, subject in _LISTS.items()
         }

@@ -6,12 +6,18 @@ from angarium.config.config import Config
 from angarium.policy.engine import QuotaCheck, RestrictionPolicy
 from angarium.policy.parameters import PolicyParameters
 from angarium.rewrite.resolve import TrivialRewrite
+from angarium.runtime.dns import Resolver
 from angarium.runtime.log import ServiceLog
 from angarium.tables.opener import TableOpener
 
 
 def make_policy(
-    conf: Config, resolver: TrivialRewrite, opener: TableOpener, log: ServiceLog, quota: QuotaCheck | None = None
+    conf: Config,
+    resolver: TrivialRewrite,
+    opener: TableOpener,
+    log: ServiceLog,
+    quota: QuotaCheck | None = None,
+    dns: Resolver | None = None,
 ) -> RestrictionPolicy:
     """The policy of a service.
 
@@ -21,8 +27,9 @@ def make_policy(
         opener: of ``make_opener``, shared by all services.
         log: of the service: ``postfix/smtpd``, ``postfix/submission/smtpd``.
         quota: whether a mailbox has room, asked for recipients whose transport is the mailstore; None: not at RCPT.
+        dns: for restrictions that ask it; None: those have no opinion.
 
     Raises:
         ConfigError: a parameter that the restrictions need has no sense.
     """
-    return RestrictionPolicy(PolicyParameters.from_config(conf), resolver, opener, log, quota)
+    return RestrictionPolicy(PolicyParameters.from_config(conf), resolver, opener, log, quota, dns)

@@ -47,6 +47,9 @@ class PolicyParameters:
     relay_domains_reject_code: int = 554
     non_fqdn_reject_code: int = 504
     invalid_hostname_reject_code: int = 501
+    unknown_address_reject_code: int = 450
+    unknown_hostname_reject_code: int = 450
+    unknown_client_reject_code: int = 450
     unknown_local_recipient_reject_code: int = 550
     unknown_virtual_alias_reject_code: int = 550
     unknown_virtual_mailbox_reject_code: int = 550
@@ -91,6 +94,9 @@ class PolicyParameters:
             relay_domains_reject_code=conf.integer("relay_domains_reject_code"),
             non_fqdn_reject_code=conf.integer("non_fqdn_reject_code"),
             invalid_hostname_reject_code=conf.integer("invalid_hostname_reject_code"),
+            unknown_address_reject_code=conf.integer("unknown_address_reject_code"),
+            unknown_hostname_reject_code=conf.integer("unknown_hostname_reject_code"),
+            unknown_client_reject_code=conf.integer("unknown_client_reject_code"),
             unknown_local_recipient_reject_code=conf.integer("unknown_local_recipient_reject_code"),
             unknown_virtual_alias_reject_code=conf.integer("unknown_virtual_alias_reject_code"),
             unknown_virtual_mailbox_reject_code=conf.integer("unknown_virtual_mailbox_reject_code"),

@@ -8,39 +8,21 @@ unless it is in ``NOT_YET``: those are Postfix's, are skipped, and the service s
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import ip_address
 
 from angarium.model.lookup import Found, NotFound, TemporaryError
 from angarium.model.verdict import Action, Verdict
-from angarium.policy.access import AccessTables
+from angarium.policy.domains import (
+    reject_unknown_client_hostname,
+    reject_unknown_helo_hostname,
+    reject_unknown_recipient_domain,
+    reject_unknown_sender_domain,
+)
 from angarium.policy.evaluation import Evaluation, Subject
-from angarium.policy.recipients import RecipientTables
+from angarium.policy.tools import Restriction, Tools
 from angarium.rewrite.interface import AddressClass, Resolution
-from angarium.tables.maps import Maps, find_address
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What restrictions of one service share.
-
-    Attributes:
-        recipients: the tables that know our addresses.
-        access: access(5).
-        logins: smtpd_sender_login_maps.
-        is_own: whether bare users may stand for addresses of a domain.
-        own_addresses: the IP addresses of inet_interfaces and proxy_interfaces.
-    """
-
-    recipients: RecipientTables
-    access: AccessTables
-    logins: Maps
-    is_own: Callable[[str], Awaitable[bool]]
-    own_addresses: frozenset[str]
-
-
-Restriction = Callable[[Evaluation, Tools, str], Awaitable[Verdict | None]]
+from angarium.tables.maps import find_address
 
 
 async def permit(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
@@ -370,6 +352,10 @@ def _table() -> dict[str, Restriction]:
         reject_authenticated_sender_login_mismatch,
         reject_unauthenticated_sender_login_mismatch,
         reject_known_sender_login_mismatch,
+        reject_unknown_sender_domain,
+        reject_unknown_recipient_domain,
+        reject_unknown_helo_hostname,
+        reject_unknown_client_hostname,
         reject_unauth_pipelining,
     )
     table: dict[str, Restriction] = {each.__name__: each for each in named}
@@ -377,11 +363,14 @@ def _table() -> dict[str, Restriction]:
     table["reject_non_fqdn_hostname"] = reject_non_fqdn_helo_hostname
     table["reject_invalid_hostname"] = reject_invalid_helo_hostname
     table["check_recipient_maps"] = reject_unlisted_recipient
+    table["reject_unknown_address"] = reject_unknown_sender_domain
+    table["reject_unknown_hostname"] = reject_unknown_helo_hostname
+    table["reject_unknown_client"] = reject_unknown_client_hostname
     return table
 
 
 RESTRICTIONS = _table()
-"""Restrictions without an argument, by name; the last four are names from before Postfix 2.3."""
+"""Restrictions without an argument, by name; the last seven are names from before Postfix 2.3."""
 
 TABLE_RESTRICTIONS: dict[str, Restriction] = {
     each.__name__: each
@@ -393,15 +382,8 @@ GUARDS = frozenset({"reject", "defer", "reject_unauth_destination", "defer_unaut
 """One of these must stand in the relay or recipient restrictions, or nothing keeps strangers from relaying."""
 
 NOT_YET: dict[str, int] = {
-    "reject_unknown_client_hostname": 0,
-    "reject_unknown_client": 0,
     "reject_unknown_reverse_client_hostname": 0,
     "reject_unknown_forward_client_hostname": 0,
-    "reject_unknown_helo_hostname": 0,
-    "reject_unknown_hostname": 0,
-    "reject_unknown_sender_domain": 0,
-    "reject_unknown_address": 0,
-    "reject_unknown_recipient_domain": 0,
     "reject_unverified_sender": 0,
     "reject_unverified_recipient": 0,
     "reject_multi_recipient_bounce": 0,

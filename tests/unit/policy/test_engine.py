@@ -12,6 +12,7 @@ from angarium.policy.interface import Facts
 from angarium.policy.main import make_policy
 from angarium.policy.restrictions import NOT_YET, RESTRICTIONS, TABLE_RESTRICTIONS
 from angarium.rewrite.main import make_resolver
+from angarium.runtime.dns import DnsFailure, Mx, Records, StaticResolver
 from angarium.runtime.log import MemoryLog, ServiceLog
 from angarium.tables.opener import TableOpener
 
@@ -30,13 +31,13 @@ STRANGER = Facts("unknown", "203.0.113.9", helo="client.test", protocol="ESMTP",
 
 
 class Server:
-    def __init__(self, quota=None, base=BASE, **changes):
+    def __init__(self, quota=None, base=BASE, dns=None, **changes):
         self.log = MemoryLog()
         log = ServiceLog(self.log, "postfix/smtpd")
         conf = Config.of({**base, **changes})
         opener = TableOpener(log.warning)
         self.resolver = make_resolver(conf, opener)
-        self.policy = make_policy(conf, self.resolver, opener, log, quota)
+        self.policy = make_policy(conf, self.resolver, opener, log, quota, dns)
 
     def rcpt(self, recipient, facts=STRANGER, **changes):
         fields = {name: getattr(facts, name) for name in facts.__slots__} | {"recipient": recipient} | changes
@@ -257,6 +258,67 @@ def test_who_may_use_a_senders_address(verb, user, sender, why):
     verdict = server.rcpt("alice@vbox.test", sasl_username=user, sender=sender)
     expected = None if why is None else f"553 5.7.1 <{sender}>: Sender address rejected: {why}"
     assert (str(verdict.reply) if verdict.refused else None) == expected
+
+
+DNS = StaticResolver(
+    exchangers={
+        "mx.test": Records((Mx(10, "a.mx.test"),)),
+        "null.test": Records((Mx(0, ""),)),
+        "down.test": DnsFailure("timed out"),
+    },
+    hosts={"a.test": Records(("192.0.2.5",)), "down.test": DnsFailure("timed out")},
+)
+
+
+@pytest.mark.parametrize(
+    ("domain", "sender", "recipient"),
+    [
+        ("mx.test", None, None),
+        ("a.test", None, None),
+        ("vbox.test", None, None),
+        ("[192.0.2.1]", None, None),
+        (
+            "gone.test",
+            "450 4.1.8 <x@gone.test>: Sender address rejected: Domain not found",
+            "450 4.1.2 <x@gone.test>: Recipient address rejected: Domain not found",
+        ),
+        (
+            "down.test",
+            "450 4.1.8 <x@down.test>: Sender address rejected: Domain not found",
+            "450 4.1.2 <x@down.test>: Recipient address rejected: Domain not found",
+        ),
+        (
+            "null.test",
+            "550 5.7.27 <x@null.test>: Sender address rejected: Domain null.test does not accept mail (nullMX)",
+            "556 5.1.10 <x@null.test>: Recipient address rejected: Domain null.test does not accept mail (nullMX)",
+        ),
+    ],
+)
+def test_domains_that_take_no_mail(domain, sender, recipient):
+    def refusal(verdict):
+        return str(verdict.reply) if verdict.refused else None
+
+    address = f"x@{domain}"
+    server = Server(dns=DNS, smtpd_sender_restrictions="reject_unknown_sender_domain")
+    assert refusal(server.rcpt("alice@vbox.test", sender=address)) == sender
+    server = Server(
+        dns=DNS,
+        smtpd_recipient_restrictions="reject_unknown_recipient_domain",
+        virtual_mailbox_maps="static:all",
+    )
+    assert refusal(server.rcpt(address, client_address="127.0.0.1")) == recipient
+    assert refusal(Server(smtpd_sender_restrictions="reject_unknown_sender_domain").rcpt("alice@vbox.test")) is None
+
+
+def test_clients_and_helo_names_that_nobody_knows():
+    server = Server(dns=DNS, smtpd_helo_restrictions="reject_unknown_helo_hostname")
+    assert str(server.rcpt("alice@vbox.test").reply) == "450 4.7.1 <client.test>: Helo command rejected: Host not found"
+    for helo in ("a.test", "mx.test", "null.test", "[192.0.2.1]"):
+        assert not server.rcpt("alice@vbox.test", helo=helo).refused
+    server = Server(smtpd_client_restrictions="reject_unknown_client_hostname", unknown_client_reject_code="550")
+    reply = "550 5.7.1 Client host rejected: cannot find your hostname, [203.0.113.9]"
+    assert str(server.rcpt("alice@vbox.test").reply) == reply
+    assert not server.rcpt("alice@vbox.test", client_name="c.test").refused
 
 
 def test_what_is_down_is_said_in_the_log():

@@ -1,0 +1,38 @@
+"""What the restrictions of one service share, and what a restriction is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from angarium.model.verdict import Verdict
+from angarium.policy.access import AccessTables
+from angarium.policy.evaluation import Evaluation
+from angarium.policy.recipients import RecipientTables
+from angarium.runtime.dns import Resolver
+from angarium.tables.maps import Maps
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What restrictions of one service share.
+
+    Attributes:
+        recipients: the tables that know our addresses.
+        access: access(5).
+        logins: smtpd_sender_login_maps.
+        is_own: whether bare users may stand for addresses of a domain.
+        own_addresses: the IP addresses of inet_interfaces and proxy_interfaces.
+        dns: for the restrictions that ask it; None: they have no opinion.
+    """
+
+    recipients: RecipientTables
+    access: AccessTables
+    logins: Maps
+    is_own: Callable[[str], Awaitable[bool]]
+    own_addresses: frozenset[str]
+    dns: Resolver | None = None
+
+
+Restriction = Callable[[Evaluation, Tools, str], Awaitable[Verdict | None]]
+"""``(evaluation, tools, argument)`` -> a verdict, or None: no opinion."""
