@@ -208,7 +208,8 @@ class QueueManager:
 
     async def _fill(self) -> None:
         now = self._clock()
-        if now >= self._next_scan:
+        # The second: the system's clock was set back.
+        if now >= self._next_scan or now < self._next_scan - self._parameters.queue_run_delay:
             await self._take_over()
             self._next_scan = now + self._parameters.queue_run_delay
             self._more_deferred = True

@@ -419,3 +419,15 @@ def test_old_mail_for_a_slow_destination_leaves_new_mail_a_way(run_world):
 
     world = run_world(work, limits={"smtp": Limits(initial=1, concurrency_limit=1)}, qmgr_message_active_limit=10)
     assert "bob@virtual.test" in [address for _, address, _ in world.agent.delivered]
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_scans(run_world):
+    async def work(world):
+        await world.enqueue()
+        await world.settled()
+        world.clock.now -= 100_000
+        world.manager.wake()
+        while world.manager._next_scan > world.clock.now + 300:
+            await asyncio.sleep(0.001)
+
+    run_world(work)
