@@ -33,6 +33,7 @@ from angarium.mailstore.interface import (
     TextWhere,
 )
 from angarium.mailstore.rows import all_rows
+from angarium.mailstore.schema import SOUGHT_FIELDS
 from angarium.mailstore.writing import Ready
 from angarium.model.content import Content, MemoryContent
 from angarium.protocols.mime.date import date_time
@@ -45,6 +46,8 @@ T = TypeVar("T")
 
 _SCANNED_INLINE = 2000
 """Messages of a mailbox that is searched on the loop's thread: some 6 ms at most."""
+_SIFTED_INLINE = 50_000
+"""The same for the header fields that have a column of their own."""
 
 
 class SqliteAccount:
@@ -134,7 +137,10 @@ class SqliteAccount:
         return await self._scan(mailbox, lambda connection: reading.search_text(connection, mailbox, needle, where))
 
     async def search_header(self, mailbox: int, name: str, needle: str) -> set[int]:
-        return await self._scan(mailbox, lambda connection: reading.search_header(connection, mailbox, name, needle))
+        inline = _SIFTED_INLINE if name.lower() in SOUGHT_FIELDS else _SCANNED_INLINE
+        return await self._scan(
+            mailbox, lambda connection: reading.search_header(connection, mailbox, name, needle), inline
+        )
 
     async def search_dates(self, mailbox: int) -> list[tuple[int, float, int, float, int]]:
         return await self._read(lambda connection: reading.search_dates(connection, mailbox))
@@ -250,10 +256,10 @@ class SqliteAccount:
     async def _read(self, work: Callable[[Connection], T]) -> T:
         return await self._store.read(self._account, work)
 
-    async def _scan(self, mailbox: int, work: Callable[[Connection], T]) -> T:
+    async def _scan(self, mailbox: int, work: Callable[[Connection], T], inline: int = _SCANNED_INLINE) -> T:
         """Read what takes long in a large mailbox: there, on a thread of its own."""
         status = await self.status(mailbox)
-        if status.messages <= _SCANNED_INLINE:
+        if status.messages <= inline:
             return await self._read(work)
         return await self._store.read_aside(self._account, work)
 
