@@ -1,7 +1,8 @@
 """An imapd on the real mailstore, in a thread of its own, for tests that speak to it over a socket; and its client.
 
-``ImapServer(tmp_path)`` as a context manager listens on a free port of 127.0.0.1. ``client()`` gives a raw client that
-looks only for tags. ``on_loop(coroutine)`` runs something in the server's loop, such as a delivery.
+``ImapServer(tmp_path)`` as a context manager listens on a free port of 127.0.0.1; two on one directory are like two
+workers. ``client()`` gives a raw client that looks only for tags. ``on_loop(coroutine)`` runs something in the server's
+loop, such as a delivery.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from angarium.daemons.imapd.main import ImapdParameters, ImapdService
 from angarium.mailstore.interface import NewMail
 from angarium.mailstore.store import SqliteMailStore
 from angarium.model.content import MemoryContent
+from angarium.runtime.bus import Bus
 from angarium.runtime.log import MemoryLog, ServiceLog
 from angarium.runtime.spool import Spool
 
@@ -50,6 +52,7 @@ class ImapServer:
         self.parameters = parameters or ImapdParameters(max_userip_connections=0)
         self.tls = tls
         self.log = MemoryLog()
+        self.bus: Bus | None = None
         self.port = 0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -82,10 +85,12 @@ class ImapServer:
             self.loop.close()
 
     async def _serve(self) -> None:
-        for name in ("spool", "mail"):
+        for name in ("spool", "mail", "bus"):
             (self.directory / name).mkdir(exist_ok=True)
         log = ServiceLog(self.log, "dovecot: imap-login")
-        self.mailstore = SqliteMailStore(self.directory / "mail", log)
+        self.bus = Bus(self.directory / "bus")
+        await self.bus.start()
+        self.mailstore = SqliteMailStore(self.directory / "mail", log, self.bus)
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         listener.listen(500)
@@ -103,6 +108,7 @@ class ImapServer:
         try:
             await self.service.run([listener])
         finally:
+            self.bus.close()
             await self.mailstore.close()
 
     def on_loop(self, work: Coroutine[Any, Any, T]) -> T:

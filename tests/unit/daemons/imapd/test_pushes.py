@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+from tests.fakes.imap_server import ImapServer
+
 ALICE = "alice@example.test"
 
 
@@ -92,3 +94,15 @@ def test_drain_says_bye_to_whoever_waits(server, connect):
     client.command("IDLE")
     server.loop.call_soon_threadsafe(server.service.drain)
     assert client.rest() == [b"* BYE Server shutting down."]
+
+
+def test_a_change_of_another_process_reaches_an_idler(server, connect):
+    idler = connect(select="INBOX")
+    idler.command("IDLE")
+    with ImapServer(server.directory) as second, second.client(select="INBOX") as other:
+        before = time.monotonic()
+        other.append()
+        assert idler.line() == b"* 1 EXISTS"
+        assert time.monotonic() - before < 1.0
+        other.ok("STORE 1 +FLAGS (\\Flagged)")
+        assert idler.line() == b"* 1 FETCH (FLAGS (\\Flagged))"
