@@ -572,15 +572,36 @@ PARAMETERS = (
         "Refuse addresses in MAIL and RCPT without angle brackets or with comments.",
         "smtpd",
     ),
-    Parameter("unknown_address_reject_code", Type.INTEGER, "450", "", "smtpd", Status.UNSUPPORTED, minimum=0),
+    Parameter(
+        "unknown_address_reject_code",
+        Type.INTEGER,
+        "450",
+        "The reply code for a sender or recipient whose domain the DNS does not know.",
+        "smtpd",
+        minimum=0,
+    ),
     Parameter(
         "unknown_address_tempfail_action", Type.STRING, "$reject_tempfail_action", "", "smtpd", Status.UNSUPPORTED
     ),
-    Parameter("unknown_client_reject_code", Type.INTEGER, "450", "", "smtpd", Status.UNSUPPORTED, minimum=0),
+    Parameter(
+        "unknown_client_reject_code",
+        Type.INTEGER,
+        "450",
+        "The reply code for a client without a verified name.",
+        "smtpd",
+        minimum=0,
+    ),
     Parameter(
         "unknown_helo_hostname_tempfail_action", Type.STRING, "$reject_tempfail_action", "", "smtpd", Status.UNSUPPORTED
     ),
-    Parameter("unknown_hostname_reject_code", Type.INTEGER, "450", "", "smtpd", Status.UNSUPPORTED, minimum=0),
+    Parameter(
+        "unknown_hostname_reject_code",
+        Type.INTEGER,
+        "450",
+        "The reply code for a HELO name that the DNS does not know.",
+        "smtpd",
+        minimum=0,
+    ),
     Parameter(
         "unknown_local_recipient_reject_code",
         Type.INTEGER,
