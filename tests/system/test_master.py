@@ -106,6 +106,36 @@ def test_replaces_a_worker_that_is_killed(servers):
     assert "killed by signal 9" in server.log()
 
 
+def test_limits_hold_over_all_workers(servers):
+    server = servers.start(
+        {
+            "worker_processes": "4",
+            "smtpd_client_connection_count_limit": "3",
+            "smtpd_client_message_rate_limit": "4",
+            "smtpd_client_event_limit_exceptions": "",
+        }
+    )
+    sessions = []
+    try:
+        for _number in range(6):
+            session = socket.create_connection((server.site.host, server.site.ports.smtp), 20)
+            sessions.append(session)
+        greetings = [session.recv(200)[:4] for session in sessions]
+    finally:
+        for session in sessions:
+            session.close()
+    assert sorted(greetings) == [b"220 "] * 3 + [b"421 "] * 3
+    assert "Connection concurrency limit exceeded: 4 from" in server.log()
+
+    until(lambda: can_serve(server))
+    codes = []
+    for _number in range(8):
+        with smtp(server) as client:
+            client.ehlo("client.test")
+            codes.append(client.mail("x@remote.test")[0])
+    assert sorted(codes) == [250] * 4 + [450] * 4
+
+
 def test_a_reload_keeps_sessions_and_brings_the_new_settings(servers):
     server = servers.start()
     pid = master_pid(server)

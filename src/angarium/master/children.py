@@ -33,6 +33,7 @@ from angarium.master import programs
 from angarium.master.node import Node
 from angarium.master.privileges import Owner
 from angarium.master.wiring import Contexts, NetworkWiring, local_service, queue_manager
+from angarium.runtime.counts import SharedCounts
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.service import Service
 
@@ -54,6 +55,8 @@ class Inheritance:
         contexts: their TLS contexts.
         life_line: the pipe's end that reads as closed when the master is gone.
         status: the pipe to say "ready" on.
+        counts: what the workers of a generation count together.
+        number: of the worker, from 0.
         background: leave standard error alone once ready: it belongs to the command that started the server.
     """
 
@@ -65,6 +68,8 @@ class Inheritance:
     life_line: int
     status: int
     background: bool
+    counts: SharedCounts
+    number: int
 
 
 Builder = Callable[[Node], Sequence[tuple[Service, Sequence[socket.socket]]]]
@@ -76,7 +81,7 @@ def worker(inherited: Inheritance) -> NoReturn:
     _close(local)
 
     def build(node: Node) -> list[tuple[Service, Sequence[socket.socket]]]:
-        wiring = NetworkWiring(node, inherited.contexts)
+        wiring = NetworkWiring(node, inherited.contexts, inherited.counts.column(inherited.number))
         return [(wiring.service(entry), sockets) for entry, sockets in network]
 
     _run("worker", inherited, build, patience=0.0)

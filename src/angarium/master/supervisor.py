@@ -44,6 +44,7 @@ from angarium.master.node import make_directories
 from angarium.master.pidfile import PidFile
 from angarium.master.privileges import Owner, mail_owner
 from angarium.master.wiring import Contexts, server_tls, socket_path
+from angarium.runtime.counts import SharedCounts
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.tls import TlsError
 
@@ -104,6 +105,7 @@ class Generation:
     sockets: dict[str, list[socket.socket]]
     contexts: Contexts
     workers: int
+    counts: SharedCounts
     throttled: dict[Role, float] = field(default_factory=dict)
 
 
@@ -157,7 +159,8 @@ class Master:
                 each.close()
             raise
         self._generations += 1
-        return Generation(self._generations, conf, owner, sockets, contexts, worker_count(conf))
+        workers = worker_count(conf)
+        return Generation(self._generations, conf, owner, sockets, contexts, workers, SharedCounts(max(1, workers)))
 
     # -- children
 
@@ -186,6 +189,8 @@ class Master:
                 life_line=self._life_line[0],
                 status=theirs,
                 background=self._background,
+                counts=generation.counts,
+                number=role.number,
             )
             (children.worker if role.name == "worker" else children.manager)(inherited)
         os.close(theirs)

@@ -44,6 +44,7 @@ from angarium.master.node import Node
 from angarium.model.delivery import DeliveryAgent
 from angarium.model.lookup import Found, Lookup
 from angarium.policy.main import make_policy
+from angarium.runtime.counts import Column
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.service import Service
 from angarium.runtime.tls import ServerTls, server_context
@@ -114,10 +115,12 @@ class NetworkWiring:
     Attributes:
         node: the process.
         contexts: TLS contexts by master.cf key.
+        counts: what the other workers have counted; None when there are none.
     """
 
     node: Node
     contexts: Contexts
+    counts: Column | None = None
 
     def service(self, entry: MasterService) -> Service:
         """The service of a master.cf line. Raises KeyError for a command that is not a network service's."""
@@ -130,7 +133,7 @@ class NetworkWiring:
 
     @cached_property
     def _client_limits(self) -> ClientLimits:
-        return ClientLimits(time.monotonic, self.node.conf.seconds("anvil_rate_time_unit"))
+        return ClientLimits(time.monotonic, self.node.conf.seconds("anvil_rate_time_unit"), self.counts)
 
     @cached_property
     def _client_resolver(self) -> DnsClientResolver:
@@ -138,7 +141,7 @@ class NetworkWiring:
 
     @cached_property
     def _user_connections(self) -> UserConnections:
-        return UserConnections(ImapdParameters.from_config(self.node.conf).max_userip_connections)
+        return UserConnections(ImapdParameters.from_config(self.node.conf).max_userip_connections, self.counts)
 
     @cached_property
     def _penalty(self) -> LoginPenalty:
@@ -158,7 +161,7 @@ class NetworkWiring:
             log.tag,
             queue=node.queue,
             cleanup=_cleanup(node, conf, entry),
-            policy=make_policy(conf, node.rewrite, node.tables, log, node.is_full),
+            policy=make_policy(conf, node.rewrite, node.tables, log, node.is_full, node.dns),
             log=log,
             authenticator=node.authenticator if conf.boolean("smtpd_sasl_auth_enable") else None,
             tls=self.contexts.get(entry.key),
@@ -205,6 +208,7 @@ class NetworkWiring:
             log=ServiceLog(node.sink, "dovecot: pop3-login"),
             tls=self.contexts.get(entry.key),
             sessions=self._pop3_sessions,
+            penalty=self._penalty,
         )
 
 

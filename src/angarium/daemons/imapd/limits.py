@@ -1,91 +1,39 @@
-"""What one client may cost before it is known: connections per user and address, and a penalty for wrong passwords.
-
-Both live in this process; exempt networks (loopback by default, where proxies and tests sit) are not counted. The
-tables are bounded: the oldest entries go first.
-"""
+"""What one client may cost: connections per user and address. What wrong passwords cost is ``auth.penalty``'s."""
 
 from __future__ import annotations
 
-import ipaddress
-from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections import Counter
 
-_MAX_ADDRESSES = 20_000
-_FORGET_AFTER = 60.0 * 15
-_FIRST_DELAY = 2.0
-_LAST_DELAY = 15.0
+from angarium.auth.penalty import LoginPenalty, Networks
+from angarium.runtime.counts import Column
 
-
-class Networks:
-    """A set of networks, as ``127.0.0.0/8 [::1]/128``.
-
-    Raises:
-        ValueError: not networks.
-    """
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._networks = tuple(
-            ipaddress.ip_network(name.replace("[", "").replace("]", ""), strict=False) for name in names
-        )
-
-    def __contains__(self, address: object) -> bool:
-        try:
-            parsed = ipaddress.ip_address(str(address).partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        return any(parsed in network for network in self._networks if network.version == parsed.version)
-
-
-class LoginPenalty:
-    """Seconds to wait before the next attempt of an address: 2, 4, 8, at most 15; forgotten after 15 quiet minutes."""
-
-    def __init__(self, exempt: Networks) -> None:
-        self._exempt = exempt
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
-
-    def delay(self, address: str, now: float) -> float:
-        """How long this address has to wait now."""
-        failures, last = self._failures.get(address, (0, 0.0))
-        if not failures or now - last > _FORGET_AFTER:
-            return 0.0
-        return min(_LAST_DELAY, _FIRST_DELAY * float(1 << min(failures - 1, 8)))
-
-    def failed(self, address: str, now: float) -> None:
-        """A wrong password came from there."""
-        if address in self._exempt:
-            return
-        failures, last = self._failures.pop(address, (0, 0.0))
-        if now - last > _FORGET_AFTER:
-            failures = 0
-        self._failures[address] = (failures + 1, now)
-        if len(self._failures) > _MAX_ADDRESSES:
-            self._failures.popitem(last=False)
-
-    def succeeded(self, address: str) -> None:
-        """A right one: all is forgiven."""
-        self._failures.pop(address, None)
+__all__ = ["LoginPenalty", "Networks", "UserConnections"]
 
 
 class UserConnections:
-    """Connections by user and address; ``limit`` 0 is none."""
+    """Connections by user and address; ``limit`` 0 is none; ``shared`` holds what other workers have counted."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, shared: Column | None = None) -> None:
         self._limit = limit
+        self._shared = shared
         self._open: Counter[tuple[str, str]] = Counter()
 
     def enter(self, account: str, address: str) -> bool:
         """Count one more; False, and not counted, when there are too many."""
         key = (account, address)
-        if self._limit and self._open[key] >= self._limit:
+        others = self._shared.others(("imap", *key)) if self._shared is not None else 0
+        if self._limit and self._open[key] + others >= self._limit:
             return False
         self._open[key] += 1
+        if self._shared is not None:
+            self._shared.add(("imap", *key), 1)
         return True
 
     def leave(self, account: str, address: str) -> None:
         """One less."""
         key = (account, address)
+        if self._shared is not None and self._open[key] > 0:
+            self._shared.add(("imap", *key), -1)
         self._open[key] -= 1
         if self._open[key] <= 0:
             del self._open[key]
