@@ -6,7 +6,6 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -16,6 +15,7 @@ from tests.fakes.mailstore import FakeMailStore
 
 from angarium.auth.interface import Accepted, Outcome, Refused, Unavailable
 from angarium.auth.penalty import LoginPenalty, Networks
+from angarium.auth.sessions import UserSessions
 from angarium.daemons.pop3d.connection import Pop3Connection
 from angarium.daemons.pop3d.conversation import Collaborators
 from angarium.daemons.pop3d.main import Pop3dParameters, Pop3dService
@@ -85,7 +85,7 @@ class Wire:
         remote: str = "127.0.0.1",
         local: str = "127.0.0.1",
         *,
-        sessions: Counter[tuple[str, str]] | None = None,
+        sessions: UserSessions | None = None,
         log: MemoryLog | None = None,
         penalty: LoginPenalty | None = None,
         tls: ssl.SSLContext | None = None,
@@ -103,7 +103,7 @@ class Wire:
             Passwords(),
             ServiceLog(self.log, "dovecot: pop3-login"),
             lambda: self.now,
-            Counter() if sessions is None else sessions,
+            sessions or UserSessions("pop3", parameters.connection_count_limit),
             penalty or LoginPenalty(exempt),
             exempt,
             Networks(parameters.secure_networks),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,12 +22,13 @@ from angarium.agents.error.main import ErrorAgent
 from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
 from angarium.agents.virtual.main import virtual_agent
 from angarium.agents.virtual.parameters import VirtualParameters
+from angarium.auth.penalty import LoginPenalty, Networks
+from angarium.auth.sessions import UserSessions
 from angarium.cleanup.main import make_cleanup
 from angarium.cleanup.process import CleanupService
 from angarium.config.config import Config
 from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
-from angarium.daemons.imapd.limits import LoginPenalty, Networks, UserConnections
 from angarium.daemons.imapd.main import ImapdParameters, ImapdService
 from angarium.daemons.pickup.main import make_pickup
 from angarium.daemons.pop3d.main import Pop3dParameters, Pop3dService
@@ -140,16 +140,16 @@ class NetworkWiring:
         return DnsClientResolver(self.node.dns)
 
     @cached_property
-    def _user_connections(self) -> UserConnections:
-        return UserConnections(ImapdParameters.from_config(self.node.conf).max_userip_connections, self.counts)
+    def _imap_sessions(self) -> UserSessions:
+        return UserSessions("imap", ImapdParameters.from_config(self.node.conf).max_userip_connections, self.counts)
 
     @cached_property
     def _penalty(self) -> LoginPenalty:
         return LoginPenalty(Networks(ImapdParameters.from_config(self.node.conf).auth_penalty_exceptions))
 
     @cached_property
-    def _pop3_sessions(self) -> Counter[tuple[str, str]]:
-        return Counter()
+    def _pop3_sessions(self) -> UserSessions:
+        return UserSessions("pop3", Pop3dParameters.from_config(self.node.conf).connection_count_limit, self.counts)
 
     def _smtpd(self, conf: Config, entry: MasterService) -> Service:
         node = self.node
@@ -195,7 +195,7 @@ class NetworkWiring:
             log=ServiceLog(node.sink, "dovecot: imap-login"),
             spool=node.spool,
             tls=self.contexts.get(entry.key),
-            user_connections=self._user_connections,
+            user_connections=self._imap_sessions,
             penalty=self._penalty,
         )
 

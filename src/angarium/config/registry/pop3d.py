@@ -41,7 +41,7 @@ PARAMETERS = (
     _number(
         "pop3d_client_connection_count_limit",
         "10",
-        "How many POP3 sessions one account may have from one address at a time, in one worker process. 0: any number.",
+        "How many POP3 sessions one account may have from one address at a time. 0: any number.",
     ),
     _time(
         "pop3d_failure_delay",

@@ -10,9 +10,10 @@ import time
 from collections.abc import Sequence
 
 from angarium.auth.interface import Authenticator
+from angarium.auth.penalty import LoginPenalty, Networks
+from angarium.auth.sessions import UserSessions
 from angarium.daemons.imapd.connection import TLS_SHUTDOWN, ImapConnection
 from angarium.daemons.imapd.hub import Hubs
-from angarium.daemons.imapd.limits import LoginPenalty, Networks, UserConnections
 from angarium.daemons.imapd.log import ImapLog
 from angarium.daemons.imapd.parameters import ImapdParameters
 from angarium.mailstore.interface import MailStore, MailstoreError
@@ -50,7 +51,7 @@ class ImapdService:
         log: ServiceLog,
         spool: Spool,
         tls: ssl.SSLContext | None = None,
-        user_connections: UserConnections | None = None,
+        user_connections: UserSessions | None = None,
         penalty: LoginPenalty | None = None,
     ) -> None:
         self.parameters = parameters
@@ -64,7 +65,7 @@ class ImapdService:
         self.secure_networks = Networks(() if encrypt else parameters.secure_networks)
         self.penalty = penalty or LoginPenalty(exceptions)
         self.penalty_exempt = exceptions
-        self.user_connections = user_connections or UserConnections(parameters.max_userip_connections)
+        self.user_connections = user_connections or UserSessions("imap", parameters.max_userip_connections)
         self.hubs = Hubs(mailstore, self._look_failed)
         self._service_log = log
         self._connections: set[ImapConnection] = set()

@@ -8,12 +8,12 @@ a long reply and waits while the client is slow.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from angarium.auth.interface import Authenticator
 from angarium.auth.penalty import LoginPenalty, Networks
+from angarium.auth.sessions import UserSessions
 from angarium.daemons.pop3d import lines
 from angarium.daemons.pop3d.maildrop import Maildrop
 from angarium.daemons.pop3d.parameters import Pop3dParameters
@@ -33,7 +33,7 @@ class Collaborators:
         authenticator: checks passwords.
         log: a sink; the tag is set for each line.
         clock: seconds, growing.
-        sessions: sessions by (account, address), shared by the services of a process.
+        sessions: sessions by account and address, shared by the services of a process.
         penalty: what wrong passwords cost an address, shared likewise, with imapd too.
         exempt: addresses that do not wait after a wrong password.
         secure: addresses that may send passwords without TLS.
@@ -44,7 +44,7 @@ class Collaborators:
     authenticator: Authenticator
     log: ServiceLog
     clock: Callable[[], float]
-    sessions: Counter[tuple[str, str]]
+    sessions: UserSessions
     penalty: LoginPenalty
     exempt: Networks
     secure: Networks

@@ -6,11 +6,11 @@ import asyncio
 import socket
 import ssl
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 from angarium.auth.interface import Authenticator
 from angarium.auth.penalty import LoginPenalty, Networks
+from angarium.auth.sessions import UserSessions
 from angarium.daemons.pop3d import lines
 from angarium.daemons.pop3d.acceptor import accept_tls
 from angarium.daemons.pop3d.connection import Pop3Connection
@@ -34,7 +34,7 @@ class Pop3dService:
         log: the sink; lines get Dovecot's tags, not this log's own.
         tls: made of ``parameters.tls`` by ``runtime.tls.server_context``; None: no TLS. With ``wrappermode`` it is
             needed.
-        sessions: sessions by (account, address); services of one process share it, so that they count together.
+        sessions: sessions by account and address; services of one process share it, so that they count together.
         penalty: what wrong passwords cost an address; services of one process share it, imapd's too.
         clock: seconds, growing; the penalty's clock.
 
@@ -50,14 +50,13 @@ class Pop3dService:
         authenticator: Authenticator,
         log: ServiceLog,
         tls: ssl.SSLContext | None = None,
-        sessions: Counter[tuple[str, str]] | None = None,
+        sessions: UserSessions | None = None,
         penalty: LoginPenalty | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if parameters.wrappermode and tls is None:
             msg = "pop3d_tls_wrappermode needs a certificate"
             raise ValueError(msg)
-        counter: Counter[tuple[str, str]] = Counter() if sessions is None else sessions
         exempt = Networks(parameters.auth_penalty_exceptions)
         self._shared = Collaborators(
             parameters,
@@ -65,7 +64,7 @@ class Pop3dService:
             authenticator,
             log,
             clock,
-            counter,
+            sessions or UserSessions("pop3", parameters.connection_count_limit),
             penalty or LoginPenalty(exempt),
             exempt,
             Networks(parameters.secure_networks),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections import Counter
 
 import pytest
 
 from angarium.auth.penalty import LoginPenalty, Networks
+from angarium.auth.sessions import UserSessions
 from angarium.daemons.pop3d.parameters import Pop3dParameters
 
 PLAIN = base64.b64encode(b"\0alice\0secret")
@@ -149,7 +149,7 @@ def test_too_many_bad_commands_end_the_session(connect):
 
 
 def test_sessions_of_an_account_are_limited(connect):
-    sessions, parameters = Counter(), Pop3dParameters(connection_count_limit=1)
+    sessions, parameters = UserSessions("pop3", 1), Pop3dParameters(connection_count_limit=1)
     first = connect(parameters, sessions=sessions).login()
     second = connect(parameters, sessions=sessions)
     assert b"-ERR [IN-USE]" in second(b"USER alice\r\nPASS secret\r\n")
@@ -160,7 +160,7 @@ def test_sessions_of_an_account_are_limited(connect):
     )
     second.disconnect()
     first.disconnect()
-    assert not sessions
+    assert sessions.statistics() == {"sessions": 0}
     connect(parameters, sessions=sessions).login()
 
 
@@ -169,7 +169,7 @@ def test_a_store_that_fails_is_a_temporary_error(connect, alice):
     wire = connect()
     assert wire(b"USER alice\r\nPASS secret\r\n") == b"+OK\r\n-ERR [SYS/TEMP] Internal error, try again later.\r\n"
     assert any("OSError: no disk" in line for line in wire.log.lines)
-    assert not wire.shared.sessions
+    assert wire.shared.sessions.statistics() == {"sessions": 0}
     alice.fail.clear()
     wire.login()
 
@@ -210,7 +210,7 @@ def test_a_client_that_goes_while_its_password_is_checked(connect):
     wire(b"USER alice\r\nPASS secret\r\n", settle=False)
     wire.disconnect()
     assert wire.gone
-    assert not wire.shared.sessions
+    assert wire.shared.sessions.statistics() == {"sessions": 0}
 
 
 def test_a_client_that_does_not_log_in_in_time(connect):

@@ -148,14 +148,12 @@ async def _refuse(conversation: Conversation, refusal: Refused) -> bytes:
 async def _open(conversation: Conversation, account: str) -> bytes:
     """The log-in is right: open the maildrop."""
     shared, peer = conversation.shared, conversation.peer
-    limit = conversation.parameters.connection_count_limit
-    key = (account, peer.remote)
-    if limit and shared.sessions[key] >= limit:
+    if not shared.sessions.enter(account, peer.remote):
+        limit = conversation.parameters.connection_count_limit
         log = shared.log.child(f"dovecot: pop3({account})")
         log.info(lines.too_many(account, limit, peer), user=account, client_address=peer.remote)
         conversation.closing = "Too many connections"
         return err("Maximum number of connections from user+IP exceeded.", "IN-USE")
-    shared.sessions[key] += 1
     conversation.account = account
     try:
         conversation.maildrop = await Maildrop.open(shared.store, account, conversation.parameters.read_ahead_limit)
@@ -169,10 +167,6 @@ async def _open(conversation: Conversation, account: str) -> bytes:
 
 def release(conversation: Conversation) -> None:
     """The session is over: it counts no more for its account."""
-    key = (conversation.account, conversation.peer.remote)
-    sessions = conversation.shared.sessions
     if conversation.account:
-        sessions[key] -= 1
-        if sessions[key] <= 0:
-            del sessions[key]
+        conversation.shared.sessions.leave(conversation.account, conversation.peer.remote)
         conversation.account = ""
