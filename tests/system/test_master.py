@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from angarium.demo import trial
+
 
 def until(check, patience=15.0):
     """Wait for a condition; the value that made it true."""
@@ -104,6 +106,11 @@ def test_replaces_a_worker_that_is_killed(servers):
     send(server, "after the crash")
     until(lambda: "status=sent" in server.log())
     assert "killed by signal 9" in server.log()
+    # One that does not last is replaced too, only not at once.
+    for victim in after:
+        os.kill(victim, signal.SIGKILL)
+    until(lambda: len(set(children(pid)) - before - after) == 3)
+    until(lambda: can_serve(server))
 
 
 def test_limits_hold_over_all_workers(servers):
@@ -298,3 +305,31 @@ def test_the_whole_server_in_one_process(servers):
         finally:
             if process.poll() is None:
                 process.kill()
+
+
+def test_the_configuration_that_we_ship_works_with_other_ports_and_places(servers):
+    server = servers.prepare()
+    site, ports = server.site, server.site.ports
+    shipped = Path(__file__).parents[2] / "packaging" / "postfix"
+    for name in ("main.cf", "master.cf"):
+        (site.configuration / name).write_text((shipped / name).read_text())
+    names = {"smtp": ports.smtp, "submission": ports.submission, "submissions": ports.submissions, "imap": ports.imap}
+    names |= {"imaps": ports.imaps, "pop3": ports.pop3, "pop3s": ports.pop3s}
+    settings = {
+        "myhostname": site.hostname,
+        "mydomain": site.domain,
+        "mail_owner": pwd.getpwuid(os.geteuid()).pw_name,
+        "queue_directory": site.root / "spool",
+        "data_directory": site.root / "lib",
+        "virtual_mailbox_base": site.root / "mail",
+        "maillog_file": site.log,
+        "inet_interfaces": site.host,
+        "inet_protocols": "ipv4",
+        "known_tcp_ports": " ".join(f"{name}={port}" for name, port in names.items()),
+        "smtpd_tls_cert_file": site.root / "tls" / "server.pem",
+        "smtpd_tls_key_file": site.root / "tls" / "server.key",
+    }
+    site.administer("postconf", "-e", *(f"{name} = {value}" for name, value in settings.items()))
+    assert postfix(server, "start") == (0, "")
+    trial.run(site, server.passwords)
+    assert "postfix/submission/smtpd" in server.log()

@@ -8,8 +8,8 @@ the parent's pages.
 SIGHUP     reload: read the configuration again, bind what is new, start new workers on the same sockets; when they
            are ready the old ones drain. A configuration that cannot be used changes nothing and is logged
 SIGTERM    stop: children are stopped, then the master ends
-SIGCHLD    a child that ended unasked is replaced: at once if it had been ready for ``STEADY`` seconds, else after
-           ``service_throttle_time``
+SIGCHLD    a child that ended unasked is replaced: at once if it had lasted ``STEADY`` seconds, after
+           ``UNSTEADY_DELAY`` if it had been ready at all, else after ``service_throttle_time``
 =========  =======================================================================================================
 
 States of a child: starting (forked, not ready), ready, draining (its generation was replaced), gone.
@@ -50,6 +50,9 @@ from angarium.runtime.tls import TlsError
 
 STEADY = 2.0
 """Seconds of service after which a child's end counts as an accident and not as a fault at its start."""
+
+UNSTEADY_DELAY = 1.0
+"""Seconds before one that had been ready for less than that is replaced."""
 
 START_PATIENCE = 30.0
 """Seconds that a child may take to become ready."""
@@ -276,15 +279,15 @@ class Master:
             elif os.WEXITSTATUS(status) or unasked:
                 self._log.warning(f"process {child.role.name} pid {pid} exit status {os.WEXITSTATUS(status)}")
             if unasked:
-                self._plan(child, steady=ready and time.monotonic() - child.started >= STEADY)
+                self._plan(child, ready=ready)
 
-    def _plan(self, child: Child, *, steady: bool) -> None:
-        """Replace a child: now, or later when it did not last."""
-        if steady:
+    def _plan(self, child: Child, *, ready: bool) -> None:
+        """Replace a child that was ``ready``: now, or a little later when it did not last; else after the throttle."""
+        if ready and time.monotonic() - child.started >= STEADY:
             self._fork(child.role, self._now)
             return
-        delay = 1.0 if child.ready else self._now.conf.seconds("service_throttle_time")
-        if not child.ready:
+        delay = UNSTEADY_DELAY if ready else self._now.conf.seconds("service_throttle_time")
+        if not ready:
             self._log.warning(f"{child.role.name}: bad command startup -- throttling")
         self._now.throttled[child.role] = time.monotonic() + delay
 
