@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from angarium.daemons.imapd.errors import No
+from angarium.daemons.imapd.errors import No, bound_keywords
 from angarium.mailstore.interface import NewMail, NoSuchMailboxError, OverQuotaError
 from angarium.model.content import Content, MemoryContent
 from angarium.protocols.imap.sequence import compact
@@ -80,6 +80,7 @@ class AppendInProgress:
         if self._limit and message.size > self._limit:
             msg = "[TOOBIG] Message too large"
             raise No(msg)
+        bound_keywords(message.flags)
         if not message.size:
             msg = "Can't save a zero byte message."  # RFC 3502 section 6.3.11: it cancels the APPEND
             raise No(msg)

@@ -170,7 +170,9 @@ class ImapConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone: drop everything of it."""
         self._closing = True
-        self._close_reason = self._close_reason or ("Connection closed" if exc is None else f"Connection closed: {exc}")
+        self._close_reason = self._close_reason or (
+            "Connection closed" if exc is None else f"Connection closed: {_words(exc)}"
+        )
         self.transport = None
         if self._can_write is not None and not self._can_write.done():
             self._can_write.set_result(None)
@@ -383,3 +385,8 @@ class ImapConnection(asyncio.Protocol):
         self._paused_reading = False
         if self.transport is not None:
             self.transport.resume_reading()
+
+
+def _words(error: Exception) -> str:
+    """What happened, without Python's ``[Errno 104]``."""
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from angarium.mailstore.interface import (
     MailboxExistsError,
     MailboxNameError,
@@ -30,6 +32,18 @@ class Bad(CommandError):  # noqa: N818 - the protocol's own word
     """``tag BAD text``."""
 
     word = b"BAD"
+
+
+_MAX_KEYWORD = 200
+_MAX_KEYWORDS = 500
+
+
+def bound_keywords(flags: Iterable[str]) -> None:
+    """Keep a mailbox's keywords few and short: each costs every SELECT. Raises No."""
+    names = [name for name in flags if not name.startswith("\\")]
+    if len(names) > _MAX_KEYWORDS or any(len(name) > _MAX_KEYWORD for name in names):
+        msg = "[LIMIT] Too many or too long keywords"
+        raise No(msg)
 
 
 def refusal(error: MailstoreError, *, try_create: bool = False) -> No:

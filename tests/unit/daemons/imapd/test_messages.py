@@ -243,3 +243,11 @@ def test_the_date_sent_is_the_one_that_is_written(connect, date, day):
     assert client.ok(f"SEARCH SENTBEFORE {day}")[0] == b"* SEARCH"
     assert client.ok(f"SEARCH NOT SENTON {day}")[0] == b"* SEARCH 2"
     assert client.ok("SEARCH SENTBEFORE 2-Jan-2024")[0] == b"* SEARCH 1"
+
+
+def test_keywords_are_bounded(client):
+    many = " ".join(f"k{number}" for number in range(600))
+    assert client.last(f"STORE 1 +FLAGS ({many})").startswith(b"NO [LIMIT]")
+    assert client.last(f"STORE 1 +FLAGS ({'x' * 300})").startswith(b"NO [LIMIT]")
+    assert client.append(options=f"({many})").startswith(b"NO [LIMIT]")
+    assert client.ok("FETCH 1 FLAGS")[0] == b"* 1 FETCH (FLAGS ())"

@@ -33,6 +33,8 @@ async def copy(connection: ImapConnection, command: Copy) -> str:
         copied = await store.move(mailbox.id, uids, command.mailbox)
     else:
         copied = await store.copy(mailbox.id, uids, command.mailbox)
+    if target.special_use == "\\Trash":
+        connection.statistics.trashed += len(copied.pairs)
     code = ""
     if copied.pairs:
         old = compact(pair[0] for pair in copied.pairs).decode()

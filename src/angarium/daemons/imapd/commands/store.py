@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from angarium.daemons.imapd.commands.capability import enable_condstore
-from angarium.daemons.imapd.errors import Bad, No
+from angarium.daemons.imapd.errors import Bad, No, bound_keywords
 from angarium.daemons.imapd.updates import render_states
 from angarium.daemons.imapd.view import Flags, View
 from angarium.mailstore.interface import FlagOperation, MessageState
@@ -21,9 +21,6 @@ _OPERATIONS = {
     StoreOperation.ADD: FlagOperation.ADD,
     StoreOperation.REMOVE: FlagOperation.REMOVE,
 }
-_MAX_KEYWORD = 200
-_MAX_KEYWORDS = 200
-"""Distinct keywords in a mailbox; more are somebody's mistake, and each costs every SELECT."""
 
 
 def positions_or_bad(view: View, numbers: SequenceSet, *, uid: bool) -> Sequence[int]:
@@ -89,7 +86,5 @@ def _known_spelling(flags: Flags, view: View) -> Flags:
         return flags
     known = {name.lower(): name for name in view.snapshot.keywords}
     result = frozenset(known.get(name.lower(), name) for name in flags)
-    if any(len(name) > _MAX_KEYWORD for name in result) or len(known) + len(result) > 2 * _MAX_KEYWORDS:
-        msg = "[LIMIT] Too many or too long keywords"
-        raise No(msg)
+    bound_keywords(result | view.snapshot.keywords)
     return result
