@@ -127,10 +127,16 @@ def normal(text: str) -> str:
 
 
 def listing(text: str) -> list[str]:
-    """The records of a listing, in an order that does not depend on the queue's."""
+    """The records of a listing, and their recipients, in an order that does not depend on who was tried first."""
     head, *records = normal(text).split("\n\n")
     heading, _, first = head.partition("\n")
-    return [heading, *sorted([first, *records])]
+    return [heading, *sorted(map(ordered, [first, *records]))]
+
+
+def ordered(record: str) -> str:
+    """A record with its recipients, each behind its reason, sorted."""
+    row, *lines = record.split("\n")
+    return "\n".join([row, *sorted(re.findall(r"(?:^ +\(.*\)\n)?^ +[^( ].*$", "\n".join(lines), re.MULTILINE))])
 
 
 def json_shape(text: str):
