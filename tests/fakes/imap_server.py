@@ -8,6 +8,7 @@ loop, such as a delivery.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import threading
@@ -64,7 +65,8 @@ class ImapServer:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self.loop.call_soon_threadsafe(self._task.cancel)
+        with contextlib.suppress(RuntimeError):  # a drained server has ended its loop by itself
+            self.loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join(10)
         assert not self._thread.is_alive()
         if self._error is not None:
