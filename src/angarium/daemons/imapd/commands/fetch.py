@@ -1,8 +1,9 @@
 r"""FETCH and UID FETCH (RFC 9051 section 6.4.5), with CHANGEDSINCE and MODSEQ (RFC 7162).
 
-What is asked for becomes one template and one column of values an item; a batch of messages is then one ``%`` a
-message and one join. Batches are bounded in number and, for bodies, in bytes; after each the client's reading is
-waited for. ``\Seen`` is set for all messages of the command in one store call, before anything is sent.
+What the store keeps ready it joins into the answer itself (``AccountStore.rendered``). Everything else becomes one
+template and one column of values an item; a batch of messages is then one ``%`` a message and one join. Batches are
+bounded in number and, for bodies, in bytes; after each the client's reading is waited for. ``\Seen`` is set for all
+messages of the command in one store call, before anything is sent.
 
 A message that was expunged meanwhile is left out, and the command ends ``NO [EXPUNGEISSUED]`` (RFC 2180 section 4.1).
 """
@@ -19,7 +20,7 @@ from angarium.daemons.imapd.commands.store import apply_flags, positions_or_bad
 from angarium.daemons.imapd.errors import Bad, No
 from angarium.daemons.imapd.sections import SectionReader, needs_content
 from angarium.daemons.imapd.updates import FLAG_WORDS
-from angarium.mailstore.interface import Column, FlagOperation
+from angarium.mailstore.interface import Column, FlagOperation, HeaderFields, Piece, Place
 from angarium.model.content import Content
 from angarium.protocols.imap.types import Fetch, FetchItem, Section, SectionKind
 
@@ -40,6 +41,10 @@ _COLUMNS = {
     FetchItem.BODY: Column.BODY,
     FetchItem.BODYSTRUCTURE: Column.BODYSTRUCTURE,
 }
+
+# What the store can put into an answer. Not flags: the client is told those of its view.
+_PLACES: dict[FetchItem, Place | Column] = {FetchItem.UID: Place.UID, **_COLUMNS}
+_HEAD = 3
 
 
 async def fetch(connection: ImapConnection, command: Fetch) -> str:
@@ -109,6 +114,25 @@ class _Plan:
         self._needs_content = any(needs_content(section) for section in self._sections)
         self.batch = _BODY_BATCH if self._needs_content else _BATCH
         self._template = b"* %d FETCH (" + b" ".join(self._word(item) for item in items) + b")\r\n"
+        self._pieces = self._ready()
+
+    def _ready(self) -> tuple[Piece, ...] | None:
+        """The response as the store can join it; None when something in it is not the store's."""
+        if not self._columns and not self._sections:
+            return None  # flags alone: the view has them
+        pieces: list[Piece] = [b"* ", Place.NUMBER, b" FETCH ("]
+        for item in self._items:
+            blank = b" " if len(pieces) > _HEAD else b""
+            if isinstance(item, Section):
+                if item.kind is not SectionKind.FIELDS or item.path or item.length is not None:
+                    return None
+                pieces += [blank + item.label + b" ", HeaderFields(item.fields)]
+                continue
+            value = _PLACES.get(item)
+            if value is None:
+                return None
+            pieces += [blank + item.value.encode("ascii") + b" ", value]
+        return (*pieces, b")\r\n")
 
     @staticmethod
     def _word(item: FetchItem | Section) -> bytes:
@@ -126,6 +150,12 @@ class _Plan:
         store = connection.account_store()
         uids = view.uids_at(positions)
         wanted = len(uids)
+        if self._pieces is not None and positions[-1] - positions[0] + 1 == wanted:
+            joined = await store.rendered(mailbox.id, uids, positions[0] + 1, self._pieces)
+            if joined is not None:
+                connection.write(joined)
+                self._count(wanted, {})
+                return True
         columns: _Columns = {}
         contents: dict[int, Content] = {}
         if self._columns:
