@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import pwd
 import signal
@@ -254,6 +255,21 @@ def test_check_warns_of_files_that_others_can_change(servers):
     assert code == 0
     assert f"group or other writable: {server.site.configuration}/master.cf" in text
     assert "smtpd_tls_key_file: everyone may read or write" in text
+
+
+def test_rotates_the_log(servers):
+    server = servers.start()
+    pid = master_pid(server)
+    before = children(pid)
+    send(server, "in the old log")
+    until(lambda: "status=sent" in server.log())
+    assert postfix(server, "logrotate") == (0, "")
+    assert children(pid) == before
+    (packed,) = server.site.log.parent.glob("mail.log.*.gz")
+    assert b"status=sent" in gzip.decompress(packed.read_bytes())
+    assert "status=sent" not in server.log()
+    send(server, "in the new log")
+    until(lambda: "status=sent" in server.log())
 
 
 def test_children_do_not_outlive_a_killed_master(servers):

@@ -9,6 +9,7 @@
 ``status``       exit 0 when it runs, 1 when not
 ``check``        warn of bad directories and parameters
 ``flush``        attempt to deliver every message that waits
+``logrotate``    move maillog_file aside, compress it, and go on in a new one
 ===============  ========================================================================================
 
 Messages go to the mail log under ``postfix/postfix-script`` and to standard error. Exit status 0 or 1.
@@ -20,6 +21,7 @@ import getopt
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -35,6 +37,10 @@ from angarium.master.pidfile import AlreadyRunningError, PidFile
 from angarium.runtime.log import MailLog, ServiceLog, open_log
 
 USAGE = "usage: postfix [-c config_dir] [-Dv] command"
+_ROTATE_PATIENCE = 5.0
+_ROTATE_PAUSE = 0.5
+"""Seconds for the children to follow the master to the new log file, before the old one is compressed."""
+
 STOP_PATIENCE = 15
 """Seconds that ``stop`` waits before it uses force."""
 
@@ -259,6 +265,28 @@ class Script:
         self.say("refreshing the Postfix mail system")
         _kill(pid, signal.SIGHUP)
 
+    def logrotate(self) -> None:
+        """Move the log file aside under a name with the time, and compress it when everyone writes to the new one."""
+        path = Path(self.conf.text("maillog_file"))
+        if not path.is_file():
+            raise PostfixError(f"maillog_file is no file that could be rotated: {path}")
+        aside = path.with_name(f"{path.name}.{time.strftime(self.conf.text('maillog_file_rotate_suffix'))}")
+        try:
+            path.rename(aside)
+            pid = self.running()
+            if pid is not None:
+                _kill(pid, signal.SIGUSR1)
+                deadline = time.monotonic() + _ROTATE_PATIENCE
+                while not path.exists() and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                time.sleep(_ROTATE_PAUSE)
+            compressor = self.conf.text("maillog_file_compressor")
+            done = subprocess.run([*compressor.split(), str(aside)], capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise PostfixError(f"logrotate: {error}") from error
+        if done.returncode:
+            raise PostfixError(f"{compressor}: {done.stderr.strip()}")
+
     def status(self) -> None:
         """Say whether it runs."""
         pid = self.running()
@@ -306,6 +334,7 @@ COMMANDS: dict[str, Callable[[Script], None]] = {
     "status": Script.status,
     "check": Script.check,
     "flush": Script.flush,
+    "logrotate": Script.logrotate,
 }
 
 

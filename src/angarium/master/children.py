@@ -1,9 +1,10 @@
 """What a child of the master does between fork and exit: one worker, or the queue manager.
 
 A child gives up root first, then opens its log, stores and bus, runs its services, and says so by one byte on the
-status pipe. It ends when
+status pipe. What it hears:
 
 - SIGHUP drains it: it stops accepting and ends with its last session (a reload);
+- SIGUSR1 does not end it: it opens the log file again;
 - SIGTERM stops it: network sessions are closed at once, the queue manager gets ``STOP_PATIENCE`` to finish what it
   delivers, so that fewer messages go out twice;
 - the master is gone: the life line, a pipe whose other end only the master holds, tells.
@@ -157,7 +158,7 @@ def _traceback(error: BaseException) -> dict[str, object]:
 
 def _detach() -> None:
     """Undo the master's signal set-up."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at a terminal goes to the group; the master answers it
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -178,6 +179,7 @@ async def _serve(inherited: Inheritance, build: Builder, log: ServiceLog, patien
         end = _Ending([service for service, _sockets in services], tasks, patience)
         loop.add_signal_handler(signal.SIGTERM, end.stop)
         loop.add_signal_handler(signal.SIGHUP, end.drain)
+        loop.add_signal_handler(signal.SIGUSR1, _reopen, inherited.sink)
         loop.add_reader(inherited.life_line, end.master_gone, inherited.life_line)
         if inherited.background:
             leave_standard_error()
@@ -186,6 +188,12 @@ async def _serve(inherited: Inheritance, build: Builder, log: ServiceLog, patien
         await end.wait()
     finally:
         await node.close()
+
+
+def _reopen(sink: MailLog) -> None:
+    """The log file was rotated."""
+    with contextlib.suppress(OSError):  # then the old file goes on being written: nothing better is left
+        sink.reopen()
 
 
 async def _first_turns(tasks: Sequence[asyncio.Task[None]]) -> None:

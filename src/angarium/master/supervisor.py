@@ -7,6 +7,7 @@ the parent's pages.
 =========  =======================================================================================================
 SIGHUP     reload: read the configuration again, bind what is new, start new workers on the same sockets; when they
            are ready the old ones drain. A configuration that cannot be used changes nothing and is logged
+SIGUSR1    the log file was rotated: everyone opens it again
 SIGTERM    stop: children are stopped, then the master ends
 SIGCHLD    a child that ended unasked is replaced: at once if it had lasted ``STEADY`` seconds, after
            ``UNSTEADY_DELAY`` if it had been ready at all, else after ``service_throttle_time``
@@ -60,7 +61,7 @@ START_PATIENCE = 30.0
 STOP_PATIENCE = 10.0
 """Seconds between SIGTERM and SIGKILL of children when the master stops."""
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
 
 
 class StartError(Exception):
@@ -246,6 +247,8 @@ class Master:
                 return 0
             if number == signal.SIGHUP:
                 self._reload()
+            if number == signal.SIGUSR1:
+                self._reopen_log()
             self._reap()
             self._restart_due()
             self._sink.flush()
@@ -270,8 +273,8 @@ class Master:
             child = self._children.pop(pid, None)
             if child is None:
                 continue
-            ready = child.ready or _has_spoken(child)
-            if not child.ready:
+            ready = _has_spoken(child)
+            if not ready:
                 os.close(child.status)
             unasked = child.generation == self._now.number
             if os.WIFSIGNALED(status):
@@ -297,10 +300,22 @@ class Master:
             del self._now.throttled[role]
             self._fork(role, self._now)
 
+    def _reopen_log(self) -> None:
+        """Open the log file again, and let the children: a new one is given to their user first."""
+        try:
+            self._sink.reopen()
+            path = Path(self._now.conf.text("maillog_file") or os.devnull)
+            if self._now.owner is not None and path.is_file():
+                self._now.owner.own(path)
+        except OSError as error:
+            self._log.error(f"cannot open the log file again: {error}")
+            return
+        self._signal(signal.SIGUSR1, _has_spoken)  # others have not set it up yet, and have the new file
+
     def _reload(self) -> None:
         """SIGHUP. A configuration that cannot be used leaves everything as it is."""
         self._log.info(f"reload -- version {MAIL_VERSION}, configuration {self._directory}")
-        self._sink.reopen()
+        self._reopen_log()
         old = self._now
         try:
             new = self._prepare(Config.load(self._directory), old)
@@ -349,8 +364,11 @@ def _bind(entry: MasterService, conf: Config, adopted: Adopted) -> list[socket.s
 
 
 def _has_spoken(child: Child) -> bool:
-    """Whether a child that is gone had said that it was ready."""
-    return not child.ready and bool(os.read(child.status, 1))
+    """Whether a child has said that it is ready, or had before it went."""
+    if not child.ready and select.select([child.status], [], [], 0)[0] and os.read(child.status, 1):
+        os.close(child.status)
+        child.status = -1
+    return child.ready
 
 
 def _close_sockets(gone: Generation, kept: Generation) -> None:

@@ -29,9 +29,21 @@ PARAMETERS = (
         ),
     ),
     Parameter("maillog_file", Type.STRING, "", "The mail log: a file or /dev/stdout; empty is syslog.", "log"),
-    Parameter("maillog_file_compressor", Type.STRING, "gzip", "", "log", Status.UNSUPPORTED),
+    Parameter(
+        "maillog_file_compressor",
+        Type.STRING,
+        "gzip",
+        "The program that compresses a log file that was rotated.",
+        "log",
+    ),
     Parameter("maillog_file_prefixes", Type.NAMES, "/var, /dev/stdout", "", "log", Status.UNSUPPORTED),
-    Parameter("maillog_file_rotate_suffix", Type.STRING, "%Y%m%d-%H%M%S", "", "log", Status.UNSUPPORTED),
+    Parameter(
+        "maillog_file_rotate_suffix",
+        Type.STRING,
+        "%Y%m%d-%H%M%S",
+        "What follows the name of a log file that was rotated, as strftime(3) fills it in.",
+        "log",
+    ),
     Parameter(
         "postlog_service_name",
         Type.STRING,
