@@ -156,9 +156,11 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 
 def _without_effect(name: str, place: str, text: str) -> Iterator[str]:
-    """A setting that is known and changes nothing here, unless it says what the default says."""
+    """A setting that is known and changes nothing here, unless it asks for nothing: ``no``, empty, or the default."""
     parameter = registry().get(name)
-    if parameter is None or text == parameter.default:
+    if parameter is None or text in ("", parameter.default):
+        return
+    if parameter.type is Type.BOOLEAN and text.lower() == "no":
         return
     if parameter.status is Status.UNSUPPORTED:
         yield f"{place}: {name} is not supported yet{': ' + parameter.reason if parameter.reason else ''}"

@@ -33,10 +33,13 @@ def test_names_of_the_administrators_own_are_used_by_reference(tmp_path):
 
 
 def test_parameters_without_effect_are_told(tmp_path):
-    told = "\n".join(complaints(load(tmp_path, "ipc_timeout = 1s\npostscreen_greet_wait = 3s\nmax_use = 100\n")))
+    told = "\n".join(
+        complaints(load(tmp_path, "ipc_timeout = 1s\npostscreen_greet_wait = 3s\nmax_use = 100\nbiff = no\n"))
+    )
     assert f"{tmp_path}/main.cf:1: ipc_timeout has no effect: services talk inside a process" in told
     assert f"{tmp_path}/main.cf:2: postscreen_greet_wait is not supported yet" in told
     assert "max_use" not in told  # it says what the default says
+    assert "biff" not in told  # it asks for nothing
 
 
 def test_services_bring_parameters(tmp_path):
