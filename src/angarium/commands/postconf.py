@@ -19,7 +19,6 @@ import getopt
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from angarium.config.config import Config, configuration_directory
@@ -59,16 +58,16 @@ class UsageError(Exception):
     """The command was called in a way that means nothing."""
 
 
-@dataclass(slots=True)
 class Request:
     """What the command line asks for."""
 
-    flags: set[str] = field(default_factory=set)
-    directory: str | None = None
-    overrides: dict[str, str] = field(default_factory=dict)
-    classes: set[str] = field(default_factory=set)
-    topic: str = ""
-    operands: list[str] = field(default_factory=list)
+    def __init__(self, operands: list[str]) -> None:
+        self.operands = operands
+        self.flags: set[str] = set()
+        self.directory: str | None = None
+        self.overrides: dict[str, str] = {}
+        self.classes: set[str] = set()
+        self.topic = ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,7 +89,7 @@ def parse_arguments(argv: Sequence[str]) -> Request:
     except getopt.GetoptError as error:
         print(f"postconf: invalid option -- '{error.opt}'", file=sys.stderr)
         raise UsageError(f"usage: postconf [-{OPTIONS.replace(':', '')}] [-c config_dir] [name...]") from error
-    request = Request(operands=operands)
+    request = Request(operands)
     for option, value in options:
         letter = option[1]
         match letter:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from angarium.config import edit
@@ -132,14 +131,14 @@ def _with_override(entry: MasterService, name: str, value: str | None) -> Master
             done = True
     if not done:
         arguments += ["-o", f"{name}={value}"]
-    return replace(entry, arguments=(*arguments, *rest))
+    return entry._replace(arguments=(*arguments, *rest))
 
 
 def _with_field(entry: MasterService, field: str, value: str, path: Path) -> MasterService:
     """The service with one column, or its whole command, replaced."""
     if field == "command":
         _one(" ".join([*entry.fields[:7], value]), path)
-        return replace(entry, fields=(*entry.fields[:7], value), arguments=())  # printed as it was given
+        return entry._replace(fields=(*entry.fields[:7], value), arguments=())  # printed as it was given
     words = [*entry.fields, *service_line(entry).split()[8:]]
     words[_FIELDS.index(field)] = value
     return _one(" ".join(words), path)

@@ -11,7 +11,6 @@ complained of in ``warnings``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +21,7 @@ from angarium.config.main_cf import split_name_value
 TYPES = ("inet", "unix", "fifo", "pass", "unix-dgram")
 
 
-@dataclass(frozen=True, slots=True)
-class MasterService:
+class MasterService(NamedTuple):
     """A service.
 
     Attributes:

@@ -10,7 +10,7 @@ Fails with ConfigError for a malformed ``$`` reference, with its place.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from angarium.config import values
 from angarium.config.config import Config
@@ -25,8 +25,7 @@ from angarium.config.registry import registry
 _PREFIXING_TABLES = ("ldap:", "mysql:", "pgsql:", "sqlite:", "memcache:")
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """What a configuration's names mean.
 
     Attributes:
@@ -44,15 +43,15 @@ class Usage:
     unused_overrides: tuple[tuple[MasterService, str, str], ...]
 
 
-@dataclass(slots=True)
 class _Scan:
     """The names met so far, in one file's scope."""
 
-    defined: set[str]
-    known: Mapping[str, object]
-    services: Mapping[str, object]
-    user: set[str] = field(default_factory=set)
-    undefined: dict[str, None] = field(default_factory=dict)
+    def __init__(self, defined: set[str], known: Mapping[str, object], services: Mapping[str, object]) -> None:
+        self.defined = defined
+        self.known = known
+        self.services = services
+        self.user: set[str] = set()
+        self.undefined: dict[str, None] = {}
 
     def look_at(self, name: str, text: str, place: Setting | None) -> None:
         """Note what ``text``, the value of ``name``, refers to."""
