@@ -17,12 +17,38 @@ class Action(enum.Enum):
     PERMIT = "permit"
     REJECT = "reject"
     DEFER = "defer"
+    DUNNO = "dunno"
+
+
+class Effect(enum.Enum):
+    """What a restriction asks for beside its decision; the value is the word that the log has for it."""
+
     HOLD = "hold"
     DISCARD = "discard"
     REDIRECT = "redirect"
     FILTER = "filter"
+    BCC = "bcc"
     PREPEND = "prepend"
-    DUNNO = "dunno"
+    WARN = "warn"
+    INFO = "info"
+    REJECT_WARNING = "reject_warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One thing that a restriction asks for, for the message or for the log.
+
+    Attributes:
+        effect: what.
+        text: for the log: ``<a@x.test>: Sender address triggers HOLD action``.
+        argument: the operand of REDIRECT, FILTER, BCC and PREPEND.
+        source: where the rule stands.
+    """
+
+    effect: Effect
+    text: str
+    argument: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +60,8 @@ class Verdict:
         reason: why, for people: ``reject_unauth_destination: example.org is not ours``.
         source: where the rule stands: ``smtpd_relay_restrictions``, ``/etc/postfix/access:3``.
         reply: what the peer is told; always there for REJECT and DEFER.
-        argument: the operand of REDIRECT, FILTER and PREPEND.
         disconnect: the peer is told and then hung up on (421 and 521).
+        requests: what else is to be done, in order; also when the command is refused.
         trail: the steps that led here, one text a restriction, in order.
 
     Raises:
@@ -46,8 +72,8 @@ class Verdict:
     reason: str
     source: str
     reply: Reply | None = None
-    argument: str = ""
     disconnect: bool = False
+    requests: tuple[Request, ...] = ()
     trail: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:

@@ -1,8 +1,9 @@
 """access(5): looking a host or an address up, and doing what the table says.
 
 Results: ``OK`` or a number means yes; ``REJECT`` and ``DEFER`` with an optional status and text; ``4xx text`` and
-``5xx text``; ``DUNNO``; ``DISCARD``, ``HOLD``, ``REDIRECT``, ``FILTER``, ``PREPEND`` ask for something to be done with
-the message and let the list go on; ``WARN`` and ``INFO`` only log; anything else is a list of restrictions.
+``5xx text``; ``DUNNO``; ``HOLD``, ``REDIRECT``, ``FILTER``, ``BCC``, ``PREPEND`` ask for something to be done with the
+message and let the list go on, ``DISCARD`` does and ends all lists; ``WARN`` and ``INFO`` only log; anything else is a
+list of restrictions. A request that makes no sense is said in the log and passed over, as Postfix does it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ from collections.abc import Awaitable, Callable
 
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
-from angarium.model.verdict import Verdict
-from angarium.policy.evaluation import SIDE_ACTIONS, Evaluation, Subject
+from angarium.model.verdict import Effect, Request, Verdict
+from angarium.policy.evaluation import Evaluation, Subject
 from angarium.tables.maps import Maps, access_address, host_keys, network_keys
 from angarium.tables.opener import TableOpener
 
 _CODE = re.compile(r"[45][0-9]{2}(?![0-9])")
-_SIDE = {action.name: action for action in SIDE_ACTIONS}
+_HEADER = re.compile(r"[!-9;-~]+[ \t]*:")
+_NOTES = {effect.name: effect for effect in (Effect.WARN, Effect.INFO)}
+_REQUESTS = {
+    effect.name: effect
+    for effect in (Effect.HOLD, Effect.DISCARD, Effect.REDIRECT, Effect.FILTER, Effect.BCC, Effect.PREPEND)
+}
 
 Nested = Callable[[Evaluation, str, str], Awaitable[Verdict | None]]
 """Evaluates a result that is itself a list of restrictions: evaluation, text, source."""
@@ -32,7 +38,6 @@ class AccessTables:
         self._delimiters = delimiters
         self._bare_parents = bare_parents
         self.nested: Nested | None = None
-        self.warn: Callable[[Evaluation, str, str], None] = lambda _evaluation, _verb, _text: None
 
     def _maps(self, name: str) -> Maps:
         return Maps("access", (self._opener.open(name),))
@@ -66,21 +71,23 @@ class AccessTables:
             return await maps.find(address)
         return await access_address(maps, address, self._delimiters, bare_parents=self._bare_parents)
 
-    async def act(self, evaluation: Evaluation, subject: Subject, match: Lookup, verb: str) -> Verdict | None:
-        """Do what the table says."""
+    async def act(
+        self, evaluation: Evaluation, subject: Subject, match: Lookup, verb: str, table: str
+    ) -> Verdict | None:
+        """Do what the table says. ``verb`` is the restriction, ``table`` its argument."""
         if isinstance(match, NotFound):
             return None
         before, evaluation.subject = evaluation.subject, subject
         try:
             if isinstance(match, TemporaryError):
                 evaluation.warn(f"{match.source}: table lookup problem: {match.cause}")
-                reason = f"{verb}: {match.cause}"
+                reason = f"{verb} {table}: {match.cause}"
                 return evaluation.rejected(451, "4.3.5", "Server configuration error", reason, match.source)
-            return await self._act(evaluation, match, verb)
+            return await self._act(evaluation, match, f"{verb} {table}", table)
         finally:
             evaluation.subject = before
 
-    async def _act(self, evaluation: Evaluation, match: Found, verb: str) -> Verdict | None:
+    async def _act(self, evaluation: Evaluation, match: Found, verb: str, table: str) -> Verdict | None:
         word, _, rest = match.value.strip().partition(" ")
         rest = rest.strip()
         keyword = word.upper()
@@ -96,13 +103,14 @@ class AccessTables:
             code = int(word)
             default = f"{code // 100}.7.1"
             return evaluation.rejected(code, str(dsn or default), text or "Access denied", reason, match.source)
-        if keyword in _SIDE:
-            verdict = Verdict(_SIDE[keyword], reason, match.source, argument=rest)
-            if evaluation.side is None or SIDE_ACTIONS[verdict.action] < SIDE_ACTIONS[evaluation.side.action]:
-                evaluation.side = verdict
-            return None
-        if keyword in ("WARN", "INFO"):
-            self.warn(evaluation, keyword.lower(), rest)
+        if keyword in _REQUESTS:
+            request = _request(evaluation, _REQUESTS[keyword], rest, table, match.source)
+            if request is None:
+                return None
+            evaluation.requests.append(request)
+            return evaluation.permit(reason, match.source) if request.effect is Effect.DISCARD else None
+        if keyword in _NOTES:
+            evaluation.requests.append(Request(_NOTES[keyword], rest, "", match.source))
             return None
         if self.nested is None:
             return evaluation.misconfigured(f"{reason}: unknown action")
@@ -114,3 +122,43 @@ def _refusal(evaluation: Evaluation, keyword: str, rest: str, reason: str, sourc
     code = parameters.access_map_reject_code if keyword == "REJECT" else parameters.access_map_defer_code
     dsn, text = Dsn.split(rest)
     return evaluation.rejected(code, str(dsn or "5.7.1"), text or "Access denied", reason, source)
+
+
+def _request(evaluation: Evaluation, effect: Effect, operand: str, table: str, source: str) -> Request | None:
+    """What the table asks for; None, and said in the log, when it cannot be had."""
+    fault = _misplaced(evaluation, effect) or _malformed(evaluation, effect, operand)
+    if fault:
+        evaluation.warn(f"access table {table}{fault}")
+        return None
+    about = f"<{evaluation.name}>: {evaluation.subject.value}"
+    if effect in (Effect.HOLD, Effect.DISCARD):
+        return Request(effect, f"{about} {operand or f'triggers {effect.name} action'}", "", source)
+    return Request(effect, f"{about} triggers {effect.name} {operand}", operand, source)
+
+
+def _misplaced(evaluation: Evaluation, effect: Effect) -> str:
+    """What is wrong with asking for it now."""
+    if evaluation.etrn:
+        return f": action {effect.name} is unavailable in smtpd_etrn_restrictions"
+    if evaluation.facts.sender is None:  # the message is not there yet, and this is not asked again for it
+        return (
+            f": with smtpd_delay_reject=no, action {effect.name} is always skipped in "
+            f"{Subject.CLIENT.value} or {Subject.HELO.value} restrictions"
+        )
+    if effect is Effect.PREPEND and evaluation.list_name == "smtpd_end_of_data_restrictions":
+        return ": action PREPEND must be used before smtpd_end_of_data_restrictions"
+    return ""
+
+
+def _malformed(evaluation: Evaluation, effect: Effect, operand: str) -> str:
+    """What is wrong with its operand."""
+    entry = f' entry "{evaluation.name}"'
+    if effect is Effect.FILTER and not operand:
+        return f"{entry} has FILTER entry without value"
+    if effect is Effect.FILTER and ":" not in operand:
+        return f"{entry} requires transport:destination"
+    if effect in (Effect.REDIRECT, Effect.BCC) and "@" not in operand:
+        return f"{entry} requires user@domain target"
+    if effect is Effect.PREPEND and not _HEADER.match(operand):
+        return f"{entry} requires header: text"
+    return ""

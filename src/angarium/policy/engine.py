@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from angarium.model.lookup import TemporaryError
-from angarium.model.verdict import Action, Verdict
+from angarium.model.verdict import Action, Effect, Request, Verdict
 from angarium.policy.access import AccessTables
 from angarium.policy.evaluation import Evaluation, Subject
 from angarium.policy.interface import Facts
@@ -109,7 +109,6 @@ class RestrictionPolicy:
         self._recipients = RecipientTables(parameters, opener, resolver.is_own)
         access = AccessTables(opener, parameters.recipient_delimiter, bare_parents="smtpd_access_maps" in bare)
         access.nested = self._nested
-        access.warn = self._warn
         logins = Maps.open("smtpd_sender_login_maps", parameters.smtpd_sender_login_maps, opener)
         own_addresses = resolver.parameters.own_addresses
         self._tools = Tools(self._recipients, access, logins, resolver.is_own, own_addresses, dns)
@@ -190,7 +189,7 @@ class RestrictionPolicy:
                 continue
             evaluation.trail.append(f"{step.text}: {verdict.reason}")
             if step.warn and verdict.refused:
-                self._warn(evaluation, "reject_warning", str(verdict.reply))
+                evaluation.requests.append(Request(Effect.REJECT_WARNING, str(verdict.reply), "", verdict.source))
                 verdict = as_warning(verdict)
                 continue
             return verdict
@@ -203,33 +202,22 @@ class RestrictionPolicy:
 
     async def _run_list(self, evaluation: Evaluation, name: str) -> Verdict | None:
         steps = self._lists[name]
-        if not steps:
+        if not steps or evaluation.discarded:
             return None
         evaluation.list_name = name
         evaluation.subject = _LISTS[name]
         return await self._run(evaluation, steps)
-
-    def _warn(self, evaluation: Evaluation, verb: str, text: str) -> None:
-        facts = evaluation.facts
-        where = "RCPT" if facts.recipient is not None else "MAIL" if facts.sender is not None else "EHLO"
-        self._log.info(f"{facts.queue_id or 'NOQUEUE'}: {verb}: {where} from {describe(facts, text)}")
 
     def _begin(self, facts: Facts) -> Evaluation:
         return Evaluation(facts, self._parameters, self._resolver, self._mynetworks, self._log.warning)
 
     @staticmethod
     def _end(evaluation: Evaluation, verdict: Verdict | None) -> Verdict:
-        trail = tuple(evaluation.trail)
-        if verdict is not None and verdict.refused:
-            if evaluation.side is not None and evaluation.side.action is Action.DISCARD:
-                return replace(evaluation.side, trail=trail)
-            return replace(verdict, trail=trail)
-        if evaluation.side is not None:
-            return replace(evaluation.side, trail=trail)
-        return replace(verdict or _PASS, trail=trail)
+        return replace(verdict or _PASS, requests=tuple(evaluation.requests), trail=tuple(evaluation.trail))
 
-    async def _ask(self, facts: Facts, *names: str) -> Verdict:
+    async def _ask(self, facts: Facts, *names: str, etrn: bool = False) -> Verdict:
         evaluation = self._begin(facts)
+        evaluation.etrn = etrn
         last: Verdict | None = None
         for name in names:
             verdict = await self._run_list(evaluation, name)
@@ -258,7 +246,9 @@ class RestrictionPolicy:
 
     async def _sender(self, evaluation: Evaluation) -> Verdict | None:
         verdict = await self._run_list(evaluation, "smtpd_sender_restrictions")
-        if (verdict is None or not verdict.refused) and self._parameters.smtpd_reject_unlisted_sender:
+        if evaluation.discarded or (verdict is not None and verdict.refused):
+            return verdict
+        if self._parameters.smtpd_reject_unlisted_sender:
             evaluation.list_name = "smtpd_reject_unlisted_sender"
             unlisted = await RESTRICTIONS["reject_unlisted_sender"](evaluation, self._tools, "")
             return unlisted or verdict
@@ -298,7 +288,7 @@ class RestrictionPolicy:
     async def _address(self, evaluation: Evaluation) -> Verdict | None:
         """What is asked of a recipient that the lists let pass: does it exist, has it room."""
         recipient = evaluation.facts.recipient
-        if recipient is None:
+        if recipient is None or evaluation.discarded:
             return None
         evaluation.subject = Subject.RECIPIENT
         if self._parameters.smtpd_reject_unlisted_recipient:
@@ -338,7 +328,7 @@ class RestrictionPolicy:
         names: tuple[str, ...] = ("smtpd_etrn_restrictions",)
         if self._parameters.smtpd_delay_reject:
             names = ("smtpd_client_restrictions", "smtpd_helo_restrictions", *names)
-        return await self._ask(facts, *names)
+        return await self._ask(facts, *names, etrn=True)
 
     async def vrfy(self, facts: Facts) -> Verdict:
         """What RCPT would say."""
@@ -348,16 +338,3 @@ class RestrictionPolicy:
 def _guards(steps: Sequence[Step]) -> bool:
     """Whether something in the list refuses mail for strangers; what only warns does not count."""
     return any(not step.warn and (step.guard or _guards(step.steps)) for step in steps)
-
-
-def describe(facts: Facts, text: str) -> str:
-    """The tail of a ``reject:`` line: ``name[address]: text; from=<s> to=<r> proto=ESMTP helo=<h>``."""
-    parts = [f"{facts.client_name}[{facts.client_address}]: {text};"]
-    if facts.sender is not None:
-        parts.append(f"from=<{facts.sender}>")
-    if facts.recipient is not None:
-        parts.append(f"to=<{facts.recipient}>")
-    parts.append(f"proto={facts.protocol}")
-    if facts.helo:
-        parts.append(f"helo=<{facts.helo}>")
-    return " ".join(parts)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import TemporaryError
 from angarium.model.reply import Reply
-from angarium.model.verdict import Action, Verdict
+from angarium.model.verdict import Action, Effect, Request, Verdict
 from angarium.policy.interface import Facts
 from angarium.policy.parameters import PolicyParameters
 from angarium.rewrite.interface import Resolution, Resolver
@@ -32,16 +32,6 @@ class Subject(enum.Enum):
     ETRN = "Etrn command"
 
 
-SIDE_ACTIONS = {
-    Action.DISCARD: 0,
-    Action.HOLD: 1,
-    Action.REDIRECT: 2,
-    Action.FILTER: 3,
-    Action.PREPEND: 4,
-}
-"""What an access table can ask for a message that goes on, the strongest first."""
-
-
 @dataclass(slots=True)
 class Evaluation:
     """One command: the facts, and what was found on the way.
@@ -55,7 +45,8 @@ class Evaluation:
         subject: what the list in hand judges.
         list_name: the list in hand, or the restriction class.
         trail: one text a restriction.
-        side: an action for the message that does not end the list.
+        etrn: the command is ETRN: there will be no message to do something with.
+        requests: what was asked for, for the message or the log.
     """
 
     facts: Facts
@@ -66,7 +57,8 @@ class Evaluation:
     subject: Subject = Subject.CLIENT
     list_name: str = ""
     trail: list[str] = field(default_factory=list)
-    side: Verdict | None = None
+    etrn: bool = False
+    requests: list[Request] = field(default_factory=list)
     _resolved: dict[str, Resolution | TemporaryError] = field(default_factory=dict)
 
     async def resolve(self, address: str) -> Resolution | TemporaryError:
@@ -93,6 +85,11 @@ class Evaluation:
                 return "DATA"
             case Subject.END_OF_DATA:
                 return "END-OF-MESSAGE"
+
+    @property
+    def discarded(self) -> bool:
+        """Whether the message is to be thrown away: nothing more is asked then."""
+        return any(request.effect is Effect.DISCARD for request in self.requests)
 
     def permit(self, reason: str, source: str = "") -> Verdict:
         """End the list in hand with a yes."""

@@ -301,7 +301,7 @@ async def check_client_access(evaluation: Evaluation, tools: Tools, argument: st
     """``check_client_access``: access(5) by the client's name and address."""
     facts = evaluation.facts
     match = await tools.access.client(argument, facts.client_name, facts.client_address)
-    return await tools.access.act(evaluation, Subject.CLIENT, match, f"check_client_access {argument}")
+    return await tools.access.act(evaluation, Subject.CLIENT, match, "check_client_access", argument)
 
 
 async def check_helo_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
@@ -310,7 +310,7 @@ async def check_helo_access(evaluation: Evaluation, tools: Tools, argument: str)
     if not helo:
         return None
     match = await tools.access.host(argument, helo)
-    return await tools.access.act(evaluation, Subject.HELO, match, f"check_helo_access {argument}")
+    return await tools.access.act(evaluation, Subject.HELO, match, "check_helo_access", argument)
 
 
 async def check_sender_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
@@ -319,7 +319,7 @@ async def check_sender_access(evaluation: Evaluation, tools: Tools, argument: st
     if sender is None:
         return None
     match = await tools.access.address(argument, sender or "<>")
-    return await tools.access.act(evaluation, Subject.SENDER, match, f"check_sender_access {argument}")
+    return await tools.access.act(evaluation, Subject.SENDER, match, "check_sender_access", argument)
 
 
 async def check_recipient_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
@@ -328,7 +328,16 @@ async def check_recipient_access(evaluation: Evaluation, tools: Tools, argument:
     if not recipient:
         return None
     match = await tools.access.address(argument, recipient)
-    return await tools.access.act(evaluation, Subject.RECIPIENT, match, f"check_recipient_access {argument}")
+    return await tools.access.act(evaluation, Subject.RECIPIENT, match, "check_recipient_access", argument)
+
+
+async def check_etrn_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
+    """``check_etrn_access``: access(5) by the domain of an ETRN command."""
+    domain = evaluation.facts.recipient
+    if not evaluation.etrn or not domain:
+        return None
+    match = await tools.access.host(argument, domain)
+    return await tools.access.act(evaluation, Subject.ETRN, match, "check_etrn_access", argument)
 
 
 def _table() -> dict[str, Restriction]:
@@ -374,7 +383,7 @@ RESTRICTIONS = _table()
 
 TABLE_RESTRICTIONS: dict[str, Restriction] = {
     each.__name__: each
-    for each in (check_client_access, check_helo_access, check_sender_access, check_recipient_access)
+    for each in (check_client_access, check_helo_access, check_sender_access, check_recipient_access, check_etrn_access)
 }
 """Restrictions whose argument is ``type:table``."""
 
@@ -406,7 +415,6 @@ NOT_YET: dict[str, int] = {
     "check_policy_service": 1,
     "check_ccert_access": 1,
     "check_sasl_access": 1,
-    "check_etrn_access": 1,
     "check_reverse_client_hostname_access": 1,
     "check_client_ns_access": 1,
     "check_client_mx_access": 1,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from angarium.config.config import Config
 from angarium.model.lookup import TemporaryError
-from angarium.model.verdict import Action
+from angarium.model.verdict import Action, Effect
 from angarium.policy.interface import Facts
 from angarium.policy.main import make_policy
 from angarium.policy.restrictions import NOT_YET, RESTRICTIONS, TABLE_RESTRICTIONS
@@ -185,25 +185,41 @@ def test_quota_is_the_mailstores_affair_alone():
 
 
 @pytest.mark.parametrize(
-    ("result", "action", "argument"),
+    ("result", "effect", "text", "argument"),
     [
-        ("HOLD for now", Action.HOLD, "for now"),
-        ("DISCARD", Action.DISCARD, ""),
-        ("REDIRECT a@b.test", Action.REDIRECT, "a@b.test"),
-        ("FILTER smtp:[f.test]", Action.FILTER, "smtp:[f.test]"),
-        ("PREPEND X-A: b", Action.PREPEND, "X-A: b"),
+        ("HOLD for now", Effect.HOLD, "<s@x.test>: Sender address for now", ""),
+        ("DISCARD", Effect.DISCARD, "<s@x.test>: Sender address triggers DISCARD action", ""),
+        ("REDIRECT a@b.test", Effect.REDIRECT, "<s@x.test>: Sender address triggers REDIRECT a@b.test", "a@b.test"),
+        ("FILTER smtp:[f]", Effect.FILTER, "<s@x.test>: Sender address triggers FILTER smtp:[f]", "smtp:[f]"),
+        ("BCC a@b.test", Effect.BCC, "<s@x.test>: Sender address triggers BCC a@b.test", "a@b.test"),
+        ("PREPEND X-A: b", Effect.PREPEND, "<s@x.test>: Sender address triggers PREPEND X-A: b", "X-A: b"),
+        ("WARN take care", Effect.WARN, "take care", ""),
     ],
 )
-def test_what_a_table_asks_for_a_message_that_goes_on(result, action, argument):
+def test_what_a_table_asks_for_a_message_that_goes_on(result, effect, text, argument):
     verdict = Server(smtpd_sender_restrictions=f"check_sender_access inline:{{{{x.test = {result}}}}}").rcpt(
         "alice@vbox.test"
     )
-    assert (verdict.action, verdict.argument) == (action, argument)
+    assert not verdict.refused
+    (request,) = verdict.requests
+    assert (request.effect, request.text, request.argument) == (effect, text, argument)
+
+
+def test_requests_keep_their_order_and_stand_beside_a_refusal():
+    server = Server(
+        smtpd_sender_restrictions="check_sender_access inline:{{x.test = PREPEND X-A: b}}, "
+        "check_sender_access inline:{x.test=HOLD}, reject"
+    )
+    verdict = server.rcpt("alice@vbox.test")
+    assert verdict.refused
+    assert [request.effect for request in verdict.requests] == [Effect.PREPEND, Effect.HOLD]
 
 
 def test_a_discarded_message_is_not_refused_later():
     server = Server(smtpd_sender_restrictions="check_sender_access inline:{x.test=DISCARD}, reject")
-    assert server.rcpt("o@other.test").action is Action.DISCARD
+    verdict = server.rcpt("o@other.test")
+    assert not verdict.refused
+    assert [request.effect for request in verdict.requests] == [Effect.DISCARD]
 
 
 def test_a_permit_ends_its_list_alone():
@@ -222,13 +238,13 @@ def test_faults_are_said_in_the_log():
     assert 'restriction "check_helo_access" in smtpd_helo_restrictions needs an argument' in text
 
 
-def test_warn_if_reject_logs_and_goes_on():
+def test_warn_if_reject_asks_for_a_line_in_the_log_and_goes_on():
     server = Server(smtpd_recipient_restrictions="warn_if_reject reject")
-    assert not server.rcpt("alice@vbox.test").refused
-    assert server.log.lines[-1].endswith(
-        "NOQUEUE: reject_warning: RCPT from unknown[203.0.113.9]: 554 5.7.1 <alice@vbox.test>: Recipient address "
-        "rejected: Access denied; from=<s@x.test> to=<alice@vbox.test> proto=ESMTP helo=<client.test>"
-    )
+    verdict = server.rcpt("alice@vbox.test")
+    assert not verdict.refused
+    (request,) = verdict.requests
+    assert request.effect is Effect.REJECT_WARNING
+    assert request.text == "554 5.7.1 <alice@vbox.test>: Recipient address rejected: Access denied"
 
 
 @pytest.mark.parametrize(

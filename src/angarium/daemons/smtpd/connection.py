@@ -21,7 +21,10 @@ from typing import cast
 from angarium.daemons.smtpd.client import UNKNOWN, Client, ClientResolver
 from angarium.daemons.smtpd.collaborators import Collaborators, Exemptions
 from angarium.daemons.smtpd.conversation import Conversation, Handlers
+from angarium.daemons.smtpd.judgement import judge
+from angarium.daemons.smtpd.knowledge import facts_of
 from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.daemons.smtpd.rates import refuses_tls
 from angarium.daemons.smtpd.wording import describe_fault
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.render import render_reply
@@ -208,7 +211,7 @@ class SmtpdConnection(asyncio.Protocol):
         try:
             refusal = self._over_limit(talk, open_now, made)
             if self._accepted is not None:
-                if talk.refuses_tls("TLS service request"):
+                if refuses_tls(talk, "TLS service request"):
                     return
                 await self._start_tls(talk)
             if not talk.closing and await self._greet(talk, refusal):
@@ -222,7 +225,7 @@ class SmtpdConnection(asyncio.Protocol):
             talk.reset()
             if not exempt.limits:
                 ask.limits.disconnect(parameters.service_name, client.address)
-            ask.journal.info(f"disconnect from {client.shown} {talk.statistics()}")
+            ask.journal.info(f"disconnect from {client.shown} {talk.counts.statistics()}")
 
     async def _greet(self, talk: Conversation, refusal: Reply | None) -> bool:
         """Send the banner; False when the session ends here instead."""
@@ -231,8 +234,8 @@ class SmtpdConnection(asyncio.Protocol):
             talk.send(refusal)
             await self._flush(talk)
             return False
-        verdict = await talk.ask.policy.connect(talk.facts())
-        denial = talk.judge(verdict, "CONNECT")
+        verdict = await talk.ask.policy.connect(facts_of(talk))
+        denial = judge(talk, verdict, "CONNECT")
         if denial is not None:
             talk.denied = True
             talk.send(denial)

@@ -17,18 +17,17 @@ from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.client import Client
 from angarium.daemons.smtpd.collaborators import NOT_EXEMPT, Collaborators, Exemptions
 from angarium.daemons.smtpd.content import IncomingMessage
+from angarium.daemons.smtpd.counts import CommandCounts
 from angarium.daemons.smtpd.footer import expand_footer, with_footer
+from angarium.daemons.smtpd.judgement import log_reject
 from angarium.daemons.smtpd.limits import Counted
 from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.daemons.smtpd.rates import over_rate
 from angarium.daemons.smtpd.transaction import Chunking, Transaction
 from angarium.daemons.smtpd.wording import describe_fault, escape, without_credentials
-from angarium.model.envelope import Origin
 from angarium.model.error import MailError
 from angarium.model.reply import Reply
-from angarium.model.verdict import Action, Verdict
-from angarium.policy.interface import Facts
 from angarium.protocols.sasl.session import SaslExchange
-from angarium.protocols.smtp.path import quote_address
 from angarium.protocols.smtp.render import render_reply, soften
 from angarium.protocols.smtp.session import ServerSession
 from angarium.protocols.smtp.states import COMMANDS, PAUSING, Input
@@ -38,7 +37,6 @@ from angarium.protocols.smtp.types import (
     CommandReceived,
     Event,
     LineReceived,
-    MailCommand,
     MessageData,
     MessageEnd,
 )
@@ -102,7 +100,7 @@ class Conversation:
         self._soft_bounce = parameters.soft_bounce
         self._skipping_chunk = False
         self._responses_may_follow = False
-        self.counts: dict[str, list[int]] = {}
+        self.counts = CommandCounts()
         self.helo = ""
         self.esmtp = False
         self.tls = ""
@@ -194,8 +192,7 @@ class Conversation:
             self._junk()
             return self._after_refusal(command)
         rule = COMMANDS.get(verb)
-        count = self.counts.setdefault(verb if rule is not None else "unknown", [0, 0])
-        count[1] += 1
+        self.counts.received(verb if rule is not None else "unknown")
         if rule is None:
             await self._unknown(command)
             return []
@@ -212,7 +209,7 @@ class Conversation:
             return []
         reply = await self._handlers.commands[verb](self, command)
         if reply is not None:
-            self._answer(command, reply, count)
+            self._answer(command, reply)
         if rule.junk:
             self._junk()
         return self._continue(verb)
@@ -242,7 +239,7 @@ class Conversation:
             limit = parameters.line_length_limit
             self.ask.journal.warning(f"{self.client.shown}: request longer than {limit}: {shown}...")
         if command.bare_newline and self.protocol.bare_newline is BareNewline.REJECT:
-            self.log_reject(self.where, "bare <LF> received")
+            log_reject(self, self.where, "bare <LF> received")
             self.closing = True
             code = parameters.forbid_bare_newline_reject_code
             return Reply.of(code, "5.5.2", f"{parameters.myhostname} Error: bare <LF> received")
@@ -287,11 +284,11 @@ class Conversation:
         self.closing = True
         return False
 
-    def _answer(self, command: CommandReceived, reply: Reply, count: list[int]) -> None:
+    def _answer(self, command: CommandReceived, reply: Reply) -> None:
         if reply.code >= 400:
             self.error_count += 1
         elif reply.code != 354 and reply.code != 334:
-            count[0] += 1
+            self.counts.succeeded(command.verb)
         self.send(reply)
         if command.verb == "QUIT":
             self.closing = True
@@ -337,12 +334,11 @@ class Conversation:
             self.message_failure = replies.storage_failure(error)
 
     async def _line(self, event: LineReceived) -> list[Event]:
-        count = self.counts.setdefault("AUTH", [0, 0])
         reply = await self._handlers.auth_response(self, event)
         if reply.code >= 400:
             self.error_count += 1
         elif reply.code != 334:
-            count[0] += 1
+            self.counts.succeeded("AUTH")
         self.send(reply)
         if self.closing:
             return []
@@ -373,7 +369,7 @@ class Conversation:
     def forgive(self, verb: str) -> None:
         """The refusal that follows is not held against the client: it counts as a command that went well."""
         self.error_count -= 1
-        self.counts[verb][0] += 1
+        self.counts.succeeded(verb)
 
     def log_illegal_address(self, verb: str, address: str) -> None:
         """Say that a command had something in place of an address; nothing when ``address`` is empty."""
@@ -411,123 +407,20 @@ class Conversation:
         """``SMTP`` or ``ESMTP``."""
         return "ESMTP" if self.esmtp else "SMTP"
 
-    def facts(self, recipient: str | None = None, size: int = 0) -> Facts:
-        """What is known now, for the policy."""
-        transaction = self.transaction
-        client = self.client
-        return Facts(
-            client.name,
-            client.address,
-            client.port,
-            self.helo,
-            "ESMTP" if self.esmtp else "SMTP",
-            bool(self.tls),
-            self.sasl_username,
-            self.sasl_method,
-            transaction.mail.sender if transaction is not None else None,
-            recipient,
-            len(transaction.recipients) if transaction is not None else 0,
-            size or (transaction.mail.size if transaction is not None else 0),
-            transaction.queue_id if transaction is not None else "",
-        )
-
-    def make_origin(self, mail: MailCommand) -> Origin:
-        """How the message came in, for the envelope. The protocol's name follows RFC 3848 and RFC 6531 section 4.3."""
-        suffix = ("S" if self.tls else "") + ("A" if self.sasl_username else "")
-        if not self.esmtp:
-            protocol = "SMTP"
-        elif mail.smtputf8:
-            protocol = "UTF8SMTP" + suffix
-        else:
-            protocol = "ESMTP" + suffix
-        return Origin(
-            protocol=protocol,
-            client_name=self.client.name,
-            client_address=self.client.address,
-            client_port=self.client.port,
-            helo=self.helo,
-            service=self.ask.journal.tag,
-            sasl_method=self.sasl_method,
-            sasl_username=self.sasl_username,
-            sasl_sender=mail.auth or "",
-            tls=self.tls,
-        )
-
-    def judge(self, verdict: Verdict, stage: str, recipient: str | None = None) -> Reply | None:
-        """Apply a verdict to the session: the reply that refuses the command, or None when it may go on."""
-        action = verdict.action
-        if action is Action.PERMIT or action is Action.DUNNO:
-            return None
-        if verdict.refused:
-            assert verdict.reply is not None
-            reply = soften(verdict.reply) if self._soft_bounce else verdict.reply
-            self.log_reject(stage, str(reply), recipient)
-            if verdict.disconnect:
-                self.closing = True
-            return verdict.reply
-        transaction = self.transaction
-        self.log_reject(stage, f"{verdict.reason};" if verdict.reason else "", recipient, what=action.value)
-        if transaction is not None:
-            if action is Action.HOLD:
-                transaction.hold = True
-            elif action is Action.DISCARD:
-                transaction.discard = True
-            elif action is Action.REDIRECT:
-                transaction.redirect = verdict.argument
-            elif action is Action.PREPEND:
-                transaction.prepend.append(verdict.argument)
-        return None
-
-    def log_reject(self, stage: str, text: str, recipient: str | None = None, *, what: str = "reject") -> None:
-        """The line that log readers count: ``NOQUEUE: reject: RCPT from name[address]: 554 … helo=<h>``."""
-        transaction = self.transaction
-        queue_id = transaction.queue_id if transaction is not None and transaction.queue_id else "NOQUEUE"
-        parts = [f"{queue_id}: {what}: {stage} from {self.client.shown}: {text.rstrip(';')};"]
-        if transaction is not None:
-            parts.append(f"from=<{quote_address(transaction.mail.sender)}>")
-        if recipient is not None:
-            parts.append(f"to=<{quote_address(recipient)}>")
-        parts.append(f"proto={self.proto_name}")
-        if self.helo:
-            parts.append(f"helo=<{self.helo}>")
-        self.ask.journal.info(" ".join(parts))
-
-    def over_rate(self, what: Counted, limit: int, words: str) -> bool:
-        """Count an event; True, and logged, when the client is over the limit (0: none)."""
-        if limit <= 0 or self.exempt.limits:
-            return False
-        number = self.ask.limits.count(self.parameters.service_name, self.client.address, what)
-        if number <= limit:
-            return False
-        service = self.parameters.service_name
-        self.ask.journal.warning(f"{words} limit exceeded: {number} from {self.client.shown} for service {service}")
-        return True
-
-    def refuses_tls(self, what: str) -> bool:
-        """The client began more new TLS sessions than it may; said in the log."""
-        limit = self.parameters.client_new_tls_session_rate_limit
-        service = self.parameters.service_name
-        if limit <= 0 or self.exempt.limits:
-            return False
-        if self.ask.limits.number(service, self.client.address, Counted.TLS) <= limit:
-            return False
-        self.ask.journal.warning(f"Refusing {what} from {self.client.shown} for service {service}")
-        return True
-
     def start_session_over_tls(self, description: str, *, resumed: bool = False) -> None:
         """TLS is up: what was learnt before it is forgotten (RFC 3207 section 4.2).
 
         A session that is not resumed counts against smtpd_client_new_tls_session_rate_limit; one too many is ended.
         """
         limit = self.parameters.client_new_tls_session_rate_limit
-        if not resumed and self.over_rate(Counted.TLS, limit, "New TLS session rate"):
+        if not resumed and over_rate(self, Counted.TLS, limit, "New TLS session rate"):
             text = f"{self.parameters.myhostname} Error: too many new TLS sessions from {self.client.shown}"
             self.send(Reply.of(421, "4.7.0", text))
             self.tls_requested = False
             return
         self.tls = description
         if self.tls_requested:
-            self.counts["STARTTLS"][0] += 1
+            self.counts.succeeded("STARTTLS")
         self.tls_requested = False
         self.reset()
         self.helo = ""
@@ -535,24 +428,6 @@ class Conversation:
         self.sasl_method = ""
         self.sasl_username = ""
         self.protocol.discard_input()
-
-    def statistics(self) -> str:
-        """``ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4``: the end of the disconnect line."""
-        words = []
-        good = total = 0
-        for name in (*COMMANDS, "unknown"):
-            count = self.counts.get(name)
-            if count is None:
-                continue
-            good += count[0]
-            total += count[1]
-            words.append(f"{name.lower()}={_ratio(*count)}")
-        words.append(f"commands={_ratio(good, total)}")
-        return " ".join(words)
-
-
-def _ratio(good: int, total: int) -> str:
-    return str(good) if good == total > 0 else f"{good}/{total}"
 
 
 def _malformed(text: str) -> bool:

@@ -28,6 +28,7 @@ class Transaction:
     hold: bool = False
     discard: bool = False
     redirect: str = ""
+    bcc: str = ""
     prepend: list[str] = field(default_factory=list)
     overshoot: int = 0
     refused: int = 0

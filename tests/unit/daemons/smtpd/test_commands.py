@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from angarium.auth.interface import Unavailable
+from angarium.model.envelope import Notify
 from angarium.model.reply import Reply
-from angarium.model.verdict import Action, Verdict
+from angarium.model.verdict import Action, Effect, Request, Verdict
 from angarium.protocols.smtp.types import BareNewline
 
 CLIENT = "client.example.test[127.0.0.1]"
@@ -24,12 +25,14 @@ async def deliver(server, recipients=("b@y.test",)):
     return reply
 
 
-def verdict(action, argument="", reason="<a@x.test>: Sender address why"):
-    return Verdict(action, reason, "test", argument=argument)
+def asks(*requests):
+    """A verdict that permits and asks for something beside."""
+    made = (Request(effect, "<a@x.test>: Sender address why", argument, "test") for effect, argument in requests)
+    return Verdict(Action.PERMIT, "", "test", requests=tuple(made))
 
 
 def test_hold(server):
-    server.policy.verdicts["rcpt"] = verdict(Action.HOLD)
+    server.policy.verdicts["rcpt"] = asks((Effect.HOLD, ""))
 
     async def test():
         assert await deliver(server) == "250 2.0.0 Ok: queued as A000001"
@@ -43,7 +46,7 @@ def test_hold(server):
 
 
 def test_discard(server):
-    server.policy.verdicts["end_of_data"] = verdict(Action.DISCARD)
+    server.policy.verdicts["end_of_data"] = asks((Effect.DISCARD, ""))
 
     async def test():
         assert await deliver(server) == "250 2.0.0 Ok: queued as A000001"
@@ -54,7 +57,7 @@ def test_discard(server):
 
 
 def test_redirect(server):
-    server.policy.verdicts["rcpt"] = verdict(Action.REDIRECT, "z@z.test")
+    server.policy.verdicts["rcpt"] = asks((Effect.REDIRECT, "z@z.test"))
 
     async def test():
         await deliver(server, ("b@y.test", "c@y.test"))
@@ -64,14 +67,52 @@ def test_redirect(server):
 
 
 def test_prepend(server):
-    server.policy.verdicts["mail"] = verdict(Action.PREPEND, "X-One: 1")
-    server.policy.verdicts["data"] = verdict(Action.PREPEND, "X-Two: 2")
+    server.policy.verdicts["mail"] = asks((Effect.PREPEND, "X-One: 1"))
+    server.policy.verdicts["data"] = asks((Effect.PREPEND, "X-Two: 2"))
 
     async def test():
         await deliver(server)
 
     server.run(test)
     assert server.queue.messages[0].prefix == b"X-One: 1\r\nX-Two: 2\r\n"
+
+
+def test_several_requests_of_one_command_all_take_effect(server):
+    server.policy.verdicts["rcpt"] = asks(
+        (Effect.PREPEND, "X-One: 1"), (Effect.HOLD, ""), (Effect.BCC, "copy@z.test"), (Effect.FILTER, "smtp:[f.test]")
+    )
+
+    async def test():
+        await deliver(server)
+
+    server.run(test)
+    (message,) = server.queue.messages
+    assert message.hold
+    assert message.prefix == b"X-One: 1\r\n"
+    assert [(r.address, r.notify) for r in message.envelope.recipients] == [
+        ("b@y.test", Notify.UNSAID),
+        ("copy@z.test", Notify.NEVER),
+    ]
+    verbs = [line.split(": ")[1] for line in server.lines if line.startswith("NOQUEUE: ")]
+    assert verbs == ["hold", "bcc", "filter"]
+    assert "warning: test: FILTER smtp:[f.test] is not supported: the message goes on without it" in server.lines
+
+
+def test_what_a_refused_recipient_asked_for_holds_for_the_message(server):
+    refusal = Verdict(
+        Action.REJECT, "", "test", Reply.of(550, "5.1.1", "no"), requests=(Request(Effect.HOLD, "<x>: why"),)
+    )
+    server.policy.verdicts["rcpt", "no@y.test"] = refusal
+
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO c.test")
+        said = await talk.say("MAIL FROM:<a@x.test>", "RCPT TO:<no@y.test>", "RCPT TO:<b@y.test>", "DATA")
+        assert [line[:3] for line in said.splitlines()] == ["250", "550", "250", "354"]
+        await talk.send(b"Subject: x\r\n\r\n.\r\n")
+
+    server.run(test)
+    assert server.queue.messages[0].hold
 
 
 def test_a_rule_after_rcpt_is_told_of_a_recipient_only_when_there_is_one(server):

@@ -10,6 +10,7 @@ from angarium.auth.interface import Accepted, Refused
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.conversation import Conversation
 from angarium.daemons.smtpd.limits import Counted
+from angarium.daemons.smtpd.rates import over_rate
 from angarium.model.reply import Reply
 from angarium.protocols.sasl.session import SaslExchange
 from angarium.protocols.sasl.types import Challenge, Credentials, Fault, SaslError, Step
@@ -31,7 +32,7 @@ async def auth(talk: Conversation, command: CommandReceived) -> Reply | None:
     words = command.text.split()
     if not 2 <= len(words) <= 3:
         return replies.AUTH_SYNTAX
-    if talk.over_rate(Counted.AUTH, parameters.client_auth_rate_limit, "AUTH command rate"):
+    if over_rate(talk, Counted.AUTH, parameters.client_auth_rate_limit, "AUTH command rate"):
         return Reply.of(450, "4.7.1", f"Error: too many AUTH commands from {talk.client.address}")
     name = words[1].upper()
     exchange = SaslExchange.named(name, parameters.sasl_response_limit) if name in mechanisms else None

@@ -10,8 +10,10 @@ from dataclasses import replace
 
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.conversation import Conversation
+from angarium.daemons.smtpd.judgement import judge, log_reject
+from angarium.daemons.smtpd.knowledge import facts_of, origin_of
 from angarium.daemons.smtpd.transaction import Chunking, Transaction
-from angarium.model.envelope import Envelope, Recipient
+from angarium.model.envelope import Envelope, Notify, Recipient
 from angarium.model.error import MailError
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.parser import parse_bdat
@@ -28,7 +30,7 @@ async def data(talk: Conversation, command: CommandReceived) -> Reply | None:
     if command.text.strip().upper() != "DATA":
         return replies.DATA_SYNTAX
     recipient = only_recipient(transaction)
-    refusal = talk.judge(await talk.ask.policy.data(talk.facts(recipient)), "DATA", recipient)
+    refusal = judge(talk, await talk.ask.policy.data(facts_of(talk, recipient)), "DATA", recipient)
     if refusal is not None:
         return refusal
     talk.start_message()
@@ -47,7 +49,7 @@ def _bare_newline(talk: Conversation) -> Reply | None:
     mode = talk.protocol.bare_newline
     if mode is BareNewline.REJECT:
         recipient = only_recipient(talk.transaction)
-        talk.log_reject("END-OF-MESSAGE", "bare <LF> received", recipient)
+        log_reject(talk, "END-OF-MESSAGE", "bare <LF> received", recipient)
         code = talk.parameters.forbid_bare_newline_reject_code
         return Reply.of(code, "5.5.2", f"{talk.parameters.myhostname} Error: bare <LF> received")
     if mode is BareNewline.NOTE and talk.transaction is not None:
@@ -83,7 +85,7 @@ async def bdat(talk: Conversation, command: CommandReceived) -> Reply | None:
         failure = replies.NEED_RCPT if transaction is None else replies.NO_RECIPIENTS
     else:
         recipient = only_recipient(transaction)
-        failure = talk.judge(await talk.ask.policy.data(talk.facts(recipient)), "BDAT", recipient)
+        failure = judge(talk, await talk.ask.policy.data(facts_of(talk, recipient)), "BDAT", recipient)
         talk.start_message()
     if talk.chunking is Chunking.NONE:
         talk.chunking = Chunking.STARTED
@@ -111,7 +113,7 @@ async def chunk_end(talk: Conversation, event: ChunkEnd) -> None:
             talk.chunking = Chunking.FAILED
         return
     if not event.last:
-        talk.counts["BDAT"][0] += 1
+        talk.counts.succeeded("BDAT")
         talk.send(Reply.of(250, "2.0.0", f"Ok: {event.size} bytes"))
         return
     talk.where = "END-OF-MESSAGE"
@@ -123,7 +125,7 @@ async def chunk_end(talk: Conversation, event: ChunkEnd) -> None:
 def _finish(talk: Conversation, verb: str, reply: Reply) -> None:
     """Answer for the message, and end the transaction."""
     if reply.positive:
-        talk.counts[verb][0] += 1
+        talk.counts.succeeded(verb)
         talk.error_count = 0
         talk.junk_count = 0
         talk.send(reply)
@@ -143,8 +145,8 @@ async def _store(talk: Conversation, size: str = "") -> Reply:
     if message.too_big:
         return _too_big(talk)
     recipient = only_recipient(transaction)
-    verdict = await talk.ask.policy.end_of_data(talk.facts(recipient, message.size))
-    refusal = talk.judge(verdict, "END-OF-MESSAGE", recipient)
+    verdict = await talk.ask.policy.end_of_data(facts_of(talk, recipient, message.size))
+    refusal = judge(talk, verdict, "END-OF-MESSAGE", recipient)
     if refusal is not None:
         return refusal
     queued = Reply.of(250, "2.0.0", f"Ok: {size}queued as {transaction.queue_id}")
@@ -177,6 +179,8 @@ def _too_big(talk: Conversation) -> Reply:
 
 def _envelope(talk: Conversation, transaction: Transaction) -> Envelope:
     recipients = tuple(transaction.recipients)
+    if transaction.bcc:
+        recipients += (Recipient(transaction.bcc, transaction.bcc, Notify.NEVER),)
     if transaction.redirect:
         recipients = (Recipient(transaction.redirect, transaction.redirect),)
     mail = transaction.mail
@@ -184,7 +188,7 @@ def _envelope(talk: Conversation, transaction: Transaction) -> Envelope:
         mail.sender,
         recipients,
         transaction.arrival,
-        talk.make_origin(mail),
+        origin_of(talk, mail),
         mail.body,
         mail.smtputf8,
         mail.ret,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.commands.auth import offered_mechanisms
 from angarium.daemons.smtpd.conversation import Conversation
+from angarium.daemons.smtpd.judgement import judge
+from angarium.daemons.smtpd.knowledge import facts_of
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.types import CommandReceived
 
@@ -33,7 +35,7 @@ async def _introduce(talk: Conversation, command: CommandReceived, syntax: Reply
         return syntax
     name = " ".join(words[1:])
     previous, talk.helo = talk.helo, name
-    refusal = talk.judge(await talk.ask.policy.helo(talk.facts()), words[0].upper())
+    refusal = judge(talk, await talk.ask.policy.helo(facts_of(talk)), words[0].upper())
     if refusal is not None:
         talk.helo = previous
         return refusal

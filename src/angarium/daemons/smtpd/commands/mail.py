@@ -5,7 +5,10 @@ from __future__ import annotations
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.commands.rcpt import open_transaction
 from angarium.daemons.smtpd.conversation import Conversation
+from angarium.daemons.smtpd.judgement import judge, log_reject
+from angarium.daemons.smtpd.knowledge import facts_of
 from angarium.daemons.smtpd.limits import Counted
+from angarium.daemons.smtpd.rates import over_rate
 from angarium.daemons.smtpd.transaction import Chunking, Transaction
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.parser import parse_mail
@@ -33,7 +36,7 @@ async def mail(talk: Conversation, command: CommandReceived) -> Reply | None:
         talk.log_illegal_address("MAIL", error.address)
         return error.reply
     limit = parameters.client_message_rate_limit
-    if talk.over_rate(Counted.MESSAGE, limit, "Message delivery request rate"):
+    if over_rate(talk, Counted.MESSAGE, limit, "Message delivery request rate"):
         return Reply.of(450, "4.7.1", f"Error: too much mail from {talk.client.address}")
     if _disk_is_full(talk):
         return replies.NO_SPACE
@@ -42,9 +45,9 @@ async def mail(talk: Conversation, command: CommandReceived) -> Reply | None:
     try:
         if 0 < parameters.message_size_limit < parsed.size:  # RFC 1870 section 6
             refusal: Reply | None = replies.TOO_BIG_DECLARED
-            talk.log_reject("MAIL", str(refusal))
+            log_reject(talk, "MAIL", str(refusal))
         else:
-            refusal = talk.judge(await talk.ask.policy.mail(talk.facts()), "MAIL")
+            refusal = judge(talk, await talk.ask.policy.mail(facts_of(talk)), "MAIL")
         accepted = refusal is None
     finally:
         if not accepted:
@@ -62,6 +65,6 @@ def _disk_is_full(talk: Conversation) -> bool:
     free = talk.ask.free_space()
     if free > parameters.queue_minfree and free >= 1.5 * parameters.message_size_limit:
         return False
-    talk.log_reject("MAIL", str(replies.NO_SPACE))
+    log_reject(talk, "MAIL", str(replies.NO_SPACE))
     talk.ask.journal.warning(f"not enough free space in mail queue: {free} bytes < 1.5*message size limit")
     return True

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.conversation import Conversation
+from angarium.daemons.smtpd.judgement import judge
+from angarium.daemons.smtpd.knowledge import facts_of
 from angarium.daemons.smtpd.limits import Counted
+from angarium.daemons.smtpd.rates import over_rate
 from angarium.daemons.smtpd.transaction import Chunking, Transaction
 from angarium.model.envelope import Recipient
 from angarium.model.reply import Reply
@@ -33,14 +36,14 @@ async def rcpt(talk: Conversation, command: CommandReceived) -> Reply | None:
         return error.reply
     address = parsed.recipient
     limit = parameters.client_recipient_rate_limit
-    if talk.over_rate(Counted.RECIPIENT, limit, "Recipient address rate"):
+    if over_rate(talk, Counted.RECIPIENT, limit, "Recipient address rate"):
         return Reply.of(450, "4.7.1", f"Error: too many recipients from {talk.client.address}")
     if len(transaction.recipients) >= parameters.recipient_limit > 0:
         transaction.overshoot += 1
         if transaction.overshoot <= parameters.recipient_overshoot_limit:
             talk.forgive("RCPT")  # a client that sends on is no attacker yet
         return replies.TOO_MANY_RECIPIENTS
-    refusal = talk.judge(await talk.ask.policy.rcpt(talk.facts(address)), "RCPT", address)
+    refusal = judge(talk, await talk.ask.policy.rcpt(facts_of(talk, address)), "RCPT", address)
     if refusal is not None:
         transaction.refused += 1
         return refusal

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.conversation import Conversation
+from angarium.daemons.smtpd.judgement import judge
+from angarium.daemons.smtpd.knowledge import facts_of
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.path import is_domain
 from angarium.protocols.smtp.types import CommandReceived
@@ -46,7 +48,7 @@ async def etrn(talk: Conversation, command: CommandReceived) -> Reply | None:
     domain = words[1].removeprefix("@").removeprefix("#")
     if not is_domain(domain):
         return Reply.of(501, None, "Error: invalid parameter syntax")
-    refusal = talk.judge(await talk.ask.policy.etrn(talk.facts(domain)), "ETRN")
+    refusal = judge(talk, await talk.ask.policy.etrn(facts_of(talk, domain)), "ETRN")
     if refusal is not None:
         return refusal
     if talk.ask.flush is None or not await talk.ask.flush(domain):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.conversation import Conversation
+from angarium.daemons.smtpd.rates import refuses_tls
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.types import CommandReceived
 
@@ -19,7 +20,7 @@ async def starttls(talk: Conversation, command: CommandReceived) -> Reply | None
         return replies.NOT_IMPLEMENTED
     if not talk.ask.tls_available:
         return replies.TLS_UNAVAILABLE
-    if talk.refuses_tls("STARTTLS request"):
+    if refuses_tls(talk, "STARTTLS request"):
         return Reply.of(454, "4.7.0", f"Error: too many new TLS sessions from {talk.client.shown}")
     talk.tls_requested = True
     talk.send(replies.START_TLS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.conversation import Conversation
+from angarium.daemons.smtpd.judgement import judge
+from angarium.daemons.smtpd.knowledge import facts_of
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.parser import BAD_RECIPIENT
 from angarium.protocols.smtp.path import parse_path
@@ -27,5 +29,5 @@ async def vrfy(talk: Conversation, command: CommandReceived) -> Reply | None:
     if not address:
         talk.log_illegal_address("VRFY", argument)
         return BAD_RECIPIENT
-    refusal = talk.judge(await talk.ask.policy.vrfy(talk.facts(address)), "VRFY", address)
+    refusal = judge(talk, await talk.ask.policy.vrfy(facts_of(talk, address)), "VRFY", address)
     return refusal if refusal is not None else Reply.of(252, "2.0.0", argument)

@@ -1,0 +1,86 @@
+"""What a verdict of the policy does to a session: refuses a command, changes the transaction, goes into the log.
+
+The log lines are those that log readers count: ``NOQUEUE: reject: RCPT from name[address]: 554 …; from=<s> to=<r>
+proto=ESMTP helo=<h>``, and the same with ``hold``, ``discard``, ``redirect``, ``filter``, ``bcc``, ``warn``, ``info``.
+PREPEND has none, as in Postfix.
+
+What was asked for holds for the whole message, also when the recipient that brought it up was then refused (access(5)).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from angarium.model.reply import Reply
+from angarium.model.verdict import Effect, Request, Verdict
+from angarium.protocols.smtp.path import quote_address
+from angarium.protocols.smtp.render import soften
+
+if TYPE_CHECKING:
+    from angarium.daemons.smtpd.conversation import Conversation
+    from angarium.daemons.smtpd.transaction import Transaction
+
+
+def judge(talk: Conversation, verdict: Verdict, stage: str, recipient: str | None = None) -> Reply | None:
+    """Apply a verdict: the reply that refuses the command, or None when it may go on.
+
+    Args:
+        talk: the session.
+        verdict: of the policy.
+        stage: of the session, for the log: ``CONNECT``, ``RCPT``, ``END-OF-MESSAGE``.
+        recipient: for the log; None when there is none, or more than one.
+    """
+    for request in verdict.requests:
+        _grant(talk, request, stage, recipient)
+    if not verdict.refused:
+        return None
+    assert verdict.reply is not None
+    reply = soften(verdict.reply) if talk.parameters.soft_bounce else verdict.reply
+    log_reject(talk, stage, str(reply), recipient)
+    if verdict.disconnect:
+        talk.closing = True
+    return verdict.reply
+
+
+def _grant(talk: Conversation, request: Request, stage: str, recipient: str | None) -> None:
+    effect = request.effect
+    transaction = talk.transaction
+    if effect is Effect.HOLD and transaction is not None and transaction.hold:
+        return  # once is enough: Postfix does not log it again
+    if effect is not Effect.PREPEND:
+        log_reject(talk, stage, request.text, recipient, what=effect.value)
+    if effect is Effect.FILTER:
+        filtered = f"FILTER {request.argument} is not supported: the message goes on without it"
+        talk.ask.journal.warning(f"{request.source}: {filtered}")
+    if transaction is not None:
+        _change(transaction, effect, request.argument)
+
+
+def _change(transaction: Transaction, effect: Effect, argument: str) -> None:
+    if effect is Effect.HOLD:
+        transaction.hold = True
+    elif effect is Effect.DISCARD:
+        transaction.discard = True
+    elif effect is Effect.REDIRECT:
+        transaction.redirect = argument
+    elif effect is Effect.BCC:
+        transaction.bcc = argument
+    elif effect is Effect.PREPEND:
+        transaction.prepend.append(argument)
+
+
+def log_reject(
+    talk: Conversation, stage: str, text: str, recipient: str | None = None, *, what: str = "reject"
+) -> None:
+    """Write the line; ``what`` stands in the place of ``reject``."""
+    transaction = talk.transaction
+    queue_id = transaction.queue_id if transaction is not None and transaction.queue_id else "NOQUEUE"
+    parts = [f"{queue_id}: {what}: {stage} from {talk.client.shown}: {text};"]
+    if transaction is not None:
+        parts.append(f"from=<{quote_address(transaction.mail.sender)}>")
+    if recipient is not None:
+        parts.append(f"to=<{quote_address(recipient)}>")
+    parts.append(f"proto={talk.proto_name}")
+    if talk.helo:
+        parts.append(f"helo=<{talk.helo}>")
+    talk.ask.journal.info(" ".join(parts))
