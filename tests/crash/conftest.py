@@ -133,7 +133,8 @@ class Load:
     def stop(self) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(30)
+            if thread.ident is not None:  # a server that did not start never got any load
+                thread.join(30)
 
     def _message(self, kind: str) -> tuple[str, bytes]:
         token = f"{kind}{next(self._numbers)}"

@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,17 +14,18 @@ MEGABYTE = 1024 * 1024
 
 
 @pytest.fixture
-def small_disk(tmp_path, monkeypatch):
+def small_disk(monkeypatch):
     """A file system of 160 MB on which all of the server's files will be; tmpfs, which needs root."""
-    place = tmp_path / "disk"
-    place.mkdir()
+    place = Path(tempfile.mkdtemp(prefix="disk"))  # short, for the sake of the unix sockets below it
     mount = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "angarium-test", str(place)]
     done = subprocess.run(mount, capture_output=True, text=True)
     if done.returncode != 0:
+        place.rmdir()
         pytest.skip(f"a file system of its own cannot be mounted: {done.stderr.strip()}")
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
+    place.rmdir()
 
 
 def fill(place) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import os
 import socket
@@ -56,7 +57,11 @@ class Bus:
         path = self._directory / f"{os.getpid()}.{next(_NUMBERS)}"
         path.unlink(missing_ok=True)
         endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        endpoint.bind(str(path))
+        try:
+            endpoint.bind(str(path))
+        except OSError as error:  # Python's "AF_UNIX path too long" has neither number nor path
+            endpoint.close()
+            raise OSError(error.errno or errno.ENAMETOOLONG, error.strerror or str(error), str(path)) from error
         self._socket, self._path = endpoint, path
         self._loop.add_reader(endpoint.fileno(), self._readable)
 

@@ -95,3 +95,10 @@ def test_a_payload_has_a_bound(tmp_path):
 
     with pytest.raises(ValueError, match="wake-up"):
         asyncio.run(talk())
+
+
+def test_a_path_that_is_too_long_for_a_socket_is_named(tmp_path):
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    with pytest.raises(OSError, match="d" * 100):
+        asyncio.run(Bus(deep).start())
