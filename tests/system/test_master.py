@@ -144,6 +144,28 @@ def test_limits_hold_over_all_workers(servers):
     assert sorted(codes) == [250] * 4 + [450] * 4
 
 
+def test_limits_hold_over_a_reload_and_do_not_outlive_a_worker(servers):
+    server = servers.start(
+        {
+            "worker_processes": "2",
+            "smtpd_client_connection_count_limit": "1",
+            "smtpd_client_event_limit_exceptions": "",
+        }
+    )
+    pid = master_pid(server)
+    before = set(children(pid))
+    with smtp(server) as client:
+        client.ehlo("client.test")
+        client.mail("x@remote.test")  # a session with a transaction stays
+        os.kill(pid, signal.SIGHUP)
+        until(lambda: len(set(children(pid)) - before) >= 3)
+        assert not can_serve(server)
+        for worker in before & set(children(pid)):
+            os.kill(worker, signal.SIGKILL)
+        until(lambda: can_serve(server))
+        client.close()
+
+
 def test_a_reload_keeps_sessions_and_brings_the_new_settings(servers):
     server = servers.start()
     pid = master_pid(server)

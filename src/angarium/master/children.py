@@ -34,7 +34,7 @@ from angarium.master import programs
 from angarium.master.node import Node
 from angarium.master.privileges import Owner
 from angarium.master.wiring import Contexts, NetworkWiring, local_service, queue_manager
-from angarium.runtime.counts import SharedCounts
+from angarium.runtime.counts import Column
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.service import Service
 
@@ -56,8 +56,7 @@ class Inheritance:
         contexts: their TLS contexts.
         life_line: the pipe's end that reads as closed when the master is gone.
         status: the pipe to say "ready" on.
-        counts: what the workers of a generation count together.
-        number: of the worker, from 0.
+        counts: what workers count together, as this one sees it; None: it counts by itself.
         background: leave standard error alone once ready: it belongs to the command that started the server.
     """
 
@@ -69,8 +68,7 @@ class Inheritance:
     life_line: int
     status: int
     background: bool
-    counts: SharedCounts
-    number: int
+    counts: Column | None
 
 
 Builder = Callable[[Node], Sequence[tuple[Service, Sequence[socket.socket]]]]
@@ -82,7 +80,7 @@ def worker(inherited: Inheritance) -> NoReturn:
     _close(local)
 
     def build(node: Node) -> list[tuple[Service, Sequence[socket.socket]]]:
-        wiring = NetworkWiring(node, inherited.contexts, inherited.counts.column(inherited.number))
+        wiring = NetworkWiring(node, inherited.contexts, inherited.counts)
         return [(wiring.service(entry), sockets) for entry, sockets in network]
 
     _run("worker", inherited, build, patience=0.0)

@@ -85,6 +85,7 @@ class Child:
         generation: of the configuration it was started with.
         started: monotonic seconds.
         status: our end of its status pipe; -1 once it is ready.
+        column: of what workers count together; None when it does not count.
     """
 
     pid: int
@@ -92,6 +93,7 @@ class Child:
     generation: int
     started: float
     status: int
+    column: int | None = None
 
     @property
     def ready(self) -> bool:
@@ -109,7 +111,6 @@ class Generation:
     sockets: dict[str, list[socket.socket]]
     contexts: Contexts
     workers: int
-    counts: SharedCounts
     throttled: dict[Role, float] = field(default_factory=dict)
 
 
@@ -137,6 +138,7 @@ class Master:
         conf = Config.load(directory)
         self._log = ServiceLog(sink, f"{conf.text('syslog_name')}/master")
         self._generations = 0
+        self._counts = SharedCounts()
         self._adopted = adopted_sockets()
         self._now = self._prepare(conf, None)
 
@@ -163,8 +165,7 @@ class Master:
                 each.close()
             raise
         self._generations += 1
-        workers = worker_count(conf)
-        return Generation(self._generations, conf, owner, sockets, contexts, workers, SharedCounts(max(1, workers)))
+        return Generation(self._generations, conf, owner, sockets, contexts, worker_count(conf))
 
     # -- children
 
@@ -177,6 +178,7 @@ class Master:
 
     def _fork(self, role: Role, generation: Generation) -> None:
         ours, theirs = os.pipe2(os.O_CLOEXEC)
+        column = self._counts.reserve() if role.name == "worker" else None
         pid = os.fork()
         if pid == 0:
             os.close(ours)
@@ -193,12 +195,11 @@ class Master:
                 life_line=self._life_line[0],
                 status=theirs,
                 background=self._background,
-                counts=generation.counts,
-                number=role.number,
+                counts=self._counts.column(column) if column is not None else None,
             )
             (children.worker if role.name == "worker" else children.manager)(inherited)
         os.close(theirs)
-        self._children[pid] = Child(pid, role, generation.number, time.monotonic(), ours)
+        self._children[pid] = Child(pid, role, generation.number, time.monotonic(), ours, column)
 
     def _await_ready(self, generation: int) -> bool:
         """Wait until all children of a generation are ready; False when one dies first or takes too long."""
@@ -273,6 +274,8 @@ class Master:
             child = self._children.pop(pid, None)
             if child is None:
                 continue
+            if child.column is not None:
+                self._counts.release(child.column)
             ready = _has_spoken(child)
             if not ready:
                 os.close(child.status)

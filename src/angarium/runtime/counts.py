@@ -1,13 +1,16 @@
 """Counts that the workers of one server share without locks: who has how many connections, or how many a minute.
 
 Owns one anonymous shared mapping, made by the parent before it forks. Each worker writes a column of its own and reads
-all of them, so that nothing has to be locked, and a worker that dies takes its counts with it: its successor clears the
-column. Keys are not stored; they are hashed into two rows of cells, and the lesser of two sums counts (a count-min
-sketch). Two keys can be taken for one only when they meet in both rows: about one pair in four thousand million.
+all of them, so that nothing has to be locked, and a worker that dies gives back what it had counted: the parent
+releases its column. Workers of an older configuration that still have sessions keep theirs, and count.
 
-A cell holds a window of time and a count; a count of another window is nought. Connections are counted in window 0.
+Keys are not stored; they are hashed into two rows of cells, and the lesser of two sums counts (a count-min sketch).
+Two keys can be taken for one only when they meet in both rows: about one pair in four thousand million. What is
+counted at once (connections) and what is counted in a window of time (rates) have rows of their own; in the latter a
+cell holds its window too, and a count of another window is nought.
 
-Guarantees: constant memory (1 MiB a column) and time. Never fails: a count is capped, not wrapped.
+Guarantees: at most 2 MiB a column, touched as it is used, and constant time. Never fails: a count is capped, not
+wrapped; without a free column a worker counts by itself.
 """
 
 from __future__ import annotations
@@ -19,62 +22,87 @@ _WIDTH = 1 << 16
 _ROWS = 2
 _CELL = 8
 _COUNT = (1 << 32) - 1
+_HEADER = mmap.PAGESIZE // _CELL
+"""Cells before the first column. The first of them says how many columns are or were in use."""
+
+_TABLE = _ROWS * _WIDTH
+_COLUMN = 2 * _TABLE
+
+MOST_COLUMNS = 256
+"""How many processes can count together, those included that a reload leaves to end with their last session."""
 
 
 class SharedCounts:
-    """The mapping. Made in the parent; children take a column each.
+    """The mapping. Made in the parent, which gives each child a column.
 
     Args:
-        columns: how many processes write, at least 1.
+        columns: how many processes may write at once, at least 1.
     """
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self, columns: int = MOST_COLUMNS) -> None:
         self.columns = columns
-        self._memory = mmap.mmap(-1, _ROWS * _WIDTH * columns * _CELL)
+        self._memory = mmap.mmap(-1, (_HEADER + _COLUMN * columns) * _CELL)
         self._cells = memoryview(self._memory).cast("Q")
+        self._taken: set[int] = set()
+
+    def reserve(self) -> int | None:
+        """A free column, its counts at nought; None when there is none. For the parent, before it forks."""
+        number = next((each for each in range(self.columns) if each not in self._taken), None)
+        if number is not None:
+            self._taken.add(number)
+            self._cells[0] = max(self._cells[0], number + 1)
+        return number
+
+    def release(self, number: int) -> None:
+        """The process that had this column is gone, and so is what it had counted. For the parent."""
+        self._taken.discard(number)
+        # Not overwritten but given back to the system: pages that are not there read as zeros.
+        self._memory.madvise(mmap.MADV_REMOVE, (_HEADER + _COLUMN * number) * _CELL, _COLUMN * _CELL)
 
     def column(self, number: int) -> Column:
-        """The counts as process ``number`` (from 0) sees them; what a predecessor had counted there is forgotten."""
-        self._cells[number :: self.columns][:] = memoryview(bytes(_ROWS * _WIDTH * _CELL)).cast("Q")
-        return Column(self._cells, self.columns, number)
+        """The counts as the process with this column sees them. For the child."""
+        return Column(self._cells, number)
 
 
 class Column:
     """One process's view of the counts."""
 
-    __slots__ = ("_cells", "_columns", "_number")
+    __slots__ = ("_cells", "_number")
 
-    def __init__(self, cells: memoryview[int], columns: int, number: int) -> None:
+    def __init__(self, cells: memoryview[int], number: int) -> None:
         self._cells = cells
-        self._columns = columns
         self._number = number
 
     def add(self, key: Hashable, change: int, window: int = 0) -> None:
-        """Change this process's count of ``key`` in a window of time."""
+        """Change this process's count of ``key``: of what is there now, or in a window of time (not 0)."""
         cells = self._cells
-        for place in self._places(key):
-            at = place + self._number
+        base = _HEADER + self._number * _COLUMN
+        for place in _places(key, window):
+            at = base + place
             cell = cells[at]
             count = (cell & _COUNT) if cell >> 32 == window & _COUNT else 0
             cells[at] = (window & _COUNT) << 32 | min(max(count + change, 0), _COUNT)
 
     def others(self, key: Hashable, window: int = 0) -> int:
         """How many all the other processes have counted; rarely more, never less."""
-        if self._columns == 1:
-            return 0
         cells = self._cells
+        columns = cells[0]
+        if columns == 1:
+            return 0
         least = -1
-        for place in self._places(key):
+        for place in _places(key, window):
             total = 0
-            for column in range(self._columns):
+            for column in range(columns):
                 if column != self._number:
-                    cell = cells[place + column]
+                    cell = cells[_HEADER + column * _COLUMN + place]
                     if cell >> 32 == window & _COUNT:
                         total += cell & _COUNT
             least = total if least < 0 else min(least, total)
         return least
 
-    def _places(self, key: Hashable) -> tuple[int, int]:
-        """The first cell of ``key`` in each row. Forked processes share the seed of ``hash``."""
-        digest = hash(key)
-        return (digest & 0xFFFF) * self._columns, (_WIDTH + (digest >> 20 & 0xFFFF)) * self._columns
+
+def _places(key: Hashable, window: int) -> tuple[int, int]:
+    """The cell of ``key`` in each row of a column. Forked processes share the seed of ``hash``."""
+    digest = hash(key)
+    table = _TABLE if window else 0
+    return table + (digest & 0xFFFF), table + _WIDTH + (digest >> 20 & 0xFFFF)
