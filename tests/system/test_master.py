@@ -121,6 +121,7 @@ def test_limits_hold_over_all_workers(servers):
             "smtpd_client_connection_count_limit": "3",
             "smtpd_client_message_rate_limit": "4",
             "smtpd_client_event_limit_exceptions": "",
+            "anvil_status_update_time": "1s",
         }
     )
     sessions = []
@@ -142,6 +143,7 @@ def test_limits_hold_over_all_workers(servers):
             client.ehlo("client.test")
             codes.append(client.mail("x@remote.test")[0])
     assert sorted(codes) == [250] * 4 + [450] * 4
+    until(lambda: "statistics: max connection count " in server.log())
 
 
 def test_limits_hold_over_a_reload_and_do_not_outlive_a_worker(servers):

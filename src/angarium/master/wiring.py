@@ -37,9 +37,11 @@ from angarium.daemons.qmgr.parameters import QmgrParameters, transport_limits
 from angarium.daemons.qmgr.showq import ShowqService
 from angarium.daemons.smtpd.client import Client, DnsClientResolver
 from angarium.daemons.smtpd.collaborators import Exemptions
+from angarium.daemons.smtpd.direct import DirectDelivery, DirectTransport
 from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.daemons.smtpd.main import SmtpdService
 from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.mailqueue.interface import Intake
 from angarium.master.node import Node
 from angarium.model.delivery import DeliveryAgent
 from angarium.model.lookup import Found, Lookup
@@ -133,7 +135,10 @@ class NetworkWiring:
 
     @cached_property
     def _client_limits(self) -> ClientLimits:
-        return ClientLimits(time.monotonic, self.node.conf.seconds("anvil_rate_time_unit"), self.counts)
+        conf = self.node.conf
+        prefixes = conf.integer("smtpd_client_ipv4_prefix_length"), conf.integer("smtpd_client_ipv6_prefix_length")
+        unit = conf.seconds("anvil_rate_time_unit")
+        return ClientLimits(time.monotonic, unit, self.counts, prefixes, self.node.log("anvil"))
 
     @cached_property
     def _client_resolver(self) -> DnsClientResolver:
@@ -159,7 +164,7 @@ class NetworkWiring:
         return SmtpdService(
             parameters,
             log.tag,
-            queue=node.queue,
+            queue=self._intake(conf),
             cleanup=_cleanup(node, conf, entry),
             policy=make_policy(conf, node.rewrite, node.tables, log, node.is_full, node.dns),
             log=log,
@@ -173,6 +178,22 @@ class NetworkWiring:
             queue_directory=node.queue_directory,
             flush=self._flush(conf),
         )
+
+    def _intake(self, conf: Config) -> Intake:
+        """The queue, with delivery in the session before it when smtpd_direct_delivery says so."""
+        return self._direct if conf.boolean("smtpd_direct_delivery") else self.node.queue
+
+    @cached_property
+    def _direct(self) -> DirectDelivery:
+        node = self.node
+        deferred = frozenset(node.conf.names("defer_transports"))
+        transports = {
+            entry.name: DirectTransport(_virtual(node, overlay(node.conf, entry), entry, log), log)
+            for entry in node.conf.master.services
+            if entry.type == "unix" and entry.command == "virtual" and entry.name not in deferred
+            for log in (node.log("virtual", overlay(node.conf, entry)),)
+        }
+        return DirectDelivery(node.queue, node.rewrite, transports, node.log("qmgr"), time.time)
 
     def _flush(self, conf: Config) -> Callable[[str], Awaitable[bool]]:
         """ETRN: asks the queue manager for a domain's mail, when fast_flush_domains has the domain."""

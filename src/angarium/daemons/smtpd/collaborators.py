@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from angarium.auth.interface import Authenticator
 from angarium.cleanup.interface import Cleanup
 from angarium.daemons.smtpd.limits import ClientLimits
-from angarium.mailqueue.interface import MailQueue
+from angarium.mailqueue.interface import Intake
 from angarium.policy.interface import Policy
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import Spool
@@ -43,7 +43,7 @@ class Collaborators:
         flush: asks for the delivery of a domain's mail (ETRN); False when it may not be asked for.
     """
 
-    queue: MailQueue
+    queue: Intake
     cleanup: Cleanup
     policy: Policy
     authenticator: Authenticator | None

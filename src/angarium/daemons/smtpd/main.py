@@ -18,7 +18,7 @@ from angarium.daemons.smtpd.commands import HANDLERS
 from angarium.daemons.smtpd.connection import ConnectionSetting, SmtpdConnection
 from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.daemons.smtpd.parameters import SmtpdParameters
-from angarium.mailqueue.interface import MailQueue
+from angarium.mailqueue.interface import Intake
 from angarium.policy.interface import Policy
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import Spool
@@ -63,7 +63,7 @@ class SmtpdService:
         parameters: SmtpdParameters,
         tag: str,
         *,
-        queue: MailQueue,
+        queue: Intake,
         cleanup: Cleanup,
         policy: Policy,
         log: ServiceLog,
@@ -96,6 +96,7 @@ class SmtpdService:
         self._setting = ConnectionSetting(parameters, collaborators, HANDLERS, resolver, exemptions, tls)
         self._connections: set[SmtpdConnection] = set()
         self._drained = asyncio.Event()
+        self._report: asyncio.TimerHandle | None = None
         self._servers: list[asyncio.Server] = []
         self._acceptors: list[asyncio.Task[None]] = []
 
@@ -111,6 +112,7 @@ class SmtpdService:
     async def run(self, sockets: Sequence[socket.socket]) -> None:
         """Serve until drained; on cancellation close all and re-raise."""
         loop = asyncio.get_running_loop()
+        self._report_later()
         try:
             for listener in sockets:
                 if self._setting.parameters.tls_wrappermode:
@@ -129,6 +131,19 @@ class SmtpdService:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if self._report is not None:
+                self._report.cancel()
+            self._setting.collaborators.limits.report()
+
+    def _report_later(self) -> None:
+        """Report the highest counts every anvil_status_update_time; services that share counters report once."""
+        interval = self._setting.parameters.anvil_status_update_time
+        if interval > 0:
+            self._report = asyncio.get_running_loop().call_later(interval, self._report_now)
+
+    def _report_now(self) -> None:
+        self._setting.collaborators.limits.report()
+        self._report_later()
 
     def drain(self) -> None:
         """Stop accepting and let sessions end at their next moment between transactions."""

@@ -40,6 +40,7 @@ class SmtpdParameters:
     client_new_tls_session_rate_limit: int = 0
     client_event_limit_exceptions: tuple[str, ...] = ()
     anvil_rate_time_unit: float = 60.0
+    anvil_status_update_time: float = 600.0
     forbid_bare_newline: BareNewline = BareNewline.NORMALIZE
     forbid_bare_newline_exclusions: tuple[str, ...] = ()
     forbid_bare_newline_reject_code: int = 550
@@ -115,6 +116,7 @@ class SmtpdParameters:
             client_new_tls_session_rate_limit=conf.integer("smtpd_client_new_tls_session_rate_limit"),
             client_event_limit_exceptions=tuple(conf.names("smtpd_client_event_limit_exceptions")),
             anvil_rate_time_unit=conf.seconds("anvil_rate_time_unit"),
+            anvil_status_update_time=conf.seconds("anvil_status_update_time"),
             forbid_bare_newline=_bare_newline(conf.choice("smtpd_forbid_bare_newline")),
             forbid_bare_newline_exclusions=tuple(conf.names("smtpd_forbid_bare_newline_exclusions")),
             forbid_bare_newline_reject_code=conf.integer("smtpd_forbid_bare_newline_reject_code"),

@@ -1,4 +1,4 @@
-"""Limits, client names, parameters, escapes: what needs no socket."""
+"""Client names, parameters, escapes: what needs no socket."""
 
 from __future__ import annotations
 
@@ -8,39 +8,10 @@ import pytest
 
 from angarium.config.config import Config
 from angarium.daemons.smtpd.client import UNKNOWN, ClientName, DnsClientResolver
-from angarium.daemons.smtpd.limits import ClientLimits, Counted
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.daemons.smtpd.wording import escape
 from angarium.protocols.smtp.types import BareNewline
 from angarium.runtime.dns import DnsFailure, Records
-
-
-def test_connections_and_rates_are_counted_by_client_and_service():
-    now = [0.0]
-    limits = ClientLimits(lambda: now[0], 60.0)
-    assert limits.connect("smtp", "a") == (1, 1)
-    assert limits.connect("smtp", "a") == (2, 2)
-    assert limits.connect("smtp", "b") == (1, 1)
-    assert limits.connect("submission", "a") == (1, 1)
-    limits.disconnect("smtp", "a")
-    assert limits.count("smtp", "a", Counted.MESSAGE) == 1
-    now[0] = 60.0
-    assert limits.connect("smtp", "a") == (2, 1)
-    assert limits.count("smtp", "a", Counted.MESSAGE) == 1
-
-
-def test_clients_that_went_away_are_forgotten():
-    now = [0.0]
-    limits = ClientLimits(lambda: now[0], 60.0)
-    for number in range(1000):
-        limits.connect("smtp", str(number))
-        if number:
-            limits.disconnect("smtp", str(number))
-    now[0] = 61.0
-    for number in range(1000, 1100):
-        limits.connect("smtp", str(number))
-    assert "0" in {address for _, address in limits._usage}
-    assert len(limits._usage) < 200
 
 
 class Names:

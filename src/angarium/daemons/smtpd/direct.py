@@ -1,0 +1,107 @@
+"""Delivery in the session: a message with one recipient in the mailstore goes there before its 250, not to the queue.
+
+``DirectDelivery`` stands where the queue does (``mailqueue.interface.Intake``). The mailstore's commit takes the place
+of the queue's, which saves a flush, a lease, a record and a hop to the queue manager for the commonest message there is.
+
+Guarantees: when ``enqueue`` returns, the message is on stable storage, in the mailbox or in the queue. What is not
+delivered at once (a full mailbox, a damaged database, a user who is gone) is queued as it is, and the queue manager
+tries, defers and bounces as for any other message. The delivery is keyed by queue id, arrival and recipient number as
+the queue manager's is, so an attempt here that was committed and yet reported as failed is not repeated there.
+
+A message is queued when it is to be held, has several recipients (whose outcomes may differ), wants a report of success
+(RFC 3461 section 4.1), goes to another transport or to one of ``defer_transports``.
+
+The log shows the lines that the queue manager and the agent would have written. Decided and measured in
+``docs/adr/0014-delivery-in-the-session.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from angarium.agents import deliverylog
+from angarium.mailqueue.interface import Intake, NewMessage
+from angarium.model.delivery import DeliveryAgent, DeliveryRequest, QueuedRecipient, Status
+from angarium.model.envelope import Notify
+from angarium.rewrite.interface import Resolution, Resolver
+from angarium.runtime.log import ServiceLog
+
+
+@dataclass(frozen=True, slots=True)
+class DirectTransport:
+    """A transport that may deliver in the session: its agent, and the log that its lines stand in."""
+
+    agent: DeliveryAgent
+    log: ServiceLog
+
+
+class DirectDelivery:
+    """An ``Intake`` that delivers what it can and queues the rest.
+
+    Args:
+        queue: takes what is not delivered here; also hands out the queue ids.
+        resolver: finds the transport.
+        transports: those that deliver into the mailstore, by service name.
+        log: ``postfix/qmgr``.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        queue: Intake,
+        resolver: Resolver,
+        transports: Mapping[str, DirectTransport],
+        log: ServiceLog,
+        clock: Callable[[], float],
+    ) -> None:
+        self._queue = queue
+        self._resolver = resolver
+        self._transports = transports
+        self._log = log
+        self._clock = clock
+
+    def allocate_id(self) -> str:
+        """A queue id, of the queue behind."""
+        return self._queue.allocate_id()
+
+    async def enqueue(self, message: NewMessage) -> None:
+        """Deliver, or queue. Raises what the queue raises."""
+        if not await self._deliver(message):
+            await self._queue.enqueue(message)
+
+    async def _deliver(self, message: NewMessage) -> bool:
+        """True when the message is in its mailbox."""
+        envelope = message.envelope
+        if message.hold or len(envelope.recipients) != 1 or envelope.recipients[0].notify & Notify.SUCCESS:
+            return False
+        [recipient] = envelope.recipients
+        resolution = await self._resolver.resolve(envelope.sender, recipient.address)
+        if not isinstance(resolution, Resolution) or resolution.recipient != recipient.address:
+            return False
+        transport = self._transports.get(resolution.transport)
+        if transport is None:
+            return False
+        now = self._clock()
+        request = DeliveryRequest(
+            queue_id=message.queue_id,
+            transport=resolution.transport,
+            nexthop=resolution.nexthop,
+            envelope=envelope,
+            recipients=(QueuedRecipient(0, recipient),),
+            prefix=message.prefix,
+            content=message.content,
+            queued=now,
+            started=now,
+        )
+        try:
+            [result] = await transport.agent.deliver(request)
+        except Exception as error:  # noqa: BLE001 - an agent's fault must not cost the message its queue
+            transport.log.panic(f"{message.queue_id}: {type(error).__name__}: {error}")
+            return False
+        if result.status is not Status.SENT:
+            return False
+        deliverylog.taken_up(self._log, message.queue_id, envelope.sender, message.size, 1)
+        deliverylog.outcome(transport.log, request, result)
+        deliverylog.removed(self._log, message.queue_id)
+        return True
