@@ -128,8 +128,8 @@ class Attempt:
     warned: bool = False
 
 
-class MailQueue(Protocol):
-    """The durable queue."""
+class Intake(Protocol):
+    """Where a new message goes: all that who takes mail in needs of the queue."""
 
     def allocate_id(self) -> str:
         """A queue id that is not in use: upper-case hex, as Postfix's short form. Nothing is stored yet.
@@ -141,6 +141,10 @@ class MailQueue(Protocol):
     async def enqueue(self, message: NewMessage) -> None:
         """Store durably; group commit across callers. Raises QueueFullError or OSError when it cannot."""
         ...
+
+
+class MailQueue(Intake, Protocol):
+    """The durable queue."""
 
     async def take_over(self) -> int:
         """Become a manager of the queue; how many leases former managers have left behind.

@@ -95,7 +95,7 @@ class VirtualAgent:
             flags=_NO_FLAGS,
             internaldate=now,
             zone=self._zone(now),
-            key=f"{request.queue_id} {request.queued:.6f} {queued.number}",
+            key=f"{request.queue_id} {request.envelope.arrival:.6f} {queued.number}",
         )
         try:
             account = await self._store.open(found.value)

@@ -29,6 +29,15 @@ PARAMETERS = (
         compatible=False,
     ),
     Parameter(
+        "smtpd_direct_delivery",
+        Type.BOOLEAN,
+        "yes",
+        "Deliver a message with one recipient in the mailstore before it is acknowledged, instead of queueing it "
+        "first. What cannot be delivered at once is queued as ever.",
+        "smtpd",
+        compatible=False,
+    ),
+    Parameter(
         "worker_processes",
         Type.STRING,
         "auto",

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+from angarium.agents import deliverylog
 from angarium.agents.bounce.interface import Event, Notice, Reporter
 from angarium.daemons.qmgr.active import ActiveMessage
 from angarium.daemons.qmgr.parameters import QmgrParameters
@@ -82,7 +83,7 @@ class Conclusion:
         for notice in notices:
             self._bounce_log.info(f"{message.queue_id}: {notice.text}: {notice.message.queue_id}")
         if removed:
-            self._log.info(f"{message.queue_id}: removed", queue_id=message.queue_id)
+            deliverylog.removed(self._log, message.queue_id)
         return bool(notices)
 
     async def _record(self, attempt: Attempt) -> bool:

@@ -22,8 +22,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from angarium.agents import deliverylog
 from angarium.agents.bounce.interface import Reporter
-from angarium.daemons.qmgr import deliverylog
 from angarium.daemons.qmgr.active import ActiveMessage
 from angarium.daemons.qmgr.conclusion import RETRY_QUEUE, Conclusion
 from angarium.daemons.qmgr.parameters import QmgrParameters
@@ -298,13 +298,7 @@ class QueueManager:
         active = ActiveMessage(message, self._clock())
         self._active[message.queue_id] = active
         sender = message.envelope.sender
-        self._log.info(
-            f"{message.queue_id}: from=<{sender}>, size={message.size}, nrcpt={len(message.pending)} (queue active)",
-            queue_id=message.queue_id,
-            sender=sender,
-            size=message.size,
-            recipients=len(message.pending),
-        )
+        deliverylog.taken_up(self._log, message.queue_id, sender, message.size, len(message.pending))
         self._spawn(self._resolve(active))
 
     async def _resolve(self, active: ActiveMessage) -> None:
@@ -431,14 +425,7 @@ class QueueManager:
             if result.status is Status.BOUNCED and self._parameters.soft_bounce:
                 result = replace(result, status=Status.DEFERRED, dsn=result.dsn.with_class(4))
             active.results.append(result)
-            log.info(
-                deliverylog.line(request, result, self._parameters.delay_logging_resolution_limit),
-                queue_id=request.queue_id,
-                recipient=result.recipient.recipient.address,
-                relay=result.relay,
-                dsn=str(result.dsn),
-                status=result.status.value,
-            )
+            deliverylog.outcome(log, request, result, self._parameters.delay_logging_resolution_limit)
 
     async def _unreadable(self, active: ActiveMessage, error: Exception) -> None:
         """The content is gone: deleted by the administrator (KeyError), or damaged."""

@@ -1,7 +1,7 @@
 """Delivery in the session: a message with one recipient in the mailstore goes there before its 250, not to the queue.
 
 ``DirectDelivery`` stands where the queue does (``mailqueue.interface.Intake``). The mailstore's commit takes the place
-of the queue's, which saves a flush, a lease, a record and a hop to the queue manager for the commonest message there is.
+of the queue's, which saves a flush, a lease, a record and a hop to the queue manager for the commonest message.
 
 Guarantees: when ``enqueue`` returns, the message is on stable storage, in the mailbox or in the queue. What is not
 delivered at once (a full mailbox, a damaged database, a user who is gone) is queued as it is, and the queue manager

@@ -20,6 +20,7 @@ from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.mailqueue.interface import Intake
 from angarium.policy.interface import Policy
+from angarium.runtime.admission import Admission
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import Spool
 
@@ -56,6 +57,7 @@ class SmtpdService:
         queue_directory: whose free space queue_minfree is about.
         flush: ETRN's effect, see ``Collaborators.flush``.
         clock: seconds since the epoch.
+        most: sessions at once, the others wait to be accepted (master.cf's maxproc); None: any number.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class SmtpdService:
         queue_directory: Path = Path("/"),
         flush: Callable[[str], Awaitable[bool]] | None = None,
         clock: Callable[[], float] = time.time,
+        most: int | None = None,
     ) -> None:
         self._tag = tag
         collaborators = Collaborators(
@@ -95,6 +98,8 @@ class SmtpdService:
         )
         self._setting = ConnectionSetting(parameters, collaborators, HANDLERS, resolver, exemptions, tls)
         self._connections: set[SmtpdConnection] = set()
+        self._admission = None if most is None else Admission(most, self._admit, collaborators.journal.warning)
+        self._starting: set[asyncio.Task[None]] = set()
         self._drained = asyncio.Event()
         self._report: asyncio.TimerHandle | None = None
         self._servers: list[asyncio.Server] = []
@@ -114,7 +119,9 @@ class SmtpdService:
         loop = asyncio.get_running_loop()
         self._report_later()
         try:
-            for listener in sockets:
+            if self._admission is not None:
+                self._admission.open(sockets)
+            for listener in sockets if self._admission is None else ():
                 if self._setting.parameters.tls_wrappermode:
                     self._acceptors.append(loop.create_task(self._accept_for_tls(listener)))
                 else:
@@ -127,7 +134,7 @@ class SmtpdService:
         finally:
             self._close_listeners()
             tasks = [connection.task for connection in self._connections if connection.task is not None]
-            tasks += self._acceptors
+            tasks += [*self._acceptors, *self._starting]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -153,9 +160,32 @@ class SmtpdService:
         self._drained.set()
 
     def _accept(self) -> SmtpdConnection:
-        connection = SmtpdConnection(self._setting, self._connections.discard)
+        connection = SmtpdConnection(self._setting, self._ended)
         self._connections.add(connection)
         return connection
+
+    def _ended(self, connection: SmtpdConnection) -> None:
+        self._connections.discard(connection)
+        if self._admission is not None:
+            self._admission.leave()
+
+    def _admit(self, accepted: socket.socket, peer: object) -> None:
+        """A connection was accepted within the limit."""
+        if self._setting.parameters.tls_wrappermode:
+            self._accept().begin_with_tls(accepted, peer)
+            return
+        task = asyncio.get_running_loop().create_task(self._begin(accepted))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _begin(self, accepted: socket.socket) -> None:
+        connection = self._accept()
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, accepted)
+        except OSError as error:
+            accepted.close()
+            self._setting.collaborators.journal.warning(f"begin session: {error.strerror or error}")
+            self._ended(connection)
 
     async def _accept_for_tls(self, listener: socket.socket) -> None:
         """Accept connections that begin with TLS. Without file descriptors it waits, as asyncio's own servers do."""
@@ -173,6 +203,8 @@ class SmtpdService:
             listener.close()
 
     def _close_listeners(self) -> None:
+        if self._admission is not None:
+            self._admission.close()
         for acceptor in self._acceptors:
             acceptor.cancel()
         for server in self._servers:

@@ -73,8 +73,10 @@ def test_one_recipient_in_the_mailstore_is_delivered_at_once():
     assert (request.queue_id, request.prefix, request.content) == ("4F2A", b"P: x\r\n", MESSAGE.content)
     assert lines == [
         "postfix/qmgr: 4F2A: from=<a@b.test>, size=11, nrcpt=1 (queue active)",
-        "postfix/virtual: 4F2A: to=<bob@example.test>, relay=virtual, delay=10, delays=10/0/0/0, dsn=2.0.0,"
-        " status=sent (delivered to mailbox)",
+        (
+            "postfix/virtual: 4F2A: to=<bob@example.test>, relay=virtual, delay=10, delays=10/0/0/0, dsn=2.0.0,"
+            " status=sent (delivered to mailbox)"
+        ),
         "postfix/qmgr: 4F2A: removed",
     ]
 

@@ -1,4 +1,7 @@
-"""The line that each attempt leaves for each recipient, in the name of the agent that made it.
+"""The lines of a message's delivery: taken up, one outcome for each recipient of an attempt, removed.
+
+``QID: from=<s>, size=N, nrcpt=N (queue active)`` and ``QID: removed`` stand in the queue manager's name, the outcome in
+the name of the agent that made the attempt:
 
 ``QID: to=<r>, orig_to=<o>, relay=…, delay=…, delays=a/b/c/d, dsn=…, status=sent (text)``: log readers match this shape
 exactly. Times are stored absolute and subtracted here, once. Rounding follows delay_logging_resolution_limit of
@@ -8,6 +11,7 @@ postconf(5): two significant digits below 100 seconds, whole seconds above, at m
 from __future__ import annotations
 
 from angarium.model.delivery import DeliveryRequest, DeliveryResult
+from angarium.runtime.log import ServiceLog
 
 
 def seconds(value: float, decimals: int = 2) -> str:
@@ -49,3 +53,31 @@ def line(request: DeliveryRequest, result: DeliveryResult, decimals: int = 2) ->
         f"{request.queue_id}: to=<{recipient.address}>,{aliased} relay={result.relay},{reused} delay={total},"
         f" delays={parts}, dsn={result.dsn}, status={result.status.value} ({result.text})"
     )
+
+
+def taken_up(log: ServiceLog, queue_id: str, sender: str, size: int, recipients: int) -> None:
+    """A message begins to be delivered."""
+    log.info(
+        f"{queue_id}: from=<{sender}>, size={size}, nrcpt={recipients} (queue active)",
+        queue_id=queue_id,
+        sender=sender,
+        size=size,
+        recipients=recipients,
+    )
+
+
+def outcome(log: ServiceLog, request: DeliveryRequest, result: DeliveryResult, decimals: int = 2) -> None:
+    """What came of an attempt for one recipient; ``log`` is the agent's."""
+    log.info(
+        line(request, result, decimals),
+        queue_id=request.queue_id,
+        recipient=result.recipient.recipient.address,
+        relay=result.relay,
+        dsn=str(result.dsn),
+        status=result.status.value,
+    )
+
+
+def removed(log: ServiceLog, queue_id: str) -> None:
+    """The last recipient is done."""
+    log.info(f"{queue_id}: removed", queue_id=queue_id)

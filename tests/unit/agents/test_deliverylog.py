@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from angarium.daemons.qmgr import deliverylog
+from angarium.agents import deliverylog
 from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
