@@ -33,21 +33,6 @@ from angarium.config.render import folded, on_one_line, service_line
 from angarium.config.usage import Usage, examine
 
 OPTIONS = "aAbc:C:deEfFhHlmMno:pPtT:vxX#"
-TABLE_TYPES = (
-    "btree",
-    "cidr",
-    "directory",
-    "environ",
-    "fail",
-    "hash",
-    "inline",
-    "pcre",
-    "regexp",
-    "static",
-    "texthash",
-    "unionmap",
-    "unix",
-)
 CLASSES = ("builtin", "service", "user", "all")
 FIELDS = ("service", "type", "private", "unprivileged", "chroot", "wakeup", "process_limit", "command")
 _EXCLUSIVE = "aAbdeFlmMnpPtTX#"
@@ -184,7 +169,9 @@ def fixed_listing(request: Request) -> list[str]:
     """The lists that need no configuration; empty when none was asked for."""
     flags = request.flags
     if "m" in flags:
-        return list(TABLE_TYPES)
+        from angarium.tables.opener import TableOpener  # late: wanted by this option alone
+
+        return sorted({*TableOpener(warn).types, "directory"})
     if "l" in flags:
         return ["flock", "fcntl", "dotlock"]
     if "a" in flags:
