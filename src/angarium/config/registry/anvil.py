@@ -12,7 +12,7 @@ PARAMETERS = (
         "anvil_status_update_time",
         Type.TIME,
         "600s",
-        "How often each worker writes the highest counts of connections, messages and the like into the log.",
+        ("How often each worker writes the highest counts of connections, messages and the like into the log."),
         "anvil",
     ),
 )

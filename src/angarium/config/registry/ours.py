@@ -32,8 +32,10 @@ PARAMETERS = (
         "smtpd_direct_delivery",
         Type.BOOLEAN,
         "yes",
-        "Deliver a message with one recipient in the mailstore before it is acknowledged, instead of queueing it "
-        "first. What cannot be delivered at once is queued as ever.",
+        (
+            "Deliver a message with one recipient in the mailstore before it is acknowledged, instead "
+            "of queueing it first. What cannot be delivered at once is queued as ever."
+        ),
         "smtpd",
         compatible=False,
     ),
