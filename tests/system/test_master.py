@@ -9,6 +9,7 @@ import pwd
 import signal
 import smtplib
 import socket
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -145,6 +146,43 @@ def test_limits_hold_over_all_workers(servers):
             codes.append(client.mail("x@remote.test")[0])
     assert sorted(codes) == [250] * 4 + [450] * 4
     until(lambda: "statistics: max connection count " in server.log())
+
+
+def test_maxproc_lets_others_wait(servers):
+    server = servers.prepare({"worker_processes": "2"})
+    site = server.site
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    ports = {"smtp": False, "submissions": True, "imap": False, "imaps": True, "pop3": False, "pop3s": True}
+    for name in ports:
+        site.administer("postconf", "-Fe", f"{site.host}:{getattr(site.ports, name)}/inet/process_limit=3")
+    server.start()
+    for name, tls in ports.items():
+        clients = []
+        for _number in range(4):
+            client = socket.create_connection((site.host, getattr(site.ports, name)), 20)
+            if tls:
+                client = context.wrap_socket(client, do_handshake_on_connect=False)
+            clients.append(client)
+        for client in clients[:3]:
+            assert client.recv(100), name
+        clients[3].settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            clients[3].recv(100)
+        clients[3].settimeout(20)
+        clients[1].close()
+        assert clients[3].recv(100), name
+        if tls:  # a handshake that fails gives its place back
+            clients[0].close()
+            with socket.create_connection((site.host, getattr(site.ports, name)), 20) as noise:
+                noise.sendall(b"QUIT\r\n" * 100)
+                while noise.recv(100):
+                    pass
+            with context.wrap_socket(socket.create_connection((site.host, getattr(site.ports, name)), 20)) as client:
+                assert client.recv(100), name
+        for client in clients:
+            client.close()
 
 
 def test_limits_hold_over_a_reload_and_do_not_outlive_a_worker(servers):

@@ -56,6 +56,8 @@ class Inheritance:
         contexts: their TLS contexts.
         life_line: the pipe's end that reads as closed when the master is gone.
         status: the pipe to say "ready" on.
+        number: of the worker, from 0.
+        workers: how many there are.
         counts: what workers count together, as this one sees it; None: it counts by itself.
         background: leave standard error alone once ready: it belongs to the command that started the server.
     """
@@ -68,6 +70,8 @@ class Inheritance:
     life_line: int
     status: int
     background: bool
+    number: int
+    workers: int
     counts: Column | None
 
 
@@ -80,7 +84,7 @@ def worker(inherited: Inheritance) -> NoReturn:
     _close(local)
 
     def build(node: Node) -> list[tuple[Service, Sequence[socket.socket]]]:
-        wiring = NetworkWiring(node, inherited.contexts, inherited.counts)
+        wiring = NetworkWiring(node, inherited.contexts, inherited.counts, inherited.number, inherited.workers)
         return [(wiring.service(entry), sockets) for entry, sockets in network]
 
     _run("worker", inherited, build, patience=0.0)

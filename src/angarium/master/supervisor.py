@@ -195,6 +195,8 @@ class Master:
                 life_line=self._life_line[0],
                 status=theirs,
                 background=self._background,
+                number=role.number,
+                workers=generation.workers,
                 counts=self._counts.column(column) if column is not None else None,
             )
             (children.worker if role.name == "worker" else children.manager)(inherited)

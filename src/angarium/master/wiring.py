@@ -46,6 +46,7 @@ from angarium.master.node import Node
 from angarium.model.delivery import DeliveryAgent
 from angarium.model.lookup import Found, Lookup
 from angarium.policy.main import make_policy
+from angarium.runtime.admission import share
 from angarium.runtime.counts import Column
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.service import Service
@@ -118,11 +119,15 @@ class NetworkWiring:
         node: the process.
         contexts: TLS contexts by master.cf key.
         counts: what the other workers have counted; None when there are none.
+        number: of this worker, from 0.
+        workers: how many there are.
     """
 
     node: Node
     contexts: Contexts
     counts: Column | None = None
+    number: int = 0
+    workers: int = 1
 
     def service(self, entry: MasterService) -> Service:
         """The service of a master.cf line. Raises KeyError for a command that is not a network service's."""
@@ -132,6 +137,13 @@ class NetworkWiring:
             "pop3d": self._pop3d,
         }
         return builders[entry.command](overlay(self.node.conf, entry), entry)
+
+    def _most(self, entry: MasterService) -> int | None:
+        """This worker's share of the sessions that master.cf allows; None: as many as come.
+
+        Postfix's default of 100 is for sessions that are processes; here only a number in the maxproc column counts.
+        """
+        return share(entry.process_limit, self.number, self.workers) if entry.process_limit else None
 
     @cached_property
     def _client_limits(self) -> ClientLimits:
@@ -177,6 +189,7 @@ class NetworkWiring:
             forbidden_command=_matcher(forbidden),
             queue_directory=node.queue_directory,
             flush=self._flush(conf),
+            most=self._most(entry),
         )
 
     def _intake(self, conf: Config) -> Intake:
@@ -218,6 +231,7 @@ class NetworkWiring:
             tls=self.contexts.get(entry.key),
             user_connections=self._imap_sessions,
             penalty=self._penalty,
+            most=self._most(entry),
         )
 
     def _pop3d(self, conf: Config, entry: MasterService) -> Service:
@@ -230,6 +244,7 @@ class NetworkWiring:
             tls=self.contexts.get(entry.key),
             sessions=self._pop3_sessions,
             penalty=self._penalty,
+            most=self._most(entry),
         )
 
 

@@ -12,7 +12,8 @@ PARAMETERS = (
         "default_process_limit",
         Type.INTEGER,
         "100",
-        "How many deliveries of one transport may be under way, where master.cf does not say.",
+        "How many deliveries of one transport may be under way, where master.cf does not say. The sessions of smtpd, "
+        "imapd and pop3d are bounded only by a number in the maxproc column: others wait to be accepted.",
         "master",
         minimum=0,
     ),

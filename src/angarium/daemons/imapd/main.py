@@ -18,6 +18,7 @@ from angarium.daemons.imapd.log import ImapLog
 from angarium.daemons.imapd.parameters import ImapdParameters
 from angarium.mailstore.interface import MailStore, MailstoreError
 from angarium.protocols.imap.states import State
+from angarium.runtime.admission import Admission
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import Spool
 
@@ -40,6 +41,7 @@ class ImapdService:
         tls: to negotiate with; None: no TLS, whatever the parameters say.
         user_connections: the process's counter for imapd_max_userip_connections, when several services share it.
         penalty: the process's memory of wrong passwords, likewise.
+        most: sessions at once, the others wait to be accepted (master.cf's maxproc); None: any number.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class ImapdService:
         tls: ssl.SSLContext | None = None,
         user_connections: UserSessions | None = None,
         penalty: LoginPenalty | None = None,
+        most: int | None = None,
     ) -> None:
         self.parameters = parameters
         self.mailstore = mailstore
@@ -70,6 +73,8 @@ class ImapdService:
         self._service_log = log
         self._connections: set[ImapConnection] = set()
         self._servers: list[asyncio.Server] = []
+        self._admission = None if most is None else Admission(most, self._admit, log.warning)
+        self._starting: set[asyncio.Task[None]] = set()
         self._drained: asyncio.Event | None = None
         self._draining = False
         self._empty = asyncio.Event()
@@ -102,7 +107,9 @@ class ImapdService:
         timeout = self.parameters.starttls_timeout if implicit else None
         watch = loop.create_task(self._watch())
         try:
-            for listener in sockets:
+            if self._admission is not None:
+                self._admission.open(sockets)
+            for listener in sockets if self._admission is None else ():
                 server = await loop.create_server(
                     lambda: ImapConnection(self, tls=implicit),
                     sock=listener,
@@ -119,6 +126,8 @@ class ImapdService:
         finally:
             watch.cancel()
             self._stop_listening()
+            for task in tuple(self._starting):
+                task.cancel()
             for connection in tuple(self._connections):
                 connection.abort("Server shutting down.")
             self.hubs.close()
@@ -133,7 +142,30 @@ class ImapdService:
         if self._drained is not None:
             self._drained.set()
 
+    def _admit(self, accepted: socket.socket, _peer: object) -> None:
+        """A connection was accepted within the limit."""
+        task = asyncio.get_running_loop().create_task(self._begin(accepted))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _begin(self, accepted: socket.socket) -> None:
+        implicit = self.parameters.tls_wrappermode
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: ImapConnection(self, tls=implicit),
+                accepted,
+                ssl=self.tls_context if implicit else None,
+                ssl_handshake_timeout=self.parameters.starttls_timeout if implicit else None,
+                ssl_shutdown_timeout=TLS_SHUTDOWN if implicit else None,
+            )
+        except OSError:  # the handshake failed, and there is no session that would end
+            accepted.close()
+            if self._admission is not None:
+                self._admission.leave()
+
     def _stop_listening(self) -> None:
+        if self._admission is not None:
+            self._admission.close()
         for server in self._servers:
             server.close()
         self._servers.clear()
@@ -164,6 +196,8 @@ class ImapdService:
     def closed(self, connection: ImapConnection, reason: str) -> None:
         """A client has gone."""
         self._connections.discard(connection)
+        if self._admission is not None:
+            self._admission.leave()
         if connection.account:
             self.user_connections.leave(connection.account, connection.peer)
         self.log.closed(connection, reason, self.now() - connection.statistics.connected)

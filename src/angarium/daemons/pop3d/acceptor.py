@@ -15,6 +15,26 @@ from collections.abc import Callable
 _PAUSE_SECONDS = 1.0
 
 
+async def begin_tls(
+    client: socket.socket,
+    context: ssl.SSLContext,
+    handshake_timeout: float,
+    make: Callable[[], asyncio.Protocol],
+    failed: Callable[[socket.socket, Exception], None],
+) -> None:
+    """Shake hands on one accepted socket; the arguments as for ``accept_tls``."""
+    peer = client.dup()  # the transport closes its own before we can ask who it was
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(
+            make, client, ssl=context, ssl_handshake_timeout=handshake_timeout
+        )
+    except (OSError, ssl.SSLError) as error:
+        failed(peer, error)
+        client.close()
+    finally:
+        peer.close()
+
+
 async def accept_tls(
     listener: socket.socket,
     context: ssl.SSLContext,
@@ -34,16 +54,6 @@ async def accept_tls(
     loop = asyncio.get_running_loop()
     handshakes: set[asyncio.Task[None]] = set()
 
-    async def shake(client: socket.socket) -> None:
-        peer = client.dup()  # the transport closes its own before we can ask who it was
-        try:
-            await loop.connect_accepted_socket(make, client, ssl=context, ssl_handshake_timeout=handshake_timeout)
-        except (OSError, ssl.SSLError) as error:
-            failed(peer, error)
-            client.close()
-        finally:
-            peer.close()
-
     try:
         while True:
             try:
@@ -54,7 +64,7 @@ async def accept_tls(
                 await asyncio.sleep(_PAUSE_SECONDS)  # out of file descriptors: others must end first
                 continue
             client.setblocking(False)
-            task = loop.create_task(shake(client))
+            task = loop.create_task(begin_tls(client, context, handshake_timeout, make, failed))
             handshakes.add(task)
             task.add_done_callback(handshakes.discard)
     finally:

@@ -12,11 +12,12 @@ from angarium.auth.interface import Authenticator
 from angarium.auth.penalty import LoginPenalty, Networks
 from angarium.auth.sessions import UserSessions
 from angarium.daemons.pop3d import lines
-from angarium.daemons.pop3d.acceptor import accept_tls
+from angarium.daemons.pop3d.acceptor import accept_tls, begin_tls
 from angarium.daemons.pop3d.connection import Pop3Connection
 from angarium.daemons.pop3d.conversation import Collaborators
 from angarium.daemons.pop3d.parameters import Pop3dParameters
 from angarium.mailstore.interface import MailStore
+from angarium.runtime.admission import Admission
 from angarium.runtime.log import ServiceLog
 
 __all__ = ["Pop3dParameters", "Pop3dService"]
@@ -37,6 +38,7 @@ class Pop3dService:
         sessions: sessions by account and address; services of one process share it, so that they count together.
         penalty: what wrong passwords cost an address; services of one process share it, imapd's too.
         clock: seconds, growing; the penalty's clock.
+        most: sessions at once, the others wait to be accepted (master.cf's maxproc); None: any number.
 
     Raises:
         ValueError: ``wrappermode`` without ``tls``, or networks that are none.
@@ -53,6 +55,7 @@ class Pop3dService:
         sessions: UserSessions | None = None,
         penalty: LoginPenalty | None = None,
         clock: Callable[[], float] = time.monotonic,
+        most: int | None = None,
     ) -> None:
         if parameters.wrappermode and tls is None:
             msg = "pop3d_tls_wrappermode needs a certificate"
@@ -72,6 +75,8 @@ class Pop3dService:
         self._tls = tls
         self._connections: set[Pop3Connection] = set()
         self._servers: list[asyncio.Server] = []
+        self._admission = None if most is None else Admission(most, self._admit, log.warning)
+        self._starting: set[asyncio.Task[None]] = set()
         self._acceptors: list[asyncio.Task[None]] = []
         self._draining: asyncio.Event | None = None
         self._empty: asyncio.Event | None = None
@@ -90,7 +95,9 @@ class Pop3dService:
         loop = asyncio.get_running_loop()
         self._draining, self._empty = asyncio.Event(), asyncio.Event()
         try:
-            for listener in sockets:
+            if self._admission is not None:
+                self._admission.open(sockets)
+            for listener in sockets if self._admission is None else ():
                 if self._shared.parameters.wrappermode and self._tls is not None:
                     timeout = self._shared.parameters.starttls_timeout
                     accepting = accept_tls(listener, self._tls, timeout, self._accept, self._handshake_failed)
@@ -103,6 +110,8 @@ class Pop3dService:
                 await self._empty.wait()
         finally:
             self._close_listeners()
+            for task in tuple(self._starting):
+                task.cancel()
             for connection in tuple(self._connections):
                 connection.close()
 
@@ -115,12 +124,29 @@ class Pop3dService:
     def _accept(self) -> Pop3Connection:
         return Pop3Connection(self._shared, self._tls, self._connections.add, self._gone)
 
+    def _admit(self, accepted: socket.socket, _peer: object) -> None:
+        """A connection was accepted within the limit."""
+        task = asyncio.get_running_loop().create_task(self._begin(accepted))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _begin(self, accepted: socket.socket) -> None:
+        parameters = self._shared.parameters
+        if parameters.wrappermode and self._tls is not None:
+            await begin_tls(accepted, self._tls, parameters.starttls_timeout, self._accept, self._handshake_failed)
+        else:
+            await asyncio.get_running_loop().connect_accepted_socket(self._accept, accepted)
+
     def _gone(self, connection: Pop3Connection) -> None:
         self._connections.discard(connection)
+        if self._admission is not None:
+            self._admission.leave()
         if not self._connections and self._empty is not None:
             self._empty.set()
 
     def _handshake_failed(self, client: socket.socket, error: Exception) -> None:
+        if self._admission is not None:
+            self._admission.leave()
         reason = lines.handshake_failure(error)
         try:
             peer = lines.Peer.between(client.getpeername(), client.getsockname())
@@ -130,6 +156,8 @@ class Pop3dService:
         self._shared.log.child(lines.LOGIN_TAG).info(text, client_address=peer.remote)
 
     def _close_listeners(self) -> None:
+        if self._admission is not None:
+            self._admission.close()
         for server in self._servers:
             server.close()
         for acceptor in self._acceptors:
