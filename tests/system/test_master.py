@@ -97,7 +97,7 @@ def test_starts_tells_its_state_and_stops(servers):
 
 
 def test_replaces_a_worker_that_is_killed(servers):
-    server = servers.start({"worker_processes": "2"})
+    server = servers.start({"worker_processes": "2", "service_throttle_time": "1s"})
     pid = master_pid(server)
     before = set(children(pid))
     assert len(before) == 3

@@ -112,6 +112,11 @@ class AccessTables:
         if keyword in _NOTES:
             evaluation.requests.append(Request(_NOTES[keyword], rest, "", match.source))
             return None
+        if ":" in match.value:  # it would be opened by whoever can write to the table
+            evaluation.warn(f"access table {table} has entry with lookup table: {match.value}")
+            evaluation.warn("do not specify lookup tables inside SMTPD access maps")
+            evaluation.warn("define a restriction class and specify its name instead.")
+            return evaluation.misconfigured(f"{reason}: a table inside of a table")
         if self.nested is None:
             return evaluation.misconfigured(f"{reason}: unknown action")
         return await self.nested(evaluation, match.value, match.source)

@@ -11,14 +11,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from angarium.daemons.smtpd.knowledge import facts_of
 from angarium.model.reply import Reply
 from angarium.model.verdict import Effect, Request, Verdict
 from angarium.protocols.smtp.path import quote_address
 from angarium.protocols.smtp.render import soften
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from angarium.daemons.smtpd.conversation import Conversation
     from angarium.daemons.smtpd.transaction import Transaction
+    from angarium.policy.interface import Facts
+
+    Stage = Callable[[Facts], Awaitable[Verdict]]
+
+
+async def ask(
+    talk: Conversation,
+    stage: Stage,
+    where: str,
+    recipient: str | None = None,
+    size: int = 0,
+) -> Reply | None:
+    """Ask the policy about a command of a transaction, and apply what it says.
+
+    Nothing is asked for a message that is to be discarded: all that follows is accepted, and comes to nothing.
+
+    Args:
+        talk: the session.
+        stage: the policy's method.
+        where: as in ``judge``.
+        recipient: in question; after RCPT the only one, or None.
+        size: of the message, when it is there.
+    """
+    if talk.transaction is not None and talk.transaction.discard:
+        return None
+    return judge(talk, await stage(facts_of(talk, recipient, size)), where, recipient)
 
 
 def judge(talk: Conversation, verdict: Verdict, stage: str, recipient: str | None = None) -> Reply | None:

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.conversation import Conversation
-from angarium.daemons.smtpd.judgement import judge, log_reject
-from angarium.daemons.smtpd.knowledge import facts_of, origin_of
+from angarium.daemons.smtpd.judgement import ask, log_reject
+from angarium.daemons.smtpd.knowledge import origin_of
 from angarium.daemons.smtpd.transaction import Chunking, Transaction
 from angarium.model.envelope import Envelope, Notify, Recipient
 from angarium.model.error import MailError
@@ -30,7 +30,7 @@ async def data(talk: Conversation, command: CommandReceived) -> Reply | None:
     if command.text.strip().upper() != "DATA":
         return replies.DATA_SYNTAX
     recipient = only_recipient(transaction)
-    refusal = judge(talk, await talk.ask.policy.data(facts_of(talk, recipient)), "DATA", recipient)
+    refusal = await ask(talk, talk.ask.policy.data, "DATA", recipient)
     if refusal is not None:
         return refusal
     talk.start_message()
@@ -85,7 +85,7 @@ async def bdat(talk: Conversation, command: CommandReceived) -> Reply | None:
         failure = replies.NEED_RCPT if transaction is None else replies.NO_RECIPIENTS
     else:
         recipient = only_recipient(transaction)
-        failure = judge(talk, await talk.ask.policy.data(facts_of(talk, recipient)), "BDAT", recipient)
+        failure = await ask(talk, talk.ask.policy.data, "BDAT", recipient)
         talk.start_message()
     if talk.chunking is Chunking.NONE:
         talk.chunking = Chunking.STARTED
@@ -145,8 +145,7 @@ async def _store(talk: Conversation, size: str = "") -> Reply:
     if message.too_big:
         return _too_big(talk)
     recipient = only_recipient(transaction)
-    verdict = await talk.ask.policy.end_of_data(facts_of(talk, recipient, message.size))
-    refusal = judge(talk, verdict, "END-OF-MESSAGE", recipient)
+    refusal = await ask(talk, talk.ask.policy.end_of_data, "END-OF-MESSAGE", recipient, message.size)
     if refusal is not None:
         return refusal
     queued = Reply.of(250, "2.0.0", f"Ok: {size}queued as {transaction.queue_id}")

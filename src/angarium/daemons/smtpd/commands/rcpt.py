@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.conversation import Conversation
-from angarium.daemons.smtpd.judgement import judge
-from angarium.daemons.smtpd.knowledge import facts_of
+from angarium.daemons.smtpd.judgement import ask
 from angarium.daemons.smtpd.limits import Counted
 from angarium.daemons.smtpd.rates import over_rate
 from angarium.daemons.smtpd.transaction import Chunking, Transaction
@@ -43,7 +42,7 @@ async def rcpt(talk: Conversation, command: CommandReceived) -> Reply | None:
         if transaction.overshoot <= parameters.recipient_overshoot_limit:
             talk.forgive("RCPT")  # a client that sends on is no attacker yet
         return replies.TOO_MANY_RECIPIENTS
-    refusal = judge(talk, await talk.ask.policy.rcpt(facts_of(talk, address)), "RCPT", address)
+    refusal = await ask(talk, talk.ask.policy.rcpt, "RCPT", address)
     if refusal is not None:
         transaction.refused += 1
         return refusal
