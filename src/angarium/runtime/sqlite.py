@@ -18,6 +18,7 @@ import asyncio
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -91,11 +92,25 @@ def connect(path: Path, *, readonly: bool = False, create: bool = True) -> Conne
     connection = apsw.Connection(str(path), flags)
     connection.set_busy_timeout(BUSY_MILLISECONDS)
     if not readonly:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
+
+
+def _use_wal(connection: Connection) -> None:
+    """Turn WAL on. While another process does so on a new database, SQLite says "locked" without any waiting."""
+    end = time.monotonic() + BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except BusyError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 def integrity(connection: Connection) -> list[str]:

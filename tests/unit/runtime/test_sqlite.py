@@ -1,4 +1,6 @@
 import asyncio
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -115,3 +117,12 @@ def test_integrity_names_what_is_damaged(tmp_path):
         found = [str(error)]
     assert found
     damaged.close()
+
+
+def test_processes_that_make_a_database_at_once_wait_for_each_other(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from angarium.runtime import sqlite\n"
+        "for number in range(40): sqlite.connect(Path(sys.argv[1]) / str(number)).close()"
+    )
+    racers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _racer in range(3)]
+    assert [racer.wait(60) for racer in racers] == [0, 0, 0]
