@@ -93,7 +93,7 @@ def parse_arguments(argv: Sequence[str]) -> Request:
             case _:
                 request.flags.add(letter)
     _check_combination(request.flags)
-    if not request.flags & set("eX#MPFdnambltTA") and any("=" in operand for operand in operands):
+    if not request.flags & set("eX#dnambltTA") and any("=" in operand for operand in operands):
         request.flags.add("e")
     return request
 

@@ -55,6 +55,15 @@ def test_edits(run):
     assert run("-M", "x/unix")[1:] == ("", 'postconf: warning: unmatched request: "x/unix"\n')
 
 
+def test_an_equals_sign_is_an_edit_of_master_cf_too(run):
+    assert run("-F", "smtp/inet/process_limit=3") == (0, "", "")
+    assert run("-F", "smtp/inet/process_limit")[1] == "smtp/inet/process_limit = 3\n"
+    assert run("-P", "smtp/inet/biff=no") == (0, "", "")
+    assert run("-P", "smtp/inet/biff")[1] == "smtp/inet/biff = no\n"
+    assert run("-M", "x/unix = x unix - - n - - smtp") == (0, "", "")
+    assert run("-M", "x/unix")[1] == "x          unix  -       -       n       -       -       smtp\n"
+
+
 @pytest.mark.parametrize(
     "arguments", [("-n", "-d"), ("-q",), ("-C", "nope"), ("-e", "novalue"), ("-MX", "smtp"), ("-b",)]
 )
