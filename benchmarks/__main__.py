@@ -45,7 +45,8 @@ def main() -> int:
             _say(f"setting up {server.name} in {root}")
             server.start(rows.users(scale, runs))
             time.sleep(2)
-            _add(results, server, {IDLE_SERVER.name: Sample(pss_kib(server.roots) / 1024)})
+            server.idle_kib = pss_kib(server.roots)
+            _add(results, server, {IDLE_SERVER.name: Sample(server.idle_kib / 1024)})
         for workload in chosen:
             for run in range(runs):
                 for server in servers:

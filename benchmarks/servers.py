@@ -49,6 +49,7 @@ class Server(Protocol):
     name: str
     ports: Endpoints
     log: Path
+    idle_kib: int  # PSS after the start, before any work
 
     def start(self, users: Sequence[str]) -> None:
         """Set up, start, and wait until every port answers."""
@@ -95,6 +96,7 @@ class Theirs:
         self._dovecot: subprocess.Popen[bytes] | None = None
         self.ports = Endpoints(*(free_port() for _ in range(4)))
         self.log = root / "mail.log"
+        self.idle_kib = 0
 
     @staticmethod
     def missing() -> str:
@@ -307,6 +309,7 @@ class Ours:
         self._process: subprocess.Popen[bytes] | None = None
         self.ports = Endpoints(*(free_port() for _ in range(4)))
         self.log = root / "mail.log"
+        self.idle_kib = 0
 
     @property
     def roots(self) -> Sequence[int]:
