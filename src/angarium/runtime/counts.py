@@ -25,6 +25,9 @@ _COUNT = (1 << 32) - 1
 _HEADER = mmap.PAGESIZE // _CELL
 """Cells before the first column. The first of them says how many columns are or were in use."""
 
+_REMOVE = getattr(mmap, "MADV_REMOVE", -1)
+"""What madvise(2) calls it on Linux; elsewhere it is no advice, and refused."""
+
 _TABLE = _ROWS * _WIDTH
 _COLUMN = 2 * _TABLE
 
@@ -56,8 +59,12 @@ class SharedCounts:
     def release(self, number: int) -> None:
         """The process that had this column is gone, and so is what it had counted. For the parent."""
         self._taken.discard(number)
-        # Not overwritten but given back to the system: pages that are not there read as zeros.
-        self._memory.madvise(mmap.MADV_REMOVE, (_HEADER + _COLUMN * number) * _CELL, _COLUMN * _CELL)
+        start = _HEADER + _COLUMN * number
+        try:
+            # Not overwritten but given back to the system: pages that are not there read as zeros.
+            self._memory.madvise(_REMOVE, start * _CELL, _COLUMN * _CELL)
+        except OSError:  # some sandboxes do not know how
+            self._cells[start : start + _COLUMN] = memoryview(bytes(_COLUMN * _CELL)).cast("Q")
 
     def column(self, number: int) -> Column:
         """The counts as the process with this column sees them. For the child."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from angarium.runtime import counts
 from angarium.runtime.counts import SharedCounts
 
 
@@ -26,7 +28,9 @@ def test_columns_see_each_other():
     assert third.others("a") == 2
 
 
-def test_a_process_that_ends_gives_back_what_it_counted():
+@pytest.mark.parametrize("advice", [counts._REMOVE, -1])
+def test_a_process_that_ends_gives_back_what_it_counted(advice, monkeypatch):
+    monkeypatch.setattr(counts, "_REMOVE", advice)
     shared = SharedCounts(2)
     first, second = columns(shared, 2)
     first.add("a", 7)
