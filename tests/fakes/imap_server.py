@@ -122,11 +122,17 @@ class ImapServer:
             self.on_loop(asyncio.sleep(0))
         return self.log.lines
 
-    def deliver(self, account: str, mailbox: str = "INBOX", message: bytes = MESSAGE, count: int = 1) -> None:
+    def deliver(
+        self, account: str, mailbox: str = "INBOX", message: bytes = MESSAGE, count: int = 1, *, recent: bool = False
+    ) -> None:
+        r"""Deliver copies of a message; they are \Recent only on request, unless a session hears of their coming."""
+
         async def run() -> None:
             store = await self.mailstore.open(account)
             mail = NewMail(mailbox, b"", MemoryContent(message), frozenset(), 1704103200.0)
-            await store.append([mail] * count)
+            appended = await store.append([mail] * count)
+            if not recent:
+                await store.claim_recent(appended[-1].mailbox, appended[-1].uid + 1)
 
         self.on_loop(run())
 

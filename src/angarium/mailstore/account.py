@@ -160,6 +160,9 @@ class SqliteAccount:
             self._store.announce(self._account, mailbox, modseq)
         return states, kept
 
+    async def claim_recent(self, mailbox: int, below: int) -> int:
+        return await self._write(lambda connection: writing.claim_recent(connection, mailbox, below))
+
     async def append(self, mails: Sequence[NewMail]) -> Sequence[Appended]:
         store = self._store
         ready = [await self._ready(mail) for mail in mails]

@@ -63,7 +63,8 @@ def create(connection: Connection, name: str, special_use: str, now: float) -> M
         raise MailboxExistsError(name)
     else:
         connection.execute(
-            "UPDATE mailbox SET selectable = 1, uidvalidity = ?, uidnext = 1, special_use = ? WHERE id = ?",
+            "UPDATE mailbox SET selectable = 1, uidvalidity = ?, uidnext = 1, firstrecent = 1, special_use = ?"
+            " WHERE id = ?",
             (_uidvalidity(connection, now), special_use, row[0]),
         )
     return reading.mailbox(connection, name)

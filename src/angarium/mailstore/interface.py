@@ -94,7 +94,7 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class MailboxStatus:
-    """The numbers of STATUS and SELECT."""
+    """The numbers of STATUS and SELECT; messages are recent from the UID ``first_recent`` on."""
 
     messages: int
     uidnext: int
@@ -104,6 +104,7 @@ class MailboxStatus:
     size: int
     highestmodseq: int
     recent: int = 0
+    first_recent: int = 1
 
 
 class FlagOperation(enum.Enum):
@@ -330,6 +331,16 @@ class AccountStore(Protocol):
         unchanged_since: int = -1,
     ) -> tuple[Sequence[MessageState], Sequence[int]]:
         """Change flags; the new states of those changed, and the UIDs that ``unchanged_since`` kept from it."""
+        ...
+
+    async def claim_recent(self, mailbox: int, below: int) -> int:
+        """A session is told first of the messages below that UID: they are recent for nobody else (RFC 3501, 2.3.2).
+
+        Durable, but no change of the mailbox: it has no modseq and is not announced.
+
+        Returns:
+            the UID from which on messages were recent until now; not below ``below``: another was first.
+        """
         ...
 
     async def append(self, mails: Sequence[NewMail]) -> Sequence[Appended]:

@@ -37,6 +37,12 @@ DROP TABLE IF EXISTS sought;
 """
 """Version 1 had the usage in ``account``, a number for each delivery, and the folded header fields in a table apart."""
 
+_FROM_3 = """
+ALTER TABLE mailbox ADD COLUMN firstrecent INTEGER NOT NULL DEFAULT 1;
+UPDATE mailbox SET firstrecent = uidnext;
+"""
+"""Up to version 3 no message was recent: those that are there have been seen."""
+
 
 class SchemaError(MailstoreUnavailableError):
     """The database was written by a newer version."""
@@ -61,7 +67,9 @@ def update(connection: Connection, bodies: BodyFiles, now: float) -> None:
     else:
         if found == 1:
             connection.execute(_FROM_1)
-        derive_again(connection, bodies)  # version 3 folds text otherwise, and keeps the headers of parts
+        if found < 3:
+            derive_again(connection, bodies)  # version 3 folds text otherwise, and keeps the headers of parts
+        connection.execute(_FROM_3)
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 

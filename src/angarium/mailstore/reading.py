@@ -97,7 +97,10 @@ def status(connection: Connection, identity: int) -> MailboxStatus:
     """The counters of a mailbox. Raises NoSuchMailboxError."""
     row = maybe_row(
         connection,
-        "SELECT messages, uidnext, uidvalidity, unseen, deleted, bytes, highestmodseq FROM mailbox WHERE id = ?",
+        "SELECT messages, uidnext, uidvalidity, unseen, deleted, bytes, highestmodseq, CASE"
+        " WHEN firstrecent >= uidnext THEN 0 WHEN firstrecent <= 1 THEN messages"
+        " ELSE (SELECT count(*) FROM message WHERE mailbox = mailbox.id AND uid >= firstrecent) END, firstrecent"
+        " FROM mailbox WHERE id = ?",
         (identity,),
     )
     if row is None:

@@ -6,7 +6,8 @@ has a table of its own, so that a scan passes no bytes that it does not want:
 
 ============ ===========================================================================================
 account      one row: the last UIDVALIDITY given
-mailbox      the mailboxes, with the counters that STATUS shows, kept in each transaction; their sum is the usage
+mailbox      the mailboxes, with the counters that STATUS shows, kept in each transaction; their sum is the usage;
+             ``firstrecent`` is the UID from which on messages are recent (RFC 3501 section 2.3.2)
 subscription subscribed names
 flagset      each combination of flags once; ``message.flags`` is its id
 keyword      the spelling of each keyword that was used first: they are the same in any case
@@ -28,7 +29,7 @@ delivery     keys of deliveries, so that a repeated one is known
 
 from __future__ import annotations
 
-VERSION = 3
+VERSION = 4
 """Kept in the database as user_version; ``migration`` leads from one to the next."""
 
 COMMON_FIELDS = (
@@ -72,7 +73,7 @@ CREATE TABLE mailbox (
     uidnext INTEGER NOT NULL DEFAULT 1, highestmodseq INTEGER NOT NULL DEFAULT 1,
     special_use TEXT NOT NULL DEFAULT '', selectable INTEGER NOT NULL DEFAULT 1,
     messages INTEGER NOT NULL DEFAULT 0, unseen INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0,
-    bytes INTEGER NOT NULL DEFAULT 0);
+    bytes INTEGER NOT NULL DEFAULT 0, firstrecent INTEGER NOT NULL DEFAULT 1);
 CREATE TABLE subscription (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE flagset (
     id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE, seen INTEGER NOT NULL, deleted INTEGER NOT NULL);

@@ -184,6 +184,16 @@ def insert_derived(connection: Connection, body: int, derived: Derived) -> None:
     execute("INSERT INTO text VALUES (?, ?, ?)", (body, derived.body_text, derived.header_text))
 
 
+def claim_recent(connection: Connection, mailbox: int, below: int) -> int:
+    """Messages below that UID are recent no more; the first that was. Raises NoSuchMailboxError."""
+    row = maybe_row(connection, "SELECT firstrecent FROM mailbox WHERE id = ?", (mailbox,))
+    if row is None:
+        raise NoSuchMailboxError(str(mailbox))
+    if row[0] < below:
+        connection.execute("UPDATE mailbox SET firstrecent = min(?, uidnext) WHERE id = ?", (below, mailbox))
+    return int(row[0])
+
+
 def prune_deliveries(connection: Connection, before: float) -> None:
     """Forget the delivery keys from before that time."""
     connection.execute("DELETE FROM delivery WHERE delivered < ?", (before,))

@@ -48,6 +48,27 @@ def test_append_gives_uids_in_order_and_counts(run, mail):
     run(test)
 
 
+def test_what_is_recent_is_claimed_once(run, mail):
+    async def test(account, _store):
+        (first, _second) = await account.append([mail(), mail()])
+        inbox = first.mailbox
+        status = await account.status(inbox)
+        assert (status.recent, status.first_recent) == (2, 1)
+        assert [await account.claim_recent(inbox, 3), await account.claim_recent(inbox, 3)] == [1, 3]
+        assert await account.claim_recent(inbox, 2) == 3  # an earlier state claims nothing back
+        assert await account.claim_recent(inbox, 99) == 3  # nor what is to come
+        assert (await account.status(inbox)).highestmodseq == status.highestmodseq
+        await account.copy(inbox, [1], "INBOX")
+        status = await account.status(inbox)
+        assert (status.recent, status.first_recent) == (1, 3)
+        await account.remove(inbox, [3])
+        assert (await account.status(inbox)).recent == 0
+        with pytest.raises(NoSuchMailboxError):
+            await account.claim_recent(99_999, 1)
+
+    run(test)
+
+
 def test_append_is_all_or_nothing(run, mail):
     async def test(account, _store):
         with pytest.raises(NoSuchMailboxError):

@@ -25,7 +25,7 @@ OTHER = b"Subject: x\r\n\r\n\r\n"
 
 async def fill(server: ImapServer) -> None:
     store = await server.mailstore.open("mrc@example.test")
-    await store.append(
+    appended = await store.append(
         [
             NewMail(
                 "INBOX",
@@ -38,6 +38,7 @@ async def fill(server: ImapServer) -> None:
             for number in range(1, 19)
         ]
     )
+    await store.claim_recent(appended[0].mailbox, 19)
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)

@@ -22,6 +22,7 @@ DROP TABLE field;
 CREATE TABLE field (id INTEGER PRIMARY KEY, ordering INTEGER);
 CREATE TABLE sought (id INTEGER PRIMARY KEY, subject BLOB);
 UPDATE body SET envelope = x'28';
+ALTER TABLE mailbox DROP COLUMN firstrecent;
 PRAGMA user_version = 1;
 """
 
@@ -50,6 +51,25 @@ def test_from_version_1(open_store, run, mail, tmp_path):
         assert made.uidvalidity > where.uidvalidity
         assert (await small.database("bob@example.test")).integrity() == []
         await small.close()
+
+    run(test())
+
+
+def test_from_version_3_nothing_is_recent(open_store, run, mail, tmp_path):
+    async def test():
+        store = open_store()
+        account = await store.open("bob@example.test")
+        (where,) = await account.append([mail()])
+        await store.close()
+        connection = connect(account_directory(tmp_path, "bob@example.test") / "mail.sqlite")
+        connection.execute("ALTER TABLE mailbox DROP COLUMN firstrecent; PRAGMA user_version = 3")
+        connection.close()
+        store = open_store()
+        account = await store.open("bob@example.test")
+        assert (await account.status(where.mailbox)).recent == 0
+        await account.append([mail()])
+        assert (await account.status(where.mailbox)).recent == 1
+        await store.close()
 
     run(test())
 

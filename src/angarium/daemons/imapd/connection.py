@@ -285,8 +285,12 @@ class ImapConnection(asyncio.Protocol):
             self.untagged(b"OK [HIGHESTMODSEQ %d] Expunges are pending" % view.complete)
         if found.empty:
             return
+        if found.exists >= 0:
+            before, end = old.uids[-1] + 1 if old.uids else 1, new.uids[-1] + 1 if new.uids else 1
+            if end > before:
+                view.add_recent(max(before, hub.first_recent if self.read_only else hub.claim(end)), end)
         self.note_keywords(new.keywords)
-        dialect = Dialect(uid or self.condstore, self.condstore, self.qresync)
+        dialect = Dialect(uid or self.condstore, self.condstore, self.qresync, view.recent)
         self.write(hub.render(old, found, new, dialect))
 
     def note_keywords(self, keywords: frozenset[str]) -> None:

@@ -21,11 +21,14 @@ from angarium.mailstore.interface import (
     AccountStore,
     MailboxStatus,
     MailStore,
+    MailstoreError,
     MessageState,
     NoSuchMailboxError,
 )
 from angarium.model.change import Change
 
+RECORD_DELAY = 1.0
+"""Seconds until what was told as recent is recorded; more that comes meanwhile is one write with it."""
 IDLE_HUBS = 64
 """Hubs without sessions that are kept, so that the next SELECT is a small query."""
 IDLE_MESSAGES = 200_000
@@ -41,13 +44,27 @@ class Listener(Protocol):
 
 
 class MailboxHub:
-    """The shared knowledge of one mailbox."""
+    """The shared knowledge of one mailbox.
 
-    def __init__(self, store: AccountStore, mailbox: int, report: Callable[[BaseException], None]) -> None:
+    Attributes:
+        first_recent: messages from this UID on have been told to no read-write session, as far as we know.
+    """
+
+    def __init__(
+        self,
+        store: AccountStore,
+        mailbox: int,
+        report: Callable[[BaseException], None],
+        recording: set[asyncio.Task[None]],
+    ) -> None:
         self.store = store
         self.mailbox = mailbox
         self.latest = Snapshot.build((), 0)
         self.listeners: set[Listener] = set()
+        self.first_recent = 1
+        self._recorded = 1
+        self._recording = recording
+        self._record_timer: asyncio.TimerHandle | None = None
         self._loaded = False
         self._uidvalidity = 0
         self._announced = 0
@@ -62,6 +79,9 @@ class MailboxHub:
             status = await self.store.status(self.mailbox)
             if status.uidvalidity != self._uidvalidity:
                 self._loaded = False  # another mailbox by now: an account was put back from a backup
+                self.first_recent = self._recorded = 1
+            self._recorded = max(self._recorded, status.first_recent)
+            self.first_recent = max(self.first_recent, self._recorded)
             same = status.highestmodseq == self.latest.highestmodseq and status.messages == len(self.latest)
             if self._loaded and not same:
                 await self._look()
@@ -109,6 +129,52 @@ class MailboxHub:
             view.snapshot = view.snapshot.with_states(states, view.snapshot.highestmodseq)
         return True
 
+    async def claim_durably(self, end: int) -> int:
+        """A read-write SELECT: messages below ``end`` are recent for this session alone, from the UID returned on.
+
+        Nothing is written when none is recent. When it cannot be written they are recent again another time, as
+        RFC 3501 section 2.3.2 has it for what a server cannot know.
+        """
+        first = self.first_recent
+        if first >= end:
+            return first
+        self.first_recent = end
+        try:
+            first = max(first, await self.store.claim_recent(self.mailbox, end))
+            self._recorded = max(self._recorded, end)
+        except MailstoreError as error:
+            self._report(error)
+        return first
+
+    def claim(self, end: int) -> int:
+        """The same while the mailbox is selected: told at once, written a little later or when the session ends."""
+        first = self.first_recent
+        if first < end:
+            self.first_recent = end
+            if self._record_timer is None:
+                self._record_timer = asyncio.get_running_loop().call_later(RECORD_DELAY, self.record)
+        return first
+
+    def record(self) -> None:
+        """Write down what was claimed, if anything."""
+        if self._record_timer is not None:
+            self._record_timer.cancel()
+            self._record_timer = None
+        if self.first_recent > self._recorded:
+            task = asyncio.get_running_loop().create_task(self._record(self.first_recent))
+            self._recording.add(task)
+            task.add_done_callback(self._recording.discard)
+
+    async def _record(self, end: int) -> None:
+        try:
+            await self.store.claim_recent(self.mailbox, end)
+        except NoSuchMailboxError:
+            pass  # deleted meanwhile, and its mark with it
+        except MailstoreError as error:
+            self._report(error)
+        else:
+            self._recorded = max(self._recorded, end)
+
     def render(self, old: Snapshot, found: Difference, new: Snapshot, dialect: Dialect) -> bytes:
         """The untagged responses for a difference; shared by all who went from ``old`` to the newest."""
         if new is not self.latest:
@@ -128,6 +194,8 @@ class MailboxHub:
 
     def close(self) -> None:
         """Stop following."""
+        if self._record_timer is not None:
+            self._record_timer.cancel()
         if self._task is not None:
             self._task.cancel()
 
@@ -175,13 +243,14 @@ class Hubs:
         self._idle: OrderedDict[tuple[str, int], MailboxHub] = OrderedDict()
         self._subscriptions: dict[str, tuple[int, Callable[[], None]]] = {}
         self._report = report
+        self._recording: set[asyncio.Task[None]] = set()
 
     def enter(self, store: AccountStore, mailbox: int, listener: Listener) -> MailboxHub:
         """The hub of a mailbox, with one more listener. The caller awaits ``load``."""
         key = (store.account, mailbox)
         hub = self._hubs.get(key)
         if hub is None:
-            hub = self._hubs[key] = MailboxHub(store, mailbox, self._report)
+            hub = self._hubs[key] = MailboxHub(store, mailbox, self._report, self._recording)
         self._idle.pop(key, None)
         if not hub.listeners:
             self._subscribe(store.account)
@@ -193,6 +262,7 @@ class Hubs:
         if listener not in hub.listeners:
             return
         hub.listeners.discard(listener)
+        hub.record()
         if hub.listeners:
             return
         self._unsubscribe(hub.store.account)
@@ -227,6 +297,8 @@ class Hubs:
         """Stop following everywhere."""
         for hub in self._hubs.values():
             hub.close()
+        for task in tuple(self._recording):
+            task.cancel()
         for _count, end in self._subscriptions.values():
             end()
         self._subscriptions.clear()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from angarium.daemons.imapd.view import Difference, Flags, Snapshot
+from angarium.daemons.imapd.view import Difference, Flags, Ranges, Snapshot, recent_count, recent_spans
 from angarium.protocols.imap import render
 from angarium.protocols.imap.sequence import compact
 
 _CACHE_LIMIT = 10_000
+_RECENT = frozenset({"\\Recent"})
 
 
 class FlagWords:
@@ -49,15 +50,17 @@ class Dialect:
         uid: FETCH responses tell the UID.
         modseq: and the modseq (RFC 7162 section 3.1).
         vanished: VANISHED instead of EXPUNGE (section 3.2.10).
+        recent: the UIDs that are recent in the session (RFC 3501 section 2.3.2).
     """
 
     uid: bool = False
     modseq: bool = False
     vanished: bool = False
+    recent: Ranges = ()
 
 
 def render_difference(old: Snapshot, found: Difference, new: Snapshot, dialect: Dialect) -> bytes:
-    """What has vanished first, then EXISTS, then the flags that changed."""
+    """What has vanished first, then EXISTS and RECENT, then the flags that changed."""
     parts: list[bytes] = []
     if found.vanished and dialect.vanished:
         parts.append(b"* VANISHED %b\r\n" % compact(old.uids[at] for at in found.vanished))
@@ -65,13 +68,27 @@ def render_difference(old: Snapshot, found: Difference, new: Snapshot, dialect: 
         parts.extend(b"* %d EXPUNGE\r\n" % (at + 1 - before) for before, at in enumerate(found.vanished))
     if found.exists >= 0:
         parts.append(b"* %d EXISTS\r\n" % found.exists)
+    if dialect.recent and (found.vanished or found.exists >= 0):
+        count = recent_count(new, dialect.recent)
+        if count != recent_count(old, dialect.recent):  # Dovecot says so of an EXPUNGE too
+            parts.append(b"* %d RECENT\r\n" % count)
     if found.changed:
-        parts.append(render_states(new, found.changed, uid=dialect.uid, modseq=dialect.modseq))
+        parts.append(render_states(new, found.changed, uid=dialect.uid, modseq=dialect.modseq, recent=dialect.recent))
     return b"".join(parts)
 
 
+def flag_words(snapshot: Snapshot, positions: Sequence[int], recent: Ranges) -> list[bytes]:
+    r"""The flag list of each position, with \Recent where it belongs."""
+    flags = [snapshot.flags[at] for at in positions]
+    if recent:
+        spans = recent_spans(snapshot, recent)
+        marked = spans[0] if len(spans) == 1 else {at for span in spans for at in span}
+        flags = [each | _RECENT if at in marked else each for at, each in zip(positions, flags, strict=True)]
+    return FLAG_WORDS.of(flags)
+
+
 def render_states(
-    snapshot: Snapshot, positions: Sequence[int], *, uid: bool, modseq: bool, flags: bool = True
+    snapshot: Snapshot, positions: Sequence[int], *, uid: bool, modseq: bool, recent: Ranges, flags: bool = True
 ) -> bytes:
     """A FETCH response with the flags (and, if asked, UID and MODSEQ) of each position."""
     columns: list[Iterable[object]] = [[at + 1 for at in positions]]
@@ -81,7 +98,7 @@ def render_states(
         columns.append([snapshot.uids[at] for at in positions])
     if flags:
         items.append(b"FLAGS %b")
-        columns.append(FLAG_WORDS.of([snapshot.flags[at] for at in positions]))
+        columns.append(flag_words(snapshot, positions, recent))
     if modseq:
         items.append(b"MODSEQ (%d)")
         columns.append([snapshot.modseqs[at] for at in positions])

@@ -20,6 +20,8 @@ from angarium.mailstore.interface import Changes, MessageState
 from angarium.protocols.imap.sequence import SequenceSet
 
 Flags = frozenset[str]
+Ranges = tuple[tuple[int, int], ...]
+"""Half-open ranges of UIDs, ascending."""
 
 _BLOCK = 1024
 """Messages that are compared as one block of memory."""
@@ -230,20 +232,22 @@ def keeping_vanished(old: Snapshot, new: Snapshot) -> Snapshot:
 
 
 class View:
-    """A session's place in a mailbox.
+    r"""A session's place in a mailbox.
 
     Attributes:
         snapshot: what the client has been told.
+        recent: the UIDs that are \Recent in this session (RFC 3501 section 2.3.2), whether there or expunged.
         saved: UIDs of the last ``SEARCH RETURN (SAVE)`` (RFC 5182).
         complete: the modseq up to which the client has been told everything, what vanished included.
     """
 
-    __slots__ = ("complete", "saved", "snapshot")
+    __slots__ = ("complete", "recent", "saved", "snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.complete = snapshot.highestmodseq
         self.saved: Sequence[int] = ()
+        self.recent: Ranges = ()
 
     def advance(self, latest: Snapshot, *, expunge: bool) -> tuple[Snapshot, Difference]:
         """Go on to ``latest``; the snapshot that is shown now, and the difference to tell.
@@ -256,6 +260,15 @@ class View:
         if target is latest:
             self.complete = latest.highestmodseq
         return target, found
+
+    def add_recent(self, low: int, high: int) -> None:
+        r"""UIDs from ``low`` up to ``high`` are \Recent here; above all that were."""
+        if low >= high:
+            return
+        if self.recent and self.recent[-1][1] >= low:
+            low = self.recent[-1][0]
+            self.recent = self.recent[:-1]
+        self.recent = (*self.recent, (low, high))
 
     def ranges(self, numbers: SequenceSet, *, uid: bool) -> list[tuple[int, int]]:
         """The half-open ranges of positions that a sequence set names; unknown UIDs are no error.
@@ -286,6 +299,17 @@ class View:
         if isinstance(positions, range) and positions.step == 1:
             return uids[positions.start : positions.stop].tolist()
         return [uids[at] for at in positions]
+
+
+def recent_spans(snapshot: Snapshot, recent: Ranges) -> list[range]:
+    r"""The positions of what is \Recent."""
+    uids = snapshot.uids
+    return [range(bisect_left(uids, low), bisect_left(uids, high)) for low, high in recent]
+
+
+def recent_count(snapshot: Snapshot, recent: Ranges) -> int:
+    r"""How many messages are \Recent."""
+    return sum(map(len, recent_spans(snapshot, recent)))
 
 
 def _runs(positions: list[int]) -> list[tuple[int, int]]:

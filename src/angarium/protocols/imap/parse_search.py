@@ -47,7 +47,7 @@ _FIXED: dict[str, SearchKey] = {
     "UNDRAFT": SearchFlag("\\Draft", False),
     "UNFLAGGED": SearchFlag("\\Flagged", False),
     "UNSEEN": SearchFlag("\\Seen", False),
-    # RFC 3501 section 6.4.4; no message is recent here, see the daemon's SELECT
+    # RFC 3501 section 6.4.4
     "RECENT": SearchFlag("\\Recent", True),
     "OLD": SearchFlag("\\Recent", False),
     "NEW": SearchAnd((SearchFlag("\\Recent", True), SearchFlag("\\Seen", False))),

@@ -48,7 +48,7 @@ class Believer:
                     assert self.uids[at] in (0, int(uid)), "a message has another number than was told"
                     self.uids[at] = int(uid)
                 if flags is not None and self.uids[at]:
-                    self.flags[self.uids[at]] = frozenset(flags.split())
+                    self.flags[self.uids[at]] = frozenset(flags.split()) - {b"\\Recent"}
 
     def do(self, command):
         responses = self.client.command(command)

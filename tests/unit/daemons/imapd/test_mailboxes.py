@@ -100,7 +100,7 @@ def test_status_namespace_and_quota(connect):
     client = connect()
     client.append(options="(\\Deleted)")
     assert client.ok("STATUS INBOX (MESSAGES RECENT UIDNEXT UNSEEN DELETED SIZE)")[0] == (
-        b"* STATUS INBOX (MESSAGES 1 RECENT 0 UIDNEXT 2 UNSEEN 1 DELETED 1 SIZE 117)"
+        b"* STATUS INBOX (MESSAGES 1 RECENT 1 UIDNEXT 2 UNSEEN 1 DELETED 1 SIZE 117)"
     )
     assert client.last("STATUS Drafts2 (MESSAGES)").startswith(b"NO [NONEXISTENT]")
     assert client.ok("NAMESPACE")[0] == b'* NAMESPACE (("" "/")) NIL NIL'

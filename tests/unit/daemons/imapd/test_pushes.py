@@ -16,6 +16,7 @@ def test_idle_hears_everything(server, connect):
     assert idler.command("IDLE") == [b"+ idling"]
     server.deliver(ALICE)
     assert idler.line() == b"* 3 EXISTS"
+    assert idler.line() == b"* 1 RECENT"
     other.ok("STORE 1 +FLAGS (\\Deleted)")
     assert idler.line() == b"* 1 FETCH (FLAGS (\\Deleted))"
     other.ok("EXPUNGE")
@@ -105,4 +106,5 @@ def test_a_change_of_another_process_reaches_an_idler(server, connect):
         assert idler.line() == b"* 1 EXISTS"
         assert time.monotonic() - before < 1.0
         other.ok("STORE 1 +FLAGS (\\Flagged)")
-        assert idler.line() == b"* 1 FETCH (FLAGS (\\Flagged))"
+        assert idler.line() == b"* 1 RECENT"
+        assert idler.line() == b"* 1 FETCH (FLAGS (\\Flagged \\Recent))"

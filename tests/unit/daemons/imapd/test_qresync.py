@@ -67,9 +67,9 @@ def test_vanished_in_place_of_expunge(connect):
     client, other = connect(), connect()
     for _ in range(4):
         client.append()
+    other.ok("SELECT INBOX")
     client.ok("ENABLE QRESYNC")
     client.ok("SELECT INBOX")
-    other.ok("SELECT INBOX")
     client.ok("STORE 1,3 +FLAGS.SILENT (\\Deleted)")
     vanished, done = client.ok("EXPUNGE")
     assert vanished == b"* VANISHED 1,3"

@@ -17,10 +17,11 @@ def test_login_select_fetch_idle_logout(server, connect):
     client = connect()
     assert client.append(options="(\\Flagged)").startswith(b"OK [APPENDUID ")
     assert b"* 1 EXISTS" in client.ok("select INBOX")
-    assert client.ok("fetch 1 (flags rfc822.size)")[0] == b"* 1 FETCH (FLAGS (\\Flagged) RFC822.SIZE %d)" % 117
+    assert client.ok("fetch 1 (flags rfc822.size)")[0] == b"* 1 FETCH (FLAGS (\\Flagged \\Recent) RFC822.SIZE %d)" % 117
     client.command("IDLE")
     server.deliver("alice@example.test")
     assert client.line() == b"* 2 EXISTS"
+    assert client.line() == b"* 2 RECENT"
     client.send(b"DONE\r\n")
     assert client.line().endswith(b" OK Idle completed.")
     assert client.command("LOGOUT") == [b"* BYE Logging out", b"OK Logout completed."]

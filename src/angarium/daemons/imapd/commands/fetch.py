@@ -19,7 +19,7 @@ from angarium.daemons.imapd.commands.select import vanished_earlier
 from angarium.daemons.imapd.commands.store import apply_flags, positions_or_bad
 from angarium.daemons.imapd.errors import Bad, No
 from angarium.daemons.imapd.sections import SectionReader, needs_content
-from angarium.daemons.imapd.updates import FLAG_WORDS
+from angarium.daemons.imapd.updates import flag_words
 from angarium.mailstore.interface import Column, FlagOperation, HeaderFields, Piece, Place
 from angarium.model.content import Content
 from angarium.protocols.imap.types import Fetch, FetchItem, Section, SectionKind
@@ -205,7 +205,7 @@ class _Plan:
             case FetchItem.UID:
                 return uids
             case FetchItem.FLAGS:
-                return FLAG_WORDS.of([snapshot.flags[at] for at in positions])
+                return flag_words(snapshot, positions, view.recent)
             case FetchItem.MODSEQ:
                 return [snapshot.modseqs[at] for at in positions]
             case _:

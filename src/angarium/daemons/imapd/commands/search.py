@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from angarium.daemons.imapd.commands.capability import enable_condstore
 from angarium.daemons.imapd.errors import No
-from angarium.daemons.imapd.view import View
+from angarium.daemons.imapd.view import View, recent_spans
 from angarium.mailstore.interface import AccountStore, TextWhere
 from angarium.protocols.imap.sequence import compact
 from angarium.protocols.imap.types import (
@@ -168,6 +168,9 @@ class _Evaluation:
     def _known(self, key: SearchFlag | SearchSet | SearchModseq) -> list[int]:
         snapshot = self._view.snapshot
         match key:
+            case SearchFlag("\\Recent", present):
+                marked = {at for span in recent_spans(snapshot, self._view.recent) for at in span}
+                return [uid for at, uid in enumerate(snapshot.uids) if (at in marked) == present]
             case SearchFlag(flag, present):
                 wanted = flag.lower()
                 kinds = {flags for flags in set(snapshot.flags) if any(f.lower() == wanted for f in flags) == present}

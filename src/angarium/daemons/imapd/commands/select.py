@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from angarium.daemons.imapd.commands.capability import enable_condstore
 from angarium.daemons.imapd.errors import Bad, No
 from angarium.daemons.imapd.updates import render_states
-from angarium.daemons.imapd.view import View
+from angarium.daemons.imapd.view import View, recent_count
 from angarium.protocols.imap import render
 from angarium.protocols.imap.sequence import SequenceSet, compact
 from angarium.protocols.imap.states import State
@@ -48,13 +48,17 @@ async def select(connection: ImapConnection, command: Select) -> str:
         connection.service.hubs.leave(hub, connection)
         raise
     snapshot = hub.latest
-    connection.hub, connection.mailbox, connection.view = hub, mailbox, View(snapshot)
+    view = View(snapshot)
+    connection.hub, connection.mailbox, connection.view = hub, mailbox, view
+    if snapshot.uids:
+        end = snapshot.uids[-1] + 1
+        view.add_recent(hub.first_recent if command.read_only else await hub.claim_durably(end), end)
     connection.read_only = command.read_only
     connection.session.state = State.SELECTED
     connection.known_keywords = snapshot.keywords
     lines = [
         flags_lines(snapshot.keywords, read_only=command.read_only),
-        b"* %d EXISTS\r\n* 0 RECENT\r\n" % len(snapshot),
+        b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(snapshot), recent_count(snapshot, view.recent)),
     ]
     unseen = next((at for at, flags in enumerate(snapshot.flags, 1) if "\\Seen" not in flags), 0)
     if unseen:
@@ -85,7 +89,7 @@ async def _resync(connection: ImapConnection, resync: Resync) -> None:
         if modseq > resync.modseq and (resync.known is None or resync.known.contains(snapshot.uids[at], 0))
     ]
     if changed:
-        connection.write(render_states(snapshot, changed, uid=True, modseq=True))
+        connection.write(render_states(snapshot, changed, uid=True, modseq=True, recent=view.recent))
 
 
 def vanished_earlier(uids: Iterable[int], known: SequenceSet | None, largest: int = 0) -> bytes:

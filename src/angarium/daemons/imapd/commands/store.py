@@ -68,12 +68,18 @@ async def store(connection: ImapConnection, command: Store) -> str:
     if not command.silent:
         tell = [at for at in positions if snapshot.uids[at] not in untouched] if untouched else positions
         connection.write(
-            render_states(snapshot, tell, uid=command.uid or connection.condstore, modseq=connection.condstore)
+            render_states(
+                snapshot,
+                tell,
+                uid=command.uid or connection.condstore,
+                modseq=connection.condstore,
+                recent=view.recent,
+            )
         )
     elif connection.condstore and states:
         # The client has to know the new modseq, even of a silent change (RFC 7162 section 3.1.3).
         changed = [at for at in map(snapshot.position, (state.uid for state in states)) if at >= 0]
-        connection.write(render_states(snapshot, changed, uid=True, modseq=True, flags=False))
+        connection.write(render_states(snapshot, changed, uid=True, modseq=True, recent=(), flags=False))
     if untouched:
         numbers = sorted(untouched) if command.uid else sorted(snapshot.position(uid) + 1 for uid in untouched)
         return f"[MODIFIED {compact(numbers).decode()}] Conditional store failed."
