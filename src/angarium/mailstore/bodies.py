@@ -8,6 +8,7 @@ name is safe. Fails with OSError.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -53,16 +54,20 @@ class BodyFiles:
         """Files that no row names and that are old enough."""
         if not self.directory.is_dir():
             return []
-        return [
-            entry.name
-            for entry in os.scandir(self.directory)
-            if entry.name not in known and entry.stat().st_mtime < now - ORPHAN_AGE
-        ]
+        found = []
+        for entry in os.scandir(self.directory):
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                if entry.name not in known and entry.stat().st_mtime < now - ORPHAN_AGE:
+                    found.append(entry.name)
+        return found
 
     @staticmethod
     def _linked(content: SpooledContent, path: Path) -> bool:
         """Take the spool's file over by a link; False when it lies in another file system."""
         try:
+            # A message may have waited in the queue for days, and a link keeps the file's age: young again, it is
+            # not taken for an orphan by a process that opens the account before the row is there.
+            os.utime(content.path)
             content.link_to(path)
         except OSError:
             return False
