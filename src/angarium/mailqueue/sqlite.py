@@ -150,6 +150,12 @@ class SqliteMailQueue:
 
         try:
             await asyncio.get_running_loop().run_in_executor(None, link)
+        except FileExistsError:
+            raise  # it is another message's, or this one's that is stored already: not ours to remove
+        except Exception:
+            target.unlink(missing_ok=True)
+            raise
+        try:
             with storage_errors():
                 await self._writer.submit(insert)
         except asyncio.CancelledError:
@@ -183,9 +189,10 @@ class SqliteMailQueue:
         removed = 0
         named = rows.files(connection)
         for entry in os.scandir(self._content):
-            if entry.name not in named and entry.stat().st_ctime < time.time() - ORPHAN_AGE:
-                Path(entry.path).unlink(missing_ok=True)
-                removed += 1
+            with contextlib.suppress(FileNotFoundError):  # what is deleted meanwhile is no orphan any more
+                if entry.name not in named and entry.stat().st_ctime < time.time() - ORPHAN_AGE:
+                    Path(entry.path).unlink(missing_ok=True)
+                    removed += 1
         return removed
 
     async def lease(

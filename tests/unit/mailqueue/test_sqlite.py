@@ -295,3 +295,21 @@ def test_a_large_queue_that_has_gone_gives_its_space_back(on_queue, tmp_path, mo
         return len([each async for each in queue.messages()])
 
     assert on_queue(work) == 2
+
+
+def test_the_content_of_a_message_survives_that_it_is_enqueued_a_second_time(on_queue, tmp_path):
+    (tmp_path / "spool").mkdir()
+    file = Spool(tmp_path / "spool").create()
+    file.write(b"body\r\n")
+    content = file.finish()
+
+    async def work(queue):
+        message = new(queue, content)
+        await queue.enqueue(message)
+        with pytest.raises(FileExistsError):
+            await queue.enqueue(message)
+        _prefix, stored = await queue.content(message.queue_id)
+        return stored.read()
+
+    assert on_queue(work) == b"body\r\n"
+    content.close()
