@@ -15,6 +15,7 @@ checkpoint at one instant (https://sqlite.org/wal.html#walresetbug), so an older
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import threading
@@ -187,7 +188,10 @@ class GroupCommitWriter:
                 self._running = True
                 self._idle.clear()
         if start:
-            self._executor.submit(self._run)
+            try:
+                self._executor.submit(self._run)
+            except BaseException as error:  # the pool is shut down, or has no thread to give
+                self._refuse(error)
         result: T = await job.future
         return result
 
@@ -201,6 +205,16 @@ class GroupCommitWriter:
         self._connection.close()
         if self._lock is not None:
             self._lock.close()
+
+    def _refuse(self, error: BaseException) -> None:
+        """Nobody will run what is pending: say so to each waiter, and let the next ``submit`` try again."""
+        with self._mutex:
+            batch, self._pending = self._pending, []
+            self._running = False
+            self._idle.set()
+        for job in batch:
+            job.error = error
+        self._announce(batch)
 
     def _run(self) -> None:
         while True:
@@ -261,7 +275,8 @@ class GroupCommitWriter:
         for job in batch:
             by_loop.setdefault(job.loop, []).append(job)
         for loop, jobs in by_loop.items():
-            if not loop.is_closed():
+            # A loop may be closed between a question and the call; its waiters are gone, and the others must hear.
+            with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_settle, jobs)
 
 
@@ -269,7 +284,9 @@ def _settle(jobs: list[_Job]) -> None:
     for job in jobs:
         if job.future.done():  # its waiter was cancelled; the work is committed all the same
             continue
-        if job.error is not None:
+        if isinstance(job.error, StopIteration):  # which a future refuses: the waiters behind would wait for ever
+            job.future.set_exception(RuntimeError("the work raised StopIteration"))
+        elif job.error is not None:
             job.future.set_exception(job.error)
         else:
             job.future.set_result(job.result)

@@ -1,6 +1,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -126,3 +127,56 @@ def test_processes_that_make_a_database_at_once_wait_for_each_other(tmp_path):
     )
     racers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _racer in range(3)]
     assert [racer.wait(60) for racer in racers] == [0, 0, 0]
+
+
+def test_a_pool_that_is_shut_down_fails_every_waiter_and_closes(tmp_path):
+    pool = ThreadPoolExecutor(1)
+    writer = sqlite.GroupCommitWriter(sqlite.connect(tmp_path / "b.sqlite"), pool)
+    pool.shutdown()
+
+    async def twice():
+        return await asyncio.wait_for(
+            asyncio.gather(writer.submit(insert(1)), writer.submit(insert(2)), return_exceptions=True), 10
+        )
+
+    assert [type(result) for result in asyncio.run(twice())] == [RuntimeError, RuntimeError]
+    writer.close()
+
+
+def test_work_that_raises_stop_iteration_leaves_nobody_waiting(writer, tmp_path):
+    def exhausted(_connection):
+        next(iter(()))
+
+    async def several():
+        return await asyncio.wait_for(
+            asyncio.gather(
+                *(writer.submit(insert(n)) for n in range(3)),
+                writer.submit(exhausted),
+                writer.submit(insert(3)),
+                return_exceptions=True,
+            ),
+            10,
+        )
+
+    results = asyncio.run(several())
+    assert isinstance(results[3], RuntimeError)
+    assert rows(tmp_path) == list(range(4))
+
+
+def test_a_loop_that_closes_before_the_answer_does_not_stop_the_writer(writer, tmp_path):
+    started, go = threading.Event(), threading.Event()
+
+    def slow(connection):
+        started.set()
+        go.wait(10)
+        connection.execute("INSERT INTO t VALUES (1)")
+
+    async def leave():
+        waiter = asyncio.ensure_future(writer.submit(slow))
+        await asyncio.get_running_loop().run_in_executor(None, started.wait, 10)
+        waiter.cancel()
+
+    asyncio.run(leave())
+    go.set()
+    assert asyncio.run(writer.submit(insert(2))) == 2
+    assert rows(tmp_path) == [1, 2]
