@@ -281,6 +281,8 @@ def search_header(connection: Connection, identity: int, name: str, needle: str)
     sought = fold(needle)
     if lower in SOUGHT_FIELDS:
         value = f"field.{sought_column(lower)}"
+        if b" " in sought:  # a line may be folded at a TAB, which is as good as a blank
+            value = f"CAST(replace({value}, char(9), ' ') AS BLOB)"
         test = f"{value} IS NOT NULL" if not sought else f"instr({value}, ?)"
         row = one_row(
             connection,
@@ -293,7 +295,11 @@ def search_header(connection: Connection, identity: int, name: str, needle: str)
     return {
         uid
         for uid, block in _headers_with(connection, identity, raw, sought)
-        if any(sought in fold(decode_words(unfold(value))) for found, value, _s, _e in fields(block) if found == raw)
+        if any(
+            sought in fold(decode_words(unfold(value)).replace("\t", " "))
+            for found, value, _s, _e in fields(block)
+            if found == raw
+        )
     }
 
 

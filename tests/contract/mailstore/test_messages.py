@@ -48,6 +48,17 @@ def test_append_gives_uids_in_order_and_counts(run, mail):
     run(test)
 
 
+def test_a_header_folded_at_a_tab_is_found_with_a_blank(run, mail):
+    async def test(account, _store):
+        block = b"Subject: one\r\n\ttwo\r\nX-Other: one\r\n\ttwo\r\n\r\nx\r\n"
+        (where,) = await account.append([mail(block)])
+        assert await account.search_header(where.mailbox, "Subject", "One two") == {1}
+        assert await account.search_header(where.mailbox, "X-Other", "one two") == {1}
+        assert await account.search_text(where.mailbox, "one two", TextWhere.TEXT) == {1}
+
+    run(test)
+
+
 def test_what_is_recent_is_claimed_once(run, mail):
     async def test(account, _store):
         (first, _second) = await account.append([mail(), mail()])

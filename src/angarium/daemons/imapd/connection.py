@@ -228,6 +228,11 @@ class ImapConnection(asyncio.Protocol):
             raise ConnectionResetError(msg)
 
     @property
+    def written(self) -> int:
+        """Bytes written so far, sent or not."""
+        return self.statistics.bytes_out + self._out_bytes
+
+    @property
     def pending(self) -> int:
         """Bytes collected and not sent."""
         return self._out_bytes
@@ -332,8 +337,8 @@ class ImapConnection(asyncio.Protocol):
         )
         assert transport is not None
         self.transport = transport
+        # What the session holds now came over TLS, perhaps in the segment that ended the handshake: it counts.
         self.tls = self.secure = True
-        self.session.discard_input()
 
     def abandon_append(self) -> None:
         """Drop the messages of an APPEND that will not be completed."""

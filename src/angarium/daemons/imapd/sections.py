@@ -144,13 +144,23 @@ class SectionReader:
 
 
 def _find(spans: Sequence[PartSpan], path: tuple[int, ...]) -> PartSpan | None:
-    """The part of that number. The first part of a part that is not divided is that part itself."""
+    """The part of that number.
+
+    As in Dovecot, the first part of an undivided part of a multipart is that part itself; a message that is one
+    undivided part has nothing below its part 1.
+    """
     paths = {span.path: span for span in spans}
     span = paths.get(path)
     if span is not None or len(path) < 2 or path[-1] != 1:
         return span
     divided = any(other[: len(path) - 1] == path[:-1] for other in paths if len(other) >= len(path))
-    return None if divided else paths.get(path[:-1])
+    if divided:
+        return None
+    span, above = paths.get(path[:-1]), paths.get(path[:-2])
+    if span is None or above is None:
+        return None
+    message = above.body if above.path else above.start
+    return None if span.start == message else span
 
 
 def _literal(data: bytes, section: Section) -> bytes:

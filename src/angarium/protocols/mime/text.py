@@ -26,7 +26,7 @@ def fold(text: str) -> bytes:
 
 def header_text(block: bytes) -> bytes:
     """A header block, its fields a line each."""
-    block = block[:MAX_HEADER].replace(b"\r\n", b"\n").replace(b"\n ", b" ").replace(b"\n\t", b"\t")
+    block = block[:MAX_HEADER].replace(b"\r\n", b"\n").replace(b"\n ", b" ").replace(b"\n\t", b" ")
     return fold(decode_words(block))[:MAX_TEXT]
 
 

@@ -115,6 +115,9 @@ def test_fetch_of_a_body_sets_seen_and_peek_does_not(client):
         ),
         (b"BODY[1]<1>", b"irs"),
         (b"BODY[9]", b""),
+        (b"BODY[1.1]", b"first"),  # as Dovecot answers
+        (b"BODY[1.1.1]", b""),
+        (b"BODY[2.1.1]", b""),
         (b"BODY[1.HEADER]", b""),
         (b"BODY[]", NESTED),
     ],
@@ -125,6 +128,20 @@ def test_sections(connect, item, value):
     client.ok("EXAMINE INBOX")
     asked = item.replace(b"<1>", b"<1.3>")
     assert client.ok(b"FETCH 1 " + asked)[0] == b"* 1 FETCH (" + item + b" {%d}\r\n" % len(value) + value + b")"
+
+
+def test_below_a_message_that_is_one_part_there_is_nothing(client):
+    assert client.ok("FETCH 1 (BODY.PEEK[1] BODY.PEEK[1.1])")[0] == (
+        b"* 1 FETCH (BODY[1] {8}\r\nHello.\r\n BODY[1.1] {0}\r\n)"
+    )
+
+
+def test_the_last_log_line_counts_headers(server, client):
+    for item in ("BODY.PEEK[HEADER]", "BODY.PEEK[HEADER.FIELDS (SUBJECT)]"):
+        client.ok(f"FETCH 1 {item}")
+    client.close()
+    (line,) = [line for line in server.settled() if "hdr_count=2" in line]
+    assert int(line.partition("hdr_bytes=")[2].split()[0]) > 130
 
 
 def test_store(client):

@@ -154,7 +154,7 @@ class _Plan:
             joined = await store.rendered(mailbox.id, uids, positions[0] + 1, self._pieces)
             if joined is not None:
                 connection.write(joined)
-                self._count(wanted, {})
+                self._count(wanted, {}, len(joined))
                 return True
         columns: _Columns = {}
         contents: dict[int, Content] = {}
@@ -170,12 +170,13 @@ class _Plan:
                 columns = {name: [values[at] for at in keep] for name, values in columns.items()}
                 positions, uids = [positions[at] for at in keep], [uids[at] for at in keep]
         reader = SectionReader(store, mailbox.id, uids, contents, columns.get(Column.HEADER))
+        before = connection.written
         large = {uid for uid, content in contents.items() if content.size > _LARGE}
         if large and any(section.kind is SectionKind.ALL and not section.path for section in self._sections):
             await self._send_large(positions, uids, columns, reader)
         else:
             await self._send_rows(positions, uids, columns, reader)
-        self._count(len(uids), contents)
+        self._count(len(uids), contents, connection.written - before)
         return len(uids) == wanted
 
     async def _send_rows(
@@ -244,13 +245,15 @@ class _Plan:
             if self._connection.pending > _LARGE:
                 await self._connection.drain()
 
-    def _count(self, messages: int, contents: dict[int, Content]) -> None:
+    def _count(self, messages: int, contents: dict[int, Content], size: int) -> None:
+        """For the log; ``size``: bytes of the answers, which hdr_bytes is made of."""
         statistics = self._connection.statistics
         if contents:
             statistics.body_count += messages
             statistics.body_bytes += sum(content.size for content in contents.values())
         elif self._sections:
             statistics.hdr_count += messages
+            statistics.hdr_bytes += size
 
 
 def _is_header(section: Section) -> bool:
