@@ -190,7 +190,7 @@ class GroupCommitWriter:
         if start:
             try:
                 self._executor.submit(self._run)
-            except BaseException as error:  # the pool is shut down, or has no thread to give
+            except Exception as error:  # noqa: BLE001 - the pool is shut down, or has no thread: the waiters hear it
                 self._refuse(error)
         result: T = await job.future
         return result
