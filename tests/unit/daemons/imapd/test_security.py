@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import ssl
 
 import pytest
@@ -107,6 +108,16 @@ def test_the_reason_is_logged_when_asked_for(tmp_path):
         assert server.log.lines[0].endswith(": Password mismatch")
 
 
+def test_the_oldest_who_has_not_logged_in_makes_room(tmp_path):
+    with ImapServer(tmp_path, ImapdParameters(login_connection_limit=2)) as server:
+        known, oldest, newer = server.client(), ImapClient(server.port), ImapClient(server.port)
+        with known, oldest, newer, ImapClient(server.port) as newest:
+            assert oldest.rest() == [b"* BYE Connection queue full"]
+            for client in (known, newer, newest):
+                client.ok("NOOP")
+    assert any("Disconnected: Connection queue full (no auth attempts" in line for line in server.log.lines)
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_silence_ends_a_connection(tmp_path, known):
     parameters = ImapdParameters(timeout=0.01, login_timeout=0.01) if not known else ImapdParameters(timeout=0.01)
@@ -167,3 +178,34 @@ def test_sasl_garbage(connect):
     client.send(b"{5}\r\n")
     assert b" BAD " in client.line()
     client.ok("NOOP")
+
+
+def test_a_command_in_the_segment_that_ends_the_handshake_is_answered(tmp_path, certificates):
+    trust, context = certificates
+    parameters = ImapdParameters(tls_security_level="may", secure_networks=())
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = trust.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with (
+        ImapServer(tmp_path, parameters, context) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=20) as plain,
+    ):
+        plain.recv(1000)
+        plain.sendall(b"a STARTTLS\r\n")
+        assert plain.recv(1000).startswith(b"a OK")
+        while True:
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                plain.sendall(outgoing.read())
+                incoming.write(plain.recv(65536))
+            else:
+                break
+        tls.write(b"b NOOP\r\n")
+        plain.sendall(outgoing.read())  # the client's Finished and its first command at once
+        answer = b""
+        while not answer.endswith(b"\r\n"):
+            try:
+                answer += tls.read(1000)
+            except ssl.SSLWantReadError:
+                incoming.write(plain.recv(65536))
+        assert answer.startswith(b"b OK")
