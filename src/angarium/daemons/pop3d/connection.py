@@ -133,6 +133,9 @@ class Pop3Connection(asyncio.Protocol):
                 size += len(answer)
                 if conversation.tls_wanted:
                     self._write(replies)
+                    # No more is read until the handshake has the socket: what comes in before the task below runs
+                    # would count as if it had come over TLS.
+                    self._must_transport().pause_reading()
                     conversation.session.tls_begins()
                     self._task = self._loop.create_task(self._start_tls())
                     return
