@@ -65,6 +65,12 @@ PARAMETERS = (
         "20",
         "How many connections one user may have from one address in one process. 0: no limit.",
     ),
+    _count(
+        "imapd_login_connection_limit",
+        "1000",
+        "How many connections that have not logged in a service has in one process. The next one ends the oldest of "
+        "them. 0: no limit.",
+    ),
     _count("imapd_hard_error_limit", "20", "Wrong passwords in one connection before it is closed."),
     _time(
         "imapd_auth_failure_delay", "2s", "How long the answer to a wrong password is held back at least.", minimum=0

@@ -55,6 +55,12 @@ PARAMETERS = (
         "After how many lines in a row that are no command here, or refused log-ins in all, a session is ended.",
         minimum=1,
     ),
+    _number(
+        "pop3d_login_connection_limit",
+        "$imapd_login_connection_limit",
+        "How many connections that have not logged in a service has in one process. The next one ends the oldest of "
+        "them. 0: no limit.",
+    ),
     _time("pop3d_login_timeout", "3m", "How long a client may take to log in.", minimum=1),
     _boolean(
         "pop3d_no_flag_updates",

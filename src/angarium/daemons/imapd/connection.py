@@ -347,6 +347,15 @@ class ImapConnection(asyncio.Protocol):
             self.append = None
 
     @property
+    def known(self) -> bool:
+        """The client has logged in."""
+        return bool(self.account)
+
+    def give_way(self) -> None:
+        """Too many have not logged in, and this is the oldest of them."""
+        self.bye("Connection queue full", "Connection queue full")
+
+    @property
     def busy(self) -> bool:
         """A command is in progress."""
         return self._task is not None

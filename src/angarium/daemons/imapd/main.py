@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from angarium.auth.interface import Authenticator
 from angarium.auth.penalty import LoginPenalty, Networks
 from angarium.auth.sessions import UserSessions
+from angarium.auth.strangers import Strangers
 from angarium.daemons.imapd.connection import TLS_SHUTDOWN, ImapConnection
 from angarium.daemons.imapd.hub import Hubs
 from angarium.daemons.imapd.log import ImapLog
@@ -72,6 +73,7 @@ class ImapdService:
         self.hubs = Hubs(mailstore, self._look_failed)
         self._service_log = log
         self._connections: set[ImapConnection] = set()
+        self._strangers = Strangers(parameters.login_connection_limit)
         self._servers: list[asyncio.Server] = []
         self._admission = None if most is None else Admission(most, self._admit, log.warning)
         self._starting: set[asyncio.Task[None]] = set()
@@ -192,10 +194,12 @@ class ImapdService:
     def opened(self, connection: ImapConnection) -> None:
         """A client has come."""
         self._connections.add(connection)
+        self._strangers.enter(connection)
 
     def closed(self, connection: ImapConnection, reason: str) -> None:
         """A client has gone."""
         self._connections.discard(connection)
+        self._strangers.leave(connection)
         if self._admission is not None:
             self._admission.leave()
         if connection.account:

@@ -38,6 +38,7 @@ class ImapdParameters:
     literal_limit: int = 1 << 20
     message_size_limit: int = 0
     max_userip_connections: int = 10
+    login_connection_limit: int = 1000
     hard_error_limit: int = 20
     auth_failure_delay: float = 2.0
     auth_penalty_exceptions: tuple[str, ...] = ("127.0.0.0/8", "[::1]/128")
@@ -63,6 +64,7 @@ class ImapdParameters:
             literal_limit=conf.size("imapd_literal_limit"),
             message_size_limit=conf.size("imapd_message_size_limit"),
             max_userip_connections=conf.integer("imapd_max_userip_connections"),
+            login_connection_limit=conf.integer("imapd_login_connection_limit"),
             hard_error_limit=conf.integer("imapd_hard_error_limit"),
             auth_failure_delay=conf.seconds("imapd_auth_failure_delay"),
             auth_penalty_exceptions=tuple(conf.names("imapd_auth_penalty_exceptions")),

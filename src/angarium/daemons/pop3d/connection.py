@@ -260,6 +260,18 @@ class Pop3Connection(asyncio.Protocol):
             self._write([err("Server shutting down.", "SYS/TEMP")])
             self._transport.close()
 
+    @property
+    def known(self) -> bool:
+        """The client has logged in."""
+        return self._conversation is None or bool(self._conversation.account)
+
+    def give_way(self) -> None:
+        """Too many have not logged in, and this is the oldest of them."""
+        if self._conversation is not None and self._transport is not None and not self._lost:
+            self._conversation.closing = self._conversation.closing or "Connection queue full"
+            self._write([err("Connection queue full")])
+            self._transport.close()
+
     def _finish(self) -> None:
         conversation = self._conversation
         if conversation is not None:

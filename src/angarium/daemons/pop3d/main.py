@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from angarium.auth.interface import Authenticator
 from angarium.auth.penalty import LoginPenalty, Networks
 from angarium.auth.sessions import UserSessions
+from angarium.auth.strangers import Strangers
 from angarium.daemons.pop3d import lines
 from angarium.daemons.pop3d.acceptor import accept_tls, begin_tls
 from angarium.daemons.pop3d.connection import Pop3Connection
@@ -74,6 +75,7 @@ class Pop3dService:
         )
         self._tls = tls
         self._connections: set[Pop3Connection] = set()
+        self._strangers = Strangers(parameters.login_connection_limit)
         self._servers: list[asyncio.Server] = []
         self._admission = None if most is None else Admission(most, self._admit, log.warning)
         self._starting: set[asyncio.Task[None]] = set()
@@ -122,7 +124,7 @@ class Pop3dService:
             self._draining.set()
 
     def _accept(self) -> Pop3Connection:
-        return Pop3Connection(self._shared, self._tls, self._connections.add, self._gone)
+        return Pop3Connection(self._shared, self._tls, self._came, self._gone)
 
     def _admit(self, accepted: socket.socket, _peer: object) -> None:
         """A connection was accepted within the limit."""
@@ -137,8 +139,13 @@ class Pop3dService:
         else:
             await asyncio.get_running_loop().connect_accepted_socket(self._accept, accepted)
 
+    def _came(self, connection: Pop3Connection) -> None:
+        self._connections.add(connection)
+        self._strangers.enter(connection)
+
     def _gone(self, connection: Pop3Connection) -> None:
         self._connections.discard(connection)
+        self._strangers.leave(connection)
         if self._admission is not None:
             self._admission.leave()
         if not self._connections and self._empty is not None:

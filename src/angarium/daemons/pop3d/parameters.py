@@ -25,6 +25,7 @@ class Pop3dParameters:
     connection_count_limit: int = 10
     failure_delay: float = 2.0
     hard_error_limit: int = 10
+    login_connection_limit: int = 1000
     login_timeout: float = 180.0
     no_flag_updates: bool = False
     read_ahead_limit: int = 1 << 18
@@ -47,6 +48,7 @@ class Pop3dParameters:
             connection_count_limit=conf.integer("pop3d_client_connection_count_limit"),
             failure_delay=conf.seconds("pop3d_failure_delay"),
             hard_error_limit=conf.integer("pop3d_hard_error_limit"),
+            login_connection_limit=conf.integer("pop3d_login_connection_limit"),
             login_timeout=conf.seconds("pop3d_login_timeout"),
             no_flag_updates=conf.boolean("pop3d_no_flag_updates"),
             read_ahead_limit=conf.size("pop3d_read_ahead_limit"),

@@ -217,3 +217,18 @@ def test_parameters_from_main_cf():
     assert replace(
         Pop3dParameters.from_config(Config.of({"myhostname": "x"})), banner="", tls=Pop3dParameters().tls
     ) == (replace(Pop3dParameters(), banner=""))
+
+
+def test_the_oldest_who_has_not_logged_in_makes_room(tmp_path):
+    with Pop3Server(tmp_path, Pop3dParameters(login_connection_limit=1)) as server:
+        known = poplib.POP3("127.0.0.1", server.port)
+        known.user("alice")
+        known.pass_("secret")
+        oldest = poplib.POP3("127.0.0.1", server.port)
+        newer = poplib.POP3("127.0.0.1", server.port)
+        with pytest.raises(poplib.error_proto, match="Connection queue full"):
+            oldest._getresp()
+        for client in (known, newer):
+            client.capa()
+            client.quit()
+        oldest.close()
