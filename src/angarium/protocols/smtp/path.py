@@ -49,6 +49,10 @@ def parse_path(text: str, *, strict: bool = False, smtputf8: bool = False, min_u
     if address[:1] == "-" and not min_user:
         msg = "the address looks like an option"
         raise ValueError(msg)
+    if not address.isprintable() and any(char < " " or char == "\x7f" for char in address):
+        # Quoting does not allow them (RFC 5321 section 4.1.2); a bare CR would end a line of the next server's.
+        msg = "a control character in the address"
+        raise ValueError(msg)
     if not address.isascii() and any("\ud800" <= char <= "\udfff" for char in address):
         msg = "the address is not UTF-8"
         raise ValueError(msg)

@@ -50,7 +50,7 @@ LOCALS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters
 
 
 @settings(max_examples=100)
-@given(LOCALS)
+@given(LOCALS.filter(lambda text: not any(char < " " or char == "\x7f" for char in text)))
 @example('"')
 @example("\\")
 @example("a@b")
@@ -104,3 +104,10 @@ def test_bad_xtext(text: str) -> None:
 )
 def test_domains(name: str, good: bool) -> None:
     assert is_domain(name) is good
+
+
+@pytest.mark.parametrize("char", ["\r", "\n", "\0", "\t", "\x1b", "\x7f"])
+@pytest.mark.parametrize("form", ['<"a{}b"@b.test>', '<"a\\{}b"@b.test>', '"a{}b"'])
+def test_control_characters_have_no_place_in_an_address(char: str, form: str) -> None:
+    with pytest.raises(ValueError, match="control character"):
+        parse_path(form.format(char))
