@@ -70,8 +70,8 @@ class Cursor:
         return self._at == len(self._text) and self._index + 2 < len(self._segments)
 
     def at_end(self) -> bool:
-        """Whether the command is complete."""
-        return self._at == len(self._text) and self._index + 2 >= len(self._segments)
+        """Whether the command is complete, but for blanks."""
+        return self._index + 2 >= len(self._segments) and self._behind_blanks(self._at) == len(self._text)
 
     def end(self) -> None:
         """There must be no more."""
@@ -80,18 +80,34 @@ class Cursor:
             raise ImapSyntaxError(msg)
 
     def space(self) -> None:
-        """Exactly one space."""
+        """One space; more are taken as one, as Dovecot does."""
         if self.peek() != 0x20:
             msg = "Missing argument" if self.at_end() else "Space expected"
             raise ImapSyntaxError(msg)
         self._at += 1
+        self._at = self._behind_blanks(self._at)
+
+    def only_space(self) -> None:
+        """Exactly one space."""
+        self.space()
+        if self._text[self._at - 2 : self._at] == b"  ":
+            msg = "Command name expected"
+            raise ImapSyntaxError(msg)
 
     def accept(self, text: bytes) -> bool:
-        """Consume ``text`` when it comes next."""
-        if self._text.startswith(text, self._at):
-            self._at += len(text)
-            return True
-        return False
+        """Consume ``text`` when it comes next; inside of parentheses, blanks beside them too, as Dovecot does."""
+        at = self._behind_blanks(self._at) if text == b")" else self._at
+        if not self._text.startswith(text, at):
+            return False
+        at += len(text)
+        self._at = self._behind_blanks(at) if text == b"(" else at
+        return True
+
+    def _behind_blanks(self, at: int) -> int:
+        text = self._text
+        while text.startswith(b" ", at):
+            at += 1
+        return at
 
     def expect(self, text: bytes) -> None:
         """Consume ``text``."""

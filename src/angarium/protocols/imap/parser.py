@@ -50,10 +50,10 @@ def parse_tag(cursor: Cursor) -> bytes:
 
 def parse_verb(cursor: Cursor) -> str:
     """The space and the verb in upper case; ``UID FETCH`` and its like are one verb."""
-    cursor.space()
+    cursor.only_space()
     verb = cursor.keyword()
     if verb == "UID":
-        cursor.space()
+        cursor.only_space()
         second = cursor.keyword()
         if second not in _UID_FORMS:
             msg = "Unknown UID command"

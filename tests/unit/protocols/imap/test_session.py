@@ -376,3 +376,21 @@ def test_whatever_comes_the_stream_stays_in_step(pieces):
         return [event for event in all_events if not isinstance(event, events.MessageData)]
 
     assert told(found) == told(bytewise)
+
+
+@pytest.mark.parametrize(
+    ("lenient", "strict"),
+    [
+        (b"a FETCH  1  FLAGS ", b"a FETCH 1 FLAGS"),
+        (b"a FETCH 1 ( FLAGS  UID )", b"a FETCH 1 (FLAGS UID)"),
+        (b"a FETCH 1 BODY.PEEK[HEADER.FIELDS  ( Subject )]", b"a FETCH 1 BODY.PEEK[HEADER.FIELDS (Subject)]"),
+        (b"a STORE 1  +FLAGS ( \\Seen  \\Draft )", b"a STORE 1 +FLAGS (\\Seen \\Draft)"),
+        (b"a SEARCH  UNSEEN  ( SEEN ) ", b"a SEARCH UNSEEN (SEEN)"),
+        (b"a SELECT  INBOX ", b"a SELECT INBOX"),
+        (b"a STATUS  INBOX  ( MESSAGES )", b"a STATUS INBOX (MESSAGES)"),
+        (b'a LIST ""  "*" ', b'a LIST "" "*"'),
+        (b"a NOOP ", b"a NOOP"),
+    ],
+)
+def test_blanks_more_than_there_should_be_do_no_harm(lenient, strict):
+    assert command(lenient) == command(strict)
