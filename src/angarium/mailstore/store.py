@@ -127,7 +127,10 @@ class SqliteMailStore:
             self._sweeper.cancel()
             self._sweeper = None
         while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            ending = tuple(self._tasks)
+            await asyncio.gather(*ending, return_exceptions=True)
+            # Their callbacks need a turn of the loop, which gather() does not take when all have ended (3.13).
+            self._tasks.difference_update(ending)
         loop = asyncio.get_running_loop()
         while self._open:
             _account, database = self._open.popitem()
