@@ -7,6 +7,7 @@ Postfix and Dovecot, or without root, ours is measured alone.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -39,6 +40,7 @@ def main() -> int:
     results: dict[str, dict[str, Series]] = {}
     sink = Sink(relay_port)
     failed = False
+    load = os.getloadavg()[1]
     began = time.monotonic()
     try:
         for server in servers:
@@ -59,7 +61,7 @@ def main() -> int:
             _say(f"kept {root}")
         else:
             shutil.rmtree(root, ignore_errors=True)
-    _report(options, results, runs, time.monotonic() - began)
+    _report(options, results, runs, time.monotonic() - began, load)
     return 1 if failed else 0
 
 
@@ -86,17 +88,30 @@ def _add(results: dict[str, dict[str, Series]], server: Server, samples: rows.Sa
         results.setdefault(name, {}).setdefault(server.name, Series()).samples.append(sample)
 
 
-def _report(options: argparse.Namespace, results: dict[str, dict[str, Series]], runs: int, seconds: float) -> None:
+def _report(
+    options: argparse.Namespace, results: dict[str, dict[str, Series]], runs: int, seconds: float, load: float
+) -> None:
     every = [row for workload in WORKLOADS for row in workload.rows]
     text = report.table([*every, IDLE_SERVER], results, Ours.name, Theirs.name)
     print(text)
-    facts = [report.machine(), report.versions(), f"{runs} runs, {seconds / 60:.0f} minutes"]
+    facts = [report.machine(), report.versions(), f"{runs} runs, {seconds / 60:.0f} minutes", _company(load)]
     if options.json:
         Path(options.json).write_text(report.to_json(results, {"runs": runs}))
     if options.document:
-        command = "scripts/bench " + " ".join(sys.argv[1:])
+        command = " ".join(["scripts/bench --document", *(["--long"] if options.long else []), *options.rows])
         target = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
         target.write_text(report.document(text, command, facts))
+
+
+def _company(load: float) -> str:
+    """How busy the machine was before: with company, waiting for it is part of every time, but not of the CPU."""
+    alone = load < 0.5 * (os.cpu_count() or 1)
+    if alone:
+        return "nothing else ran"
+    return (
+        f"the machine was busy with other work (load average {load:.1f} at the start), which takes more from the rates "
+        "of the faster server than from the other's: the CPU columns are what to look at"
+    )
 
 
 def _servers(only: str, root: Path, relay_port: int) -> list[Server]:
