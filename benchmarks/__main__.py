@@ -104,13 +104,12 @@ def _report(
 
 
 def _company(load: float) -> str:
-    """How busy the machine was before: with company, waiting for it is part of every time, but not of the CPU."""
-    alone = load < 0.5 * (os.cpu_count() or 1)
-    if alone:
+    """How busy the machine was before: with company, every time includes waiting for it."""
+    if load < 0.5 * (os.cpu_count() or 1):
         return "nothing else ran"
     return (
-        f"the machine was busy with other work (load average {load:.1f} at the start), which takes more from the rates "
-        "of the faster server than from the other's: the CPU columns are what to look at"
+        f"the machine was busy with other work (load average {load:.1f} at the start): all times include waiting for "
+        "it, and rates and ratios move from run to run; the CPU columns move less"
     )
 
 
