@@ -19,6 +19,7 @@ def test_sessions_of_one_worker() -> None:
 
 def test_sessions_of_several_workers_count_together() -> None:
     counts = SharedCounts(2)
+    assert (counts.reserve(), counts.reserve()) == (0, 1)
     one, other = UserSessions("pop3", 2, counts.column(0)), UserSessions("pop3", 2, counts.column(1))
     imap = UserSessions("imap", 2, counts.column(1))
     assert one.enter("a", "::1")
