@@ -40,7 +40,7 @@ def main() -> int:
     results: dict[str, dict[str, Series]] = {}
     sink = Sink(relay_port)
     failed = False
-    load = os.getloadavg()[1]
+    load = os.getloadavg()[0]
     began = time.monotonic()
     try:
         for server in servers:

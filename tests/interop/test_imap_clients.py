@@ -196,7 +196,7 @@ def test_mutt_moves_messages(peer, server, tmp_path):
         f"set folder={url} spoolfile=+INBOX imap_user={ALICE} imap_pass='{server.passwords[ALICE]}'\n"
         f"set certificate_file={server.site.authority} ssl_ca_certificates_file={server.site.authority}\n"
         "set ssl_usesystemcerts=no ssl_verify_host=no\n"
-        "set move=no delete=yes confirmappend=no confirmcreate=no header_cache=\"\" timeout=5\n"
+        'set move=no delete=yes confirmappend=no confirmcreate=no header_cache="" timeout=5\n'
         'push "<tag-pattern>.<enter><tag-prefix><save-message><kill-line>=Archive<enter><sync-mailbox><quit>"\n'
     )
     run("script", "-qec", f"{mutt} -F {rc}", "/dev/null", HOME=str(tmp_path), TERM="xterm")
