@@ -98,18 +98,17 @@ def _report(
     if options.json:
         Path(options.json).write_text(report.to_json(results, {"runs": runs}))
     if options.document:
-        command = " ".join(["scripts/bench --document", *(["--long"] if options.long else []), *options.rows])
+        flags = [*(["--long"] if options.long else []), *(["--quick"] if options.quick else []), *options.rows]
+        command = " ".join(["scripts/bench --document", f"--runs {runs}", *flags])
         target = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
         target.write_text(report.document(text, command, facts))
 
 
 def _company(load: float) -> str:
     """How busy the machine was before: with company, every time includes waiting for it."""
-    if load < 0.5 * (os.cpu_count() or 1):
-        return "nothing else ran"
     return (
-        f"the machine was busy with other work (load average {load:.1f} at the start): all times include waiting for "
-        "it, and rates and ratios move from run to run; the CPU columns move less"
+        f"load average {load:.1f} in the minute before the start; where other work runs beside, times include waiting "
+        "for it, and the CPU columns move less"
     )
 
 
