@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,10 +73,19 @@ class Peer:
 
 
 @pytest.fixture
-def dovecot(peer, tmp_path: Path) -> Iterator[int]:
+def place() -> Iterator[Path]:
+    """A directory for Dovecot: short, for its unix sockets, and one that another user can reach."""
+    with tempfile.TemporaryDirectory(prefix="dovecot") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        yield directory
+
+
+@pytest.fixture
+def dovecot(peer, place: Path) -> Iterator[int]:
     """The port of a Dovecot with the messages in alice's INBOX."""
     program = peer("dovecot")
-    base = tmp_path / "d"
+    base = place / "d"
     box = base / "mail" / "alice"
     for name in ("cur", "new", "tmp"):
         (box / name).mkdir(parents=True)
@@ -88,8 +98,6 @@ def dovecot(peer, tmp_path: Path) -> Iterator[int]:
     owner = "nobody" if root else user
     if root:
         subprocess.run(["chown", "-R", "nobody", box], check=True)
-        for directory in (tmp_path, *tmp_path.parents[:2]):
-            directory.chmod(directory.stat().st_mode | 0o011)
     (base / "dovecot.conf").write_text(
         f"""
 base_dir = {base}/run
