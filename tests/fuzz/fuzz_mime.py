@@ -13,7 +13,7 @@ def analyse(data: bytes) -> None:
     from angarium.mailstore.derived import Analysis, unpack_parts
     from angarium.protocols.mime.content import parse_disposition, parse_media_type
     from angarium.protocols.mime.header import select
-    from angarium.protocols.mime.words import decode_extended, decode_words
+    from angarium.protocols.mime.words import decode_words
 
     prefix = b"Received: by us\r\n"
     derived = Analysis(data).with_prefix(prefix)
@@ -30,7 +30,6 @@ def analyse(data: bytes) -> None:
     parse_media_type(data)
     parse_disposition(data)
     decode_words(data)
-    decode_extended(data)
 
 
 def main() -> None:

@@ -247,7 +247,7 @@ def test_edits_as_postfix_does(tmp_path, capsys, arguments):
 
 def test_an_installed_configuration_reads_the_same(tmp_path, capsys):
     if not Path("/etc/postfix/main.cf").is_file():
-        pytest.skip("needs /etc/postfix")
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("needs /etc/postfix")
     for name in ("main.cf", "master.cf"):
         shutil.copy2(f"/etc/postfix/{name}", tmp_path / name)
     for call in (["-n"], ["-M"], ["-Mf"], ["-P"], ["-F"]):

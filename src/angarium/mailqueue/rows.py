@@ -138,7 +138,7 @@ def _contents(connection: Connection, wanted: dict[int, str]) -> dict[str, tuple
 def _take(connection: Connection, where: str, limit: int, owner: int, values: tuple[float, ...]) -> list[Any]:
     chosen = f"SELECT id FROM message WHERE {where} ORDER BY next_attempt LIMIT ?"  # noqa: S608 - constants of ours
     rows = connection.execute(
-        f"UPDATE message SET state = 'active', owner = ?, attempts = attempts + 1"  # noqa: S608
+        f"UPDATE message SET state = 'active', owner = ?, attempts = attempts + 1"  # noqa: S608 - the same
         f" WHERE id IN ({chosen}) RETURNING {_COLUMNS}",
         (owner, *values, limit),
     ).fetchall()

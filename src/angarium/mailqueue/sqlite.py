@@ -289,7 +289,7 @@ class SqliteMailQueue:
         connection = connect(self._directory / DATABASE, create=False)
         try:
             size, pages, free = (
-                int(connection.execute(f"PRAGMA {name}").fetchone()[0])  # type: ignore[index]
+                int(connection.execute(f"PRAGMA {name}").fetchone()[0])  # type: ignore[index]  # a pragma has a row
                 for name in ("page_size", "page_count", "freelist_count")
             )
             if free * size < COMPACT_ABOVE or (pages - free) * size > COMPACT_WITHIN or free < pages // 2:

@@ -348,19 +348,6 @@ class StaticResolver:
         return self.texts.get(name.lower(), NoRecords())
 
 
-async def verified_name(resolver: Resolver, address: str) -> str:
-    """The name of a client: one that its address has and that has this address; ``unknown`` otherwise.
-
-    This is what smtpd(8) shows as the client's name and what ``reject_unknown_client_hostname`` asks for.
-    """
-    names = await resolver.ptr(address)
-    if not isinstance(names, Records):
-        return "unknown"
-    name = names.values[0]
-    found = await resolver.addresses(name, families=(_family(address),))
-    return name if isinstance(found, Records) and _numeric(address) in found.values else "unknown"
-
-
 def _numeric(text: str) -> str | None:
     """The canonical text of a numeric address; None for a name."""
     if not (text[:1].isdigit() or ":" in text):

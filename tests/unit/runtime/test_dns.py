@@ -18,7 +18,6 @@ from angarium.runtime.dns import (
     NoRecords,
     Records,
     StaticResolver,
-    verified_name,
 )
 
 ZONE = {
@@ -166,13 +165,6 @@ def test_hosts_file_and_its_place_in_the_order(tmp_path):
     assert short.values == ("192.0.2.77",)
     assert name.values == ("mx1.example.org",)
     assert changed.values == ("192.0.2.78",)
-
-
-def test_names_of_clients(tmp_path):
-    async def scenario(resolver, server):
-        return [await verified_name(resolver, a) for a in ("192.0.2.1", "192.0.2.9", "192.0.2.200")]
-
-    assert run(scenario, tmp_path) == ["mx1.example.org", "unknown", "unknown"]
 
 
 def test_text_is_joined(tmp_path):

@@ -86,8 +86,3 @@ def compact(numbers: Iterable[int]) -> bytes:
     if start >= 0:
         parts.append(b"%d" % start if start == previous else b"%d:%d" % (start, previous))
     return b",".join(parts)
-
-
-def compact_in_order(numbers: Iterable[int]) -> bytes:
-    """Like ``compact`` for numbers in any order; the order is kept, as COPYUID needs it (RFC 4315 section 3)."""
-    return compact(numbers)

@@ -27,7 +27,7 @@ def decode_charset(data: bytes, charset: bytes | str) -> str:
     try:
         found = codecs.lookup(name)
         # the only way to tell "rot13" and "zlib" from charsets
-        if found.name in _NO_CHARSETS or not found._is_text_encoding:  # noqa: SLF001
+        if found.name in _NO_CHARSETS or not found._is_text_encoding:  # noqa: SLF001 - see above
             return data.decode("utf-8", "replace")
         return found.decode(data, "replace")[0]
     except (LookupError, ValueError, UnicodeError):
@@ -80,13 +80,3 @@ def decode_base64(text: bytes) -> bytes:
 def decode_quoted_printable(text: bytes) -> bytes:
     """Quoted-printable (RFC 2045 section 6.7); what is broken stays as it is."""
     return binascii.a2b_qp(text)
-
-
-def decode_extended(value: bytes) -> str:
-    """An RFC 2231 extended value, ``charset'language'percent-encoded``."""
-    charset, quote, rest = value.partition(b"'")
-    if not quote:
-        return value.decode("utf-8", "replace")
-    text = rest.partition(b"'")[2]
-    raw = re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes((int(match[1], 16),)), text)
-    return decode_charset(raw, charset)

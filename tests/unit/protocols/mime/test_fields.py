@@ -16,7 +16,7 @@ from angarium.protocols.mime.scanner import scan
 from angarium.protocols.mime.text import MAX_TEXT, body_text, fold, header_text, part_headers
 from angarium.protocols.mime.types import MAX_FIELDS
 from angarium.protocols.mime.wire import human, literal, nstring, string
-from angarium.protocols.mime.words import decode_base64, decode_charset, decode_extended, decode_words
+from angarium.protocols.mime.words import decode_base64, decode_charset, decode_words
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,6 @@ def test_charsets():
     assert decode_charset(b"abc-9sa\\x41", "punycode") == "abc-9sa\\x41"
     assert decode_charset(b"\\x41", "unicode_escape") == "\\x41"
     assert decode_charset(b"a\0b\0", "utf-16-le") == "ab"
-    assert decode_extended(b"iso-8859-1'de'%E9%") == "é%"
-    assert decode_extended(b"plain") == "plain"
 
 
 @given(
