@@ -3,12 +3,18 @@
 Guarantees: a table is opened once and shared; opening never raises. A type that is not there, or a name that makes
 no sense, gives a table whose every lookup is a temporary error, and a warning in the log: as Postfix does it, mail
 waits until the configuration is right.
+
+A type in a module of its own costs nothing until a table of it is opened: ``MODULES`` names the module, which has a
+function ``open_table(name, argument, site) -> Table``. It raises ValueError for an argument that makes no sense,
+OSError for a file that cannot be read, ImportError for a library that is not installed.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from angarium.tables.files import FileTable
@@ -19,7 +25,33 @@ from angarium.tables.simple import EnvironTable, FailTable, InlineTable, StaticT
 Factory = Callable[[str, str], Table]
 """``(full name, argument) -> table``; raises ValueError for an argument that makes no sense."""
 
+MODULES: Mapping[str, str] = {
+    "ldap": "angarium.tables.ldap",
+    "memcache": "angarium.tables.memcache",
+    "mysql": "angarium.tables.mysql",
+    "pgsql": "angarium.tables.pgsql",
+    "socketmap": "angarium.tables.socketmap",
+    "sqlite": "angarium.tables.sqlite",
+    "tcp": "angarium.tables.tcp",
+}
+"""Types that are imported when the first table of them is opened."""
+
 _FILE_TYPES = ("texthash", "hash", "btree", "lmdb", "cdb", "sdbm", "dbm")
+
+
+@dataclass(frozen=True, slots=True)
+class TableSite:
+    """What a table may need of the place where it is opened.
+
+    Attributes:
+        warn: takes the text of a warning for the log.
+        base: what relative file names start from.
+        open: opens another ``type:name``, for tables that are made of tables.
+    """
+
+    warn: Callable[[str], None]
+    base: Path
+    open: Callable[[str], Table]
 
 
 class TableOpener:
@@ -39,6 +71,7 @@ class TableOpener:
     ) -> None:
         self._warn = warn
         self._base = base or Path("/")
+        self._site = TableSite(warn, self._base, self.open)
         self._tables: dict[str, Table] = {}
         self._types: dict[str, Factory] = {
             "static": StaticTable,
@@ -58,7 +91,7 @@ class TableOpener:
     @property
     def types(self) -> tuple[str, ...]:
         """The types that can be opened, for ``postconf -m``."""
-        return tuple(sorted(self._types))
+        return tuple(sorted({*self._types, *MODULES}))
 
     def open(self, name: str) -> Table:
         """The table of ``type:name``; a bare file name is of the type hash."""
@@ -71,15 +104,24 @@ class TableOpener:
         kind, colon, argument = name.partition(":")
         if not colon:
             kind, argument = "hash", name
-        factory = self._types.get(kind)
-        if factory is None:
-            self._warn(f'{name}: unsupported dictionary type: "{kind}"')
-            return FailTable(name, f"unsupported dictionary type: {kind}")
         try:
-            return factory(name, argument)
-        except ValueError as error:
+            factory = self._types.get(kind)
+            if factory is not None:
+                return factory(name, argument)
+            return self._open_late(kind, name, argument)
+        except (ValueError, OSError) as error:
             self._warn(str(error))
             return FailTable(name, str(error))
+
+    def _open_late(self, kind: str, name: str, argument: str) -> Table:
+        """Import the type's module and open the table with it. Raises ValueError and OSError."""
+        if kind not in MODULES:
+            raise ValueError(f"unsupported dictionary type: {kind}")
+        try:
+            table: Table = import_module(MODULES[kind]).open_table(name, argument, self._site)
+        except ImportError as error:
+            raise ValueError(f"unsupported dictionary type: {kind} ({error.name} is not installed)") from error
+        return table
 
     def _path(self, argument: str) -> str:
         return argument if argument.startswith("{") else str(self._base / argument)
