@@ -70,7 +70,7 @@ PARAMETERS = (
         "Who gets copies of delay warnings that notify_classes asks for.",
         "bounce",
     ),
-    Parameter("disable_verp_bounces", Type.BOOLEAN, "no", "", "bounce", Status.UNSUPPORTED),
+    Parameter("disable_verp_bounces", Type.BOOLEAN, "no", "", "bounce", Status.UNSUPPORTED, "there is no VERP yet"),
     Parameter(
         "double_bounce_sender",
         Type.STRING,
@@ -92,6 +92,7 @@ PARAMETERS = (
         "Who is told of other errors that notify_classes asks for.",
         "bounce",
         Status.UNSUPPORTED,
+        "this notice is not sent yet",
     ),
     Parameter(
         "notify_classes", Type.NAMES, "resource, software", "Which troubles are reported to the postmaster.", "bounce"
@@ -106,5 +107,5 @@ PARAMETERS = (
         Status.NO_EFFECT,
         "services find each other inside the process",
     ),
-    Parameter("verp_delimiter_filter", Type.STRING, "-=+", "", "bounce", Status.UNSUPPORTED),
+    Parameter("verp_delimiter_filter", Type.STRING, "-=+", "", "bounce", Status.UNSUPPORTED, "there is no VERP yet"),
 )

@@ -8,8 +8,26 @@ PARAMETERS = (
     Parameter(
         "fast_flush_domains", Type.TABLES, "$relay_domains", "Domains whose waiting mail ETRN may flush.", "flush"
     ),
-    Parameter("fast_flush_purge_time", Type.TIME, "7d", "", "flush", Status.UNSUPPORTED, unit="d"),
-    Parameter("fast_flush_refresh_time", Type.TIME, "12h", "", "flush", Status.UNSUPPORTED, unit="h"),
+    Parameter(
+        "fast_flush_purge_time",
+        Type.TIME,
+        "7d",
+        "",
+        "flush",
+        Status.UNSUPPORTED,
+        "the queue itself is asked, there is no record beside it",
+        unit="d",
+    ),
+    Parameter(
+        "fast_flush_refresh_time",
+        Type.TIME,
+        "12h",
+        "",
+        "flush",
+        Status.UNSUPPORTED,
+        "the queue itself is asked, there is no record beside it",
+        unit="h",
+    ),
     Parameter(
         "flush_service_name",
         Type.STRING,

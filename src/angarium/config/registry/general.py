@@ -12,7 +12,15 @@ PARAMETERS = (
         "The release of Postfix whose defaults apply; later defaults need a later level.",
         "general",
     ),
-    Parameter("empty_address_local_login_sender_maps_lookup_key", Type.STRING, "<>", "", "general", Status.UNSUPPORTED),
+    Parameter(
+        "empty_address_local_login_sender_maps_lookup_key",
+        Type.STRING,
+        "<>",
+        "",
+        "general",
+        Status.UNSUPPORTED,
+        "the empty sender has the key <> in these tables",
+    ),
     Parameter(
         "known_tcp_ports",
         Type.NAMES,
@@ -75,9 +83,26 @@ PARAMETERS = (
         "general",
         minimum=1,
     ),
-    Parameter("prepend_delivered_header", Type.STRING, "command, file, forward", "", "general", Status.UNSUPPORTED),
+    Parameter(
+        "prepend_delivered_header",
+        Type.STRING,
+        "command, file, forward",
+        "",
+        "general",
+        Status.UNSUPPORTED,
+        "delivery to system users is not there yet",
+    ),
     Parameter(
         "proxy_interfaces", Type.NAMES, "", "Addresses under which the outside world sees this system.", "general"
     ),
-    Parameter("tcp_windowsize", Type.SIZE, "0", "", "general", Status.UNSUPPORTED, minimum=0),
+    Parameter(
+        "tcp_windowsize",
+        Type.SIZE,
+        "0",
+        "",
+        "general",
+        Status.UNSUPPORTED,
+        "the kernel's own windows are used",
+        minimum=0,
+    ),
 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
-    Parameter("debug_peer_level", Type.INTEGER, "2", "", "log", Status.UNSUPPORTED, minimum=0),
-    Parameter("debug_peer_list", Type.TABLES, "", "", "log", Status.UNSUPPORTED),
-    Parameter("debugger_command", Type.STRING, "", "", "log", Status.UNSUPPORTED),
+    Parameter(
+        "debug_peer_level", Type.INTEGER, "2", "", "log", Status.UNSUPPORTED, "sessions are not traced yet", minimum=0
+    ),
+    Parameter("debug_peer_list", Type.TABLES, "", "", "log", Status.UNSUPPORTED, "sessions are not traced yet"),
+    Parameter("debugger_command", Type.STRING, "", "", "log", Status.UNSUPPORTED, "sessions are not traced yet"),
     Parameter(
         "delay_logging_resolution_limit",
         Type.INTEGER,
@@ -23,6 +25,7 @@ PARAMETERS = (
         "",
         "log",
         Status.UNSUPPORTED,
+        "the log has one form yet",
         choices=(
             "internal",
             "external",
@@ -36,7 +39,15 @@ PARAMETERS = (
         "The program that compresses a log file that was rotated.",
         "log",
     ),
-    Parameter("maillog_file_prefixes", Type.NAMES, "/var, /dev/stdout", "", "log", Status.UNSUPPORTED),
+    Parameter(
+        "maillog_file_prefixes",
+        Type.NAMES,
+        "/var, /dev/stdout",
+        "",
+        "log",
+        Status.UNSUPPORTED,
+        "the log has one form yet",
+    ),
     Parameter(
         "maillog_file_rotate_suffix",
         Type.STRING,
@@ -61,8 +72,9 @@ PARAMETERS = (
         "",
         "log",
         Status.UNSUPPORTED,
+        "the log has one form yet",
     ),
-    Parameter("syslog_facility", Type.STRING, "mail", "", "log", Status.UNSUPPORTED),
+    Parameter("syslog_facility", Type.STRING, "mail", "", "log", Status.UNSUPPORTED, "the log has one form yet"),
     Parameter(
         "syslog_name",
         Type.STRING,

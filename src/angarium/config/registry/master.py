@@ -5,8 +5,24 @@ from __future__ import annotations
 from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
-    Parameter("application_event_drain_time", Type.TIME, "100s", "", "master", Status.UNSUPPORTED),
-    Parameter("daemon_table_open_error_is_fatal", Type.BOOLEAN, "no", "", "master", Status.UNSUPPORTED),
+    Parameter(
+        "application_event_drain_time",
+        Type.TIME,
+        "100s",
+        "",
+        "master",
+        Status.UNSUPPORTED,
+        "the master does not do this yet",
+    ),
+    Parameter(
+        "daemon_table_open_error_is_fatal",
+        Type.BOOLEAN,
+        "no",
+        "",
+        "master",
+        Status.UNSUPPORTED,
+        "the master does not do this yet",
+    ),
     Parameter("daemon_timeout", Type.TIME, "18000s", "", "master", Status.NO_EFFECT, "there is no such watchdog"),
     Parameter(
         "default_process_limit",
@@ -20,7 +36,15 @@ PARAMETERS = (
     Parameter(
         "dont_remove", Type.INTEGER, "0", "", "master", Status.NO_EFFECT, "for debugging of Postfix itself", minimum=0
     ),
-    Parameter("export_environment", Type.NAMES, "TZ MAIL_CONFIG LANG", "", "master", Status.UNSUPPORTED),
+    Parameter(
+        "export_environment",
+        Type.NAMES,
+        "TZ MAIL_CONFIG LANG",
+        "",
+        "master",
+        Status.UNSUPPORTED,
+        "no command is run for deliveries yet",
+    ),
     Parameter(
         "fault_injection_code",
         Type.INTEGER,
@@ -42,6 +66,7 @@ PARAMETERS = (
         "",
         "master",
         Status.UNSUPPORTED,
+        "no command is run for deliveries yet",
     ),
     Parameter(
         "inet_interfaces",
@@ -57,14 +82,16 @@ PARAMETERS = (
     Parameter(
         "mail_owner", Type.STRING, "postfix", "The user that everything but the master runs as.", "master", minimum=1
     ),
-    Parameter("master_service_disable", Type.NAMES, "", "", "master", Status.UNSUPPORTED),
+    Parameter(
+        "master_service_disable", Type.NAMES, "", "", "master", Status.UNSUPPORTED, "the master does not do this yet"
+    ),
     Parameter("max_idle", Type.TIME, "100s", "", "master", Status.NO_EFFECT, "workers are not recycled"),
     Parameter("max_use", Type.INTEGER, "100", "", "master", Status.NO_EFFECT, "workers are not recycled", minimum=0),
     Parameter(
         "process_id", Type.INTEGER, "11041", "The id of the process; set by the program itself.", "master", minimum=0
     ),
     Parameter("process_id_directory", Type.STRING, "pid", "", "master", Status.NO_EFFECT, "there is one process tree"),
-    Parameter("process_name", Type.STRING, "postconf", "", "master", Status.UNSUPPORTED),
+    Parameter("process_name", Type.STRING, "postconf", "", "master", Status.UNSUPPORTED, "the log has one form yet"),
     Parameter(
         "service_name", Type.STRING, "", "The name of the service in master.cf; set by the program itself.", "master"
     ),

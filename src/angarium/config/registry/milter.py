@@ -5,11 +5,25 @@ from __future__ import annotations
 from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
-    Parameter("milter_command_timeout", Type.TIME, "30s", "", "milter", Status.UNSUPPORTED),
-    Parameter("milter_connect_macros", Type.RAW, "j {daemon_name} {daemon_addr} v _", "", "milter", Status.UNSUPPORTED),
-    Parameter("milter_connect_timeout", Type.TIME, "30s", "", "milter", Status.UNSUPPORTED),
-    Parameter("milter_content_timeout", Type.TIME, "300s", "", "milter", Status.UNSUPPORTED),
-    Parameter("milter_data_macros", Type.RAW, "i", "", "milter", Status.UNSUPPORTED),
+    Parameter(
+        "milter_command_timeout", Type.TIME, "30s", "", "milter", Status.UNSUPPORTED, "milters are not asked yet"
+    ),
+    Parameter(
+        "milter_connect_macros",
+        Type.RAW,
+        "j {daemon_name} {daemon_addr} v _",
+        "",
+        "milter",
+        Status.UNSUPPORTED,
+        "milters are not asked yet",
+    ),
+    Parameter(
+        "milter_connect_timeout", Type.TIME, "30s", "", "milter", Status.UNSUPPORTED, "milters are not asked yet"
+    ),
+    Parameter(
+        "milter_content_timeout", Type.TIME, "300s", "", "milter", Status.UNSUPPORTED, "milters are not asked yet"
+    ),
+    Parameter("milter_data_macros", Type.RAW, "i", "", "milter", Status.UNSUPPORTED, "milters are not asked yet"),
     Parameter(
         "milter_default_action",
         Type.ENUM,
@@ -17,6 +31,7 @@ PARAMETERS = (
         "",
         "milter",
         Status.UNSUPPORTED,
+        "milters are not asked yet",
         choices=(
             "accept",
             "reject",
@@ -25,9 +40,13 @@ PARAMETERS = (
             "shutdown",
         ),
     ),
-    Parameter("milter_end_of_data_macros", Type.RAW, "i", "", "milter", Status.UNSUPPORTED),
-    Parameter("milter_end_of_header_macros", Type.RAW, "i", "", "milter", Status.UNSUPPORTED),
-    Parameter("milter_header_checks", Type.TABLES, "", "", "milter", Status.UNSUPPORTED),
+    Parameter(
+        "milter_end_of_data_macros", Type.RAW, "i", "", "milter", Status.UNSUPPORTED, "milters are not asked yet"
+    ),
+    Parameter(
+        "milter_end_of_header_macros", Type.RAW, "i", "", "milter", Status.UNSUPPORTED, "milters are not asked yet"
+    ),
+    Parameter("milter_header_checks", Type.TABLES, "", "", "milter", Status.UNSUPPORTED, "milters are not asked yet"),
     Parameter(
         "milter_helo_macros",
         Type.RAW,
@@ -35,10 +54,27 @@ PARAMETERS = (
         "",
         "milter",
         Status.UNSUPPORTED,
+        "milters are not asked yet",
     ),
-    Parameter("milter_macro_daemon_name", Type.STRING, "$myhostname", "", "milter", Status.UNSUPPORTED),
-    Parameter("milter_macro_defaults", Type.RAW, "", "", "milter", Status.UNSUPPORTED),
-    Parameter("milter_macro_v", Type.STRING, "$mail_name $mail_version", "", "milter", Status.UNSUPPORTED),
+    Parameter(
+        "milter_macro_daemon_name",
+        Type.STRING,
+        "$myhostname",
+        "",
+        "milter",
+        Status.UNSUPPORTED,
+        "milters are not asked yet",
+    ),
+    Parameter("milter_macro_defaults", Type.RAW, "", "", "milter", Status.UNSUPPORTED, "milters are not asked yet"),
+    Parameter(
+        "milter_macro_v",
+        Type.STRING,
+        "$mail_name $mail_version",
+        "",
+        "milter",
+        Status.UNSUPPORTED,
+        "milters are not asked yet",
+    ),
     Parameter(
         "milter_mail_macros",
         Type.RAW,
@@ -46,10 +82,21 @@ PARAMETERS = (
         "",
         "milter",
         Status.UNSUPPORTED,
+        "milters are not asked yet",
     ),
-    Parameter("milter_protocol", Type.INTEGER, "6", "", "milter", Status.UNSUPPORTED, minimum=0),
     Parameter(
-        "milter_rcpt_macros", Type.RAW, "i {rcpt_addr} {rcpt_host} {rcpt_mailer}", "", "milter", Status.UNSUPPORTED
+        "milter_protocol", Type.INTEGER, "6", "", "milter", Status.UNSUPPORTED, "milters are not asked yet", minimum=0
     ),
-    Parameter("milter_unknown_command_macros", Type.RAW, "", "", "milter", Status.UNSUPPORTED),
+    Parameter(
+        "milter_rcpt_macros",
+        Type.RAW,
+        "i {rcpt_addr} {rcpt_host} {rcpt_mailer}",
+        "",
+        "milter",
+        Status.UNSUPPORTED,
+        "milters are not asked yet",
+    ),
+    Parameter(
+        "milter_unknown_command_macros", Type.RAW, "", "", "milter", Status.UNSUPPORTED, "milters are not asked yet"
+    ),
 )

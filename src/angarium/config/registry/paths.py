@@ -5,7 +5,9 @@ from __future__ import annotations
 from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
-    Parameter("alternate_config_directories", Type.NAMES, "", "", "paths", Status.UNSUPPORTED),
+    Parameter(
+        "alternate_config_directories", Type.NAMES, "", "", "paths", Status.UNSUPPORTED, "there is no postmulti yet"
+    ),
     Parameter(
         "command_directory", Type.STRING, "/usr/sbin", "", "paths", Status.NO_EFFECT, "read by scripts only", minimum=1
     ),

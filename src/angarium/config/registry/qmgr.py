@@ -12,6 +12,7 @@ PARAMETERS = (
         "Tell the sender when mail that was reported as delayed has been delivered.",
         "qmgr",
         Status.UNSUPPORTED,
+        "this notice is not sent yet",
     ),
     Parameter(
         "default_delivery_slot_cost",
@@ -50,6 +51,7 @@ PARAMETERS = (
         "A table that may rewrite the status of a delivery.",
         "qmgr",
         Status.UNSUPPORTED,
+        "delivery status codes are not rewritten yet",
     ),
     Parameter(
         "default_destination_concurrency_failed_cohort_limit",
@@ -106,7 +108,9 @@ PARAMETERS = (
         "the scheduler works on another plan",
         minimum=0,
     ),
-    Parameter("default_filter_nexthop", Type.STRING, "", "", "qmgr", Status.UNSUPPORTED),
+    Parameter(
+        "default_filter_nexthop", Type.STRING, "", "", "qmgr", Status.UNSUPPORTED, "there is no after-queue filter yet"
+    ),
     Parameter(
         "default_minimum_delivery_slots",
         Type.INTEGER,
@@ -146,8 +150,16 @@ PARAMETERS = (
         "the scheduler works on another plan",
         minimum=0,
     ),
-    Parameter("default_transport_rate_delay", Type.TIME, "0s", "", "qmgr", Status.UNSUPPORTED),
-    Parameter("default_verp_delimiters", Type.STRING, "+=", "", "qmgr", Status.UNSUPPORTED),
+    Parameter(
+        "default_transport_rate_delay",
+        Type.TIME,
+        "0s",
+        "",
+        "qmgr",
+        Status.UNSUPPORTED,
+        "the scheduler does not do this yet",
+    ),
+    Parameter("default_verp_delimiters", Type.STRING, "+=", "", "qmgr", Status.UNSUPPORTED, "there is no VERP yet"),
     Parameter(
         "defer_transports", Type.NAMES, "", "Transports whose mail stays in the queue until it is flushed.", "qmgr"
     ),
@@ -159,7 +171,15 @@ PARAMETERS = (
         "qmgr",
         unit="h",
     ),
-    Parameter("destination_concurrency_feedback_debug", Type.BOOLEAN, "no", "", "qmgr", Status.UNSUPPORTED),
+    Parameter(
+        "destination_concurrency_feedback_debug",
+        Type.BOOLEAN,
+        "no",
+        "",
+        "qmgr",
+        Status.UNSUPPORTED,
+        "sessions are not traced yet",
+    ),
     Parameter(
         "in_flow_delay", Type.TIME, "1s", "", "qmgr", Status.NO_EFFECT, "clients wait for the commit of their message"
     ),
@@ -187,7 +207,9 @@ PARAMETERS = (
         "The shortest wait between two attempts, and how long a dead destination is left alone.",
         "qmgr",
     ),
-    Parameter("qmgr_clog_warn_time", Type.TIME, "300s", "", "qmgr", Status.UNSUPPORTED),
+    Parameter(
+        "qmgr_clog_warn_time", Type.TIME, "300s", "", "qmgr", Status.UNSUPPORTED, "the scheduler does not do this yet"
+    ),
     Parameter(
         "qmgr_daemon_timeout",
         Type.TIME,

@@ -6,7 +6,15 @@ from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
     Parameter("allow_percent_hack", Type.BOOLEAN, "yes", "Read user%domain as user@domain.", "rewrite"),
-    Parameter("allow_untrusted_routing", Type.BOOLEAN, "no", "", "rewrite", Status.UNSUPPORTED),
+    Parameter(
+        "allow_untrusted_routing",
+        Type.BOOLEAN,
+        "no",
+        "",
+        "rewrite",
+        Status.UNSUPPORTED,
+        "the resolver does not do this yet",
+    ),
     Parameter(
         "append_at_myorigin", Type.BOOLEAN, "yes", "Complete an address without a domain with @$myorigin.", "rewrite"
     ),
@@ -17,7 +25,9 @@ PARAMETERS = (
         "Complete a domain without a dot with .$mydomain.",
         "rewrite",
     ),
-    Parameter("best_mx_transport", Type.STRING, "", "", "rewrite", Status.UNSUPPORTED),
+    Parameter(
+        "best_mx_transport", Type.STRING, "", "", "rewrite", Status.UNSUPPORTED, "the resolver does not do this yet"
+    ),
     Parameter(
         "default_transport",
         Type.STRING,
@@ -26,11 +36,27 @@ PARAMETERS = (
         "rewrite",
         minimum=1,
     ),
-    Parameter("empty_address_default_transport_maps_lookup_key", Type.STRING, "<>", "", "rewrite", Status.UNSUPPORTED),
+    Parameter(
+        "empty_address_default_transport_maps_lookup_key",
+        Type.STRING,
+        "<>",
+        "",
+        "rewrite",
+        Status.UNSUPPORTED,
+        "the empty sender has the key <> in these tables",
+    ),
     Parameter(
         "empty_address_recipient", Type.STRING, "MAILER-DAEMON", "Who gets mail for the empty address.", "rewrite"
     ),
-    Parameter("empty_address_relayhost_maps_lookup_key", Type.STRING, "<>", "", "rewrite", Status.UNSUPPORTED),
+    Parameter(
+        "empty_address_relayhost_maps_lookup_key",
+        Type.STRING,
+        "<>",
+        "",
+        "rewrite",
+        Status.UNSUPPORTED,
+        "the empty sender has the key <> in these tables",
+    ),
     Parameter(
         "local_transport",
         Type.STRING,
@@ -46,7 +72,15 @@ PARAMETERS = (
         "Domains whose recipients are users of this system.",
         "rewrite",
     ),
-    Parameter("owner_request_special", Type.BOOLEAN, "yes", "", "rewrite", Status.UNSUPPORTED),
+    Parameter(
+        "owner_request_special",
+        Type.BOOLEAN,
+        "yes",
+        "",
+        "rewrite",
+        Status.UNSUPPORTED,
+        "the resolver does not do this yet",
+    ),
     Parameter(
         "parent_domain_matches_subdomains",
         Type.NAMES,
@@ -72,9 +106,25 @@ PARAMETERS = (
         "Where all mail for other domains goes; empty is straight to its exchangers.",
         "rewrite",
     ),
-    Parameter("relocated_maps", Type.TABLES, "", "", "rewrite", Status.UNSUPPORTED),
-    Parameter("resolve_dequoted_address", Type.BOOLEAN, "yes", "", "rewrite", Status.UNSUPPORTED),
-    Parameter("resolve_numeric_domain", Type.BOOLEAN, "no", "", "rewrite", Status.UNSUPPORTED),
+    Parameter("relocated_maps", Type.TABLES, "", "", "rewrite", Status.UNSUPPORTED, "relocated users are not told yet"),
+    Parameter(
+        "resolve_dequoted_address",
+        Type.BOOLEAN,
+        "yes",
+        "",
+        "rewrite",
+        Status.UNSUPPORTED,
+        "the resolver does not do this yet",
+    ),
+    Parameter(
+        "resolve_numeric_domain",
+        Type.BOOLEAN,
+        "no",
+        "",
+        "rewrite",
+        Status.UNSUPPORTED,
+        "the resolver does not do this yet",
+    ),
     Parameter(
         "rewrite_service_name",
         Type.STRING,

@@ -5,8 +5,24 @@ from __future__ import annotations
 from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
-    Parameter("authorized_flush_users", Type.TABLES, "static:anyone", "", "sendmail", Status.UNSUPPORTED),
-    Parameter("authorized_mailq_users", Type.TABLES, "static:anyone", "", "sendmail", Status.UNSUPPORTED),
+    Parameter(
+        "authorized_flush_users",
+        Type.TABLES,
+        "static:anyone",
+        "",
+        "sendmail",
+        Status.UNSUPPORTED,
+        "the commands do not ask yet",
+    ),
+    Parameter(
+        "authorized_mailq_users",
+        Type.TABLES,
+        "static:anyone",
+        "",
+        "sendmail",
+        Status.UNSUPPORTED,
+        "the commands do not ask yet",
+    ),
     Parameter(
         "authorized_submit_users",
         Type.TABLES,
@@ -14,7 +30,15 @@ PARAMETERS = (
         "Local users who may submit mail with the sendmail command.",
         "sendmail",
     ),
-    Parameter("local_login_sender_maps", Type.TABLES, "static:*", "", "sendmail", Status.UNSUPPORTED),
+    Parameter(
+        "local_login_sender_maps",
+        Type.TABLES,
+        "static:*",
+        "",
+        "sendmail",
+        Status.UNSUPPORTED,
+        "the commands do not ask yet",
+    ),
     Parameter(
         "sendmail_fix_line_endings",
         Type.ENUM,
@@ -22,6 +46,7 @@ PARAMETERS = (
         "",
         "sendmail",
         Status.UNSUPPORTED,
+        "the commands do not ask yet",
         choices=(
             "always",
             "never",

@@ -28,5 +28,14 @@ PARAMETERS = (
     Parameter(
         "default_database_type", Type.STRING, "hash", "", "tables", Status.NO_EFFECT, "tables are not built here yet"
     ),
-    Parameter("lmdb_map_size", Type.SIZE, "16777216", "", "tables", Status.UNSUPPORTED, minimum=0),
+    Parameter(
+        "lmdb_map_size",
+        Type.SIZE,
+        "16777216",
+        "",
+        "tables",
+        Status.UNSUPPORTED,
+        "no LMDB file is written yet",
+        minimum=0,
+    ),
 )

@@ -12,6 +12,7 @@ PARAMETERS = (
         "",
         "virtual",
         Status.UNSUPPORTED,
+        "delivery status codes are not rewritten yet",
     ),
     Parameter(
         "virtual_gid_maps", Type.TABLES, "", "", "virtual", Status.NO_EFFECT, "all mailboxes belong to mail_owner"
