@@ -1,4 +1,9 @@
-"""One client on pickup's socket: reads a submission, hands it over, answers, hangs up."""
+"""One client on pickup's socket: reads a submission, hands it over, answers, hangs up.
+
+A client that sends nothing for ``patience`` seconds is told so and dropped; so is one whose user has too many
+connections. What it sends as the message is brought into wire form whatever it is: bare line feeds become line ends,
+stray carriage returns blanks, so that no line of it can end the message at another server.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +13,11 @@ import struct
 from collections.abc import Callable
 from typing import cast
 
-from angarium.daemons.pickup.intake import Intake, User
+from angarium.daemons.pickup.intake import Intake, User, storage_failure
 from angarium.model.content import Content, MemoryContent
 from angarium.model.reply import Reply
 from angarium.protocols.pickup.session import PickupError, PickupSession, Piece, Submission
+from angarium.protocols.smtp.framing import NewlineDecoder
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import SPOOL_BOUND, Spool, SpoolFile
 
@@ -19,7 +25,7 @@ _CREDENTIALS = struct.Struct("iII")
 
 
 class Receiver:
-    """The content of a submission as it comes in: in memory up to 1 MiB, then in a spool file.
+    """The content of a submission as it comes in: in wire form, in memory up to 1 MiB, then in a spool file.
 
     Args:
         limit: message_size_limit; 0 is none.
@@ -32,10 +38,14 @@ class Receiver:
         self._memory = bytearray()
         self._file: SpoolFile | None = None
         self._size = 0
+        self._lines = NewlineDecoder()
         self.too_big = False
 
     def write(self, data: bytes) -> None:
         """Take a piece; one that is over the limit is thrown away. Raises OSError."""
+        self._write(self._lines.feed(data))
+
+    def _write(self, data: bytes) -> None:
         self._size += len(data)
         if self.too_big or (self._limit and self._size > self._limit):
             self.too_big = True
@@ -51,7 +61,8 @@ class Receiver:
             self._memory += data
 
     def finish(self) -> Content:
-        """The content."""
+        """The content. Raises OSError."""
+        self._write(self._lines.finish())
         if self._file is not None:
             content = self._file.finish()
             self._file = None
@@ -73,7 +84,9 @@ class PickupConnection(asyncio.Protocol):
         intake: takes whole submissions.
         receiver: makes the content.
         log: of the service.
-        closed: called when the connection is over.
+        admitted: called once with the user's id; whether the user may have one more connection.
+        closed: called when the connection is over, with the user's id if it was admitted.
+        patience: seconds that the client may be silent.
     """
 
     def __init__(
@@ -81,12 +94,19 @@ class PickupConnection(asyncio.Protocol):
         intake: Intake,
         receiver: Receiver,
         log: ServiceLog,
-        closed: Callable[[PickupConnection], object],
+        admitted: Callable[[int], bool],
+        closed: Callable[[PickupConnection, int | None], object],
+        patience: float,
     ) -> None:
         self._intake = intake
         self._receiver = receiver
         self._log = log
+        self._admitted = admitted
         self._closed = closed
+        self._patience = patience
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard = 0.0
+        self._counted: int | None = None
         self._session = PickupSession()
         self._transport: asyncio.Transport | None = None
         self._user: User | None = None
@@ -100,11 +120,28 @@ class PickupConnection(asyncio.Protocol):
         raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         _, uid, _ = _CREDENTIALS.unpack(raw)
         self._user = User.of(uid)
+        if not self._admitted(uid):
+            self._log.warning(f"uid={uid}: too many connections")
+            self._answer(Reply.of(451, "4.3.2", "too many connections"))
+            return
+        self._counted = uid
+        self._heard = asyncio.get_running_loop().time()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Wait for a sign of life from the client, as long as its submission is not whole."""
+        loop = asyncio.get_running_loop()
+        left = self._heard + self._patience - loop.time()
+        if left > 0:
+            self._timer = loop.call_later(left, self._watch)
+        elif self.task is None:
+            self._answer(Reply.of(451, "4.4.2", "timeout"))
 
     def data_received(self, data: bytes) -> None:
         """Feed the session."""
         if self._answered:
             return
+        self._heard = asyncio.get_running_loop().time()
         try:
             for event in self._session.receive_data(data):
                 if isinstance(event, Piece):
@@ -116,7 +153,7 @@ class PickupConnection(asyncio.Protocol):
             self._answer(Reply.of(501, "5.5.2", f"malformed submission: {error}"))
         except OSError as error:
             self._log.warning(f"uid={self._uid}: queue file write error: {error}")
-            self._answer(Reply.of(452, "4.3.1", "Insufficient system storage"))
+            self._answer(storage_failure(error))
 
     @property
     def _uid(self) -> int:
@@ -134,6 +171,8 @@ class PickupConnection(asyncio.Protocol):
         reply = Reply.of(451, "4.3.0", "Error: internal error")
         try:
             reply = await self._intake.take(self._user, submission, content)
+        except Exception as error:  # noqa: BLE001 - a fault of ours: said, and temporary for the client
+            self._log.panic(f"uid={self._uid}: {type(error).__name__}: {error}")
         finally:
             self._answer(reply)
 
@@ -150,11 +189,13 @@ class PickupConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it went does not matter
         """Forget the client; a submission that is whole goes on."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._receiver.abandon()
         if self.task is None or self.task.done():
-            self._closed(self)
+            self._closed(self, self._counted)
         else:
-            self.task.add_done_callback(lambda _task: self._closed(self))
+            self.task.add_done_callback(lambda _task: self._closed(self, self._counted))
 
     def close(self) -> None:
         """Hang up on a client whose submission is not whole yet."""

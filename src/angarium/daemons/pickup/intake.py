@@ -8,6 +8,8 @@ Failures: every refusal is a ``Reply``; what nobody has classified is temporary.
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import pwd
 import time
 from collections.abc import Awaitable, Callable
@@ -21,9 +23,12 @@ from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.error import MailError
 from angarium.model.lookup import Found, TemporaryError
 from angarium.model.reply import Reply
-from angarium.protocols.pickup.session import Submission
+from angarium.protocols.pickup.session import RECIPIENT_LIMIT, Submission
 from angarium.runtime.log import ServiceLog
 from angarium.tables.matchlist import MatchList
+
+_AT_ONCE = 64 * 1024
+"""Characters that may hold addresses and are read in the loop's turn; what is more is read on a thread."""
 
 Verify = Callable[[str, tuple[str, ...]], Awaitable[None]]
 """Mails a delivery status report: to whom, about which recipients. Raises MailError and OSError."""
@@ -90,14 +95,15 @@ class Intake:
         refused = await self.refusal(user)
         if refused is not None:
             return refused
-        recipients = [each for word in submission.recipients for each in argument_addresses(word)]
-        if submission.extract:
-            recipients.extend(header_recipients(content))
+        recipients = await _recipients(submission, content)
         if not recipients:
             return Reply.of(451, "4.5.1", "No recipient addresses found in message header")
+        if len(recipients) > RECIPIENT_LIMIT:
+            return Reply.of(452, "4.5.3", "Error: too many recipients")
         sender = user.name if submission.sender is None else _bare(submission.sender)
-        if any(_has_control(each) for each in (sender, submission.envid, *recipients)):
-            return Reply.of(501, "5.1.3", "Bad address syntax: a control character")
+        for each in (sender, submission.envid, *recipients):
+            if fault := _fault(each):
+                return Reply.of(501, "5.1.3", f"Bad address syntax: {fault}")
         if submission.verify:
             return await self._report(sender, tuple(recipients))
         envelope = Envelope(
@@ -120,7 +126,7 @@ class Intake:
             return error.reply
         except OSError as error:
             self._log.warning(f"{queue_id}: queue file write error: {error}", queue_id=queue_id)
-            return Reply.of(451, "4.3.0", "Error: queue file write error")
+            return storage_failure(error)
         return Reply.of(250, "2.0.0", queue_id)
 
     async def _report(self, sender: str, recipients: tuple[str, ...]) -> Reply:
@@ -132,13 +138,37 @@ class Intake:
             return error.reply
         except OSError as error:
             self._log.warning(f"queue file write error: {error}")
-            return Reply.of(451, "4.3.0", "Error: queue file write error")
+            return storage_failure(error)
         return Reply.of(250, "2.0.0", sender)
 
 
-def _has_control(text: str) -> bool:
-    """Whether it holds what would break a line of a protocol, a header or the log."""
-    return not text.isprintable() and any(char < " " or char == "\x7f" for char in text)
+def storage_failure(error: OSError) -> Reply:
+    """What the client is told of an error of our storage."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Reply.of(452, "4.3.1", "Insufficient system storage")
+    return Reply.of(451, "4.3.0", "Error: queue file write error")
+
+
+async def _recipients(submission: Submission, content: Content) -> list[str]:
+    """Who gets it: of the command line, and with ``-t`` of the headers. What takes long does not hold up the loop."""
+
+    def find() -> list[str]:
+        found = [each for word in submission.recipients for each in argument_addresses(word)]
+        if submission.extract:
+            found.extend(header_recipients(content))
+        return found
+
+    text = sum(len(word) for word in submission.recipients) + (content.size if submission.extract else 0)
+    return find() if text < _AT_ONCE else await asyncio.to_thread(find)
+
+
+def _fault(text: str) -> str:
+    """Why it cannot be an address: it holds what would break a line of a protocol, a header or the log."""
+    if text.isprintable():
+        return ""
+    if any(char < " " or char == "\x7f" for char in text):
+        return "a control character"
+    return "not UTF-8" if any("\ud800" <= char <= "\udfff" for char in text) else ""
 
 
 def _bare(sender: str) -> str:

@@ -6,11 +6,15 @@ bit; pickup makes it.
 
 Guarantees: a file is removed only after the queue has its message. A file that makes no sense, was cut off, has
 another name too (a hard link could make somebody else the owner) or is no file is reported and left, with the
-suffix ``.bad``. The sender is the owner of the file.
+suffix ``.bad``. The sender is the owner of the file. Two pickups may look at once, as they do for a moment after a
+reload: a lock on the file decides. Whatever is wrong with one file, the others are taken: the directory is open to
+every user of the machine.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import stat
 import time
@@ -24,6 +28,7 @@ from angarium.runtime.spool import Spool
 
 _CHUNK = 256 * 1024
 _ABANDONED = 24 * 3600.0
+_LONGEST_NAME = 255
 
 
 class Maildrop:
@@ -54,8 +59,12 @@ class Maildrop:
         """Take what is there; how many messages."""
         taken = 0
         for path in sorted(self._directory.iterdir()):
-            if path.suffix != ".bad" and self._is_whole(path) and await self._take(path):
-                taken += 1
+            if path.suffix == ".bad":
+                continue
+            try:
+                taken += self._is_whole(path) and await self._take(path)
+            except Exception as error:  # noqa: BLE001 - no user's file may hold up the mail of the others
+                self._log.warning(f"maildrop/{path.name}: {type(error).__name__}: {error}")
         return taken
 
     def _is_whole(self, path: Path) -> bool:
@@ -78,18 +87,33 @@ class Maildrop:
         except OSError as error:
             self._log.warning(f"maildrop/{path.name}: {error.strerror}")
             return False
-        with os.fdopen(descriptor, "rb") as file:
+        with os.fdopen(descriptor, "rb"):  # which closes it, and so gives the lock back
             status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
                 return self._reject(path, "not a file of its own")
-            receiver = Receiver(self._limit, self._spool)
-            try:
-                submission = self._read(file.fileno(), receiver)
-            except PickupError as error:
-                return self._reject(path, str(error))
-        if receiver.too_big:
-            return self._reject(path, "message file too big")
-        reply = await self._intake.take(User.of(status.st_uid), submission, receiver.finish())
+            if not self._is_mine(path, descriptor):
+                return False
+            return await self._submit(path, descriptor, status.st_uid)
+
+    @staticmethod
+    def _is_mine(path: Path, descriptor: int) -> bool:
+        """Lock the file; whether it is still there, and nobody else has the lock."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return path.lstat().st_ino == os.fstat(descriptor).st_ino
+        except (BlockingIOError, FileNotFoundError):
+            return False  # another pickup takes it, or has
+
+    async def _submit(self, path: Path, descriptor: int, owner: int) -> bool:
+        receiver = Receiver(self._limit, self._spool)
+        try:
+            submission = self._read(descriptor, receiver)
+            content = receiver.finish()
+        except PickupError as error:
+            return self._reject(path, str(error))
+        finally:
+            receiver.abandon()
+        reply = await self._intake.take(User.of(owner), submission, content)
         if reply.positive:
             self._remove(path)
             return True
@@ -111,9 +135,15 @@ class Maildrop:
                     receiver.write(event.data)
                 elif isinstance(event, End):
                     return event.submission
+            if receiver.too_big:
+                raise PickupError("message file too big")
         raise PickupError("the end is missing")
 
     def _reject(self, path: Path, why: str) -> bool:
-        self._log.warning(f"maildrop/{path.name}: {why}: left as {path.name}.bad")
-        path.rename(path.with_name(path.name + ".bad"))
+        target = path.with_name(path.name + ".bad")
+        if len(os.fsencode(target.name)) > _LONGEST_NAME or os.path.lexists(target):
+            target = path.with_name(f"{os.urandom(12).hex()}.bad")
+        self._log.warning(f"maildrop/{path.name}: {why}: left as {target.name}")
+        with contextlib.suppress(FileNotFoundError):  # its owner has taken it back
+            path.rename(target)
         return False

@@ -1,6 +1,7 @@
 """pickup(8) as a service: takes local submissions over ``public/pickup`` and out of the maildrop directory.
 
-The socket has mode 0666: who connects is known from the kernel. The service binds it itself unless it is given one.
+The socket has mode 0666: who connects is known from the kernel, and has ``CONNECTIONS_PER_USER`` at most, so that no
+user can take the descriptors that the queue manager needs. The service binds it itself unless it is given one.
 The maildrop directory is looked at when the service starts and then, after two shorter pauses, once a minute, as
 Postfix's wake-up timer does it.
 """
@@ -11,6 +12,7 @@ import asyncio
 import contextlib
 import itertools
 import socket
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +34,15 @@ _WAKE_UPS = (1.0, 5.0, 60.0)
 """Seconds between looks into maildrop, the last again and again. Who found nobody may write just after the start."""
 
 _BACKLOG = 128
+
+CONNECTIONS_PER_USER = 200
+"""Connections that one user may have at once; the sendmail command connects when it has most of the message."""
+
+PRIVILEGED = frozenset({0})
+"""User ids without that bound."""
+
+PATIENCE = 3600.0
+"""Seconds that a client may be silent, as ipc_timeout has it."""
 
 
 class PickupService:
@@ -68,6 +79,7 @@ class PickupService:
         self._maildrop = Maildrop(parameters.maildrop, self._intake, log, parameters.message_size_limit, spool)
         self._collects = collects
         self._connections: set[PickupConnection] = set()
+        self._users: Counter[int] = Counter()
         self._servers: list[asyncio.Server] = []
         self._drained: asyncio.Event | None = None
 
@@ -117,9 +129,23 @@ class PickupService:
 
     def _accept(self) -> PickupConnection:
         receiver = Receiver(self._parameters.message_size_limit, self._spool)
-        connection = PickupConnection(self._intake, receiver, self._log, self._connections.discard)
+        connection = PickupConnection(self._intake, receiver, self._log, self._admitted, self._ended, PATIENCE)
         self._connections.add(connection)
         return connection
+
+    def _admitted(self, uid: int) -> bool:
+        if uid not in PRIVILEGED and self._users[uid] >= CONNECTIONS_PER_USER:
+            return False
+        self._users[uid] += 1
+        return True
+
+    def _ended(self, connection: PickupConnection, uid: int | None) -> None:
+        self._connections.discard(connection)
+        if uid is None:
+            return
+        self._users[uid] -= 1
+        if not self._users[uid]:
+            del self._users[uid]
 
     def _close(self) -> None:
         for server in self._servers:

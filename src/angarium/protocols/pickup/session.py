@@ -1,7 +1,8 @@
 """The records, as pickup reads them: bytes in, events out.
 
 States: ``ENVELOPE`` (from ``V`` to the first data record), ``DATA``, ``DONE``. Bounded: a record has a limit by its
-kind, a submission has ``RECIPIENT_LIMIT`` recipients at most. Anything else than the grammar is a ``PickupError``.
+kind, a submission has ``RECIPIENT_LIMIT`` recipients at most, and ``ENVELOPE_LIMIT`` bytes before its data. Anything
+else than the grammar is a ``PickupError``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from angarium.model.envelope import BodyType, Notify, Ret
 from angarium.protocols.pickup import frames
 
 RECIPIENT_LIMIT = 100_000
+
+ENVELOPE_LIMIT = 8 * 1024 * 1024
+"""Bytes of all envelope records: more than a command line can have."""
 
 
 class PickupError(Exception):
@@ -78,6 +82,7 @@ class PickupSession:
         self._buffer = bytearray()
         self._submission = Submission()
         self._recipients: list[str] = []
+        self._envelope_size = 0
 
     @property
     def done(self) -> bool:
@@ -140,6 +145,9 @@ class PickupSession:
         return None
 
     def _attribute(self, kind: bytes, payload: bytes) -> None:
+        self._envelope_size += frames.HEADER + len(payload)
+        if self._envelope_size > ENVELOPE_LIMIT:
+            raise PickupError("too much envelope")
         text = payload.decode("utf-8", "surrogateescape")
         if kind == frames.RECIPIENT:
             if len(self._recipients) >= RECIPIENT_LIMIT:

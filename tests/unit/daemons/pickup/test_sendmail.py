@@ -117,7 +117,7 @@ def test_wrong_calls_end_as_postfix_ends_them(bench, words, text, status, compla
         (("-oi",), b"Subject: a\n\nb\n.\n..\n", b"b\r\n.\r\n..\r\n"),
         ((), b"Subject: a\n\nno line feed", b"no line feed\r\n"),
         ((), b"From x Mon\n>From y\nSubject: a\n\nb\n.", b"b\r\n"),
-        ((), b"Subject: a\n\nb\rc\n", b"b\rc\r\n"),
+        ((), b"Subject: a\n\nb\rc\n", b"b c\r\n"),
     ],
 )
 def test_standard_input_becomes_wire_form(bench, words, text, body):
