@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from angarium.tables.files import FileTable
 from angarium.tables.interface import Table
@@ -47,11 +48,15 @@ class TableSite:
         warn: takes the text of a warning for the log.
         base: what relative file names start from.
         open: opens another ``type:name``, for tables that are made of tables.
+        parameter: the expanded text of a name in main.cf; None when it is not set.
+        shared: what tables of one kind keep together, as connections to the same server; by kind.
     """
 
     warn: Callable[[str], None]
     base: Path
     open: Callable[[str], Table]
+    parameter: Callable[[str], str | None] = lambda _: None
+    shared: dict[str, list[Any]] = field(default_factory=dict)
 
 
 class TableOpener:
@@ -61,6 +66,7 @@ class TableOpener:
         warn: takes the text of a warning for the log.
         extra: more types (``directory`` comes in here), by name.
         base: what relative file names start from; Postfix's daemons stand in ``queue_directory``.
+        parameter: the text of a name in main.cf, for tables that have their settings there.
     """
 
     def __init__(
@@ -68,10 +74,11 @@ class TableOpener:
         warn: Callable[[str], None],
         extra: Mapping[str, Factory] | None = None,
         base: Path | None = None,
+        parameter: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._warn = warn
         self._base = base or Path("/")
-        self._site = TableSite(warn, self._base, self.open)
+        self._site = TableSite(warn, self._base, self.open, parameter)
         self._tables: dict[str, Table] = {}
         self._types: dict[str, Factory] = {
             "static": StaticTable,
@@ -99,6 +106,13 @@ class TableOpener:
         if table is None:
             table = self._tables[name] = self._make(name)
         return table
+
+    async def close(self) -> None:
+        """Give back what tables hold open: connections, files. The tables may still be asked; they open it again."""
+        for table in self._tables.values():
+            close = getattr(table, "close", None)
+            if close is not None:
+                await close()
 
     def _make(self, name: str) -> Table:
         kind, colon, argument = name.partition(":")
