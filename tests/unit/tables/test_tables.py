@@ -70,7 +70,7 @@ def test_a_table_that_cannot_be_opened_is_a_temporary_error(tmp_path):
     for name in ("hash:/no/such", "regexp:/no/such", "nosuch:/etc/x.cf", "inline:{nonsense}", "fail:down"):
         assert isinstance(opened.ask(name, "k"), TemporaryError)
     assert isinstance(opened.ask("cidr:/no/such", "192.0.2.1"), TemporaryError)
-    assert any('unsupported dictionary type: nosuch' in each for each in opened.warnings)
+    assert any("unsupported dictionary type: nosuch" in each for each in opened.warnings)
 
 
 def test_static_inline_environ_proxy(monkeypatch):

@@ -1,0 +1,296 @@
+"""Reads the files of Berkeley DB, versions 4.2 to 6: the types hash and btree.
+
+Layout, as the files show it: page 0 describes the database. A page has a header of 26 bytes (number, neighbours, count
+of items, type) and then the offsets of its items, which are packed at its end. What is larger than a quarter of a page
+stands in a chain of pages of its own. A hash database spreads its keys over buckets, each a chain of pages: linear
+hashing, where ``spares`` says at which page a doubling of the buckets begins. A btree database is a B+ tree.
+
+Keys without duplicates only, and low bytes first, for that is what tables hold. Failures: ``DamagedFileError``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from angarium.tables.builtfile import VALUE_LIMIT, DamagedFileError, FileBytes, within
+
+HASH_MAGIC, BTREE_MAGIC = 0x061561, 0x053162
+INTERNAL, LEAF, OVERFLOW, HASH_META, BTREE_META, HASH_UNSORTED, HASH_SORTED = 3, 5, 7, 8, 9, 2, 13
+ON_PAGE, OFF_PAGE = 1, 3
+HEADER = 26
+CHARKEY = b"%$sniglet^&\0"
+"""What the description of a hash database has the hash of, to tell one hash function from another."""
+
+_VERSIONS = range(8, 11)
+_DEPTH_LIMIT = 64
+
+
+def hash_of(key: bytes) -> int:
+    """Berkeley DB's hash of a key since version 4: FNV-1 with zero to begin with."""
+    value = 0
+    for byte in key:
+        value = (value * 16777619 & 0xFFFFFFFF) ^ byte
+    return value
+
+
+class _Page:
+    """One page, taken apart as far as its header and its offsets."""
+
+    __slots__ = ("data", "following", "level", "offsets", "type")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.following, count, low, self.level, self.type = struct.unpack_from("<IHHBB", data, 16)
+        self.offsets: tuple[int, ...] = ()
+        if self.type == OVERFLOW:
+            if low > len(data) - HEADER:
+                raise DamagedFileError("a page is longer than it can be")
+            self.offsets = (low,)
+            return
+        if HEADER + 2 * count > len(data):
+            raise DamagedFileError("a page has more items than it can have")
+        self.offsets = struct.unpack_from(f"<{count}H", data, HEADER)
+
+
+class _Pages:
+    """The pages of a file."""
+
+    __slots__ = ("_file", "bytes", "count", "size")
+
+    def __init__(self, file: FileBytes, size: int, last: int) -> None:
+        if size < 512 or size > 65536 or size & (size - 1):
+            raise DamagedFileError("the size of its pages makes no sense")
+        self._file = file
+        self.size = size
+        self.bytes = file.size
+        self.count = min(last + 1, file.size // size)
+
+    def page(self, number: int) -> _Page:
+        if not 0 < number < self.count:
+            raise DamagedFileError(f"there is no page {number}")
+        return _Page(self._file.read(number * self.size, self.size))
+
+    def chain(self, number: int) -> Iterator[_Page]:
+        """A page and those that follow it."""
+        for _ in range(self.count):
+            if not number:
+                return
+            page = self.page(number)
+            yield page
+            number = page.following
+        if number:
+            raise DamagedFileError("a chain of pages has no end")
+
+    def overflow(self, number: int, length: int) -> bytes:
+        """What stands off its page."""
+        if length > VALUE_LIMIT:
+            raise DamagedFileError("an item is longer than it can be")
+        parts: list[bytes] = []
+        have = 0
+        for page in self.chain(number):
+            if page.type != OVERFLOW or not page.offsets[0]:
+                raise DamagedFileError("an item stands on a page of another kind")
+            parts.append(page.data[HEADER : HEADER + page.offsets[0]])
+            have += page.offsets[0]
+            if have >= length:
+                break
+        if have != length:
+            raise DamagedFileError("an item is not as long as it should be")
+        return b"".join(parts)
+
+
+class HashFile:
+    """A hash database."""
+
+    def __init__(self, pages: _Pages, meta: bytes) -> None:
+        self._pages = pages
+        self._last, self._high, self._low = struct.unpack_from("<III", meta, 72)
+        charkey, *self._spares = struct.unpack_from("<I32I", meta, 92)
+        if charkey != hash_of(CHARKEY):
+            raise DamagedFileError("its hash function is not known")
+        if self._last >= pages.count:
+            raise DamagedFileError("it has more buckets than pages")
+
+    def _bucket(self, number: int) -> Iterator[_Page]:
+        for page in self._pages.chain(number + self._spares[number.bit_length()]):
+            if page.type not in (HASH_SORTED, HASH_UNSORTED):
+                raise DamagedFileError("a bucket stands on a page of another kind")
+            if len(page.offsets) % 2:
+                raise DamagedFileError("a key has no value")
+            yield page
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key."""
+        bucket = hash_of(key) & self._high
+        if bucket > self._last:
+            bucket &= self._low
+        if bucket > self._last:
+            raise DamagedFileError("its buckets make no sense")
+        long = len(key) >= self._pages.size // 8
+        wanted = b"\x01" + key
+        for page in self._bucket(bucket):
+            index = self._find_long(page, key) if long else _find(page, wanted)
+            if index is not None:
+                return self._item(page, index + 1)
+        return None
+
+    def _find_long(self, page: _Page, key: bytes) -> int | None:
+        for index in range(0, len(page.offsets), 2):
+            if self._item(page, index) == key:
+                return index
+        return None
+
+    def _item(self, page: _Page, index: int) -> bytes:
+        start = page.offsets[index]
+        end = page.offsets[index - 1] if index else len(page.data)
+        if not HEADER <= start < end <= len(page.data):
+            raise DamagedFileError("the items of a page overlap")
+        kind = page.data[start]
+        if kind == ON_PAGE:
+            return page.data[start + 1 : end]
+        if kind == OFF_PAGE and end - start >= 12:
+            number, length = struct.unpack_from("<II", page.data, start + 4)
+            return self._pages.overflow(number, length)
+        raise DamagedFileError("an item is of another kind")
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every entry, bucket by bucket."""
+        return within(self._items(), self._pages.bytes)
+
+    def _items(self) -> Iterator[tuple[bytes, bytes]]:
+        for number in range(self._last + 1):
+            for page in self._bucket(number):
+                for index in range(0, len(page.offsets), 2):
+                    yield self._item(page, index), self._item(page, index + 1)
+
+
+def _find(page: _Page, wanted: bytes) -> int | None:
+    """The index of the item ``wanted`` (its kind and its bytes) among the keys of a page of a bucket."""
+    data, offsets = page.data, page.offsets
+    at = data.find(wanted, HEADER)
+    while at >= 0:
+        if at in offsets:
+            index = offsets.index(at)
+            end = offsets[index - 1] if index else len(data)
+            if index % 2 == 0 and end - at == len(wanted):
+                return index
+        at = data.find(wanted, at + 1)
+    return None
+
+
+class BtreeFile:
+    """A btree database."""
+
+    def __init__(self, pages: _Pages, meta: bytes) -> None:
+        self._pages = pages
+        (self._root,) = struct.unpack_from("<I", meta, 88)
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key."""
+        page = self._pages.page(self._root)
+        for _ in range(_DEPTH_LIMIT):
+            if page.type == LEAF:
+                return self._in_leaf(page, key)
+            page = self._pages.page(self._child(page, self._search(page, key)))
+        raise DamagedFileError("the tree is too deep")
+
+    def _search(self, page: _Page, key: bytes) -> int:
+        """Which item of an internal page leads to the key: the last that is not greater; the first counts as least."""
+        low, high = 0, len(page.offsets)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._internal_key(page, middle) <= key:
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def _in_leaf(self, page: _Page, key: bytes) -> bytes | None:
+        low, high = 0, len(page.offsets) // 2
+        while low < high:
+            middle = (low + high) // 2
+            here = self._item(page, 2 * middle)
+            if here == key:
+                return None if self._deleted(page, 2 * middle) else self._item(page, 2 * middle + 1)
+            if here < key:
+                low = middle + 1
+            else:
+                high = middle
+        return None
+
+    def _child(self, page: _Page, index: int) -> int:
+        start = self._start(page, index, 12)
+        number: int = struct.unpack_from("<I", page.data, start + 4)[0]
+        return number
+
+    def _start(self, page: _Page, index: int, length: int) -> int:
+        if index >= len(page.offsets):
+            raise DamagedFileError("a page of the tree is empty")
+        start = page.offsets[index]
+        if not HEADER <= start <= len(page.data) - length:
+            raise DamagedFileError("an item stands outside of its page")
+        return start
+
+    def _internal_key(self, page: _Page, index: int) -> bytes:
+        if page.type != INTERNAL:
+            raise DamagedFileError("the tree has a page of another kind")
+        start = self._start(page, index, 12)
+        length, kind = struct.unpack_from("<HB", page.data, start)
+        if kind & 0x7F == OFF_PAGE and start + 24 <= len(page.data):
+            return self._pages.overflow(*struct.unpack_from("<II", page.data, start + 16))
+        if start + 12 + length > len(page.data):
+            raise DamagedFileError("an item stands outside of its page")
+        return page.data[start + 12 : start + 12 + length]
+
+    def _deleted(self, page: _Page, index: int) -> bool:
+        return bool(page.data[self._start(page, index, 4) + 2] & 0x80)
+
+    def _item(self, page: _Page, index: int) -> bytes:
+        start = self._start(page, index, 4)
+        length, kind = struct.unpack_from("<HB", page.data, start)
+        if kind & 0x7F == ON_PAGE:
+            if start + 3 + length > len(page.data):
+                raise DamagedFileError("an item stands outside of its page")
+            return page.data[start + 3 : start + 3 + length]
+        if kind & 0x7F == OFF_PAGE and start + 12 <= len(page.data):
+            return self._pages.overflow(*struct.unpack_from("<II", page.data, start + 4))
+        raise DamagedFileError("an item is of another kind")
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every entry, in the order of the keys."""
+        return within(self._items(), self._pages.bytes)
+
+    def _items(self) -> Iterator[tuple[bytes, bytes]]:
+        number = self._root
+        page = self._pages.page(number)
+        for _ in range(_DEPTH_LIMIT):
+            if page.type == LEAF:
+                break
+            if page.type != INTERNAL:
+                raise DamagedFileError("the tree has a page of another kind")
+            number = self._child(page, 0)
+            page = self._pages.page(number)
+        for leaf in self._pages.chain(number):
+            if leaf.type != LEAF or len(leaf.offsets) % 2:
+                raise DamagedFileError("the tree has a page of another kind")
+            for index in range(0, len(leaf.offsets), 2):
+                if not self._deleted(leaf, index):
+                    yield self._item(leaf, index), self._item(leaf, index + 1)
+
+
+def open_berkeley(file: FileBytes) -> HashFile | BtreeFile:
+    """Read the description of a database, on which the kind depends.
+
+    Raises:
+        DamagedFileError: it is none, or of a version, kind or byte order that is not known here.
+        OSError: it cannot be read.
+    """
+    meta = file.read(0, 512)
+    magic, version, size = struct.unpack_from("<III", meta, 12)
+    if magic not in (HASH_MAGIC, BTREE_MAGIC):
+        raise DamagedFileError("it is no Berkeley DB file")
+    if version not in _VERSIONS or meta[24]:
+        raise DamagedFileError("its version of the format is not known")
+    pages = _Pages(file, size, struct.unpack_from("<I", meta, 32)[0])
+    return HashFile(pages, meta) if magic == HASH_MAGIC else BtreeFile(pages, meta)

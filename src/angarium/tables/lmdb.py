@@ -1,0 +1,262 @@
+"""Reads and builds the files of LMDB 0.9 (one data file, no subdirectory), as Postfix's type lmdb has them.
+
+Two pages describe the database, and the one with the greater transaction number holds. The entries stand in a B+ tree:
+pages with a header of 16 bytes (number, kind, bounds of the free room), the offsets of the nodes in the order of
+their keys, and the nodes at the end. A value that does not fit stands on pages of its own, one after the other.
+
+A file is built in one go; Postfix, and LMDB itself, read and update it. Failures: ``DamagedFileError``; ValueError
+for a key that LMDB has no room for.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO, NamedTuple
+
+from angarium.tables.builtfile import VALUE_LIMIT, DamagedFileError, FileBytes, within
+
+PAGE = 4096
+KEY_LIMIT = 511
+"""Bytes: the longest key of LMDB as it is usually built."""
+
+_MAGIC = 0xBEEFC0DE
+_META = struct.Struct("<IIQQIHHQQQQQIHHQQQQQQQ")
+_NODE = struct.Struct("<HHHH")
+_HEADER = 16
+_BRANCH, _LEAF, _OVERFLOW, _DESCRIPTION = 1, 2, 4, 8
+_BIG = 1
+_NONE = 0xFFFFFFFFFFFFFFFF
+_DEPTH_LIMIT = 64
+_NODE_LIMIT = ((PAGE - _HEADER) // 2 & ~1) - 2
+_FREE_FLAGS = 0x4008
+_MAP_SIZE = 16 << 20
+
+
+class _Node(NamedTuple):
+    key: bytes
+    size: int
+    flags: int
+    start: int
+
+
+class _Page:
+    """A page of the tree; as a sequence, its keys."""
+
+    __slots__ = ("count", "data", "leaf", "offsets")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        kind, lower = struct.unpack_from("<HH", data, 10)
+        if kind not in (_BRANCH, _LEAF) or not _HEADER <= lower <= len(data):
+            raise DamagedFileError("the tree has a page of another kind")
+        self.leaf = kind == _LEAF
+        self.count = (lower - _HEADER) // 2
+        self.offsets = struct.unpack_from(f"<{self.count}H", data, _HEADER)
+        if not self.count:
+            raise DamagedFileError("a page of the tree is empty")
+
+    def node(self, index: int) -> _Node:
+        start = self.offsets[index]
+        if start + 8 > len(self.data):
+            raise DamagedFileError("an item stands outside of its page")
+        low, high, flags, length = _NODE.unpack_from(self.data, start)
+        if start + 8 + length > len(self.data):
+            raise DamagedFileError("an item stands outside of its page")
+        return _Node(self.data[start + 8 : start + 8 + length], low | high << 16, flags, start + 8 + length)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> bytes:
+        data = self.data
+        start = self.offsets[index]
+        if start + 8 > len(data):
+            raise DamagedFileError("an item stands outside of its page")
+        return data[start + 8 : start + 8 + (data[start + 6] | data[start + 7] << 8)]
+
+    def child(self, index: int) -> int:
+        node = self.node(index)
+        return node.size | node.flags << 32
+
+
+class LmdbFile:
+    """The unnamed database of an LMDB file. Raises DamagedFileError when it is none."""
+
+    def __init__(self, file: FileBytes) -> None:
+        self._file = file
+        newest = -1
+        self._page_size = PAGE
+        for number in range(2):
+            meta = _META.unpack(file.read(number * self._page_size + _HEADER, _META.size))
+            if meta[0] != _MAGIC or meta[1] != 1:
+                raise DamagedFileError("it is no LMDB file of a known version")
+            if meta[4] < 512 or meta[4] > 65536 or meta[4] & (meta[4] - 1):
+                raise DamagedFileError("the size of its pages makes no sense")
+            self._page_size = meta[4]
+            if meta[-1] > newest:
+                newest = meta[-1]
+                self._root = meta[19]
+
+    def _page(self, number: int) -> _Page:
+        return _Page(self._file.read(number * self._page_size, self._page_size))
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key."""
+        if self._root == _NONE:
+            return None
+        page = self._page(self._root)
+        for _ in range(_DEPTH_LIMIT):
+            if page.leaf:
+                return self._in_leaf(page, key)
+            page = self._page(page.child(max(bisect_right(page, key, 1) - 1, 0)))
+        raise DamagedFileError("the tree is too deep")
+
+    def _in_leaf(self, page: _Page, key: bytes) -> bytes | None:
+        index = bisect_right(page, key) - 1
+        if index < 0:
+            return None
+        node = page.node(index)
+        return self._value(page, node) if node.key == key else None
+
+    def _value(self, page: _Page, node: _Node) -> bytes:
+        if node.flags & ~_BIG:
+            raise DamagedFileError("an item is of another kind")
+        if node.flags & _BIG:
+            if node.start + 8 > len(page.data) or node.size > VALUE_LIMIT:
+                raise DamagedFileError("an item is longer than it can be")
+            (number,) = struct.unpack_from("<Q", page.data, node.start)
+            return self._file.read(number * self._page_size + _HEADER, node.size)
+        if node.start + node.size > len(page.data):
+            raise DamagedFileError("an item stands outside of its page")
+        return page.data[node.start : node.start + node.size]
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every entry, in the order of the keys."""
+        return iter(()) if self._root == _NONE else within(self._items(), self._file.size)
+
+    def _items(self) -> Iterator[tuple[bytes, bytes]]:
+        pages = self._file.size // self._page_size
+        stack = [(self._page(self._root), 0)]
+        while stack:
+            page, index = stack.pop()
+            if page.leaf:
+                for each in map(page.node, range(page.count)):
+                    yield each.key, self._value(page, each)
+                continue
+            if len(stack) > _DEPTH_LIMIT:
+                raise DamagedFileError("the tree is too deep")
+            if index + 1 < page.count:
+                stack.append((page, index + 1))
+            pages -= 1
+            if pages < 0:
+                raise DamagedFileError("the tree has more pages than the file")
+            stack.append((self._page(page.child(index)), 0))
+
+
+def build_lmdb(out: BinaryIO, entries: Mapping[bytes, bytes]) -> None:
+    """Write an LMDB file.
+
+    Raises:
+        OSError: it cannot be written.
+        ValueError: a key is empty or longer than ``KEY_LIMIT``.
+    """
+    out.write(bytes(2 * PAGE))
+    number = 2
+    level: list[tuple[bytes, int]] = []
+    counts = {_LEAF: 0, _BRANCH: 0, _OVERFLOW: 0}
+    writer = _PageWriter(_LEAF)
+    for key in sorted(entries):
+        if not 0 < len(key) <= KEY_LIMIT:
+            raise ValueError("a key is longer than LMDB takes it, or empty")
+        value = entries[key]
+        node = _NODE.pack(len(value) & 0xFFFF, len(value) >> 16, 0, len(key)) + key
+        if len(node) + len(value) > _NODE_LIMIT:
+            pages = (_HEADER - 1 + len(value)) // PAGE + 1
+            out.write((struct.pack("<QHHI", number, 0, _OVERFLOW, pages) + value).ljust(pages * PAGE, b"\0"))
+            node = _NODE.pack(len(value) & 0xFFFF, len(value) >> 16, _BIG, len(key)) + key + struct.pack("<Q", number)
+            number += pages
+            counts[_OVERFLOW] += pages
+        else:
+            node += value
+        if not writer.fits(node):
+            level.append((writer.first, number))
+            out.write(writer.finish(number))
+            number += 1
+        writer.add(key, node)
+    if writer.nodes:
+        level.append((writer.first, number))
+        out.write(writer.finish(number))
+        number += 1
+    counts[_LEAF] = len(level)
+    depth = 1 if level else 0
+    while len(level) > 1:
+        depth += 1
+        above: list[tuple[bytes, int]] = []
+        writer = _PageWriter(_BRANCH)
+        for key, child in level:
+            node = _branch_node(key, child)
+            if not writer.fits(node):
+                above.append((writer.first, number))
+                out.write(writer.finish(number))
+                number += 1
+            writer.add(key, node if writer.nodes else _branch_node(b"", child))
+        above.append((writer.first, number))
+        out.write(writer.finish(number))
+        number += 1
+        counts[_BRANCH] += len(above)
+        level = above
+    root = level[0][1] if level else _NONE
+    map_size = max(_MAP_SIZE, (number + number // 4) * PAGE)
+    free = (PAGE, _FREE_FLAGS, 0, 0, 0, 0, 0, _NONE)
+    main = (0, 0, depth, counts[_BRANCH], counts[_LEAF], counts[_OVERFLOW], len(entries), root)
+    out.seek(0)
+    for page, transaction in ((0, 0), (1, 1)):
+        tree = main if transaction else (0, 0, 0, 0, 0, 0, 0, _NONE)
+        last = number - 1 if transaction else 1
+        meta = _META.pack(_MAGIC, 1, 0, map_size, *free, *tree, last, transaction)
+        out.write((struct.pack("<QHHI", page, 0, _DESCRIPTION, 0) + meta).ljust(PAGE, b"\0"))
+
+
+def _branch_node(key: bytes, child: int) -> bytes:
+    return _NODE.pack(child & 0xFFFF, child >> 16 & 0xFFFF, child >> 32, len(key)) + key
+
+
+class _PageWriter:
+    """Collects the nodes of a page of the tree."""
+
+    __slots__ = ("_kind", "_room", "first", "nodes")
+
+    def __init__(self, kind: int) -> None:
+        self._kind = kind
+        self._start()
+
+    def _start(self) -> None:
+        self.first = b""
+        self.nodes: list[bytes] = []
+        self._room = PAGE - _HEADER
+
+    def fits(self, node: bytes) -> bool:
+        return (len(node) + 3 & ~1) <= self._room
+
+    def add(self, key: bytes, node: bytes) -> None:
+        if not self.nodes:
+            self.first = key
+        self.nodes.append(node)
+        self._room -= len(node) + 3 & ~1
+
+    def finish(self, number: int) -> bytes:
+        """The page; the writer begins another one."""
+        at = PAGE
+        offsets: list[int] = []
+        parts: list[bytes] = []
+        for node in self.nodes:
+            at -= len(node) + 1 & ~1
+            offsets.append(at)
+            parts.append(node.ljust(len(node) + 1 & ~1, b"\0"))
+        parts.reverse()
+        lower = _HEADER + 2 * len(offsets)
+        head = struct.pack(f"<QHHHH{len(offsets)}H", number, 0, self._kind, lower, at, *offsets)
+        self._start()
+        return head + bytes(at - len(head)) + b"".join(parts)
