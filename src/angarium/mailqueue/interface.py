@@ -174,6 +174,8 @@ class MailQueue(Intake, Protocol):
     async def record_attempt(self, attempt: Attempt) -> bool:
         """Record results; True when the last recipient was done and the message was removed.
 
+        A part that completes what earlier parts have recorded leaves the removal to the final attempt.
+
         A message that is gone (deleted meanwhile) records nothing and enters no notices; the answer is False.
         A message on hold stays on hold.
         """
@@ -189,6 +191,10 @@ class MailQueue(Intake, Protocol):
 
     async def next_due(self) -> float | None:
         """When the next deferred message is due, seconds since the epoch; None when there is none."""
+        ...
+
+    async def bring_forward(self, latest: float) -> int:
+        """Make messages due now that are deferred to a time after ``latest``; how many. A clock was ahead."""
         ...
 
     async def flush(self, site: str = "") -> int:

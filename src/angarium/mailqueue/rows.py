@@ -193,6 +193,9 @@ def record(connection: Connection, attempt: Attempt, notices: Sequence[NewRow], 
     key, state, recipients, flags = found
     for notice in notices:
         insert(connection, notice, now)
+    if attempt.warned:
+        flags |= WARNED
+        connection.execute("UPDATE message SET flags = ? WHERE id = ?", (flags, key))
     done = {result.recipient.number for result in attempt.results if result.status is not Status.DEFERRED}
     if len(done) < recipients:
         connection.executemany(
@@ -200,36 +203,33 @@ def record(connection: Connection, attempt: Attempt, notices: Sequence[NewRow], 
             " ON CONFLICT (id, number) DO UPDATE SET done = max(done, excluded.done), dsn = excluded.dsn,"
             " reason = excluded.reason",
             [
-                (key, result.recipient.number, result.recipient.number in done, str(result.dsn), result.text)
+                (key, result.recipient.number, result.recipient.number in done, str(result.dsn), _storable(result.text))
                 for result in attempt.results
             ],
         )
-        left = True
-        if done:
-            counted = connection.execute("SELECT count(*) FROM outcome WHERE id = ? AND done", (key,)).fetchone()
-            left = counted is None or counted[0] < recipients
-        if left:
-            _leave(connection, key, state, flags, attempt)
+        if not attempt.final:
+            return None  # whether all are done is counted once, at the end: a message may have 50,000 recipients
+        counted = connection.execute("SELECT count(*) FROM outcome WHERE id = ? AND done", (key,)).fetchone()
+        if counted is None or counted[0] < recipients:
+            _leave(connection, key, state, flags, attempt.next_attempt)
             return None
     return _remove(connection, key)
 
 
-def _leave(connection: Connection, key: int, state: str, flags: int, attempt: Attempt) -> None:
-    """Where a message goes of which some recipients are left."""
+def _storable(text: str) -> str:
+    """``text`` as SQLite takes it: what a peer says may be no Unicode text, and must not keep us from recording it."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _leave(connection: Connection, key: int, state: str, flags: int, next_attempt: float) -> None:
+    """Where a message goes at the end of an attempt that left some recipients."""
     following = state
-    next_attempt = attempt.next_attempt
-    if attempt.warned:
-        flags |= WARNED
-    if attempt.final:
-        if state == "active":
-            following = "incoming" if flags & REQUEUE else "deferred"
-        flags &= ~REQUEUE
-        connection.execute(
-            "UPDATE message SET state = ?, next_attempt = ?, flags = ? WHERE id = ?",
-            (following, next_attempt, flags, key),
-        )
-    elif attempt.warned:
-        connection.execute("UPDATE message SET flags = ? WHERE id = ?", (flags, key))
+    if state == "active":
+        following = "incoming" if flags & REQUEUE else "deferred"
+    connection.execute(
+        "UPDATE message SET state = ?, next_attempt = ?, flags = ? WHERE id = ?",
+        (following, next_attempt, flags & ~REQUEUE, key),
+    )
 
 
 def _find(connection: Connection, queue_id: str) -> tuple[int, str, int, int] | None:
@@ -320,6 +320,14 @@ def expire(connection: Connection, queue_id: str, queues: Sequence[QueueName], n
     connection.execute("UPDATE message SET flags = ? WHERE id = ?", (found[3] | FORCED_EXPIRE, found[0]))
     flush(connection, now, queue_id)
     return True
+
+
+def bring_forward(connection: Connection, now: float, latest: float) -> int:
+    """Deferred to a time after ``latest`` -> due now."""
+    connection.execute(
+        "UPDATE message SET next_attempt = ? WHERE state = 'deferred' AND next_attempt > ?", (now, latest)
+    )
+    return connection.changes()
 
 
 def flush(connection: Connection, now: float, queue_id: str = "") -> int:

@@ -270,6 +270,12 @@ class SqliteMailQueue:
         with storage_errors():
             return rows.next_due(self._reader)
 
+    async def bring_forward(self, latest: float) -> int:
+        """Make messages due now that are deferred too far."""
+        now = self._clock()
+        with storage_errors():
+            return await self._writer.submit(lambda connection: rows.bring_forward(connection, now, latest))
+
     async def flush(self, site: str = "") -> int:
         """Make deferred messages due now."""
         now = self._clock()

@@ -1,7 +1,9 @@
 """The end of an attempt: what is recorded, who is told, when the next one is.
 
 Guarantees: the outcome and the notices that it owes enter the queue in one transaction, and only then are they
-logged. A notice that cannot be made, and a record that cannot be written, keep the message in the queue.
+logged. A notice that cannot be made, and a record that cannot be written, keep the message in the queue. A fault of
+ours in making the record leaves out one thing after another, notices and bounces first, what was delivered last: the
+message is then deferred, and not stuck.
 
 Follows qmgr(8) (retry times, lifetimes), RFC 5321 section 4.5.4.1 and RFC 3461 section 5.2.
 """
@@ -75,27 +77,38 @@ class Conclusion:
             [notice.message for notice in notices],
             warned=warned,
         )
-        removed = await self._record(attempt)
-        if expired:
+        removed, recorded = await self._record(attempt)
+        if expired and active.of(Status.BOUNCED):
             self._log.info(
                 f"{message.queue_id}: from=<{message.envelope.sender}>, status={expired}, returned to sender"
             )
-        for notice in notices:
+        for notice in notices if recorded.notices else ():
             self._bounce_log.info(f"{message.queue_id}: {notice.text}: {notice.message.queue_id}")
         if removed:
             deliverylog.removed(self._log, message.queue_id)
-        return bool(notices)
+        return bool(recorded.notices)
 
-    async def _record(self, attempt: Attempt) -> bool:
-        """Record the end of an attempt, however long the disk is full: nothing may be forgotten."""
+    async def _record(self, attempt: Attempt) -> tuple[bool, Attempt]:
+        """Record the end of an attempt, however long the disk is full: nothing may be forgotten.
+
+        Returns:
+            whether the message was removed, and what was recorded.
+        """
         while True:
             try:
-                return await self._queue.record_attempt(attempt)
+                return await self._queue.record_attempt(attempt), attempt
             except OSError as error:
                 self._log.error(f"{attempt.queue_id}: cannot record the attempt, will try again: {error}")
                 if self.ending:
                     raise
                 await asyncio.sleep(RETRY_QUEUE)
+            except Exception as error:  # a fault of ours
+                self._log.panic(f"{attempt.queue_id}: cannot record the attempt: {type(error).__name__}: {error}")
+                if not attempt.results:
+                    raise
+                delivered = [result for result in attempt.results if result.status is Status.SENT]
+                again = len(delivered) == len(attempt.results) and not attempt.notices
+                attempt = replace(attempt, results=() if again else delivered, notices=(), warned=False)
 
     def _backoff(self, age: float) -> float:
         """How long to wait: as long as the message is old, within bounds (qmgr(8), minimal_backoff_time)."""

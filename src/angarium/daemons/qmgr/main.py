@@ -5,8 +5,9 @@ resolve its recipients, schedule them, run the agents as tasks, and when the las
 the notices that are due, in one transaction.
 
 Guarantees: a message leaves the queue only when each of its recipients was delivered, or was bounced and the bounce
-is in the queue. An agent that fails in an unforeseen way defers its recipients. Nothing is lost when this process
-dies: ``docs/queue-states.md``.
+is in the queue. An agent that fails in an unforeseen way, or has no outcome within ``daemon_timeout``, defers its
+recipients; so does any other fault of ours: no message stays in active, and no place with the scheduler is lost.
+Nothing is lost when this process dies: ``docs/queue-states.md``.
 
 Fails, when the queue cannot be used, by logging and trying again; mail waits.
 
@@ -40,6 +41,12 @@ from angarium.runtime.log import ServiceLog
 BATCH = 200
 """Messages leased at once."""
 
+_CLOCK_ERROR = 60.0
+"""Seconds by which the clock may be set back unnoticed."""
+
+_TURN = 100
+"""Recipients that are resolved in one turn of the loop."""
+
 _SYSTEM_FAILURE = Dsn(4, 3, 0)
 _NOTHING = MemoryContent(b"")
 
@@ -70,7 +77,8 @@ class QueueManager:
         reporter: makes bounces and the other notices.
         log: ``postfix/qmgr``.
         bus: wakes us up when other processes enqueue (topic ``queue``) or flush (topic ``flush``).
-        clock: seconds since the epoch.
+        clock: seconds since the epoch; it may jump.
+        steady: seconds that only pass, for pauses.
     """
 
     def __init__(
@@ -83,6 +91,7 @@ class QueueManager:
         log: ServiceLog,
         bus: Bus | None = None,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._parameters = parameters
         self._queue = queue
@@ -93,9 +102,10 @@ class QueueManager:
         self._conclusion = Conclusion(parameters, queue, reporter, log, clock)
         self._bus = bus
         self._clock = clock
+        self._steady = steady
         self._scheduler = Scheduler(lambda name: transports[name].limits, parameters.minimal_backoff_time)
         self._active: dict[str, ActiveMessage] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], ActiveMessage | None] = {}
         self._wake_event: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -203,7 +213,7 @@ class QueueManager:
             except OSError as error:
                 self._log.error(f"cannot read the queue: {error}")
                 self._wake_later(self._clock() + RETRY_QUEUE)
-            self._act(self._scheduler.tick(self._clock()))
+            self._act(self._scheduler.tick(self._steady()))
             self._set_timer()
 
     async def _fill(self) -> None:
@@ -211,6 +221,8 @@ class QueueManager:
         # The second: the system's clock was set back.
         if now >= self._next_scan or now < self._next_scan - self._parameters.queue_run_delay:
             await self._take_over()
+            # Nothing waits longer than this but what was deferred by a clock that was ahead.
+            await self._queue.bring_forward(now + self._parameters.longest_backoff + _CLOCK_ERROR)
             self._next_scan = now + self._parameters.queue_run_delay
             self._more_deferred = True
             if not self._active:
@@ -249,10 +261,10 @@ class QueueManager:
 
     def _set_timer(self) -> None:
         """Wake up for the next deferred scan or the scheduler's next tick, whichever is first."""
-        wanted = [self._next_scan]
+        at = self._next_scan
         if self._scheduler.wake_at is not None:
-            wanted.append(self._scheduler.wake_at)
-        self._wake_later(min(wanted))
+            at = min(at, self._clock() + self._scheduler.wake_at - self._steady())
+        self._wake_later(at)
 
     def _wake_later(self, at: float) -> None:
         assert self._loop is not None
@@ -268,25 +280,45 @@ class QueueManager:
         while self._tasks:
             await asyncio.wait(self._tasks)
         for active in list(self._active.values()):
-            part = active.recordable()
-            if part:
-                await self._queue.record_attempt(Attempt(active.message.queue_id, part, 0.0, final=False))
+            await self._record_part(active)
         if await self._queue.give_back() and self._bus is not None:
             self._bus.publish("queue", "")  # to the next queue manager
 
     # --- one message -----------------------------------------------------------------------------------------------
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], active: ActiveMessage | None = None) -> None:
+        """Run a task, which is about that message."""
         assert self._loop is not None
         task = self._loop.create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = active
         task.add_done_callback(self._task_done)
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # A fault of ours. The message stays leased, and is taken up again at the next start.
-            self._unforeseen(self._log, "task", error)
+        active = self._tasks.pop(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, OSError) and self._draining:
+            return  # the end could not be recorded: the lease is given back
+        self._unforeseen(self._log, "task" if active is None else active.message.queue_id, error)
+        if active is not None and self._active.pop(active.message.queue_id, None) is not None:
+            self._spawn(self._put_back(active))
+
+    async def _put_back(self, active: ActiveMessage) -> None:
+        """A fault of ours ended the work on a message: record what was delivered, and have it tried again later.
+
+        Deliveries of it that are still under way record their part when they end (``_ended``).
+        """
+        again = self._clock() + self._parameters.minimal_backoff_time
+        attempt = Attempt(active.message.queue_id, active.recordable(), again)
+        try:
+            try:
+                await self._queue.record_attempt(attempt)
+            except Exception as error:  # noqa: BLE001 - the results are what is wrong with it
+                self._unforeseen(self._log, active.message.queue_id, error)
+                await self._queue.record_attempt(replace(attempt, results=()))
+        except OSError as error:
+            self._log.error(f"{active.message.queue_id}: cannot be deferred, waits for a restart: {error}")
+        self.wake()
 
     @staticmethod
     def _unforeseen(log: ServiceLog, where: str, error: BaseException) -> None:
@@ -299,14 +331,16 @@ class QueueManager:
         self._active[message.queue_id] = active
         sender = message.envelope.sender
         deliverylog.taken_up(self._log, message.queue_id, sender, message.size, len(message.pending))
-        self._spawn(self._resolve(active))
+        self._spawn(self._resolve(active), active)
 
     async def _resolve(self, active: ActiveMessage) -> None:
         """Find each recipient's route and hand them to the scheduler; what has none ends here."""
         message = active.message
         routes: list[Route] = []
         refused: list[tuple[Delivery, DeliveryResult]] = []
-        for pending in message.pending:
+        for count, pending in enumerate(message.pending, 1):
+            if not count % _TURN:
+                await asyncio.sleep(0)
             found = await self._route(message, pending.queued)
             if isinstance(found, Route):
                 routes.append(found)
@@ -352,45 +386,53 @@ class QueueManager:
     def _act(self, actions: Sequence[Action]) -> None:
         """Do what the scheduler wants."""
         for action in actions:
+            active = self._active.get(action.delivery.queue_id)
             if isinstance(action, Start):
-                self._spawn(self._deliver(action.delivery))
-            else:
-                self._spawn(self._suspended(action.delivery, action.cause))
+                self._spawn(self._deliver(action.delivery, active), active)
+            elif active is not None:
+                self._spawn(self._suspended(action.delivery, active, action.cause), active)
 
-    async def _suspended(self, delivery: Delivery, cause: Cause) -> None:
-        active = self._active[delivery.queue_id]
+    async def _suspended(self, delivery: Delivery, active: ActiveMessage, cause: Cause) -> None:
         text = f"delivery temporarily suspended: {cause.text}"
         dsn = Dsn.parse(cause.dsn)
         results = [self._without_agent(queued, Status.DEFERRED, dsn, text) for queued in delivery.recipients]
         self._settle(active, self._request(active, delivery, b"", _NOTHING), results, self._error_log)
         await self._ended(active)
 
-    async def _deliver(self, delivery: Delivery) -> None:
+    async def _deliver(self, delivery: Delivery, active: ActiveMessage | None) -> None:
         """Run one delivery, tell the scheduler, and end the message if this was its last."""
-        active = self._active[delivery.queue_id]
+        cause: Cause | None = None
         transport = self._transports[delivery.transport]
         try:
-            prefix, content = await self._queue.content(delivery.queue_id)
-        except (KeyError, OSError) as error:
-            self._act(self._scheduler.result(delivery, None, self._clock()))
-            await self._unreadable(active, error)
-            return
-        request = self._request(active, delivery, prefix, content)
-        results = await self._attempt(transport, request)
-        broken = next((result for result in results if result.destination_broken), None)
-        cause = None if broken is None else Cause(str(broken.dsn), broken.text)
-        self._act(self._scheduler.result(delivery, cause, self._clock()))
-        if self._scheduler.wake_at is not None:
-            self._set_timer()
+            if active is None or self._active.get(delivery.queue_id) is not active:
+                return  # another delivery of the message has seen that it is gone
+            try:
+                prefix, content = await self._queue.content(delivery.queue_id)
+            except (KeyError, OSError) as error:
+                await self._unreadable(active, error)
+                return
+            request = self._request(active, delivery, prefix, content)
+            results = await self._attempt(transport, request)
+            broken = next((result for result in results if result.destination_broken), None)
+            cause = None if broken is None else Cause(str(broken.dsn), broken.text)
+        finally:  # whatever happens: who has been given a place must give it back
+            self._act(self._scheduler.result(delivery, cause, self._steady()))
+            if self._scheduler.wake_at is not None:
+                self._set_timer()
         self._settle(active, request, results, transport.log)
         await self._ended(active)
 
     async def _attempt(self, transport: Transport, request: DeliveryRequest) -> Sequence[DeliveryResult]:
         """Have the agent deliver; exactly one result for each recipient, whatever it does."""
+        limit = self._parameters.daemon_timeout
         try:
-            results = await transport.agent.deliver(request)
+            async with asyncio.timeout(limit) as patience:
+                results = await transport.agent.deliver(request)
         except Exception as error:  # noqa: BLE001 - a fault of ours in an agent must not lose the message
-            self._unforeseen(transport.log, request.queue_id, error)
+            if patience.expired():
+                transport.log.warning(f"{request.queue_id}: no outcome within {limit:g} seconds")
+            else:
+                self._unforeseen(transport.log, request.queue_id, error)
             results = ()
         told = {result.recipient.number for result in results}
         if len(results) == len(request.recipients) == len(told):
@@ -445,18 +487,21 @@ class QueueManager:
     async def _ended(self, active: ActiveMessage) -> None:
         """One delivery of the message has ended: record a part, or the whole when it was the last."""
         active.outstanding -= 1
-        queue_id = active.message.queue_id
-        if queue_id not in self._active:
-            return  # its content was gone
-        if not active.outstanding:
+        if not active.outstanding and self._active.get(active.message.queue_id) is active:
             await self._finish(active)
-            return
+        else:  # or its content was gone, or it was put back
+            await self._record_part(active)
+
+    async def _record_part(self, active: ActiveMessage) -> None:
+        """Record what was delivered since the last time."""
         part = active.recordable()
-        if part:
-            try:
-                await self._queue.record_attempt(Attempt(queue_id, part, 0.0, final=False))
-            except OSError as error:
-                self._log.warning(f"{queue_id}: cannot record a part of the attempt: {error}")  # the end will
+        if not part:
+            return
+        queue_id = active.message.queue_id
+        try:
+            await self._queue.record_attempt(Attempt(queue_id, part, 0.0, final=False))
+        except OSError as error:
+            self._log.warning(f"{queue_id}: cannot record a part of the attempt: {error}")  # the end will
 
     async def _finish(self, active: ActiveMessage) -> None:
         noticed = await self._conclusion.conclude(active)

@@ -26,6 +26,12 @@ class QmgrParameters:
     double_bounce_sender: str = "double-bounce"
     soft_bounce: bool = False
     delay_logging_resolution_limit: int = 2
+    daemon_timeout: float = 18_000.0
+
+    @property
+    def longest_backoff(self) -> float:
+        """Seconds that a message waits at most between two attempts."""
+        return max(self.minimal_backoff_time, self.maximal_backoff_time)
 
     @classmethod
     def from_config(cls, conf: Config) -> QmgrParameters:
@@ -42,6 +48,7 @@ class QmgrParameters:
             double_bounce_sender=conf.text("double_bounce_sender"),
             soft_bounce=conf.boolean("soft_bounce"),
             delay_logging_resolution_limit=conf.integer("delay_logging_resolution_limit"),
+            daemon_timeout=conf.seconds("daemon_timeout"),
         )
 
 

@@ -112,6 +112,7 @@ class World:
     def __init__(self, directory, **parameters) -> None:
         self.directory = directory
         self.clock = FakeClock()
+        self.steady = FakeClock()
         self.memory = MemoryLog()
         self.log = ServiceLog(self.memory, "postfix/qmgr")
         self.queue = SqliteMailQueue(directory, self.log, clock=self.clock)
@@ -128,7 +129,14 @@ class World:
             for name, limits in self.limits.items()
         }
         return QueueManager(
-            self.parameters, self.queue, self.resolver, transports, self.reporter, self.log, clock=self.clock
+            self.parameters,
+            self.queue,
+            self.resolver,
+            transports,
+            self.reporter,
+            self.log,
+            clock=self.clock,
+            steady=self.steady,
         )
 
     @property
@@ -161,6 +169,7 @@ class World:
     async def later(self, seconds: float) -> None:
         """Let time pass, and wait until the queue manager has done what was due."""
         self.clock.now += seconds
+        self.steady.now += seconds
         self.manager.wake()
         while self.manager._next_scan <= self.clock.now or self.manager._more_deferred:
             await asyncio.sleep(0.001)
