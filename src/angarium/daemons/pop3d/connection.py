@@ -150,8 +150,6 @@ class Pop3Connection(asyncio.Protocol):
         if conversation.closing:
             self._must_transport().close()
             return
-        if conversation.maildrop is not None and replies:
-            self._loop.call_soon(conversation.maildrop.prepare)  # after the loop has sent what was written
         self._throttle(conversation)
 
     def _answer(self, conversation: Conversation, event: Event) -> bytes | Coroutine[Any, Any, bytes]:

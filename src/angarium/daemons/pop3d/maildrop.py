@@ -50,7 +50,6 @@ class Maildrop:
         self._unseen = {number for number, (_uid, _size, seen) in enumerate(messages, 1) if not seen}
         self._read_ahead = read_ahead
         self._ready: dict[int, bytes] = {}
-        self._raw: dict[int, bytes] = {}
         self._headers: dict[int, bytes] = {}
         self._next = 0
         self._window = 1
@@ -113,20 +112,10 @@ class Maildrop:
     def ready(self, number: int) -> bytes | None:
         """The whole reply of RETR, when the message is in memory; it is given once."""
         reply = self._ready.pop(number, None)
-        if reply is None:
-            message = self._raw.pop(number, None)
-            if message is None:
-                return None
-            reply = _reply(message)
-        self._retrieved.add(number)
-        self._next = number + 1
+        if reply is not None:
+            self._retrieved.add(number)
+            self._next = number + 1
         return reply
-
-    def prepare(self) -> None:
-        """Render what a client that goes on will ask for next: while it reads, the time is free."""
-        message = self._raw.pop(self._next, None)
-        if message is not None:
-            self._ready[self._next] = _reply(message)
 
     async def fetch(self, number: int) -> Content | None:
         """Read a message and those that probably follow, for ``ready``; a large one is returned instead.
@@ -149,8 +138,9 @@ class Maildrop:
         self._ready.clear()
         numbers = self._following(number)
         bodies = await self._account.bodies(self._mailbox, [self._uids[one - 1] for one in numbers])
-        self._raw = {self._numbers[uid]: content.read() for uid, content in bodies}
-        if number not in self._raw:
+        # Rendered here for all: whatever is done between two answers keeps a client waiting that goes on at once.
+        self._ready = {self._numbers[uid]: _reply(content.read()) for uid, content in bodies}
+        if number not in self._ready:
             raise MessageGoneError
         return None
 
@@ -196,7 +186,6 @@ class Maildrop:
     def forget(self) -> None:
         """Give back what was read ahead: the client does not go on."""
         self._ready.clear()
-        self._raw.clear()
         self._headers.clear()
         self._next = 0
 

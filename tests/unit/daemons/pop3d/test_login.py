@@ -226,10 +226,10 @@ def test_a_client_that_does_not_log_in_in_time(connect):
 def test_an_idle_session_gives_back_what_was_read_ahead(connect, alice):
     wire = connect().login()
     wire(b"RETR 1\r\n")
-    assert wire.connection._conversation.drop._raw
+    assert wire.connection._conversation.drop._ready
     wire.connection._last = wire.loop.time() - 31
     wire.connection._check_idle()
-    assert not wire.connection._conversation.drop._raw
+    assert not wire.connection._conversation.drop._ready
     assert wire(b"RETR 2\r\n").startswith(b"+OK 25 octets")
 
 
