@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from angarium.model.lookup import Lookup
@@ -22,4 +23,13 @@ class Table(Protocol):
 
     async def lookup(self, key: str) -> Lookup:
         """Ask for one key. Folding the case is the table's own affair."""
+        ...
+
+
+class OpensTables(Protocol):
+    """What opens ``type:name``: a ``TableOpener``, or the ``TableSite`` that it gives to a table."""
+
+    @property
+    def open(self) -> Callable[[str], Table]:
+        """Opens a table; never raises."""
         ...

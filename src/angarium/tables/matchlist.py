@@ -18,9 +18,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from pathlib import Path
 
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
-from angarium.tables.interface import Table
+from angarium.tables.interface import OpensTables, Table
 from angarium.tables.maps import parent_domains
-from angarium.tables.opener import TableOpener
 from angarium.tables.text import logical_lines
 from angarium.tables.watch import WatchedFile
 
@@ -56,7 +55,7 @@ class MatchList:
         self,
         parameter: str,
         patterns: Sequence[str],
-        opener: TableOpener,
+        opener: OpensTables,
         *,
         networks: bool = False,
         bare_parents: bool = False,
