@@ -116,6 +116,11 @@ class Script:
         """Warn of services that nothing here runs."""
         for entry in programs.unsupported(services):
             self.warn(f"{entry.file}:{entry.line}: {entry.command} is not supported yet; {entry.key} is left out")
+        jailed = [entry for entry in services if entry.chroot]
+        if jailed:
+            names = ", ".join(entry.key for entry in jailed)
+            place = f"{jailed[0].file}:{jailed[0].line}"
+            self.warn(f"{place}: chroot is not done here: these services see the whole file system: {names}")
 
     def _check_files(self) -> None:
         """Warn of files that others could change."""
@@ -204,9 +209,13 @@ class Script:
         import uvloop
 
         from angarium.master.inprocess import OneProcess
+        from angarium.master.privileges import mail_owner
 
         async def serve() -> None:
             server = OneProcess(self.conf, self.sink)
+            owner = mail_owner(self.conf)
+            if owner is not None:  # the ports are bound and the keys read: nothing here is root's any more
+                owner.become()
 
             def started() -> None:
                 ServiceLog(self.sink, f"{self.name}/master").info(

@@ -7,7 +7,9 @@ status pipe. What it hears:
 - SIGUSR1 does not end it: it opens the log file again;
 - SIGTERM stops it: network sessions are closed at once, the queue manager gets ``STOP_PATIENCE`` to finish what it
   delivers, so that fewer messages go out twice;
-- the master is gone: the life line, a pipe whose other end only the master holds, tells.
+- the master is gone: the life line, a pipe whose other end only the master holds, tells;
+- SIGALRM kills it: the watchdog (watchdog(3) of Postfix), a timer that the event loop winds up again as long as it
+  turns. A loop that stands still for ``HUNG`` seconds, or daemon_timeout if that is less, serves nobody.
 
 Fails by a ``fatal`` line in the log and exit status 1.
 """
@@ -32,7 +34,8 @@ from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 from angarium.master import programs
 from angarium.master.node import Node
-from angarium.master.privileges import Owner
+from angarium.master.privileges import Owner, confine
+from angarium.master.watchdog import HUNG, Watchdog
 from angarium.master.wiring import Contexts, NetworkWiring, local_service, queue_manager
 from angarium.runtime.counts import Column
 from angarium.runtime.log import MailLog, ServiceLog
@@ -87,7 +90,7 @@ def worker(inherited: Inheritance) -> NoReturn:
         wiring = NetworkWiring(node, inherited.contexts, inherited.counts, inherited.number, inherited.workers)
         return [(wiring.service(entry), sockets) for entry, sockets in network]
 
-    _run("worker", inherited, build, patience=0.0)
+    _run("worker", inherited, build, patience=0.0, watchdog="daemon_timeout")
 
 
 def manager(inherited: Inheritance) -> NoReturn:
@@ -101,7 +104,7 @@ def manager(inherited: Inheritance) -> NoReturn:
         ]
         return services + [(local_service(node, entry), sockets) for entry, sockets in local]
 
-    _run("qmgr", inherited, build, patience=STOP_PATIENCE)
+    _run("qmgr", inherited, build, patience=STOP_PATIENCE, watchdog="qmgr_daemon_timeout")
 
 
 def _split(listening: Listening) -> tuple[Listening, Listening]:
@@ -117,16 +120,18 @@ def _close(listening: Listening) -> None:
             each.close()
 
 
-def _run(name: str, inherited: Inheritance, build: Builder, patience: float) -> NoReturn:
+def _run(name: str, inherited: Inheritance, build: Builder, patience: float, watchdog: str) -> NoReturn:
     """Everything that children have in common. Never returns: what the parent had on its stack is not ours."""
     status = 1
     log = ServiceLog(inherited.sink, f"{inherited.conf.text('syslog_name')}/{name}")
     try:
         _detach()
+        guard = Watchdog(min(HUNG, inherited.conf.seconds(watchdog)))
         if inherited.owner is not None:
             inherited.owner.become()
+        confine(inherited.conf.names("import_environment"))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(inherited, build, log, patience))
+            runner.run(_serve(inherited, build, log, patience, guard))
         status = 0
     except ConfigError as error:
         _last_words(log, str(error))
@@ -169,8 +174,9 @@ def _detach() -> None:
     gc.set_threshold(20_000, 20, 20)  # sessions make many objects that live for a moment; measured 10 % less CPU
 
 
-async def _serve(inherited: Inheritance, build: Builder, log: ServiceLog, patience: float) -> None:
+async def _serve(inherited: Inheritance, build: Builder, log: ServiceLog, patience: float, watchdog: Watchdog) -> None:
     loop = asyncio.get_running_loop()
+    watchdog.guard(loop)
     loop.set_exception_handler(lambda _loop, context: _unforeseen(log, context))
     node = Node(inherited.conf, inherited.sink)
     await node.start()

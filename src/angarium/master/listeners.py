@@ -84,13 +84,15 @@ def bind_unix(path: Path) -> socket.socket:
     """A listening, non-blocking unix socket that everyone may connect to, in the place of an older one."""
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    mask = os.umask(0o111)  # a chmod afterwards could be led astray by who may write to the directory
     try:
         listener.bind(str(path))
-        path.chmod(0o666)
         listener.listen(BACKLOG)
     except BaseException:
         listener.close()
         raise
+    finally:
+        os.umask(mask)
     return listener
 
 

@@ -44,6 +44,9 @@ DIRECTORIES = (
 )
 """What ``queue_directory`` holds beside the queue, with the modes."""
 
+_MASTERS_OWN = frozenset({"pid"})
+"""Nobody else shall say who the master is."""
+
 
 class Node:
     """One process's share of the server.
@@ -143,13 +146,37 @@ class Node:
         self.sink.flush()
 
 
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
 def make_directories(queue_directory: Path, owner: tuple[int, int] | None = None) -> None:
-    """Make what is missing below ``queue_directory``; with ``owner`` (uid, gid) give it to him. Raises OSError."""
+    """Make what is missing below ``queue_directory``; with ``owner`` (uid, gid) give it to him, but for ``pid``.
+
+    Root does this in a directory that ``owner`` may write to: no symbolic link is followed, lest root gave away what
+    it points to.
+
+    Raises:
+        OSError: one cannot be made, or is no directory.
+    """
     queue_directory.mkdir(parents=True, exist_ok=True)
     for name, mode in DIRECTORIES:
-        directory = queue_directory / name
-        with contextlib.suppress(FileExistsError):
-            directory.mkdir(mode=mode)
-        directory.chmod(mode)
-        if owner is not None:
-            os.chown(directory, *owner)
+        place = os.open(queue_directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in name.split("/"):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, mode, dir_fd=place)
+                above, place = place, _below(place, part, queue_directory / name)
+                os.close(above)
+            os.fchmod(place, mode)
+            if owner is not None:
+                os.fchown(place, *((os.geteuid(), os.getegid()) if name in _MASTERS_OWN else owner))
+        finally:
+            os.close(place)
+
+
+def _below(place: int, part: str, path: Path) -> int:
+    """Open a directory in an open one. Raises OSError with the whole path."""
+    try:
+        return os.open(part, _DIRECTORY, dir_fd=place)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error

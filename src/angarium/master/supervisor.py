@@ -171,15 +171,26 @@ class Master:
 
     def _start(self, generation: Generation) -> bool:
         """Start all children of a generation; True when all are ready."""
-        for number in range(generation.workers):
-            self._fork(Role("worker", number), generation)
-        self._fork(Role("qmgr", 0), generation)
+        try:
+            for number in range(generation.workers):
+                self._fork(Role("worker", number), generation)
+            self._fork(Role("qmgr", 0), generation)
+        except OSError as error:
+            self._log.error(f"cannot start a process: {error}")
+            return False
         return self._await_ready(generation.number)
 
     def _fork(self, role: Role, generation: Generation) -> None:
         ours, theirs = os.pipe2(os.O_CLOEXEC)
         column = self._counts.reserve() if role.name == "worker" else None
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(ours)
+            os.close(theirs)
+            if column is not None:
+                self._counts.release(column)
+            raise
         if pid == 0:
             os.close(ours)
             os.close(self._life_line[1])
@@ -282,7 +293,9 @@ class Master:
             if not ready:
                 os.close(child.status)
             unasked = child.generation == self._now.number
-            if os.WIFSIGNALED(status):
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+                self._log.error(f"process {child.role.name} pid {pid} hung: killed by its watchdog")
+            elif os.WIFSIGNALED(status):
                 self._log.warning(f"process {child.role.name} pid {pid} killed by signal {os.WTERMSIG(status)}")
             elif os.WEXITSTATUS(status) or unasked:
                 self._log.warning(f"process {child.role.name} pid {pid} exit status {os.WEXITSTATUS(status)}")
@@ -292,7 +305,7 @@ class Master:
     def _plan(self, child: Child, *, ready: bool) -> None:
         """Replace a child that was ``ready``: now, or a little later when it did not last; else after the throttle."""
         if ready and time.monotonic() - child.started >= STEADY:
-            self._fork(child.role, self._now)
+            self._replace(child.role)
             return
         delay = UNSTEADY_DELAY if ready else self._now.conf.seconds("service_throttle_time")
         if not ready:
@@ -303,7 +316,15 @@ class Master:
         now = time.monotonic()
         for role in [role for role, when in self._now.throttled.items() if when <= now]:
             del self._now.throttled[role]
+            self._replace(role)
+
+    def _replace(self, role: Role) -> None:
+        """Fork one child; when the system has no process or descriptor left for it, try again a little later."""
+        try:
             self._fork(role, self._now)
+        except OSError as error:
+            self._log.error(f"cannot start {role.name}: {error}")
+            self._now.throttled[role] = time.monotonic() + UNSTEADY_DELAY
 
     def _reopen_log(self) -> None:
         """Open the log file again, and let the children: a new one is given to their user first."""
@@ -311,7 +332,7 @@ class Master:
             self._sink.reopen()
             path = Path(self._now.conf.text("maillog_file") or os.devnull)
             if self._now.owner is not None and path.is_file():
-                self._now.owner.own(path)
+                self._now.owner.own_file(path)
         except OSError as error:
             self._log.error(f"cannot open the log file again: {error}")
             return
@@ -408,7 +429,7 @@ def prepare_directories(conf: Config, owner: Owner | None) -> None:
     if owner is not None:
         # The administrator's commands run as root and may have made these.
         for path in [*database.parent.glob(f"{database.name}*"), *queue_directory.glob("queue.db*")]:
-            owner.own(path)
+            owner.own_file(path)
 
 
 def _raise_file_limit() -> None:

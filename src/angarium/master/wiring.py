@@ -283,8 +283,9 @@ def _exemptions(conf: Config, node: Node) -> Callable[[Client], Awaitable[Exempt
 
 
 def queue_manager(node: Node, entries: Sequence[MasterService]) -> QueueManager:
-    """The queue manager with the transports of master.cf."""
+    """The queue manager with the transports of master.cf. It tidies up first: what dead processes left in the spool."""
     conf = node.conf
+    node.spool.clean()
     log = node.log("bounce")
     parameters = BounceParameters.from_config(conf, log.warning)
     reporter = BounceService(parameters, node.cleanup, node.queue.allocate_id, log)

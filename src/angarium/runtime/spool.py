@@ -116,17 +116,30 @@ class Spool:
 
     def create(self) -> SpoolFile:
         """Begin a file. Raises OSError."""
-        return SpoolFile(self.directory / f"{os.getpid()}.{next(self._numbers)}")
+        while True:
+            with contextlib.suppress(FileExistsError):  # of a process that had our number before
+                return SpoolFile(self.directory / f"{os.getpid()}.{next(self._numbers)}")
 
     def clean(self) -> int:
         """Remove the files of processes that are gone; how many."""
         removed = 0
         for path in self.directory.iterdir():
             owner = path.name.partition(".")[0]
-            if owner.isdigit() and not Path("/proc", owner).exists():
+            if owner.isdigit() and not _lives(int(owner)):
                 path.unlink(missing_ok=True)
                 removed += 1
         return removed
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is such a process; /proc may hide those of others."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def sync_directory(directory: Path) -> None:

@@ -51,6 +51,14 @@ def test_a_file_that_was_taken_over_stays(spool, tmp_path):
     assert (tmp_path / "body").exists()
 
 
+def test_a_name_that_a_dead_process_of_our_number_left_is_passed_over(spool):
+    (spool.directory / f"{os.getpid()}.0").write_bytes(b"left")
+    file = spool.create()
+    file.write(b"new")
+    assert (spool.directory / f"{os.getpid()}.0").read_bytes() == b"left"
+    file.abandon()
+
+
 def test_clean_removes_what_dead_processes_left(spool):
     (spool.directory / "4194399.0").write_bytes(b"left")  # above the kernel's largest pid
     mine = spool.create()

@@ -23,7 +23,15 @@ PARAMETERS = (
         Status.UNSUPPORTED,
         "the master does not do this yet",
     ),
-    Parameter("daemon_timeout", Type.TIME, "18000s", "", "master", Status.NO_EFFECT, "there is no such watchdog"),
+    Parameter(
+        "daemon_timeout",
+        Type.TIME,
+        "18000s",
+        "How long one attempt of a delivery agent may take. A process whose event loop stands still for that long, or "
+        "for five minutes, is killed and replaced.",
+        "master",
+        minimum=1,
+    ),
     Parameter(
         "default_process_limit",
         Type.INTEGER,
@@ -63,10 +71,9 @@ PARAMETERS = (
         "import_environment",
         Type.NAMES,
         ("MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME"),
-        "",
+        "What the processes that serve and deliver keep of the environment of whoever starts the server: names of "
+        "variables, or name=value.",
         "master",
-        Status.UNSUPPORTED,
-        "no command is run for deliveries yet",
     ),
     Parameter(
         "inet_interfaces",

@@ -214,10 +214,9 @@ PARAMETERS = (
         "qmgr_daemon_timeout",
         Type.TIME,
         "1000s",
-        "",
+        "A queue manager whose event loop stands still for that long, or for five minutes, is killed and replaced.",
         "qmgr",
-        Status.NO_EFFECT,
-        "the queue manager has no such watchdog",
+        minimum=1,
     ),
     Parameter(
         "qmgr_fudge_factor",

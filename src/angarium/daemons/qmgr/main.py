@@ -425,8 +425,9 @@ class QueueManager:
     async def _attempt(self, transport: Transport, request: DeliveryRequest) -> Sequence[DeliveryResult]:
         """Have the agent deliver; exactly one result for each recipient, whatever it does."""
         limit = self._parameters.daemon_timeout
+        patience = asyncio.timeout(limit)
         try:
-            async with asyncio.timeout(limit) as patience:
+            async with patience:
                 results = await transport.agent.deliver(request)
         except Exception as error:  # noqa: BLE001 - a fault of ours in an agent must not lose the message
             if patience.expired():
