@@ -16,7 +16,7 @@ from angarium.protocols.mime.envelope import ENVELOPE_FIELDS, envelope
 from angarium.protocols.mime.header import fields, unfold
 from angarium.protocols.mime.scanner import scan, spans
 from angarium.protocols.mime.structure import structures
-from angarium.protocols.mime.text import body_text, fold, header_text, part_headers
+from angarium.protocols.mime.text import MAX_TEXT, body_text, fold_to, header_text, part_headers
 from angarium.protocols.mime.types import PartSpan
 from angarium.protocols.mime.words import decode_words
 
@@ -122,6 +122,7 @@ def _fields(block: bytes) -> list[Field]:
 def _common(found: Sequence[Field]) -> tuple[str, tuple[bytes | None, ...]]:
     """The common fields in the order in which they stand, and each one's bytes."""
     values: list[bytes | None] = [None] * len(COMMON_FIELDS)
+    repeated: dict[int, list[bytes]] = {}
     names: list[bytes] = []
     regular = True
     for name, _value, whole in found:
@@ -133,19 +134,20 @@ def _common(found: Sequence[Field]) -> tuple[str, tuple[bytes | None, ...]]:
             values[index] = whole.replace(b"\0", b"\x80")  # as IMAP shows a NUL
             names.append(name)
         elif names[-1] == name:
-            values[index] = known + whole
+            repeated.setdefault(index, [known]).append(whole.replace(b"\0", b"\x80"))
         else:
             regular = False
+    for index, pieces in repeated.items():
+        values[index] = b"".join(pieces)
     return (b" ".join(names).decode("ascii") if regular else "", tuple(values))
 
 
 def _sought(found: Sequence[Field]) -> tuple[bytes | None, ...]:
-    texts: dict[bytes, bytes] = {}
+    texts: dict[bytes, list[bytes]] = {}
     for name, value, _whole in found:
         if name in _SOUGHT:
-            text = fold(decode_words(unfold(value)))
-            texts[name] = texts[name] + b"\n" + text if name in texts else text
-    return tuple([texts.get(name) for name in _SOUGHT])
+            texts.setdefault(name, []).append(fold_to(decode_words(unfold(value)), MAX_TEXT))
+    return tuple([b"\n".join(texts[name]) if name in texts else None for name in _SOUGHT])
 
 
 def pack_parts(table: Sequence[PartSpan], shift: int = 0) -> str:

@@ -36,7 +36,8 @@ from angarium.runtime.sqlite import Connection, CorruptError, NotADatabaseError,
 
 TOPIC = "mailbox"
 _ANALYSES = 4
-_SMALL = 256 * 1024
+_SMALL = 64 * 1024
+"""Bytes of a message that is analysed on the spot; hostile ones cost half a microsecond a byte."""
 _PRUNE_EVERY = 256
 _WORTH_TRIMMING = 8
 

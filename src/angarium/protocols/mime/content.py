@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from angarium.protocols.mime.header import unfold
 from angarium.protocols.mime.lexer import quoted_string, skip_blanks, token
-from angarium.protocols.mime.types import INVALID_TYPE, MAX_PARAMETERS, MediaType
+from angarium.protocols.mime.types import INVALID_TYPE, MAX_BROKEN, MAX_PARAMETERS, MediaType
 
 _SIMPLE_TYPE = re.compile(rb"[ \t]*([\w!#$%&'*+.^`|~-]+)/([\w!#$%&'*+.^`|~-]+)[ \t]*(?=;|$)")
 _SIMPLE_PARAMETER = re.compile(
@@ -32,12 +32,17 @@ def part_fields(found: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     way to a later one.
     """
     chosen: dict[bytes, bytes] = {}
+    settled = False  # whether the disposition has parameters
     for name, value in found:
         if name == b"transfer-encoding":
             word = _encoding(value)
             if word:
                 chosen.setdefault(name, word)
-        elif name not in chosen or (name == b"disposition" and not parse_disposition(chosen[name])[1]):
+        elif name == b"disposition":
+            if not settled:
+                chosen[name] = value
+                settled = bool(parse_disposition(value)[1])
+        elif name not in chosen:
             chosen[name] = value
     return chosen
 
@@ -92,6 +97,7 @@ def parse_parameters(value: bytes, at: int) -> Parameters:
     plain: list[tuple[bytes, bytes]] = []
     pieces: list[tuple[bytes, bytes]] = []
     end = len(value)
+    broken = 0
     while at < end and len(plain) + len(pieces) < MAX_PARAMETERS:
         match = _SIMPLE_PARAMETER.match(value, at)
         if match is not None:
@@ -101,8 +107,9 @@ def parse_parameters(value: bytes, at: int) -> Parameters:
             continue
         name, text, at = _parameter(value, at)
         if name is None:
+            broken += 1
             at = value.find(b";", at + 1)
-            if at < 0:
+            if at < 0 or broken > MAX_BROKEN:
                 break
         elif b"*" in name:
             pieces.append((name, text))

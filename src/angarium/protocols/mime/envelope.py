@@ -1,6 +1,7 @@
 """ENVELOPE (RFC 9051 section 7.5.2) from the header fields of a message, in wire form.
 
 A field that comes several times: of texts the last counts, addresses add up. Sender and Reply-To default to From.
+Bounded by ``MAX_ADDRESS_TEXT``: of more, the addresses that stand first are shown.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from functools import lru_cache
 
 from angarium.protocols.mime.address import parse_addresses
 from angarium.protocols.mime.header import unfold
+from angarium.protocols.mime.types import MAX_ADDRESS_TEXT
 from angarium.protocols.mime.wire import human, nstring
 
 _ADDRESSES = frozenset((b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"))
@@ -18,16 +20,39 @@ ENVELOPE_FIELDS = _ADDRESSES | _TEXTS
 _SHORT = 120
 
 
-def envelope(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+class AddressRoom:
+    """How many bytes of address fields may still be read; one for several envelopes bounds them together."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int = MAX_ADDRESS_TEXT) -> None:
+        self.left = left
+
+    def take(self, value: bytes) -> bytes:
+        """As much of a field as there is room for, cut behind an address."""
+        if len(value) > self.left:
+            value = value[: max(value.rfind(b",", 0, self.left), 0)]
+            self.left = len(value)
+        self.left -= len(value)
+        return value
+
+
+def envelope(fields: Iterable[tuple[bytes, bytes]], room: AddressRoom | None = None) -> bytes:
     """The parenthesised list for ``(lower-case name, raw value)`` pairs."""
+    room = room or AddressRoom()
     texts: dict[bytes, bytes] = {}
-    addresses: dict[bytes, bytes] = {}
+    found: dict[bytes, list[bytes]] = {}
     for name, value in fields:
         if name in _ADDRESSES:
-            rendered = _short_addresses(value) if len(value) <= _SHORT else _addresses(value)
-            addresses[name] = addresses.get(name, b"") + rendered
+            if len(value) <= _SHORT <= room.left:
+                rendered = _short_addresses(value)
+                room.left -= len(value)
+            else:
+                rendered = _addresses(room.take(value))
+            found.setdefault(name, []).append(rendered)
         elif name in _TEXTS:
             texts[name] = value
+    addresses = {name: b"".join(rendered) for name, rendered in found.items()}
     sender = _list(addresses.get(b"from"))
     date = texts.get(b"date")
     reply = texts.get(b"in-reply-to")

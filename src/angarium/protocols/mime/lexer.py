@@ -12,6 +12,7 @@ import re
 _BLANKS = re.compile(rb"[ \t\r\n]*")
 _TOKEN = re.compile(rb"[^\x00-\x20()<>@,;:\\\"/\[\]?=\x7f]*")
 _QUOTED = re.compile(rb'[^"\\]*')
+_COMMENT = re.compile(rb"[^()\\]+")
 _ATOM = re.compile(rb"[^\x00-\x20()<>@,;:\\\".\[\]\x7f]+")
 
 
@@ -21,6 +22,11 @@ def skip_comment(data: bytes, at: int) -> tuple[int, bytes, bool]:
     text = bytearray()
     end = len(data)
     while at < end:
+        match = _COMMENT.match(data, at)
+        if match is not None:
+            text += match[0]
+            at = match.end()
+            continue
         char = data[at]
         if char == 0x5C and at + 1 < end:  # backslash
             at += 1

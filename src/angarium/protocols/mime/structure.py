@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from angarium.protocols.mime.content import Parameters, parse_disposition
-from angarium.protocols.mime.envelope import envelope
+from angarium.protocols.mime.envelope import AddressRoom, envelope
 from angarium.protocols.mime.header import fields, unfold
 from angarium.protocols.mime.lexer import skip_blanks, token
-from angarium.protocols.mime.types import Part
+from angarium.protocols.mime.types import MAX_ENCLOSED_ADDRESS_TEXT, Part
 from angarium.protocols.mime.wire import nstring, string
 
 _EMPTY = b'"text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
@@ -15,20 +15,20 @@ _EMPTY = b'"text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
 
 def structures(data: bytes, root: Part) -> tuple[bytes, bytes]:
     """BODY and BODYSTRUCTURE of the message ``data`` with the tree ``root``."""
-    return _render(data, root)
+    return _render(data, root, AddressRoom(MAX_ENCLOSED_ADDRESS_TEXT))
 
 
-def _render(data: bytes, part: Part) -> tuple[bytes, bytes]:
+def _render(data: bytes, part: Part, room: AddressRoom) -> tuple[bytes, bytes]:
     # recursion is bounded by MAX_NESTING
     if part.multipart:
-        return _multipart(data, part)
+        return _multipart(data, part, room)
     basic = _basic(part)
     extension = _extension(part)
     if part.message:
         child = part.children[0]
         head = data[child.start : child.body]
-        enveloped = envelope((name, value) for name, value, _start, _end in fields(head))
-        body, full = _render(data, child)
+        enveloped = envelope([(name, value) for name, value, _start, _end in fields(head)], room)
+        body, full = _render(data, child, room)
         short = b"%b %b %b %d" % (basic, enveloped, body, part.lines)
         return b"(%b)" % short, b"(%b %b %b %d%b)" % (basic, enveloped, full, part.lines, extension)
     if part.media.type.lower() == b"text":
@@ -36,8 +36,8 @@ def _render(data: bytes, part: Part) -> tuple[bytes, bytes]:
     return b"(%b)" % basic, b"(%b%b)" % (basic, extension)
 
 
-def _multipart(data: bytes, part: Part) -> tuple[bytes, bytes]:
-    rendered = [_render(data, child) for child in part.children]
+def _multipart(data: bytes, part: Part, room: AddressRoom) -> tuple[bytes, bytes]:
+    rendered = [_render(data, child, room) for child in part.children]
     subtype = string(part.media.subtype or b"x-unknown")
     bodies = b"".join([body for body, _full in rendered]) or b"(%b)" % _EMPTY
     fulls = b"".join([full for _body, full in rendered]) or b"(%b NIL NIL NIL NIL)" % _EMPTY

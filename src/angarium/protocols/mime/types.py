@@ -18,8 +18,14 @@ MAX_FIELDS = 4096
 """Fields of one header block that are read."""
 MAX_PARAMETERS = 256
 """Parameters of one Content-Type or Content-Disposition field."""
+MAX_BROKEN = 256
+"""Pieces of such a field that make no sense; behind them the rest is none of its parameters."""
 MAX_ADDRESSES = 8192
 """Addresses of one field."""
+MAX_ADDRESS_TEXT = 256 * 1024
+"""Bytes of the address fields of one header block that are read; the addresses behind them are not shown."""
+MAX_ENCLOSED_ADDRESS_TEXT = 512 * 1024
+"""The same of all messages that are enclosed in one."""
 
 
 @dataclass(frozen=True, slots=True)
