@@ -30,7 +30,7 @@ from angarium.policy.restrictions import (
     as_warning,
 )
 from angarium.policy.tools import Restriction, Tools
-from angarium.rewrite.interface import AddressClass
+from angarium.rewrite.interface import AddressClass, Resolution
 from angarium.rewrite.resolve import TrivialRewrite
 from angarium.runtime.dns import Resolver
 from angarium.runtime.log import ServiceLog
@@ -238,7 +238,12 @@ class RestrictionPolicy:
         return _PASS if self._parameters.smtpd_delay_reject else await self._ask(facts, "smtpd_helo_restrictions")
 
     async def mail(self, facts: Facts) -> Verdict:
-        """smtpd_sender_restrictions, smtpd_reject_unlisted_sender, when not delayed."""
+        """An address that is none; smtpd_sender_restrictions, smtpd_reject_unlisted_sender, when not delayed."""
+        if facts.sender and self._resolver.is_malformed(facts.sender):
+            evaluation = self._begin(facts)
+            evaluation.list_name, evaluation.subject = "address syntax", Subject.SENDER
+            reason = f"address syntax: {facts.sender} cannot be an address"
+            return evaluation.refuse(501, "5.1.7", "Bad sender address syntax", reason)
         if self._parameters.smtpd_delay_reject:
             return _PASS
         evaluation = self._begin(facts)
@@ -262,7 +267,13 @@ class RestrictionPolicy:
         if facts.recipient is not None and facts.recipient.lower() == "postmaster":
             return _PASS
         evaluation = self._begin(facts)
-        return self._end(evaluation, await self._rcpt(evaluation))
+        verdict = None
+        if facts.recipient:
+            way = await evaluation.resolve(facts.recipient)
+            if isinstance(way, Resolution) and way.malformed:
+                evaluation.list_name, evaluation.subject = "address syntax", Subject.RECIPIENT
+                verdict = evaluation.refuse(501, "5.1.3", "Bad recipient address syntax", way.reason, way.source)
+        return self._end(evaluation, verdict or await self._rcpt(evaluation))
 
     async def _rcpt(self, evaluation: Evaluation) -> Verdict | None:
         if self._parameters.smtpd_delay_reject:

@@ -93,4 +93,4 @@ def _error_transport(evaluation: Evaluation, transport: str, argument: str, reas
     dsn, text = Dsn.split(argument)
     if transport == "error":
         return evaluation.rejected(550, str(dsn or "5.1.1"), text or "Address is undeliverable", reason, source)
-    return evaluation.rejected(450, str(dsn or "4.3.2"), text or "Try again later", reason, source)
+    return evaluation.rejected(450, str(dsn or "4.1.1"), text or "Address is undeliverable", reason, source)

@@ -7,9 +7,7 @@ unless it is in ``NOT_YET``: those are Postfix's, are skipped, and the service s
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from ipaddress import ip_address
 
 from angarium.model.lookup import Found, NotFound, TemporaryError
 from angarium.model.verdict import Action, Verdict
@@ -21,6 +19,7 @@ from angarium.policy.domains import (
 )
 from angarium.policy.evaluation import Evaluation, Subject
 from angarium.policy.tools import Restriction, Tools
+from angarium.rewrite.hostname import is_literal, valid_hostname
 from angarium.rewrite.interface import AddressClass, Resolution
 from angarium.tables.maps import find_address
 
@@ -134,7 +133,7 @@ async def _about(evaluation: Evaluation, subject: Subject, address: str, tools: 
 def _non_fqdn(domain: str) -> bool:
     if domain.startswith("["):
         return not domain.endswith("]")
-    return "." not in domain.rstrip(".") or not _valid_hostname(domain.rstrip("."))
+    return "." not in domain.rstrip(".") or not valid_hostname(domain.rstrip("."))
 
 
 def _address_refusal(evaluation: Evaluation, subject: Subject, address: str | None, verb: str) -> Verdict | None:
@@ -161,34 +160,8 @@ async def reject_non_fqdn_recipient(evaluation: Evaluation, _tools: Tools, _argu
     return _address_refusal(evaluation, Subject.RECIPIENT, evaluation.facts.recipient, "reject_non_fqdn_recipient")
 
 
-_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-
-
-def _valid_hostname(name: str) -> bool:
-    """Labels of 1 to 63 letters, digits, ``-`` and ``_``; not all digits and dots (postfix ``valid_hostname``)."""
-    if not name or len(name) > 255 or name.replace(".", "").isdigit():
-        return False
-    if not name.isascii():
-        try:
-            name = name.encode("idna").decode("ascii")
-        except UnicodeError:
-            return False
-    return all(_LABEL.fullmatch(label) for label in name.split("."))
-
-
-def _valid_literal(name: str) -> bool:
-    """``[192.0.2.1]`` or ``[IPv6:2001:db8::1]`` (RFC 5321 section 4.1.3)."""
-    inner = name[1:-1]
-    tagged = inner[:5].lower() == "ipv6:"
-    try:
-        version = ip_address(inner[5:] if tagged else inner).version
-    except ValueError:
-        return False
-    return version == (6 if tagged else 4)
-
-
 def _literal_refusal(evaluation: Evaluation, verb: str) -> Verdict | None:
-    if _valid_literal(evaluation.facts.helo):
+    if is_literal(evaluation.facts.helo):
         return None
     return _helo_refusal(evaluation, evaluation.parameters.invalid_hostname_reject_code, "invalid ip address", verb)
 
@@ -206,7 +179,7 @@ async def reject_non_fqdn_helo_hostname(evaluation: Evaluation, _tools: Tools, _
     helo = evaluation.facts.helo
     if helo.startswith("["):
         return _literal_refusal(evaluation, "reject_non_fqdn_helo_hostname")
-    if not helo or ("." in helo.rstrip(".") and _valid_hostname(helo.rstrip("."))):
+    if not helo or ("." in helo.rstrip(".") and valid_hostname(helo.rstrip("."))):
         return None
     code = evaluation.parameters.non_fqdn_reject_code
     return _helo_refusal(evaluation, code, "need fully-qualified hostname", "reject_non_fqdn_helo_hostname")
@@ -217,7 +190,7 @@ async def reject_invalid_helo_hostname(evaluation: Evaluation, _tools: Tools, _a
     helo = evaluation.facts.helo
     if helo.startswith("["):
         return _literal_refusal(evaluation, "reject_invalid_helo_hostname")
-    if not helo or _valid_hostname(helo.rstrip(".")) or _is_ipv4(helo):
+    if not helo or valid_hostname(helo.rstrip(".")) or _is_ipv4(helo):
         return None
     code = evaluation.parameters.invalid_hostname_reject_code
     return _helo_refusal(evaluation, code, "Invalid name", "reject_invalid_helo_hostname")

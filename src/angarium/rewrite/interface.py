@@ -34,7 +34,10 @@ class Resolution:
         address_class: of the recipient's domain.
         reason: why, for people: ``transport_maps: example.org``, ``relayhost``.
         source: where that stands: ``main.cf: relayhost``, ``/etc/postfix/transport:3``.
-        routed: the local part names a further hop (``user%host@relayed``); such mail is never relayed for strangers.
+        routed: the local part names a further hop (``user%host@relayed``); such mail is never relayed for strangers,
+            unless allow_untrusted_routing says so.
+        malformed: the address cannot be one: its domain is no host name, or it begins with ``-``. The transport is
+            ``error`` then, and smtpd answers 501.
     """
 
     transport: str
@@ -44,6 +47,7 @@ class Resolution:
     reason: str
     source: str
     routed: bool = False
+    malformed: bool = False
 
 
 class Resolver(Protocol):

@@ -48,6 +48,14 @@ class RewriteParameters:
     swap_bangpath: bool = True
     allow_percent_hack: bool = True
     show_user_unknown_table_name: bool = True
+    relocated_maps: tuple[str, ...] = ()
+    allow_min_user: bool = False
+    allow_untrusted_routing: bool = False
+    resolve_dequoted_address: bool = True
+    resolve_null_domain: bool = False
+    resolve_numeric_domain: bool = False
+    empty_address_relayhost_maps_lookup_key: str = "<>"
+    empty_address_default_transport_maps_lookup_key: str = "<>"
     own_addresses: frozenset[str] = field(default_factory=frozenset)
 
     @classmethod
@@ -82,5 +90,15 @@ class RewriteParameters:
             swap_bangpath=conf.boolean("swap_bangpath"),
             allow_percent_hack=conf.boolean("allow_percent_hack"),
             show_user_unknown_table_name=conf.boolean("show_user_unknown_table_name"),
+            relocated_maps=names("relocated_maps"),
+            allow_min_user=conf.boolean("allow_min_user"),
+            allow_untrusted_routing=conf.boolean("allow_untrusted_routing"),
+            resolve_dequoted_address=conf.boolean("resolve_dequoted_address"),
+            resolve_null_domain=conf.boolean("resolve_null_domain"),
+            resolve_numeric_domain=conf.boolean("resolve_numeric_domain"),
+            empty_address_relayhost_maps_lookup_key=conf.text("empty_address_relayhost_maps_lookup_key"),
+            empty_address_default_transport_maps_lookup_key=conf.text(
+                "empty_address_default_transport_maps_lookup_key"
+            ),
             own_addresses=own_addresses(conf),
         )
