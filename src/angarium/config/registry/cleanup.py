@@ -271,7 +271,7 @@ PARAMETERS = (
         "cleanup does not do this yet",
     ),
     Parameter(
-        "resolve_null_domain", Type.BOOLEAN, "no", "", "cleanup", Status.UNSUPPORTED, "cleanup does not do this yet"
+        "resolve_null_domain", Type.BOOLEAN, "no", "Take user@ as user@$myhostname instead of refusing it.", "rewrite"
     ),
     Parameter("sender_bcc_maps", Type.TABLES, "", "", "cleanup", Status.UNSUPPORTED, "cleanup does not do this yet"),
     Parameter(
