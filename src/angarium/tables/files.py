@@ -1,10 +1,7 @@
-"""Tables of whole keys in a text file: texthash, and for now hash, btree, lmdb, cdb and sdbm read from their source.
+"""Tables of whole keys in a text file: texthash, and the built types while their built file is missing.
 
-The file is read as postmap(1) reads it: of two lines with the same key the first holds. Keys are folded to lower
-case. A file whose first entry is ``name: value`` is in the form of aliases(5), as postalias(1) reads it.
-
-Postfix looks into the built file (``name.db`` …); this reads the source that it is built from, so no one has to run
-postmap first. The built files come with the table types of their own.
+The file is read as postmap(1) reads it: of two lines with the same key the first holds. Where ``aliases`` allows it, a
+file whose first entry is ``name: value`` is in the form of aliases(5), as postalias(1) reads it.
 
 Failures: a file that cannot be read is a temporary error at each lookup. A line that is wrong is skipped and reported
 once for each reading through ``warn``, with file and line.
@@ -17,58 +14,76 @@ from collections.abc import Callable
 from pathlib import Path
 
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, TemporaryError
+from angarium.tables.aliasfile import split_alias
+from angarium.tables.keys import KEY_LIMIT, fold, is_utf8, printable
 from angarium.tables.text import logical_lines, split_entry
 from angarium.tables.watch import WatchedFile
 
 _ALIAS = re.compile(r'("[^"]*"|[^\s:]+)\s*:(?:\s|$)')
 
 
-def _split_alias(line: str) -> tuple[str, str]:
-    """``name: value`` of aliases(5). Raises ValueError."""
-    key, colon, value = line.partition(":")
-    if line.startswith('"'):
-        key, quote, rest = line[1:].partition('"')
-        _, colon, value = rest.partition(":") if quote else ("", "", "")
-    if not colon or not key.strip() or not value.strip():
-        raise ValueError("expected format: name: value")
-    return key.strip(), value.strip()
-
-
 class FileTable:
-    """A text file of ``key whitespace value`` lines, held in memory."""
+    """A text file of entries, held in memory.
+
+    Args:
+        name: ``type:name``.
+        path: the file.
+        warn: takes the text of a warning for the log.
+        utf8: ``smtputf8_enable``.
+        aliases: the file may be in the form of aliases(5).
+    """
 
     pattern = False
 
-    def __init__(self, name: str, path: Path, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: str, path: Path, warn: Callable[[str], None], *, utf8: bool = True, aliases: bool = False
+    ) -> None:
         self.name = name
         self._path = path
         self._warn = warn
+        self._utf8 = utf8
+        self._aliases = aliases
         self._file = WatchedFile(path, self._parse)
 
     def _parse(self, text: str) -> dict[str, tuple[str, int]]:
         entries: dict[str, tuple[str, int]] = {}
         split = split_entry
-        for number, line in logical_lines(text):
-            if not entries and _ALIAS.match(line):
-                split = _split_alias
+        for number, line in logical_lines(text, lambda fault: self._warn(f"{self._path}: {fault}")):
+            if self._utf8 and not is_utf8(line):
+                self._complain(number, f'non-UTF-8 input "{printable(line)}" -- ignoring this line')
+                continue
+            if not entries and self._aliases and _ALIAS.match(line):
+                split = split_alias
             try:
                 key, value = split(line)
             except ValueError as error:
-                self._warn(f"{self._path}, line {number}: {error}")
+                self._complain(number, str(error).removesuffix(_IGNORED) + _IGNORED)
                 continue
-            if key.endswith(":"):
-                self._warn(f'{self._path}, line {number}: record is in "key: value" format; is this an alias file?')
-            folded = key.lower()
+            if split is split_entry and key.endswith(":"):
+                self._complain(number, 'record is in "key: value" format; is this an alias file?')
+            folded = fold(key, utf8=self._utf8)
             if folded in entries:
-                self._warn(f'{self._path}, line {number}: duplicate entry: "{key}"')
+                self._complain(number, f'duplicate entry: "{key}"')
             else:
                 entries[folded] = (value, number)
         return entries
 
+    def _complain(self, number: int, fault: str) -> None:
+        self._warn(f"{self._path}, line {number}: {fault}")
+
     async def lookup(self, key: str) -> Lookup:
         """The value, with the line that it stands in."""
+        if len(key) > KEY_LIMIT:
+            return NOT_FOUND
         try:
-            entry = self._file.current().get(key.lower())
+            entry = self._file.current().get(fold(key, utf8=self._utf8))
         except OSError as error:
             return TemporaryError(f"open {self._path}: {error.strerror}", self.name)
         return NOT_FOUND if entry is None else Found(entry[0], f"{self._path}:{entry[1]}")
+
+    def items(self) -> list[tuple[str, str]]:
+        """Every entry. Raises OSError."""
+        return [(key, value) for key, (value, _) in self._file.current().items()]
+
+
+_IGNORED = " -- ignoring this line"

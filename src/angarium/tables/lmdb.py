@@ -52,7 +52,7 @@ class _Page:
         if kind not in (_BRANCH, _LEAF) or not _HEADER <= lower <= len(data):
             raise DamagedFileError("the tree has a page of another kind")
         self.leaf = kind == _LEAF
-        self.count = (lower - _HEADER) // 2
+        self.count: int = (lower - _HEADER) // 2
         self.offsets = struct.unpack_from(f"<{self.count}H", data, _HEADER)
         if not self.count:
             raise DamagedFileError("a page of the tree is empty")

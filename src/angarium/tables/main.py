@@ -18,4 +18,11 @@ def make_opener(conf: Config, directory: Directory | None, log: ServiceLog) -> T
         log: takes the warnings about tables.
     """
     extra = {} if directory is None else {"directory": directory_factory(directory)}
-    return TableOpener(log.warning, extra, conf.directory, lambda name: conf.text(name) if conf.setting(name) else None)
+    return TableOpener(
+        log.warning,
+        extra,
+        conf.directory,
+        lambda name: conf.text(name) if conf.setting(name) else None,
+        utf8=conf.boolean("smtputf8_enable"),
+        default_type=conf.text("default_database_type"),
+    )

@@ -18,26 +18,30 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from angarium.tables.built import KINDS, BuiltTable
 from angarium.tables.files import FileTable
 from angarium.tables.interface import Table
-from angarium.tables.patterns import CidrTable, RegexpTable
-from angarium.tables.simple import EnvironTable, FailTable, InlineTable, StaticTable, UnixTable
+from angarium.tables.simple import EnvironTable, FailTable, InlineTable, StaticTable, UnixTable, UnusableTable
 
 Factory = Callable[[str, str], Table]
 """``(full name, argument) -> table``; raises ValueError for an argument that makes no sense."""
 
 MODULES: Mapping[str, str] = {
+    "cidr": "angarium.tables.cidr",
     "ldap": "angarium.tables.ldap",
     "memcache": "angarium.tables.memcache",
     "mysql": "angarium.tables.mysql",
+    "pcre": "angarium.tables.pcre",
     "pgsql": "angarium.tables.pgsql",
+    "pipemap": "angarium.tables.composed",
+    "randmap": "angarium.tables.composed",
+    "regexp": "angarium.tables.regexp",
     "socketmap": "angarium.tables.socketmap",
     "sqlite": "angarium.tables.sqlite",
     "tcp": "angarium.tables.tcp",
+    "unionmap": "angarium.tables.composed",
 }
 """Types that are imported when the first table of them is opened."""
-
-_FILE_TYPES = ("texthash", "hash", "btree", "lmdb", "cdb", "sdbm", "dbm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +52,21 @@ class TableSite:
         warn: takes the text of a warning for the log.
         base: what relative file names start from.
         open: opens another ``type:name``, for tables that are made of tables.
+        make: the same, but raises ValueError and OSError where ``open`` gives a table that always fails.
         parameter: the expanded text of a name in main.cf; None when it is not set.
         shared: what tables of one kind keep together, as connections to the same server; by kind.
+        utf8: ``smtputf8_enable``: keys and values are UTF-8.
+        strict: opened by a command, which wants the built file of a table and no other.
     """
 
     warn: Callable[[str], None]
     base: Path
     open: Callable[[str], Table]
+    make: Callable[[str], Table]
     parameter: Callable[[str], str | None] = lambda _: None
     shared: dict[str, list[Any]] = field(default_factory=dict)
+    utf8: bool = True
+    strict: bool = False
 
 
 class TableOpener:
@@ -67,6 +77,9 @@ class TableOpener:
         extra: more types (``directory`` comes in here), by name.
         base: what relative file names start from; Postfix's daemons stand in ``queue_directory``.
         parameter: the text of a name in main.cf, for tables that have their settings there.
+        utf8: ``smtputf8_enable``: keys and values are UTF-8.
+        strict: opened by a command, which wants the built file of a table and no other.
+        default_type: ``default_database_type``, of a bare file name.
     """
 
     def __init__(
@@ -75,23 +88,26 @@ class TableOpener:
         extra: Mapping[str, Factory] | None = None,
         base: Path | None = None,
         parameter: Callable[[str], str | None] = lambda _: None,
+        *,
+        utf8: bool = True,
+        strict: bool = False,
+        default_type: str = "hash",
     ) -> None:
         self._warn = warn
-        self._base = base or Path("/")
-        self._site = TableSite(warn, self._base, self.open, parameter)
+        self._base = Path("/") if base is None else base
+        self._site = TableSite(warn, self._base, self.open, self.make, parameter, utf8=utf8, strict=strict)
+        self._default_type = default_type
         self._tables: dict[str, Table] = {}
         self._types: dict[str, Factory] = {
             "static": StaticTable,
-            "inline": InlineTable,
+            "inline": lambda name, argument: InlineTable(name, argument, utf8=utf8),
             "unix": UnixTable,
             "environ": lambda name, _: EnvironTable(name, os.environ),
-            "fail": lambda name, argument: FailTable(name, argument or "the table is made to fail"),
-            "regexp": lambda name, argument: RegexpTable(name, self._path(argument), warn),
-            "pcre": lambda name, argument: RegexpTable(name, self._path(argument), warn),
-            "cidr": lambda name, argument: CidrTable(name, self._path(argument), warn),
+            "fail": FailTable,
+            "texthash": lambda name, argument: FileTable(name, self._base / argument, warn, utf8=utf8),
             "proxy": lambda _, argument: self.open(argument),
             "proxywrite": lambda _, argument: self.open(argument),
-            **dict.fromkeys(_FILE_TYPES, self._open_file),
+            **dict.fromkeys(KINDS, self._open_built),
             **(extra or {}),
         }
 
@@ -115,17 +131,23 @@ class TableOpener:
                 await close()
 
     def _make(self, name: str) -> Table:
-        kind, colon, argument = name.partition(":")
-        if not colon:
-            kind, argument = "hash", name
         try:
-            factory = self._types.get(kind)
-            if factory is not None:
-                return factory(name, argument)
-            return self._open_late(kind, name, argument)
+            return self.make(name)
         except (ValueError, OSError) as error:
             self._warn(str(error))
-            return FailTable(name, str(error))
+            return UnusableTable(name, str(error))
+
+    def make(self, name: str) -> Table:
+        """Open a table that is not kept. Raises ValueError and OSError where ``open`` gives a table that fails."""
+        kind, colon, argument = name.partition(":")
+        if not colon:
+            kind, argument = self._default_type, name
+        if not argument or not kind:
+            raise ValueError(f'open dictionary: expecting "type:name" form instead of "{name}"')
+        factory = self._types.get(kind)
+        if factory is not None:
+            return factory(name, argument)
+        return self._open_late(kind, name, argument)
 
     def _open_late(self, kind: str, name: str, argument: str) -> Table:
         """Import the type's module and open the table with it. Raises ValueError and OSError."""
@@ -137,8 +159,7 @@ class TableOpener:
             raise ValueError(f"unsupported dictionary type: {kind} ({error.name} is not installed)") from error
         return table
 
-    def _path(self, argument: str) -> str:
-        return argument if argument.startswith("{") else str(self._base / argument)
-
-    def _open_file(self, name: str, argument: str) -> Table:
-        return FileTable(name, self._base / argument, self._warn)
+    def _open_built(self, name: str, argument: str) -> Table:
+        kind = KINDS[name.partition(":")[0] if ":" in name else self._default_type]
+        site = self._site
+        return BuiltTable(name, kind, self._base / argument, site.warn, utf8=site.utf8, strict=site.strict)

@@ -123,7 +123,7 @@ class RegexpTable:
 
     @staticmethod
     def _parse_line(source: str, line: str, rules: list[_RegexpRule], conditions: list[_Condition]) -> None:
-        word = line.split(None, 1)[0].lower()
+        word = line.split(" ", 1)[0].lower()
         if word == "endif":
             if not conditions:
                 raise ValueError("ignoring ENDIF without matching IF")
@@ -194,7 +194,7 @@ class CidrTable:
     def _parse_line(
         source: str, line: str, rules: list[_CidrRule], conditions: list[tuple[IPv4Network | IPv6Network, bool]]
     ) -> None:
-        words = line.split(None, 1)
+        words = line.split(" ", 1)
         if words[0].lower() == "endif":
             if not conditions:
                 raise ValueError("ENDIF without matching IF")

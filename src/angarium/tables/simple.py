@@ -1,4 +1,4 @@
-"""Tables without files: static, inline, environ, unix, fail."""
+"""Tables without files: static, inline, environ, unix, fail; and what stands in for a table that cannot be opened."""
 
 from __future__ import annotations
 
@@ -7,25 +7,47 @@ import pwd
 from collections.abc import Mapping
 
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, TemporaryError
-from angarium.tables.text import split_list, unbrace
+from angarium.tables.keys import fold, is_utf8
+from angarium.tables.text import SPACE, split_list
 
 
 class StaticTable:
-    """``static:value`` or ``static:{value with space}``: every key has this value."""
+    """``static:value`` or ``static:{value with space}``: every key has this value.
+
+    Raises:
+        ValueError: a brace is not closed.
+    """
 
     pattern = True
 
     def __init__(self, name: str, argument: str) -> None:
         self.name = name
-        self._found = Found(unbrace(argument), name)
+        if argument.startswith("{"):
+            end = _closing_brace(argument)
+            if not end:
+                raise ValueError(f"bad static:name syntax: missing '}}' in \"{argument}\"")
+            if end != len(argument):
+                raise ValueError(f"bad static:name syntax: syntax error after '}}' in \"{argument}\"")
+            argument = argument[1:-1].strip(SPACE)
+        self._found = Found(argument, name)
 
     async def lookup(self, key: str) -> Lookup:  # noqa: ARG002 - any key
         """The one value."""
         return self._found
 
 
+def _closing_brace(text: str) -> int:
+    """Behind the brace that closes the one which the text starts with; 0 when none does."""
+    depth = 0
+    for position, char in enumerate(text, 1):
+        depth += (char == "{") - (char == "}")
+        if not depth:
+            return position
+    return 0
+
+
 class InlineTable:
-    """``inline:{ key=value, {key = text with spaces} }``; of two equal keys the last holds, keys fold to lower case.
+    """``inline:{ key=value, {key = text with spaces} }``; of two equal keys the last holds.
 
     Raises:
         ValueError: the argument is not of that form.
@@ -33,27 +55,36 @@ class InlineTable:
 
     pattern = False
 
-    def __init__(self, name: str, argument: str) -> None:
+    def __init__(self, name: str, argument: str, *, utf8: bool = True) -> None:
         self.name = name
-        if not (argument.startswith("{") and argument.endswith("}")):
-            raise ValueError(f"bad inline table syntax: {name}: need {{name=value...}}")
+        self._utf8 = utf8
+        need = f'"{name}"; need "inline:{{name=value...}}"'
+        items = []
+        if argument.startswith("{") and _closing_brace(argument) == len(argument):
+            items = split_list(argument[1:-1])
+        if not items:
+            raise ValueError(f"bad syntax: {need}")
         self._entries: dict[str, Found] = {}
-        for item in split_list(argument[1:-1]):
-            key, equals, value = unbrace(item).partition("=")
-            key, value = key.strip(), value.strip()
-            if not equals or not key or not value:
-                raise ValueError(f"bad inline table syntax: {name}: missing '=' in {item!r}")
-            self._entries[key.lower()] = Found(value, name)
-        if not self._entries:
-            raise ValueError(f"bad inline table syntax: {name}: empty table")
+        for item in items:
+            braced = item.startswith("{")
+            if braced and _closing_brace(item) != len(item):
+                raise ValueError(f"syntax error after '}}' in \"{item}\": {need}")
+            key, equals, value = (item[1:-1] if braced else item).partition("=")
+            if not equals:
+                raise ValueError(f"missing '=' after attribute name: {need}")
+            self._entries[fold(key.strip(SPACE), utf8=utf8)] = Found(value.strip(SPACE), name)
 
     async def lookup(self, key: str) -> Lookup:
         """The value of a key."""
-        return self._entries.get(key.lower(), NOT_FOUND)
+        return self._entries.get(fold(key, utf8=self._utf8), NOT_FOUND)
+
+    def items(self) -> list[tuple[str, str]]:
+        """Every entry."""
+        return [(key, found.value) for key, found in self._entries.items()]
 
 
 class EnvironTable:
-    """``environ:``: the process's environment, read-only; names do not fold."""
+    """``environ:any``: the process's environment, read-only; keys fold to lower case, as those of other tables."""
 
     pattern = False
 
@@ -63,7 +94,7 @@ class EnvironTable:
 
     async def lookup(self, key: str) -> Lookup:
         """The value of an environment variable."""
-        value = self._environment.get(key)
+        value = self._environment.get(fold(key, utf8=is_utf8(key)))
         return NOT_FOUND if not value else Found(value, self.name)
 
 
@@ -85,7 +116,8 @@ class UnixTable:
     async def lookup(self, key: str) -> Lookup:
         """The line of a user or a group."""
         try:
-            line = _user_line(key) if self._users else _group_line(key)
+            folded = fold(key, utf8=is_utf8(key))
+            line = _user_line(folded) if self._users else _group_line(folded)
         except KeyError:
             return NOT_FOUND
         except (OSError, ValueError) as error:
@@ -104,7 +136,21 @@ def _group_line(name: str) -> str:
 
 
 class FailTable:
-    """``fail:text``, and what stands in for a table that cannot be opened: every lookup is a temporary error."""
+    """``fail:name``: every lookup is a temporary error."""
+
+    pattern = False
+
+    def __init__(self, name: str, _: str) -> None:
+        self.name = name
+        self._error = TemporaryError("the table is made to fail", name)
+
+    async def lookup(self, key: str) -> Lookup:  # noqa: ARG002 - any key
+        """The error."""
+        return self._error
+
+
+class UnusableTable:
+    """Stands in for a table that cannot be opened: every lookup is a temporary error."""
 
     pattern = False
 

@@ -1,64 +1,85 @@
-"""The text form of tables: logical lines, quoted keys, and the ``{ }`` lists of main.cf.
+"""The text form of tables: logical lines, entries with quoted keys, and the ``{ }`` lists of main.cf.
 
 A logical line starts with non-space text; a line that starts with white space continues it; empty lines and lines
-whose first character is ``#`` are no part of anything (postmap(1), regexp_table(5), cidr_table(5)).
+whose first non-space character is ``#`` are no part of anything (postmap(1), regexp_table(5), cidr_table(5)). White
+space is that of ASCII, so that a no-break space is a part of a word as in Postfix. What follows a NUL in a line is not
+seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 
-_SPACE = " \t\r\n"
+SPACE = " \t\n\v\f\r"
+_BLANK = re.compile(rf"[{SPACE}]")
+_UNDELIMITED = re.compile(rf'(?:[^"\\{SPACE}]|\\.?|"(?:[^"\\]|\\.)*")*', re.DOTALL)
 
 
-def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """``(number of its first line, text)`` of each logical line, joined and without trailing space."""
+def logical_lines(text: str, complain: Callable[[str], None] | None = None) -> Iterator[tuple[int, str]]:
+    """``(number of its first line, text)`` of each logical line, without its line ends.
+
+    Args:
+        text: what the file holds.
+        complain: takes what is wrong with a line that starts with white space and continues nothing. Such a line and
+            what continues it are left out.
+    """
     start = 0
     parts: list[str] = []
     for number, line in enumerate(text.split("\n"), 1):
-        stripped = line.lstrip()
-        if not stripped or stripped[0] == "#":
+        if not line:
             continue
-        if line[0] in " \t" and parts:
-            parts.append(line.rstrip())
+        first = line[0]
+        if first in SPACE:
+            stripped = line.lstrip(SPACE)
+            if not stripped or stripped[0] == "#":
+                continue
+            if start:
+                parts.append(line)
+            elif complain is not None:
+                shown = line if len(line) <= 30 else f"{line[:30]}..."
+                complain(f'logical line must not start with whitespace: "{shown}"')
             continue
-        if parts:
-            yield start, "".join(parts)
-        start, parts = number, [line.rstrip()]
-    if parts:
-        yield start, "".join(parts)
+        if first == "#":
+            continue
+        if start:
+            yield start, _joined(parts)
+        start, parts = number, [line]
+    if start:
+        yield start, _joined(parts)
+
+
+def _joined(parts: list[str]) -> str:
+    line = parts[0] if len(parts) == 1 else "".join(parts)
+    return line.partition("\0")[0] if "\0" in line else line
 
 
 def split_entry(line: str) -> tuple[str, str]:
-    """Take a table line apart into key and value; a key in double quotes may hold white space.
+    """Take a table line apart into key and value, at the first white space outside of double quotes.
+
+    The quotes stay in the key, as in Postfix: it asks for a quoted local part with its quotes.
 
     Raises:
         ValueError: there is no value, or a quote is not closed.
     """
-    if line.startswith('"'):
-        key, rest = _quoted(line)
-        value = rest.strip(_SPACE)
+    if '"' in line or "\\" in line:
+        end = _key_end(line)
+        key, value = line[:end], line[end:].strip(SPACE)
     else:
-        pieces = line.split(None, 1)
-        key, value = pieces[0] if pieces else "", pieces[1].strip(_SPACE) if len(pieces) > 1 else ""
+        pieces = _BLANK.split(line, 1)
+        key, value = pieces[0], pieces[1].strip(SPACE) if len(pieces) > 1 else ""
     if not key or not value:
         raise ValueError("expected format: key whitespace value")
     return key, value
 
 
-def _quoted(line: str) -> tuple[str, str]:
-    out: list[str] = []
-    position = 1
-    while position < len(line):
-        char = line[position]
-        if char == '"':
-            return "".join(out), line[position + 1 :]
-        if char == "\\" and position + 1 < len(line):
-            position += 1
-            char = line[position]
-        out.append(char)
-        position += 1
-    raise ValueError("a quote is not closed")
+def _key_end(line: str) -> int:
+    """Where the key ends. Raises ValueError for a quote that is not closed."""
+    found = _UNDELIMITED.match(line)
+    end = found.end() if found else 0
+    if end < len(line) and line[end] == '"':
+        raise ValueError(f"unbalanced '\"' in '{line}' -- ignoring this line")
+    return end
 
 
 def split_list(text: str) -> list[str]:
@@ -71,7 +92,7 @@ def split_list(text: str) -> list[str]:
     current: list[str] = []
     depth = 0
     for char in text:
-        if depth == 0 and (char in _SPACE or char == ","):
+        if depth == 0 and (char in SPACE or char == ","):
             if current:
                 items.append("".join(current))
                 current = []
@@ -91,5 +112,5 @@ def split_list(text: str) -> list[str]:
 def unbrace(text: str) -> str:
     """Take one pair of outer braces and the white space inside it off: ``{ a b }`` -> ``a b``."""
     if text.startswith("{") and text.endswith("}"):
-        return text[1:-1].strip(_SPACE)
+        return text[1:-1].strip(SPACE)
     return text
