@@ -133,7 +133,7 @@ async def copy_out(connection: Any, sql: str) -> list[str | None]:
     """
     answer = bytearray()
 
-    async def take(chunk: bytes) -> None:  # noqa: RUF029 - the driver wants a coroutine
+    async def take(chunk: bytes) -> None:
         answer.extend(chunk)
         if len(answer) > RESULT_LIMIT:
             raise QueryError("the result is too large", broken=True)
