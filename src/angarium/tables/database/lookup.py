@@ -44,15 +44,21 @@ class LookupRules:
     expansion_limit: int
 
     @classmethod
-    def read(cls, source: TableSource, site: TableSite, *queries: Template, result_format: str = "%s") -> LookupRules:
-        """The rules of a table with these query templates. Raises ValueError."""
-        template = parse_template(source, source.text("result_format", result_format, required=True), result=True)
+    def read(cls, source: TableSource, site: TableSite, *queries: Template, fixed: bool = False) -> LookupRules:
+        """The rules of a table with these query templates; ``fixed``: values are used as they are.
+
+        Raises:
+            ValueError: a setting makes no sense.
+        """
+        # result_filter is what ldap_table(5) called it before Postfix 2.2.
+        result = "%s" if fixed else source.text("result_format", source.text("result_filter", "%s"), required=True)
+        template = parse_template(source, result, result=True)
         needs = template.needs
         for query in queries:
             needs |= query.needs
         patterns = source.names("domain")
         domains = MatchList("domain", patterns, site) if patterns else None
-        return cls(template, needs, domains, source.integer("expansion_limit", 0, 0))
+        return cls(template, needs, domains, 0 if fixed else source.integer("expansion_limit", 0, 0))
 
 
 def parse_template(source: TableSource, text: str, *, result: bool = False) -> Template:

@@ -174,7 +174,7 @@ class ServerPool(Generic[C]):
             except ServerError as error:
                 reason = f"connect to {self._driver.kind} server {state.server.name}: {error}"
                 self._warn(f"{table}: {reason}")
-                self._put_aside(state)
+                self._put_aside(state, refused)
                 continue
             try:
                 return await self._ask(state, connection, work)
@@ -188,11 +188,11 @@ class ServerPool(Generic[C]):
                     self._drop_idle(state)
                     continue
                 self._warn(f"{table}: query failed: {reason}")
-                self._put_aside(state)
+                self._put_aside(state, refused)
             except TimeoutError:
                 reason = f"{state.server.name} did not answer within {self._limits.query:g} seconds"
                 self._warn(f"{table}: query failed: {reason}")
-                self._put_aside(state)
+                self._put_aside(state, refused)
         raise LookupFailedError(reason or f"no {self._driver.kind} server is available")
 
     def _failed(self, table: str, reason: str) -> LookupFailedError:
@@ -233,7 +233,8 @@ class ServerPool(Generic[C]):
                     return choice[0] if len(choice) == 1 else self._choose(choice)
         return None
 
-    def _put_aside(self, state: _State) -> None:
+    def _put_aside(self, state: _State, refused: set[int]) -> None:
+        refused.add(id(state))
         state.up = False
         state.down_until = self._clock() + self._limits.retry_interval
         self._drop_idle(state)
