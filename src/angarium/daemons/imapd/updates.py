@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from angarium.daemons.imapd.view import Difference, Flags, Ranges, Snapshot, recent_count, recent_spans
 from angarium.protocols.imap import render
 from angarium.protocols.imap.sequence import compact
 
 _CACHE_LIMIT = 10_000
-_RECENT = frozenset({"\\Recent"})
 
 
 class FlagWords:
-    """Rendered flag lists, once for each set of flags. Bounded: a client that invents keywords only costs speed."""
+    """Rendered flag lists, once for each set of flags. Bounded: a client that invents keywords only costs speed.
 
-    def __init__(self) -> None:
+    Args:
+        more: flags that stand in every list beside those of the set.
+    """
+
+    def __init__(self, more: Flags = frozenset()) -> None:
+        self._more = more
         self._known: dict[Flags, bytes] = {}
 
-    def of(self, flags: Iterable[Flags]) -> list[bytes]:
+    def of(self, flags: Sequence[Flags]) -> list[bytes]:
         """The wire form of each."""
-        known = self._known
         try:
-            return [known[each] for each in flags]
+            return list(map(self._known.__getitem__, flags))
         except KeyError:
-            return [self.one(each) for each in flags]
+            return list(map(self.one, flags))
 
     def one(self, flags: Flags) -> bytes:
         """The wire form of one set."""
@@ -34,12 +39,13 @@ class FlagWords:
         if words is None:
             if len(known) >= _CACHE_LIMIT:
                 known.clear()
-            words = known[flags] = render.flags(flags)
+            words = known[flags] = render.flags(flags | self._more)
         return words
 
 
 FLAG_WORDS = FlagWords()
 """Process-wide: the sets are values, and the same few occur in every mailbox."""
+_RECENT_WORDS = FlagWords(frozenset({"\\Recent"}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +84,37 @@ def render_difference(old: Snapshot, found: Difference, new: Snapshot, dialect: 
 
 
 def flag_words(snapshot: Snapshot, positions: Sequence[int], recent: Ranges) -> list[bytes]:
-    r"""The flag list of each position, with \Recent where it belongs."""
-    flags = [snapshot.flags[at] for at in positions]
-    if recent:
-        spans = recent_spans(snapshot, recent)
-        marked = spans[0] if len(spans) == 1 else {at for span in spans for at in span}
-        flags = [each | _RECENT if at in marked else each for at, each in zip(positions, flags, strict=True)]
-    return FLAG_WORDS.of(flags)
+    r"""The flag list of each position (ascending), with \Recent where it belongs."""
+    run = isinstance(positions, range) and positions.step == 1
+    flags = (
+        snapshot.flags[positions[0] : positions[-1] + 1]
+        if run and positions
+        else [snapshot.flags[at] for at in positions]
+    )
+    words = FLAG_WORDS.of(flags)
+    for span in recent_spans(snapshot, recent) if recent else ():
+        low, high = bisect_left(positions, span.start), bisect_left(positions, span.stop)
+        words[low:high] = _RECENT_WORDS.of(flags[low:high])
+    return words
+
+
+def repeated(template: bytes, count: int, columns: Sequence[Iterable[object]]) -> bytes:
+    """The template once for each of ``count`` rows; one ``%`` for all of them costs less than one for each."""
+    return template * count % tuple(chain.from_iterable(zip(*columns, strict=True)))
+
+
+def numbers(positions: Sequence[int]) -> Sequence[int]:
+    """The message numbers of positions."""
+    if isinstance(positions, range) and positions.step == 1:
+        return range(positions.start + 1, positions.stop + 1)
+    return [at + 1 for at in positions]
 
 
 def render_states(
     snapshot: Snapshot, positions: Sequence[int], *, uid: bool, modseq: bool, recent: Ranges, flags: bool = True
 ) -> bytes:
     """A FETCH response with the flags (and, if asked, UID and MODSEQ) of each position."""
-    columns: list[Iterable[object]] = [[at + 1 for at in positions]]
+    columns: list[Iterable[object]] = [numbers(positions)]
     items = []
     if uid:
         items.append(b"UID %d")
@@ -103,4 +126,4 @@ def render_states(
         items.append(b"MODSEQ (%d)")
         columns.append([snapshot.modseqs[at] for at in positions])
     template = b"* %d FETCH (" + b" ".join(items) + b")\r\n"
-    return b"".join(map(template.__mod__, zip(*columns, strict=True)))
+    return repeated(template, len(positions), columns)

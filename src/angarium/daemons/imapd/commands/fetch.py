@@ -19,7 +19,7 @@ from angarium.daemons.imapd.commands.select import vanished_earlier
 from angarium.daemons.imapd.commands.store import apply_flags, positions_or_bad
 from angarium.daemons.imapd.errors import Bad, No
 from angarium.daemons.imapd.sections import SectionReader, needs_content
-from angarium.daemons.imapd.updates import flag_words
+from angarium.daemons.imapd.updates import flag_words, numbers, repeated
 from angarium.mailstore.interface import Column, FlagOperation, HeaderFields, Piece, Place
 from angarium.model.content import Content
 from angarium.protocols.imap.types import Fetch, FetchItem, Section, SectionKind
@@ -182,13 +182,13 @@ class _Plan:
     async def _send_rows(
         self, positions: Sequence[int], uids: list[int], columns: _Columns, reader: SectionReader
     ) -> None:
-        values: list[Sequence[object]] = [[at + 1 for at in positions]]
+        values: list[Sequence[object]] = [numbers(positions)]
         for item in self._items:
             values.append(await self._values(item, positions, uids, columns, reader))  # noqa: PERF401 - one by one
         if reader.missing:
             keep = [at for at, uid in enumerate(uids) if uid not in reader.missing]
             values = [[column[at] for at in keep] for column in values]
-        self._connection.write(b"".join(map(self._template.__mod__, zip(*values, strict=True))))
+        self._connection.write(repeated(self._template, len(values[0]), values))
 
     async def _values(
         self,
