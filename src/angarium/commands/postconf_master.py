@@ -16,6 +16,8 @@ from angarium.config.main_cf import split_name_value
 from angarium.config.master_cf import MasterService, parse_master_cf
 from angarium.config.render import service_line
 
+_ENTRY = "-Me, -MX or -M# requires service_name/type"
+_PARAMETER = "-Pe or -PX requires service_name/type/parameter"
 _FIELDS = ("service", "type", "private", "unprivileged", "chroot", "wakeup", "process_limit", "command")
 
 
@@ -36,7 +38,7 @@ def _apply(flags: set[str], operand: str, text: str, path: Path) -> str:
     if "M" in flags:
         if "e" in flags:
             return _set_service(operand, text, path)
-        name, kind = _pattern(operand, 2)
+        name, kind = _pattern(operand, 2, _ENTRY)
         if "#" in flags:
             return edit.comment_out(text, lambda line: _is_service(line, name, kind))
         return edit.rewrite(text, lambda line: None if _is_service(line, name, kind) else line)
@@ -47,23 +49,23 @@ def _apply(flags: set[str], operand: str, text: str, path: Path) -> str:
             key, value = split_name_value(operand)
             if any(char.isspace() for char in value):
                 raise ConfigError("-Pe does not accept whitespace in parameter value")
-            name, kind, what = _pattern(key, 3)
+            name, kind, what = _pattern(key, 3, _PARAMETER)
             return _change(text, path, operand, name, kind, lambda entry: _with_override(entry, what, value))
-        name, kind, what = _pattern(operand, 3)
+        name, kind, what = _pattern(operand, 3, _PARAMETER)
         return _change(text, path, operand, name, kind, lambda entry: _with_override(entry, what, None))
     if "e" not in flags:
         raise ConfigError("-X is not supported with -F")
     key, value = split_name_value(operand)
-    name, kind, what = _pattern(key, 3)
+    name, kind, what = _pattern(key, 3, "-Fe requires service_name/type/field")
     if what not in _FIELDS:
-        raise ConfigError(f'unknown master.cf field name: "{what}"')
+        raise ConfigError(f'invalid service attribute name: "{what}"')
     return _change(text, path, operand, name, kind, lambda entry: _with_field(entry, what, value, path))
 
 
-def _pattern(operand: str, parts: int) -> list[str]:
+def _pattern(operand: str, parts: int, form: str) -> list[str]:
     pieces = operand.split("/")
     if len(pieces) != parts or not all(pieces):
-        raise ConfigError(f'malformed request: "{operand}"')
+        raise ConfigError(form)
     return pieces
 
 
@@ -79,7 +81,7 @@ def _one(line: str, path: Path) -> MasterService:
 def _set_service(operand: str, text: str, path: Path) -> str:
     """``name/type = the whole line``: in the place of the old one, or at the end."""
     key, value = split_name_value(operand)
-    name, kind = _pattern(key, 2)
+    name, kind = _pattern(key, 2, _ENTRY)
     new = service_line(_one(value, path), fold=True)
     found = False
 
@@ -109,7 +111,7 @@ def _change(
 
     text = edit.rewrite(text, put)
     if not found:
-        print(f'postconf: warning: unmatched request: "{operand}"', file=sys.stderr)
+        print(f'postconf: warning: unmatched service_name/type: "{operand}"', file=sys.stderr)
     return text
 
 

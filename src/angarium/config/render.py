@@ -26,7 +26,7 @@ def folded(text: str) -> str:
     for word in words(text):
         if not lines[-1]:
             lines[-1] = word
-        elif len(lines[-1]) + len(word) + 1 >= LINE_WIDTH:
+        elif len(lines[-1]) + len(word) + 1 > LINE_WIDTH:
             lines.append(f"{INDENT}{word}")
         else:
             lines[-1] += f" {word}"

@@ -9,7 +9,7 @@ Fails with ConfigError for a malformed ``$`` reference, with its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from angarium.config import values
@@ -21,8 +21,7 @@ from angarium.config.master_cf import MasterService
 from angarium.config.parameter import Parameter, Status, Type
 from angarium.config.per_service import service_parameters
 from angarium.config.registry import registry
-
-_PREFIXING_TABLES = ("ldap:", "mysql:", "pgsql:", "sqlite:", "memcache:")
+from angarium.config.table_files import TableReference, table_references
 
 
 class Usage(NamedTuple):
@@ -34,6 +33,7 @@ class Usage(NamedTuple):
         undefined: (file, name) of references to nothing.
         unused: settings of main.cf that nothing reads.
         unused_overrides: (service, name, value) of ``-o`` settings that nothing reads.
+        table_files: tables whose settings stand in files of their own.
     """
 
     services: Mapping[str, Parameter]
@@ -41,17 +41,26 @@ class Usage(NamedTuple):
     undefined: tuple[tuple[str, str], ...]
     unused: tuple[Setting, ...]
     unused_overrides: tuple[tuple[MasterService, str, str], ...]
+    table_files: tuple[TableReference, ...] = ()
 
 
 class _Scan:
     """The names met so far, in one file's scope."""
 
-    def __init__(self, defined: set[str], known: Mapping[str, object], services: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        defined: set[str],
+        known: Mapping[str, object],
+        services: Mapping[str, object],
+        expand: Callable[[str], str],
+    ) -> None:
+        self.expand = expand
         self.defined = defined
         self.known = known
         self.services = services
         self.user: set[str] = set()
         self.undefined: dict[str, None] = {}
+        self.table_files: dict[TableReference, None] = {}
 
     def look_at(self, name: str, text: str, place: Setting | None) -> None:
         """Note what ``text``, the value of ``name``, refers to."""
@@ -65,7 +74,7 @@ class _Scan:
                 raise
             raise ConfigError(error.text, place.file, place.line) from error
         if name == "smtpd_restriction_classes":
-            found |= {word for word in values.names(text) if "$" not in word}
+            found |= set(values.names(self.expand(text)))
         for reference in sorted(found):
             if reference in self.known or reference in self.services:
                 continue
@@ -73,8 +82,11 @@ class _Scan:
                 self.user.add(reference)
             else:
                 self.undefined[reference] = None
-        for prefix in _table_prefixes(text):
-            self.user.update(other for other in self.defined if other.startswith(f"{prefix}_"))
+        for table in table_references(text):
+            if table.is_file:
+                self.table_files[table] = None
+            else:
+                self.user.update(self.defined.intersection(table.settings))
 
 
 def examine(config: Config, services: Iterable[MasterService] = ()) -> Usage:
@@ -82,7 +94,7 @@ def examine(config: Config, services: Iterable[MasterService] = ()) -> Usage:
     known = registry()
     services = list(services)
     own = service_parameters((entry.name, entry.command) for entry in services)
-    main = _Scan(set(config.main.settings), known, own)
+    main = _Scan(set(config.main.settings), known, own, config.expand)
     for setting in config.main.settings.values():
         main.look_at(setting.name, setting.value, setting)
     undefined = [(config.main.file, name) for name in main.undefined]
@@ -90,10 +102,11 @@ def examine(config: Config, services: Iterable[MasterService] = ()) -> Usage:
     for entry in services:
         if not entry.overrides:
             continue
-        scan = _Scan(main.defined | set(entry.overrides), known, own)
+        scan = _Scan(main.defined | set(entry.overrides), known, own, config.for_service(entry).expand)
         for name, text in entry.overrides.items():
             scan.look_at(name, text, Setting(name, text, entry.file, entry.line))
         main.user |= scan.user & main.defined
+        main.table_files.update(scan.table_files)
         undefined += [(entry.file, name) for name in scan.undefined]
         unused_overrides += [
             (entry, name, text)
@@ -105,18 +118,7 @@ def examine(config: Config, services: Iterable[MasterService] = ()) -> Usage:
         for setting in config.main.settings.values()
         if setting.name not in known and setting.name not in own and setting.name not in main.user
     )
-    return Usage(own, frozenset(main.user), tuple(undefined), unused, tuple(unused_overrides))
-
-
-def _table_prefixes(text: str) -> Iterator[str]:
-    """Names of tables whose settings stand in main.cf itself: ``ldap:name``."""
-    if ":" not in text:
-        return
-    for word in values.names(text):
-        bare = word.removeprefix("proxy:")
-        for kind in _PREFIXING_TABLES:
-            if bare.startswith(kind) and bare[len(kind) : len(kind) + 1] not in ("", "/", "."):
-                yield bare[len(kind) :]
+    return Usage(own, frozenset(main.user), tuple(undefined), unused, tuple(unused_overrides), tuple(main.table_files))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -143,10 +145,10 @@ def complaints(config: Config, services: Iterable[MasterService] = ()) -> Iterat
     for entry, name, text in usage.unused_overrides:
         yield f"{entry.file}:{entry.line}: unused parameter: {name}={text}{_hint(name, known)}"
     for setting in config.main.settings.values():
-        yield from _without_effect(setting.name, setting.place, setting.value)
+        yield from without_effect(setting.name, setting.place, setting.value)
     for entry in services:
         for name, text in entry.overrides.items():
-            yield from _without_effect(name, f"{entry.file}:{entry.line}", text)
+            yield from without_effect(name, f"{entry.file}:{entry.line}", text)
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
@@ -154,7 +156,7 @@ def _hint(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near}?)" if near else ""
 
 
-def _without_effect(name: str, place: str, text: str) -> Iterator[str]:
+def without_effect(name: str, place: str, text: str) -> Iterator[str]:
     """A setting that is known and changes nothing here, unless it asks for nothing: ``no``, empty, or the default."""
     parameter = registry().get(name)
     if parameter is None or text in ("", parameter.default):

@@ -65,7 +65,7 @@ def test_an_equals_sign_is_an_edit_of_master_cf_too(run):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("-n", "-d"), ("-q",), ("-C", "nope"), ("-e", "novalue"), ("-MX", "smtp"), ("-b",)]
+    "arguments", [("-n", "-d"), ("-Z",), ("-C", "nope"), ("-e", "novalue"), ("-MX", "smtp"), ("-b", "no")]
 )
 def test_wrong_calls_exit_with_1_and_say_why(run, arguments):
     status, out, err = run(*arguments)
@@ -85,3 +85,11 @@ def test_lists(run):
     assert "directory" in run("-m")[1].split()
     assert run("-l")[1].split() == ["flock", "fcntl", "dotlock"]
     assert run("-T", "run-version")[1].startswith("OpenSSL ")
+
+
+def test_a_setting_that_is_not_honoured_is_told_with_its_place(run):
+    (run.directory / "main.cf").write_text("ipc_timeout = 1s\nrelayhost = x\n")
+    place = run.directory / "main.cf"
+    assert run("-n")[2] == f"postconf: warning: {place}:1: ipc_timeout has no effect: services talk inside a process\n"
+    assert run("relayhost")[2] == ""
+    assert run("-q", "ipc_timeout") == (0, "ipc_timeout = 1s\n", "")
