@@ -54,6 +54,7 @@ class NewMessage:
         prefix: header lines of ours before the content, in wire form.
         content: what the client sent.
         hold: put it into the hold queue.
+        discard: accept it, and do not enqueue it: a check wants it thrown away.
     """
 
     queue_id: str
@@ -61,6 +62,7 @@ class NewMessage:
     prefix: bytes
     content: Content
     hold: bool = False
+    discard: bool = False
 
     @property
     def size(self) -> int:
@@ -92,6 +94,8 @@ class QueuedMessage:
         pending: the recipients that are not done.
         forced_expire: the administrator wants it returned now (postsuper -e and -f).
         warned: the sender has had a delay warning.
+        expansion_reported: the sender knows of the aliases that were expanded (``envelope.expanded``).
+        requeue: the administrator wants it to go through cleanup again, as a new message (postsuper -r).
     """
 
     queue_id: str
@@ -104,6 +108,8 @@ class QueuedMessage:
     pending: tuple[PendingRecipient, ...]
     forced_expire: bool = False
     warned: bool = False
+    expansion_reported: bool = False
+    requeue: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,8 @@ class Attempt:
             crash neither loses nor repeats them.
         final: the attempt is over: the message leaves active. False records a part; the message stays active.
         warned: a delay warning is among the notices.
+        expansion_reported: a report of the aliases that were expanded is among the notices.
+        requeue_failed: the attempt was to requeue the message: it waits for ``next_attempt`` to be requeued.
     """
 
     queue_id: str
@@ -126,6 +134,8 @@ class Attempt:
     notices: Sequence[NewMessage] = ()
     final: bool = True
     warned: bool = False
+    expansion_reported: bool = False
+    requeue_failed: bool = False
 
 
 class Intake(Protocol):
@@ -150,7 +160,7 @@ class MailQueue(Intake, Protocol):
         """Become a manager of the queue; how many leases former managers have left behind.
 
         The leases of managers that are gone return to incoming; those of living ones, which let their last deliveries
-        end, stay theirs. The first call also removes content that no message names. Call it again now and then.
+        end, stay theirs. Content that no message names is removed. Call it again now and then.
         """
         ...
 
@@ -178,6 +188,13 @@ class MailQueue(Intake, Protocol):
 
         A message that is gone (deleted meanwhile) records nothing and enters no notices; the answer is False.
         A message on hold stays on hold.
+        """
+        ...
+
+    async def replace(self, queue_id: str, message: NewMessage) -> bool:
+        """Put a new message in the place of an active one, in one transaction; False when that is gone.
+
+        Raises QueueFullError or OSError when the new one cannot be stored; the old one is then as it was.
         """
         ...
 

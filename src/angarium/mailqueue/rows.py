@@ -17,7 +17,7 @@ import msgspec
 
 from angarium.mailqueue.ids import serial_number
 from angarium.mailqueue.interface import Attempt, NewMessage, PendingRecipient, QueuedMessage, QueueName
-from angarium.mailqueue.schema import FORCED_EXPIRE, REQUEUE, WARNED
+from angarium.mailqueue.schema import EXPANSION_REPORTED, FORCED_EXPIRE, REQUEUE, WARNED
 from angarium.model.delivery import QueuedRecipient, Status
 from angarium.model.envelope import Envelope
 from angarium.runtime.sqlite import Connection
@@ -75,6 +75,11 @@ class Removed:
     """A message is gone; ``file`` is its content file, to be unlinked after the commit."""
 
     file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """A message waits to be leased at once: it is to be requeued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +184,15 @@ def _message(connection: Connection, row: tuple[Any, ...]) -> QueuedMessage:
         tuple(pending),
         bool(flags & FORCED_EXPIRE),
         bool(flags & WARNED),
+        bool(flags & EXPANSION_REPORTED),
+        bool(flags & REQUEUE),
     )
 
 
-def record(connection: Connection, attempt: Attempt, notices: Sequence[NewRow], now: float) -> Removed | None:
-    """Active -> removed, deferred, or still active; the notices enter in the same transaction.
+def record(connection: Connection, attempt: Attempt, notices: Sequence[NewRow], now: float) -> Removed | Waits | None:
+    """Active -> removed, deferred, incoming, or still active; the notices enter in the same transaction.
 
-    None when the message stays, or was gone before.
+    None when the message stays where nobody has to look at once, or was gone before.
     """
     found = _find(connection, attempt.queue_id)
     if found is None:
@@ -193,8 +200,8 @@ def record(connection: Connection, attempt: Attempt, notices: Sequence[NewRow], 
     key, state, recipients, flags = found
     for notice in notices:
         insert(connection, notice, now)
-    if attempt.warned:
-        flags |= WARNED
+    if attempt.warned or attempt.expansion_reported:
+        flags |= (WARNED if attempt.warned else 0) | (EXPANSION_REPORTED if attempt.expansion_reported else 0)
         connection.execute("UPDATE message SET flags = ? WHERE id = ?", (flags, key))
     done = {result.recipient.number for result in attempt.results if result.status is not Status.DEFERRED}
     if len(done) < recipients:
@@ -211,8 +218,9 @@ def record(connection: Connection, attempt: Attempt, notices: Sequence[NewRow], 
             return None  # whether all are done is counted once, at the end: a message may have 50,000 recipients
         counted = connection.execute("SELECT count(*) FROM outcome WHERE id = ? AND done", (key,)).fetchone()
         if counted is None or counted[0] < recipients:
-            _leave(connection, key, state, flags, attempt.next_attempt)
-            return None
+            requeue = bool(flags & REQUEUE) and not attempt.requeue_failed
+            _leave(connection, key, state, attempt, requeue=requeue)
+            return Waits() if requeue else None
     return _remove(connection, key)
 
 
@@ -221,15 +229,23 @@ def _storable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _leave(connection: Connection, key: int, state: str, flags: int, next_attempt: float) -> None:
+def _leave(connection: Connection, key: int, state: str, attempt: Attempt, *, requeue: bool) -> None:
     """Where a message goes at the end of an attempt that left some recipients."""
     following = state
     if state == "active":
-        following = "incoming" if flags & REQUEUE else "deferred"
+        following = "incoming" if requeue else "deferred"
     connection.execute(
-        "UPDATE message SET state = ?, next_attempt = ?, flags = ? WHERE id = ?",
-        (following, next_attempt, flags & ~REQUEUE, key),
+        "UPDATE message SET state = ?, next_attempt = ? WHERE id = ?", (following, attempt.next_attempt, key)
     )
+
+
+def replace(connection: Connection, queue_id: str, row: NewRow, now: float) -> Removed | None:
+    """Active -> removed, and another -> incoming; None when it is not active any more."""
+    found = _find(connection, queue_id)
+    if found is None or found[1] != "active":
+        return None
+    insert(connection, row, now)
+    return _remove(connection, found[0])
 
 
 def _find(connection: Connection, queue_id: str) -> tuple[int, str, int, int] | None:
@@ -300,14 +316,13 @@ def release(connection: Connection, queue_id: str, now: float) -> bool:
 
 
 def requeue(connection: Connection, queue_id: str, queues: Sequence[QueueName], now: float) -> bool:
-    """Any of ``queues`` -> incoming; an active one when its attempt is over. False when it is not there."""
+    """Any of ``queues`` -> incoming, flagged; an active one when its attempt is over. False when it is not there."""
     found = _find(connection, queue_id)
     if found is None or QueueName(found[1]) not in queues:
         return False
     key, state, _recipients, flags = found
-    if state == "active":
-        connection.execute("UPDATE message SET flags = ? WHERE id = ?", (flags | REQUEUE, key))
-    else:
+    connection.execute("UPDATE message SET flags = ? WHERE id = ?", (flags | REQUEUE, key))
+    if state != "active":
         connection.execute("UPDATE message SET state = 'incoming', next_attempt = ? WHERE id = ?", (now, key))
     return True
 
@@ -406,9 +421,16 @@ def content(connection: Connection, queue_id: str) -> tuple[bytes, bytes | None,
     return row
 
 
-def files(connection: Connection) -> set[str]:
-    """The content files that rows name."""
-    return {row[0] for row in connection.execute("SELECT file FROM content WHERE file IS NOT NULL")}
+def unnamed(connection: Connection, files: Sequence[str]) -> list[str]:
+    """Those of the content files that no row names. A file has its message's queue id as its name."""
+    return [
+        file
+        for file in files
+        if connection.execute(
+            "SELECT 1 FROM content WHERE id = ? AND file = ?", (serial_number(file) or 0, file)
+        ).fetchone()
+        is None
+    ]
 
 
 def next_due(connection: Connection) -> float | None:

@@ -67,6 +67,7 @@ WAL_BYTES = 64 * 1024 * 1024
 WARNED = 1
 FORCED_EXPIRE = 2
 REQUEUE = 4
+EXPANSION_REPORTED = 8
 
 
 def prepare(connection: Connection) -> None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from angarium.mailqueue import rows, schema
 from angarium.mailqueue.ids import QueueIds
@@ -43,6 +44,8 @@ READ_AHEAD_SECONDS = 2.0
 READ_AHEAD_BYTES = 8 * 1024 * 1024
 """No more is kept when so much is kept already."""
 
+T = TypeVar("T")
+
 
 @contextlib.contextmanager
 def storage_errors() -> Iterator[None]:
@@ -53,6 +56,11 @@ def storage_errors() -> Iterator[None]:
         raise QueueFullError(str(error)) from error
     except SqlError as error:
         raise QueueDamagedError(f"{type(error).__name__}: {error}") from error
+
+
+def _insert(connection: Connection, row: rows.NewRow, now: float) -> bool:
+    rows.insert(connection, row, now)
+    return True
 
 
 def open_database(directory: Path, *, create: bool) -> Connection:
@@ -126,7 +134,7 @@ class SqliteMailQueue:
         """Store durably, then announce."""
         content = message.content
         if isinstance(content, SpooledContent):
-            await self._enqueue_file(message, content)
+            await self._with_file(message, content, _insert)
         else:
             row = rows.NewRow.of(message)
             now = self._clock()
@@ -135,7 +143,33 @@ class SqliteMailQueue:
         if self._announce is not None:
             self._announce(message.queue_id)
 
-    async def _enqueue_file(self, message: NewMessage, content: SpooledContent) -> None:
+    async def replace(self, queue_id: str, message: NewMessage) -> bool:
+        """Put a new message in the place of an active one."""
+        content = message.content
+        if isinstance(content, SpooledContent):
+
+            def put(connection: Connection, row: rows.NewRow, now: float) -> rows.Removed | None:
+                return rows.replace(connection, queue_id, row, now)
+
+            removed = await self._with_file(message, content, put)
+        else:
+            row = rows.NewRow.of(message)
+            now = self._clock()
+            with storage_errors():
+                removed = await self._writer.submit(lambda connection: rows.replace(connection, queue_id, row, now))
+        self._ahead.pop(queue_id, None)
+        if removed is None:
+            return False
+        if removed.file is not None:
+            (self._content / removed.file).unlink(missing_ok=True)
+        if self._announce is not None:
+            self._announce(message.queue_id)
+        return True
+
+    async def _with_file(
+        self, message: NewMessage, content: SpooledContent, work: Callable[[Connection, rows.NewRow, float], T | None]
+    ) -> T | None:
+        """Link the content's file, then do ``work`` in a transaction; when it stores nothing (None) the link goes."""
         target = self._content / message.queue_id
         row = rows.NewRow.of(message, file=target.name)
         now = self._clock()
@@ -144,9 +178,9 @@ class SqliteMailQueue:
             content.link_to(target)
             sync_directory(self._content)
 
-        def insert(connection: Connection) -> None:
+        def insert(connection: Connection) -> T | None:
             target.stat()  # the sweep for orphans may have been faster: then this enqueue fails (queue-states.md)
-            rows.insert(connection, row, now)
+            return work(connection, row, now)
 
         try:
             await asyncio.get_running_loop().run_in_executor(None, link)
@@ -157,16 +191,18 @@ class SqliteMailQueue:
             raise
         try:
             with storage_errors():
-                await self._writer.submit(insert)
+                done = await self._writer.submit(insert)
         except asyncio.CancelledError:
             raise  # the commit may be under way: the sweep for orphans decides, not we
         except BaseException:
             target.unlink(missing_ok=True)
             raise
+        if done is None:
+            target.unlink(missing_ok=True)
+        return done
 
     async def take_over(self) -> int:
         """Become a manager of the queue, or still be it; take back the leases of managers that are gone."""
-        first = self._owner is None
         if self._owner is None:
             self._owner = Ownership.begin(self._directory, self._take_block())
         me = self._owner
@@ -174,8 +210,9 @@ class SqliteMailQueue:
             found = await self._writer.submit(rows.owners)
             gone = [number for number in found if number != me.number and not me.lives(number)]
             count = await self._writer.submit(lambda connection: rows.give_back(connection, gone)) if gone else 0
-            if first:
-                await self._writer.submit(self._remove_orphans)
+            suspects = await asyncio.get_running_loop().run_in_executor(None, self._suspects)
+            if suspects:
+                await self._writer.submit(lambda connection: self._remove_orphans(connection, suspects))
         me.tidy()
         return count
 
@@ -185,15 +222,25 @@ class SqliteMailQueue:
         with storage_errors():
             return await self._writer.submit(lambda connection: rows.give_back(connection, [number]))
 
-    def _remove_orphans(self, connection: Connection) -> int:
-        removed = 0
-        named = rows.files(connection)
+    def _suspects(self) -> list[str]:
+        """Content files that have been there for a while and that no row names; looked for while others write."""
+        names = []
         for entry in os.scandir(self._content):
             with contextlib.suppress(FileNotFoundError):  # what is deleted meanwhile is no orphan any more
-                if entry.name not in named and entry.stat().st_ctime < time.time() - ORPHAN_AGE:
-                    Path(entry.path).unlink(missing_ok=True)
-                    removed += 1
-        return removed
+                if entry.stat().st_ctime < time.time() - ORPHAN_AGE:
+                    names.append(entry.name)
+        if not names:
+            return []
+        connection = connect(self._directory / DATABASE, readonly=True)
+        try:
+            return rows.unnamed(connection, names)
+        finally:
+            connection.close()
+
+    def _remove_orphans(self, connection: Connection, suspects: Sequence[str]) -> None:
+        """Inside a write transaction, so that no enqueue is between its look at the file and its row."""
+        for name in rows.unnamed(connection, suspects):
+            (self._content / name).unlink(missing_ok=True)
 
     async def lease(
         self, limit: int, now: float, *, incoming: bool = True, deferred: bool = True
@@ -246,12 +293,14 @@ class SqliteMailQueue:
         notices = [rows.NewRow.of(notice) for notice in attempt.notices]
         now = self._clock()
         with storage_errors():
-            removed = await self._writer.submit(lambda connection: rows.record(connection, attempt, notices, now))
-        if removed is None:
+            became = await self._writer.submit(lambda connection: rows.record(connection, attempt, notices, now))
+        if not isinstance(became, rows.Removed):
+            if became is not None and self._announce is not None:
+                self._announce(attempt.queue_id)
             return False
         self._ahead.pop(attempt.queue_id, None)
-        if removed.file is not None:
-            (self._content / removed.file).unlink(missing_ok=True)
+        if became.file is not None:
+            (self._content / became.file).unlink(missing_ok=True)
         return True
 
     async def quarantine(self, queue_id: str) -> None:

@@ -25,7 +25,9 @@ from angarium.agents.virtual.parameters import VirtualParameters
 from angarium.auth.penalty import LoginPenalty, Networks
 from angarium.auth.sessions import UserSessions
 from angarium.cleanup.main import make_cleanup
+from angarium.cleanup.parameters import CleanupParameters
 from angarium.cleanup.process import CleanupService
+from angarium.cleanup.received import received
 from angarium.config.config import Config
 from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
@@ -34,6 +36,7 @@ from angarium.daemons.pickup.main import make_pickup
 from angarium.daemons.pop3d.main import Pop3dParameters, Pop3dService
 from angarium.daemons.qmgr.main import QueueManager, Transport
 from angarium.daemons.qmgr.parameters import QmgrParameters, transport_limits
+from angarium.daemons.qmgr.requeue import Requeuer
 from angarium.daemons.qmgr.showq import ShowqService
 from angarium.daemons.smtpd.client import Client, DnsClientResolver
 from angarium.daemons.smtpd.collaborators import Exemptions
@@ -289,6 +292,14 @@ def queue_manager(node: Node, entries: Sequence[MasterService]) -> QueueManager:
     log = node.log("bounce")
     parameters = BounceParameters.from_config(conf, log.warning)
     reporter = BounceService(parameters, node.cleanup, node.queue.allocate_id, log)
+    headers = CleanupParameters.from_config(conf)
+    requeuer = Requeuer(
+        node.queue,
+        node.cleanup,
+        lambda queue_id, envelope: received(queue_id, envelope, headers),
+        node.log("pickup"),
+        time.time,
+    )
     transports = {
         entry.name: _transport(node, entry) for entry in entries if entry.type == "unix" and entry.command in _AGENTS
     }
@@ -298,6 +309,7 @@ def queue_manager(node: Node, entries: Sequence[MasterService]) -> QueueManager:
         node.rewrite,
         transports,
         reporter,
+        requeuer,
         node.log("qmgr"),
         node.bus,
     )

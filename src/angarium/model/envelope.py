@@ -103,6 +103,12 @@ class Envelope:
         smtputf8: the client asked for SMTPUTF8 (RFC 6531).
         ret: what a delivery report shall return.
         envid: the envelope id of RFC 3461 section 4.4, decoded; empty when unsaid.
+        content_filter: ``transport:nexthop`` that gets the message in place of its recipients' own transports
+            (content_filter, FILTER); empty without.
+        redirect: the one address that gets the message in place of its recipients (REDIRECT); cleanup makes it the
+            only recipient, so that it is always empty in the queue.
+        expanded: recipients that asked for a report of success and were aliases of others, with the address before the
+            expansion; ``expanded`` is what the report says of them (RFC 3461 section 5.2.7.3). Set by cleanup.
     """
 
     sender: str
@@ -113,3 +119,6 @@ class Envelope:
     smtputf8: bool = False
     ret: Ret = Ret.UNSAID
     envid: str = ""
+    content_filter: str = ""
+    redirect: str = ""
+    expanded: tuple[Recipient, ...] = ()

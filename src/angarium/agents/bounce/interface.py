@@ -9,7 +9,9 @@ from typing import Protocol
 
 from angarium.mailqueue.interface import NewMessage, QueuedMessage
 from angarium.model.content import Content
-from angarium.model.delivery import DeliveryResult
+from angarium.model.delivery import DeliveryResult, QueuedRecipient, Status
+from angarium.model.dsn import Dsn
+from angarium.model.envelope import Recipient
 
 
 class Event(enum.Enum):
@@ -26,6 +28,24 @@ class Notice:
 
     message: NewMessage
     text: str
+
+
+NO_AGENT = "none"
+"""The relay of a result that no agent made."""
+
+
+def expansion(recipient: Recipient) -> DeliveryResult:
+    """What a success report says of a recipient that was an alias of others: it was ``expanded`` (RFC 3464, 2.3.3)."""
+    return DeliveryResult(QueuedRecipient(_EXPANDED, recipient), Status.SENT, Dsn(2, 0, 0), NO_AGENT, "alias expanded")
+
+
+def is_expansion(result: DeliveryResult) -> bool:
+    """Whether it was made by ``expansion``."""
+    return result.recipient.number == _EXPANDED
+
+
+_EXPANDED = -1
+"""In place of the number of a recipient: an alias is none of the message's."""
 
 
 class Reporter(Protocol):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from angarium.agents.bounce.interface import Event, Notice
+from angarium.agents.bounce.interface import NO_AGENT, Event, Notice, is_expansion
 from angarium.agents.bounce.parameters import BounceParameters
 from angarium.agents.bounce.templates import Template, expand
 from angarium.cleanup.headers import HeaderBlock
@@ -28,6 +28,9 @@ from angarium.model.delivery import DeliveryResult
 from angarium.model.envelope import BodyType, Envelope, Notify, Origin, Recipient, Ret
 from angarium.protocols.dsn import Notification, RecipientStatus, Report, Returned, render_notification
 from angarium.runtime.log import ServiceLog
+
+_LONGEST_ID = 900
+"""Of a message id that may stand in a header of ours, whose lines have 998 octets at most (RFC 5322 section 2.1.1)."""
 
 _ORIGIN = Origin("local", "localhost", service="postfix/bounce")
 _WANTED = {
@@ -185,7 +188,8 @@ class _Letter:
         if not self._parameters.enable_threaded_bounces:
             return ""
         value = header.value(b"message-id") or ""
-        return value if value.startswith("<") and value.endswith(">") and value.isprintable() else ""
+        fits = value.startswith("<") and value.endswith(">") and value.isprintable() and len(value) <= _LONGEST_ID
+        return value if fits else ""
 
     def _returned(self, header: HeaderBlock, *, whole: bool) -> Returned:
         path = f"Return-Path: <{quote_local(self._sender)}>\r\n".encode("utf-8", "surrogateescape") + self._prefix
@@ -203,7 +207,9 @@ class _Letter:
         return f"<{recipient.address}>{origin}: {self._text(result)}"
 
     def _text(self, result: DeliveryResult) -> str:
-        return f"delivery via {result.relay}: {result.text}" if self.event is Event.SUCCESS else result.text
+        if self.event is not Event.SUCCESS or result.relay == NO_AGENT:
+            return result.text
+        return f"delivery via {result.relay}: {result.text}"
 
     def _report(self, results: Sequence[DeliveryResult]) -> Report:
         message = self.message
@@ -238,6 +244,8 @@ class _Letter:
             return "failed"
         if self.event is Event.DELAY:
             return "delayed"
+        if is_expansion(result):
+            return "expanded"
         return "relayed" if result.remote_mta else "delivered"
 
 

@@ -16,9 +16,10 @@ class ActiveMessage:
         outstanding: deliveries that have not ended, waiting ones included.
         results: of the deliveries that have.
         recorded: how many of ``results`` the queue knows already.
+        requeue_failed: it was to be requeued, and could not be.
     """
 
-    __slots__ = ("message", "outstanding", "recorded", "results", "started")
+    __slots__ = ("message", "outstanding", "recorded", "requeue_failed", "results", "started")
 
     def __init__(self, message: QueuedMessage, started: float) -> None:
         self.message = message
@@ -26,6 +27,7 @@ class ActiveMessage:
         self.outstanding = 0
         self.results: list[DeliveryResult] = []
         self.recorded = 0
+        self.requeue_failed = False
 
     def recordable(self) -> list[DeliveryResult]:
         """Results that may be recorded before the attempt is over: those that owe the sender no notice.

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from angarium.agents import deliverylog
-from angarium.agents.bounce.interface import Event, Notice, Reporter
+from angarium.agents.bounce.interface import Event, Notice, Reporter, expansion
 from angarium.daemons.qmgr.active import ActiveMessage
 from angarium.daemons.qmgr.parameters import QmgrParameters
 from angarium.mailqueue.interface import Attempt, MailQueue
@@ -76,6 +76,8 @@ class Conclusion:
             now + self._backoff(now - message.queued),
             [notice.message for notice in notices],
             warned=warned,
+            expansion_reported=bool(notices) and bool(message.envelope.expanded),
+            requeue_failed=active.requeue_failed,
         )
         removed, recorded = await self._record(attempt)
         if expired and active.of(Status.BOUNCED):
@@ -108,7 +110,12 @@ class Conclusion:
                     raise
                 delivered = [result for result in attempt.results if result.status is Status.SENT]
                 again = len(delivered) == len(attempt.results) and not attempt.notices
-                attempt = replace(attempt, results=() if again else delivered, notices=(), warned=False)
+                attempt = Attempt(
+                    attempt.queue_id,
+                    () if again else delivered,
+                    attempt.next_attempt,
+                    requeue_failed=attempt.requeue_failed,
+                )
 
     def _backoff(self, age: float) -> float:
         """How long to wait: as long as the message is old, within bounds (qmgr(8), minimal_backoff_time)."""
@@ -142,6 +149,8 @@ class Conclusion:
             for result in active.of(Status.SENT)
             if result.recipient.recipient.notify & Notify.SUCCESS and not result.relayed_dsn
         ]
+        if message.envelope.expanded and not message.expansion_reported:
+            sent = [*map(expansion, message.envelope.expanded), *sent]
         deferred = active.of(Status.DEFERRED)
         delay = self._parameters.delay_warning_time
         late = bool(deferred) and 0 < delay < now - message.queued and not message.warned

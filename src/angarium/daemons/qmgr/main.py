@@ -28,11 +28,13 @@ from angarium.agents.bounce.interface import Reporter
 from angarium.daemons.qmgr.active import ActiveMessage
 from angarium.daemons.qmgr.conclusion import RETRY_QUEUE, Conclusion
 from angarium.daemons.qmgr.parameters import QmgrParameters
+from angarium.daemons.qmgr.requeue import Requeuer
 from angarium.daemons.qmgr.scheduler import Action, Cause, Delivery, Limits, Route, Scheduler, Start
 from angarium.mailqueue.interface import Attempt, MailQueue, QueuedMessage
 from angarium.model.content import Content, MemoryContent
 from angarium.model.delivery import DeliveryAgent, DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
+from angarium.model.error import MailError
 from angarium.model.lookup import TemporaryError
 from angarium.rewrite.interface import AddressClass, Resolver
 from angarium.runtime.bus import Bus
@@ -75,6 +77,7 @@ class QueueManager:
         resolver: finds transport and nexthop of each recipient.
         transports: by service name.
         reporter: makes bounces and the other notices.
+        requeuer: sends messages through cleanup again.
         log: ``postfix/qmgr``.
         bus: wakes us up when other processes enqueue (topic ``queue``) or flush (topic ``flush``).
         clock: seconds since the epoch; it may jump.
@@ -88,6 +91,7 @@ class QueueManager:
         resolver: Resolver,
         transports: Mapping[str, Transport],
         reporter: Reporter,
+        requeuer: Requeuer,
         log: ServiceLog,
         bus: Bus | None = None,
         clock: Callable[[], float] = time.time,
@@ -97,6 +101,7 @@ class QueueManager:
         self._queue = queue
         self._resolver = resolver
         self._transports = transports
+        self._requeuer = requeuer
         self._log = log
         self._error_log = log.child(log.tag.rpartition("/")[0] + "/error")
         self._conclusion = Conclusion(parameters, queue, reporter, log, clock)
@@ -329,9 +334,36 @@ class QueueManager:
             return  # requeued while we work on it: the record of the attempt under way decides
         active = ActiveMessage(message, self._clock())
         self._active[message.queue_id] = active
+        if message.requeue and message.pending:
+            self._spawn(self._requeue(active), active)
+            return
         sender = message.envelope.sender
         deliverylog.taken_up(self._log, message.queue_id, sender, message.size, len(message.pending))
         self._spawn(self._resolve(active), active)
+
+    async def _requeue(self, active: ActiveMessage) -> None:
+        """Send it through cleanup again; what cleanup refuses for good is returned to its sender."""
+        message = active.message
+        dsn, text, status = _SYSTEM_FAILURE, "", Status.DEFERRED
+        try:
+            await self._requeuer.requeue(message)
+        except MailError as error:
+            dsn, text = error.reply.dsn or dsn, error.reply.lines[0]
+            status = Status.DEFERRED if error.temporary else Status.BOUNCED
+        except OSError as error:
+            text = str(error)
+        if not text:
+            self._active.pop(message.queue_id, None)
+            self.wake()
+            return
+        self._log.warning(f"{message.queue_id}: cannot be requeued: {text}")
+        active.requeue_failed = True
+        results = [self._without_agent(pending.queued, status, dsn, text) for pending in message.pending]
+        queued = tuple(pending.queued for pending in message.pending)
+        delivery = Delivery(message.queue_id, "error", "", queued, ())
+        self._settle(active, self._request(active, delivery, b"", _NOTHING), results, self._error_log)
+        active.outstanding = 1
+        await self._ended(active)
 
     async def _resolve(self, active: ActiveMessage) -> None:
         """Find each recipient's route and hand them to the scheduler; what has none ends here."""

@@ -75,6 +75,8 @@ class DirectDelivery:
         envelope = message.envelope
         if message.hold or len(envelope.recipients) != 1 or envelope.recipients[0].notify & Notify.SUCCESS:
             return False
+        if envelope.expanded:  # a report of success is owed for an alias
+            return False
         [recipient] = envelope.recipients
         resolution = await self._resolver.resolve(envelope.sender, recipient.address)
         if not isinstance(resolution, Resolution) or resolution.recipient != recipient.address:

@@ -6,6 +6,7 @@ RFC 6522 (multipart/report), RFC 3464 (delivery-status), RFC 6533 (the same for 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from angarium.protocols.dsn.types import Notification, RecipientStatus, Report
 
@@ -126,8 +127,19 @@ def _returned_type(notification: Notification) -> str:
 
 
 def render_notification(notification: Notification) -> bytes:
-    """The whole message, from its Date header on."""
+    """The whole message, from its Date header on.
+
+    What is returned may have been written to hold the boundary, which can be guessed: then another is taken, lest the
+    sender of the message chose the parts of our report (RFC 2046 section 5.1).
+    """
     content = notification.returned.content
+    boundary = notification.boundary
+    number = 0
+    while f"--{boundary}".encode() in content or f"--{boundary}" in notification.text:
+        number += 1
+        boundary = f"{number}.{notification.boundary}"
+    if number:
+        notification = replace(notification, boundary=boundary)
     if content and not content.endswith(b"\n"):
         content += b"\r\n"
     return b"".join((_wire(_head(notification)), content, f"\r\n--{notification.boundary}--\r\n".encode()))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import email
 import re
+import time
 from pathlib import Path
 
 import pytest
 
-from angarium.agents.bounce.interface import Event
+from angarium.agents.bounce.interface import Event, expansion
 from angarium.agents.bounce.main import BounceService
 from angarium.agents.bounce.parameters import BounceParameters
 from angarium.cleanup.received import mail_date
@@ -265,3 +267,61 @@ def test_words_with_line_breaks_cannot_forge_fields():
     (status,) = parse_delivery_status(part).recipients
     assert status.action == "failed"
     assert status.diagnostic == "550 no Action: delivered X: y?"
+
+
+def test_an_alias_that_wants_a_report_of_success_was_expanded():
+    to = recipient("many@al.test", notify=Notify.SUCCESS | Notify.FAILURE, orcpt="rfc822;old@x.test")
+    notices, _ = report(Event.SUCCESS, [expansion(to)], received("many@al.test"), sender="me@slow.test", envid="e1")
+    check("success-expanded", notices)
+
+
+def test_no_agent_is_named_where_none_delivered():
+    to = recipient("self@sink.test", notify=Notify.SUCCESS)
+    notices, _ = report(Event.SUCCESS, [result(0, to, "2.0.0", "thrown")], received())
+    text = notices[0].message.content.read()
+    assert b"\r\n<self@sink.test>: thrown\r\n" in text
+    assert b"Diagnostic-Code: X-Postfix; thrown\r\n" in text
+
+
+def test_the_sender_of_a_message_cannot_choose_the_parts_of_its_report():
+    guessed = f"{ID}.1795507422/mail.example.test"
+    body = HEADER + f"\r\n--{guessed}--\r\n--1.{guessed}\r\nContent-Type: text/html\r\n\r\n<p>forged\r\n".encode()
+    notices, _ = report(Event.FAILURE, [result(0, recipient("x@err.test"))], received(), body=body)
+    parsed = email.message_from_bytes(notices[0].message.content.read())
+    kinds = [part.get_content_type() for part in parsed.get_payload()]
+    assert kinds == ["text/plain", "message/delivery-status", "message/rfc822"]
+    assert b"<p>forged" in parsed.get_payload()[2].as_bytes()
+
+
+HOSTILE = "a\r\n\r\n--x\r\nBcc: victim@x.test\r\n\u2028\x85\x00\udcff --"
+
+
+def test_nothing_that_others_choose_breaks_a_header_or_a_line():
+    to = Recipient(HOSTILE + "@x.test", HOSTILE, orcpt="rfc822;" + HOSTILE)
+    results = [result(0, to, "5.7.1", HOSTILE, remote_reply=HOSTILE, remote_mta=HOSTILE)]
+    body = b"Message-Id: <" + b"i" * 5000 + b"@x>\r\nSubject: a\r\n\r\nx\r\n"
+    notices, _ = report(
+        Event.FAILURE, results, b"", body=body, envid=HOSTILE, parameters={"enable_threaded_bounces": True}
+    )
+    data = notices[0].message.content.read()
+    head = data.partition(b"\r\n\r\n")[0]
+    assert b"Bcc" not in head
+    assert b"References" not in head
+    parsed = email.message_from_bytes(data)
+    parts = parsed.get_payload()
+    assert len(parts) == 3
+    assert b"\nBcc" not in data
+    assert b"\r" not in data.replace(b"\r\n", b"")
+    assert parse_delivery_status(_body(data, b"message/delivery-status")).recipients[0].action == "failed"
+
+
+def _body(data, kind):
+    return data.partition(b"Content-Type: " + kind + b"\r\n\r\n")[2].partition(b"\r\n\r\n--")[0]
+
+
+def test_a_message_that_is_all_header_is_returned_in_part():
+    body = b"".join(b"X-%d: %s\r\n" % (number, b"y" * 90) for number in range(100_000)) + b"\r\nx\r\n"
+    begun = time.perf_counter()
+    notices, _ = report(Event.FAILURE, [result(0, recipient("x@err.test"))], received(), body=body)
+    assert time.perf_counter() - begun < 1.0
+    assert len(notices[0].message.content.read()) < 60_000

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from angarium.agents.bounce.interface import Notice
 from angarium.daemons.qmgr.main import QueueManager, Transport
 from angarium.daemons.qmgr.parameters import QmgrParameters
+from angarium.daemons.qmgr.requeue import Requeuer
 from angarium.daemons.qmgr.scheduler import Limits
 from angarium.mailqueue.interface import NewMessage
 from angarium.mailqueue.sqlite import SqliteMailQueue
@@ -106,6 +108,24 @@ class FakeReporter:
         return [Notice(new, f"sender {event.value}")]
 
 
+class FakeCleanup:
+    """Changes recipients as ``aliases`` says, or refuses."""
+
+    def __init__(self) -> None:
+        self.aliases = {}
+        self.error = None
+
+    async def process(self, queue_id, envelope, content, *, hold=False):
+        if self.error is not None:
+            raise self.error
+        recipients = tuple(
+            replace(recipient, address=address)
+            for recipient in envelope.recipients
+            for address in self.aliases.get(recipient.address, [recipient.address])
+        )
+        return NewMessage(queue_id, replace(envelope, recipients=recipients), b"Received: again\r\n", content, hold)
+
+
 class World:
     """One queue with its manager."""
 
@@ -115,10 +135,11 @@ class World:
         self.steady = FakeClock()
         self.memory = MemoryLog()
         self.log = ServiceLog(self.memory, "postfix/qmgr")
-        self.queue = SqliteMailQueue(directory, self.log, clock=self.clock)
+        self.queue = SqliteMailQueue(directory, self.log, clock=self.clock, announce=lambda _id: self.manager.wake())
         self.resolver = FakeResolver()
         self.agent = FakeAgent(self.clock)
         self.reporter = FakeReporter(self.queue)
+        self.cleanup = FakeCleanup()
         self.limits = {"virtual": Limits(), "smtp": Limits()}
         self.parameters = QmgrParameters(**parameters)
         self.manager = self.make_manager()
@@ -134,6 +155,15 @@ class World:
             self.resolver,
             transports,
             self.reporter,
+            Requeuer(
+                self.queue,
+                self.cleanup,
+                lambda queue_id, envelope: (
+                    f"Received: by us, userid {envelope.origin.uid}\r\n\tid {queue_id}\r\n".encode()
+                ),
+                self.log.child("postfix/pickup"),
+                self.clock,
+            ),
             self.log,
             clock=self.clock,
             steady=self.steady,
