@@ -268,6 +268,12 @@ def test_rendered_is_what_the_columns_say(run, mail):
         assert await account.rendered(inbox, left, 1, (Column.HEADER,)) is None
         assert await account.rendered(inbox, left, 1, (HeaderFields(("x-rare",)),)) is None
         assert await account.rendered(inbox, [], 1, pieces) == b""
+        twice = b"Subject: s1\r\nTo: t\r\nSubject: s2\r\n\r\nx"
+        (last,) = await account.append([mail(twice)])
+        size = (b"* ", Place.NUMBER, b" ", Column.SIZE, b"\r\n")
+        assert await account.rendered(inbox, [last.uid], 9, size) == b"* 9 %d\r\n" % len(twice)
+        # Its subjects do not stand together, which the columns cannot give back.
+        assert await account.rendered(inbox, [uids[-1], last.uid], 8, pieces) is None
 
     run(test)
 

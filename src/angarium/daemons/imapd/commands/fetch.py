@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from angarium.daemons.imapd.connection import ImapConnection
 
 _BATCH = 2500
+_JOINED_BATCH = 1000
 _BODY_BATCH = 200
 _LARGE = 256 * 1024
 """A body over this is written piece by piece."""
@@ -112,9 +113,9 @@ class _Plan:
         if any(_is_header(section) for section in self._sections):
             self._columns.append(Column.HEADER)
         self._needs_content = any(needs_content(section) for section in self._sections)
-        self.batch = _BODY_BATCH if self._needs_content else _BATCH
         self._template = b"* %d FETCH (" + b" ".join(self._word(item) for item in items) + b")\r\n"
         self._pieces = self._ready()
+        self.batch = _BODY_BATCH if self._needs_content else _BATCH if self._pieces is None else _JOINED_BATCH
 
     def _ready(self) -> tuple[Piece, ...] | None:
         """The response as the store can join it; None when something in it is not the store's."""
