@@ -9,7 +9,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from angarium.config.differences import DIFFERENCES
+from angarium.config.obsolete import GONE, OLD
 from angarium.config.parameter import Parameter, Status, Type
+from angarium.config.per_service import service_parameters
 from angarium.config.registry import registry
 
 _TYPES = {
@@ -92,6 +95,43 @@ def _compatibility() -> Iterator[str]:
         chosen = [each for each in known if each.status is status]
         yield f"\n## {title} ({len(chosen)})\n"
         yield from _table(chosen, with_reason=status is not Status.HONOURED)
+    yield from _of_services()
+    yield from _obsolete()
+    yield from _differences()
+
+
+def _of_services() -> Iterator[str]:
+    """Parameters that exist once a service, with what becomes of them."""
+    yield "\n## Of one transport or service\n"
+    yield "| name | default | here |"
+    yield "|---|---|---|"
+    for parameter in service_parameters([("transport", "pipe")]).values():
+        behind = registry().get(parameter.default.removeprefix("$"))
+        if behind is None or behind.status is Status.HONOURED:
+            here = "honoured"
+        else:
+            here = f"{_STATUS[behind.status]}: {behind.reason}"
+        name = parameter.name.removeprefix("transport")
+        yield f"| `<service>{name}` | {_code(parameter.default)} | {here} |"
+
+
+def _obsolete() -> Iterator[str]:
+    yield f"\n## Names that Postfix itself has given up ({len(GONE)})\n"
+    yield "They are unused parameters there and here; `postfix check` names what took their place."
+    yield ""
+    yield ", ".join(sorted(GONE)) + "."
+    yield f"\n## Older names that still work ({len(OLD)})\n"
+    yield "| older name | write instead |"
+    yield "|---|---|"
+    for name, instead in OLD.items():
+        yield f"| {name} | {instead} |"
+
+
+def _differences() -> Iterator[str]:
+    yield "\n# Where the same configuration does something else here"
+    for area, differences in DIFFERENCES.items():
+        yield f"\n## {area}\n"
+        yield from (f"- {text}" for text in differences)
 
 
 def _table(parameters: Iterable[Parameter], *, with_reason: bool) -> Iterator[str]:
@@ -108,6 +148,8 @@ def _table(parameters: Iterable[Parameter], *, with_reason: bool) -> Iterator[st
     for reason in sorted(by_reason):
         yield f"| {reason or 'not there yet'} | {', '.join(by_reason[reason])} |"
 
+
+_STATUS = {Status.NO_EFFECT: "without effect", Status.UNSUPPORTED: "not supported"}
 
 DOCUMENTS = {"manual/postconf.5.md": postconf, "compatibility.md": compatibility}
 

@@ -101,10 +101,12 @@ _MEMCACHE = frozenset(
     }
 )
 
+_TIMES = frozenset({"connect_timeout", "query_timeout"})  # ours
+
 TABLE_PARAMETERS: Mapping[str, frozenset[str]] = {
-    "mysql": _QUERIES | _SERVERS | _MYSQL,
-    "pgsql": _QUERIES | _SERVERS | frozenset({"encoding", "select_function"}),
-    "sqlite": _QUERIES | frozenset({"dbpath"}),
+    "mysql": _QUERIES | _SERVERS | _MYSQL | _TIMES,
+    "pgsql": _QUERIES | _SERVERS | _TIMES | frozenset({"encoding", "select_function"}),
+    "sqlite": _QUERIES | _TIMES | frozenset({"dbpath"}),
     "ldap": _LDAP,
     "memcache": _MEMCACHE,
 }

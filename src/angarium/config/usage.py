@@ -19,7 +19,7 @@ from angarium.config.expansion import references
 from angarium.config.main_cf import Setting
 from angarium.config.master_cf import MasterService
 from angarium.config.parameter import Parameter, Status, Type
-from angarium.config.per_service import service_parameters
+from angarium.config.per_service import by_suffix, service_parameters
 from angarium.config.registry import registry
 from angarium.config.table_files import TableReference, table_references
 
@@ -156,9 +156,15 @@ def _hint(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near}?)" if near else ""
 
 
+def _behind(name: str) -> Parameter | None:
+    """Of a parameter of one service the one that is its default: they are honoured together."""
+    own = by_suffix(name)
+    return None if own is None else registry().get(own.default.removeprefix("$"))
+
+
 def without_effect(name: str, place: str, text: str) -> Iterator[str]:
     """A setting that is known and changes nothing here, unless it asks for nothing: ``no``, empty, or the default."""
-    parameter = registry().get(name)
+    parameter = registry().get(name) or _behind(name)
     if parameter is None or text in ("", parameter.default):
         return
     if parameter.type is Type.BOOLEAN and text.lower() == "no":

@@ -573,4 +573,14 @@ PARAMETERS = (
     Parameter(
         "lmtp_xforward_timeout", Type.TIME, "300s", "", "lmtp", Status.UNSUPPORTED, "there is no LMTP client yet"
     ),
+    Parameter("lmtp_tls_enable_rpk", Type.BOOLEAN, "no", "", "lmtp", Status.UNSUPPORTED, "there is no LMTP client yet"),
+    Parameter(
+        "lmtp_tls_enforce_sts_mx_patterns",
+        Type.BOOLEAN,
+        "yes",
+        "",
+        "lmtp",
+        Status.UNSUPPORTED,
+        "there is no LMTP client yet",
+    ),
 )

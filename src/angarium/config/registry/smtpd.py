@@ -1011,4 +1011,13 @@ PARAMETERS = (
         Status.UNSUPPORTED,
         "addresses are not probed yet",
     ),
+    Parameter(
+        "smtpd_tls_enable_rpk",
+        Type.BOOLEAN,
+        "no",
+        "",
+        "smtpd",
+        Status.UNSUPPORTED,
+        "certificates are shown, not raw public keys",
+    ),
 )
