@@ -1,10 +1,14 @@
-"""The addresses in the headers of local clients' mail, completed where they stand (trivial-rewrite(8), cleanup(8)).
+"""The addresses in headers, rewritten where they stand (cleanup(8), generic(5)).
 
-``To: joe`` of a local user becomes ``To: joe@$myorigin``. Only the address itself is replaced; names, comments, folding
-and everything else stay byte for byte, and a header whose addresses are whole is not touched. What is no address (two
-words without brackets) stays.
+``To: joe`` of a local user becomes ``To: joe@$myorigin``, and what canonical and masquerade make of that. Only an
+address that changes is replaced; names, comments, folding and everything else stay byte for byte, and a header whose
+addresses stay is not touched. Postfix lays a header out anew when one of its addresses changes; signatures over it
+would not survive that any better, but people's eyes do.
 
-Linear in the size of the header. Syntax: RFC 5322 section 3.4, with comments and white space anywhere.
+Two words with nothing between them are two addresses: when one of them is rewritten, the comma between them that is
+missing is put in. Of a list with more than header_address_token_limit tokens the rest is cut off when it is rewritten.
+
+Linear in the size of the header.
 """
 
 from __future__ import annotations
@@ -13,45 +17,82 @@ import re
 from collections.abc import Callable, Iterator
 
 from angarium.cleanup.headers import HeaderBlock
-from angarium.cleanup.received import quote_local
+from angarium.cleanup.mapping import Step
+from angarium.protocols.smtp.path import quote_address
+from angarium.rewrite.addresslist import AddressList, ListedAddress, parse_list
 
-_PLAIN_NAMES = (b"from", b"sender", b"reply-to", b"to", b"cc")
-NAMES = (
-    *_PLAIN_NAMES,
-    *(b"resent-" + name for name in _PLAIN_NAMES),
-    *(b"errors-to", b"return-receipt-to", b"disposition-notification-to", b"mail-followup-to", b"apparently-to"),
+SENDERS = (
+    *(b"from", b"sender", b"reply-to"),
+    *(b"resent-from", b"resent-sender", b"resent-reply-to"),
+    *(b"errors-to", b"return-receipt-to", b"disposition-notification-to", b"mail-followup-to"),
 )
-"""The headers that hold addresses, as Postfix has them; ``bcc`` is taken out anyway."""
+"""The headers whose addresses are of senders, as Postfix has them."""
 
-_TOKEN = re.compile(
-    rb'(?P<blank>[ \t\r\n]+)|(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<literal>\[[^\[\]\r\n]*\])|(?P<special>[<>,:;@.()])'
-    rb'|(?P<atom>(?:[^ \t\r\n"\[<>,:;@.()\\]|\\.)+)|(?P<other>.)',
-    re.DOTALL,
-)
+RECIPIENTS = (b"to", b"cc", b"resent-to", b"resent-cc", b"apparently-to")
+"""The headers whose addresses are of recipients; ``bcc`` is taken out anyway."""
+
+NAMES = (*SENDERS, *RECIPIENTS)
+
 _WHOLE = re.compile(rb"[^@!%\s]+@(?:[^@\s.]+\.[^@\s]*[^@\s.]|\[[^@\s]+\])")
-_ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 
 Edit = tuple[int, int, bytes]
 """Bytes ``start`` to ``stop`` of the header block, and what stands there instead."""
 
-_Word = tuple[int, int, str, bytes]
-"""Start, stop, kind and bytes of a token."""
+Complete = Callable[[ListedAddress], str]
+"""Completes an address of a list."""
 
 
-def address_edits(header: HeaderBlock, rewrite: Callable[[str], str]) -> list[Edit]:
+def address_edits(header: HeaderBlock, complete: Complete, limit: int = 0) -> list[Edit]:
     """What completing the addresses of a header block changes."""
     edits: list[Edit] = []
-    for name in NAMES:
+    for _, value, stop in _values(header, NAMES):
+        if not _all_whole(header.raw[value:stop]):
+            found = parse_list(header.raw, value, stop, limit)
+            edits.extend(_edits(header.raw, found, [complete(each) for each in found.addresses], stop))
+    return edits
+
+
+async def mapped_edits(
+    queue_id: str,
+    header: HeaderBlock,
+    complete: Complete,
+    senders: Step | None,
+    recipients: Step | None,
+    limit: int = 0,
+) -> list[Edit]:
+    """What completing and then mapping changes; None: these headers are completed alone. Raises what a step raises."""
+    edits: list[Edit] = []
+    known: dict[tuple[Step, str], str] = {}
+    for name, value, stop in _values(header, NAMES):
+        step = senders if name in SENDERS else recipients
+        if step is None and _all_whole(header.raw[value:stop]):
+            continue
+        found = parse_list(header.raw, value, stop, limit)
+        texts = []
+        for each in found.addresses:
+            text = complete(each)
+            if step is not None:
+                key = step, text
+                if key not in known:
+                    known[key] = await step(text, queue_id)
+                text = known[key]
+            texts.append(text)
+        edits.extend(_edits(header.raw, found, texts, stop))
+    return edits
+
+
+def _values(header: HeaderBlock, names: tuple[bytes, ...]) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start and stop of the value of each header of these names."""
+    for name in names:
         if name not in header.folded:
             continue
         at = header.find(name)
         while at >= 0:
             start, stop = header.span(at)
-            value = header.raw.index(b":", start) + 1
-            if not _all_whole(header.raw[value:stop]):
-                edits.extend(_edits(header.raw, value, stop, rewrite))
+            if header.raw.endswith(b"\r\n", start, stop):
+                stop -= 2
+            yield name, header.raw.index(b":", start) + 1, stop
             at = header.find(name, at + 1)
-    return edits
 
 
 def _all_whole(value: bytes) -> bool:
@@ -66,55 +107,19 @@ def _all_whole(value: bytes) -> bool:
     return True
 
 
-def _edits(raw: bytes, start: int, stop: int, rewrite: Callable[[str], str]) -> Iterator[Edit]:
-    for words in _addresses(raw, start, stop):
-        text = "".join(_plain(kind, data) for _, _, kind, data in words)
-        whole = rewrite(text)
-        if whole != text:
-            yield words[0][0], words[-1][1], quote_local(whole).encode("utf-8", "surrogateescape")
-
-
-def _plain(kind: str, data: bytes) -> str:
-    if kind == "quoted":
-        data = _ESCAPE.sub(rb"\1", data[1:-1])
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _addresses(raw: bytes, start: int, stop: int) -> Iterator[list[_Word]]:
-    """The words of each address of a list, without blanks and comments."""
-    outside: list[_Word] = []
-    inside: list[_Word] | None = None
-    done = False
-    depth = 0
-    for match in _TOKEN.finditer(raw, start, stop):
-        kind, data = match.lastgroup or "", match[0]
-        if kind == "blank" or depth or data in (b"(", b")"):
-            depth = max(depth + (data == b"(") - (data == b")"), 0)
-        elif data == b"<" and inside is None:
-            inside = []
-        elif data == b">" and inside is not None:
-            if inside:
-                yield inside
-            inside, done = None, True
-        elif inside is not None:
-            inside.append((match.start(), match.end(), kind, data))
-        elif data in (b",", b";", b":"):
-            if data != b":" and not done and _is_address(outside):
-                yield outside
-            outside, done = [], False
-        else:
-            outside.append((match.start(), match.end(), kind, data))
-    if inside is None and not done and _is_address(outside):
-        yield outside
-
-
-def _is_address(words: list[_Word]) -> bool:
-    """Words with a ``.`` or ``@`` between each two; not a name of several words."""
-    if not words or any(kind == "other" for _, _, kind, _ in words):
-        return False
-    before = "special"
-    for _, _, kind, _ in words:
-        if kind != "special" and before != "special":
-            return False
-        before = kind
-    return before != "special"
+def _edits(raw: bytes, found: AddressList, texts: list[str], stop: int) -> Iterator[Edit]:
+    """The changes of one header."""
+    changed = False
+    for each, text in zip(found.addresses, texts, strict=True):
+        if text != each.text:
+            changed = True
+            data = quote_address(text).encode("utf-8", "surrogateescape") or b'""'
+            yield each.start, each.stop, b" ".join((data, *each.comments))
+    if not changed:
+        return
+    for each in found.addresses:
+        if each.comma >= 0:
+            yield each.comma, each.comma, b","
+    if found.stop < stop:
+        end = len(raw[:stop].rstrip(b"\r\n"))
+        yield len(raw[: found.stop].rstrip(b" \t\r\n")), end, b""

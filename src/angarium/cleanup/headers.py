@@ -8,6 +8,7 @@ copy. Both see ``SCAN_LIMIT`` bytes at most: what lies beyond is passed on unrea
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from angarium.model.content import Content
@@ -28,12 +29,14 @@ class HeaderBlock:
         folded: line feed + ``raw`` in lower case: position ``n`` of ``raw`` is position ``n + 1`` here.
         closed: an empty line ends it; otherwise the body, or the end of the message, follows at once.
         mailbox_line: its first line is an mbox separator, ``From `` or ``>From ``.
+        whole: False when it goes on beyond what was read.
     """
 
     raw: bytes
     folded: bytes
     closed: bool
     mailbox_line: bool = False
+    whole: bool = True
 
     @classmethod
     def read(cls, content: Content) -> HeaderBlock:
@@ -46,11 +49,17 @@ class HeaderBlock:
             taken = min(size, taken * 8)
             head = content.read(0, taken)
             end = _end(head, whole=taken == size)
+        whole = end >= 0 or taken == content.size
         if end < 0:
-            end = len(head)
+            end = len(head) if whole else _last_start(head)
         raw = head[:end]
         is_mailbox_line = bool(raw) and _MAILBOX_LINE.match(raw) is not None
-        return cls(raw, b"\n" + raw.lower(), head.startswith(b"\r\n", end), is_mailbox_line)
+        return cls(raw, b"\n" + raw.lower(), head.startswith(b"\r\n", end), is_mailbox_line, whole)
+
+    @classmethod
+    def of(cls, raw: bytes, like: HeaderBlock) -> HeaderBlock:
+        """A block of other bytes that ends as ``like`` does."""
+        return cls(raw, b"\n" + raw.lower(), like.closed, like.mailbox_line, like.whole)
 
     def has(self, name: bytes) -> bool:
         """Whether there is a header of that (lower-case) name."""
@@ -116,3 +125,61 @@ def _end(head: bytes, *, whole: bool) -> int:
     if not whole and head.find(b"\n", end) < 0:
         return -1  # the line that seems to end the block is cut off here: it may be a header yet
     return end
+
+
+def _last_start(head: bytes) -> int:
+    """Where the last header of a block that goes on begins: it may be there in part."""
+    feed = head.rfind(b"\n")
+    while feed > 0 and head[feed + 1 : feed + 2] in (b" ", b"\t", b""):
+        feed = head.rfind(b"\n", 0, feed)
+    return feed + 1
+
+
+def oversized(content: Content, limit: int) -> list[tuple[int, int, bytes]]:
+    """What cuts each header of more than ``limit`` bytes (line breaks counted as one) down to that, as edits.
+
+    At the end of a line, when that loses no more than a tenth of the limit; otherwise within one. Reads the header
+    block once, in bounded memory, wherever it ends.
+    """
+    cuts: list[tuple[int, int, bytes]] = []
+    start = position = 0
+    kept = 0
+    cut = -1
+    for head, length, ending in _header_lines(content):
+        if position == 0 or head[:1] not in (b" ", b"\t"):
+            if cut >= 0:
+                cuts.append((cut, position, b"\r\n"))
+            start, kept, cut = position, 0, -1
+            if not _FIRST_LINE.match(head):
+                return cuts
+        size = length - ending + (position > start)
+        if cut < 0 and kept + size > limit:
+            at_line = position > start and limit - kept <= limit // 10
+            cut = position - 2 if at_line else position + limit - kept - (position > start)
+        kept += size
+        position += length
+    if cut >= 0:
+        cuts.append((cut, position, b"\r\n"))
+    return cuts
+
+
+_HEAD = 1024
+
+
+def _header_lines(content: Content) -> Iterator[tuple[bytes, int, int]]:
+    """The first bytes of each line, how long it is, and how much of that is its line break."""
+    head = b""
+    length = 0
+    for chunk in content.chunks():
+        position = 0
+        while (feed := chunk.find(b"\n", position)) >= 0:
+            head += chunk[position : min(feed + 1, position + _HEAD)]
+            length += feed + 1 - position
+            returns = chunk[feed - 1 : feed] == b"\r" if feed else head[-2:-1] == b"\r"
+            yield head, length, 1 + returns
+            head, length, position = b"", 0, feed + 1
+        if len(head) < _HEAD:
+            head += chunk[position : position + _HEAD]
+        length += len(chunk) - position
+    if length:
+        yield head, length, 0

@@ -1,37 +1,59 @@
 """cleanup(8): a received transaction becomes what the queue stores.
 
-What it does to an envelope: addresses completed, virtual aliases expanded, duplicates of (address, original address)
-removed, whatever their case. What it does to a message: a Received header before it; ``message_drop_headers`` taken
-out; for local clients the headers that are missing, and addresses in headers completed. The body is passed on by
-reference, byte for byte.
+What it does to an envelope is said in ``recipients``, to addresses in headers in ``addresses``, by header and body
+checks in ``checks``. Beside that: a Received header goes before the message, ``message_drop_headers`` are taken out,
+and local clients' messages get the headers that are missing. The body is passed on by reference, byte for byte, but for
+lines that body_checks change.
 
-Guarantees: constant memory beyond the header block; no wait but that of a table. Refuses with ``MailError``.
+receive_override_options turns the mapping of addresses and the checks off; for the messages that this server makes
+itself (reports) checks are off and no copies are made, unless internal_mail_filter_classes says otherwise.
+
+Guarantees: constant memory beyond the header block; no wait but that of a table; nothing is done for what is not
+configured. Refuses with ``MailError``.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from angarium.cleanup.addresses import Edit, address_edits
-from angarium.cleanup.aliases import AliasExpander
-from angarium.cleanup.headers import HeaderBlock
+from angarium.cleanup.addresses import Edit, address_edits, mapped_edits
+from angarium.cleanup.checks import ContentChecks, Examination, Findings
+from angarium.cleanup.headers import HeaderBlock, oversized
 from angarium.cleanup.parameters import CleanupParameters
 from angarium.cleanup.received import mail_date, message_id, quote_local, received
-from angarium.cleanup.splice import Slice, SplicedContent
+from angarium.cleanup.recipients import AddressRules, EnvelopeRules, FinalEnvelope, Leave
+from angarium.cleanup.splice import Slice, SplicedContent, spliced
 from angarium.mailqueue.interface import NewMessage
-from angarium.model.content import Content
+from angarium.model.content import Content, MemoryContent
 from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.error import MailError
 from angarium.model.lookup import Found
 from angarium.model.reply import Reply
+from angarium.rewrite.address import complete, remote
+from angarium.rewrite.addresslist import ListedAddress
+from angarium.rewrite.parameters import RewriteParameters
 from angarium.rewrite.resolve import TrivialRewrite
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import SPOOL_BOUND, Spool
-from angarium.tables.maps import Maps
 from angarium.tables.matchlist import MatchList
 from angarium.tables.opener import TableOpener
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The header block as the checks have left it.
+
+    Attributes:
+        header: it.
+        after: where, in what was received, the rest begins.
+        changed: whether the checks have changed it.
+    """
+
+    header: HeaderBlock
+    after: int
+    changed: bool = False
 
 
 class CleanupService:
@@ -40,9 +62,9 @@ class CleanupService:
     Args:
         parameters: main.cf, with the overrides of the cleanup service.
         resolver: completes addresses, and knows which domains are ours.
-        opener: opens virtual_alias_maps.
+        opener: opens the tables.
         log: of the service, ``postfix/cleanup``.
-        spool: takes messages over 1 MiB whose headers had to be changed; None keeps them in memory.
+        spool: takes messages over 1 MiB that had to be changed; None keeps them in memory.
     """
 
     def __init__(
@@ -57,12 +79,23 @@ class CleanupService:
         self.resolver = resolver
         self._log = log
         self._spool = spool
-        maps = Maps.open("virtual_alias_maps", parameters.virtual_alias_maps, opener)
-        self._aliases = AliasExpander(maps, parameters, resolver.rewrite, resolver.is_own) if maps else None
+        self._rules = AddressRules(parameters, resolver, opener, log)
+        self._envelopes = EnvelopeRules(parameters, resolver, opener, self._rules)
+        self._checks = ContentChecks(parameters, opener, log)
         self._mynetworks = MatchList("mynetworks", parameters.mynetworks, opener, networks=True)
         tables = [word for word in parameters.local_header_rewrite_clients if ":" in word]
         self._local_clients = MatchList("local_header_rewrite_clients", tables, opener, networks=True)
-        self._dropped = tuple(name.lower().encode() for name in parameters.message_drop_headers)
+        self._dropped = tuple(name.lower().rstrip(":").encode() for name in parameters.message_drop_headers)
+        self._complete_local = _completion(resolver.parameters)
+        self._complete_remote: Callable[[ListedAddress], str] | None = None
+        if parameters.remote_header_rewrite_domain:
+            self._complete_remote = _completion(remote(resolver.parameters, parameters.remote_header_rewrite_domain))
+        options = parameters.receive_override_options
+        mapping = "no_address_mappings" not in options
+        self._leave = Leave(mapping=mapping, copies=mapping)
+        self._checking = bool(self._checks) and "no_header_body_checks" not in options
+        of_reports = {"bounce", "notify"} & set(parameters.internal_mail_filter_classes)
+        self._reports_checked = bool(self._checks and of_reports)
 
     async def process(
         self, queue_id: str, envelope: Envelope, content: Content, *, hold: bool = False, full_name: str = ""
@@ -79,72 +112,148 @@ class CleanupService:
         Raises:
             MailError: the message is refused, with the reply for the peer.
         """
-        header = HeaderBlock.read(content)
-        local = await self._is_local_client(envelope.origin)
-        missing = b""
-        if local or self._parameters.always_add_missing_headers:
-            missing = self._missing(queue_id, envelope, header, full_name)
-        self._log_message_id(queue_id, header, missing)
-        if header.count(b"received") + 1 >= self._parameters.hopcount_limit:
-            reply = Reply.of(554, "5.4.0", "Error: too many hops")
-            raise self._refused(queue_id, MailError(reply, "message rejected: hopcount exceeded"))
         try:
-            recipients = await self.final_recipients(envelope)
+            return await self._process(queue_id, envelope, content, hold, full_name)
         except MailError as error:
-            raise self._refused(queue_id, error) from error
-        finished = replace(envelope, sender=self.resolver.rewrite(envelope.sender), recipients=recipients)
-        prefix = received(queue_id, envelope, self._parameters)
-        edits = address_edits(header, self.resolver.rewrite) if local else []
-        stored = self._content(header, content, edits, missing)
-        if stored is not content:
-            stored = await self._stored(stored)
-        return NewMessage(queue_id, finished, prefix, stored, hold)
-
-    # The envelope
+            if error.cause:
+                self._log.warning(f"{queue_id}: {error.cause}", queue_id=queue_id)
+            raise MailError(error.reply) from error
 
     async def final_recipients(self, envelope: Envelope) -> tuple[Recipient, ...]:
         """The recipients with their aliases expanded and without duplicates. Raises MailError."""
-        rewrite = self.resolver.rewrite
-        if self._aliases is None and len(envelope.recipients) == 1:
-            only = envelope.recipients[0]
-            address = rewrite(only.address)
-            return envelope.recipients if address == only.address else (replace(only, address=address),)
-        result: list[Recipient] = []
-        seen: set[tuple[str, str]] = set()
-        limit = self._parameters.duplicate_filter_limit
-        for recipient in envelope.recipients:
-            address = rewrite(recipient.address)
-            addresses = [address] if self._aliases is None else await self._aliases.expand(address)
-            for each in addresses:
-                key = (each.lower(), recipient.original.lower())
-                if key in seen:
-                    continue
-                if not limit or len(seen) < limit:
-                    seen.add(key)
-                result.append(recipient if each == recipient.address else replace(recipient, address=each))
-        return tuple(result)
+        return await self._envelopes.expanded(envelope.recipients)
+
+    async def _process(
+        self, queue_id: str, envelope: Envelope, content: Content, hold: bool, full_name: str
+    ) -> NewMessage:
+        ours = not envelope.origin.client_address and envelope.origin.uid is None
+        leave = Leave(copies=False) if ours else self._leave
+        final = await self._envelopes.finish(queue_id, envelope, leave)
+        content, header = self._read(content)
+        hops = header.count(b"received")
+        local = await self._is_local_client(envelope.origin)
+        prefix = received(queue_id, envelope, self._parameters)
+        run: Examination | None = None
+        block = _Block(header, len(header.raw))
+        if self._reports_checked if ours else self._checking:
+            run = self._checks.examination(queue_id, _origin(envelope), _people(final), _protocol(envelope))
+            prefix, block = await self._check_headers(run, prefix, header)
+            header = block.header
+        missing = b""
+        if local or self._parameters.always_add_missing_headers or self._complete_remote is not None:
+            missing = self._missing(queue_id, final.sender, envelope.arrival, header, full_name)
+        if run is None:
+            self._log_message_id(queue_id, header, missing)
+        elif not run.stopped:
+            self._log_absent(queue_id, header, missing)
+            await run.body(content, block.after)
+        if hops + 1 >= self._parameters.hopcount_limit:
+            reply = Reply.of(554, "5.4.0", "Error: too many hops")
+            raise MailError(reply, "message rejected: hopcount exceeded")
+        if run is not None and (refusal := run.refusal) is not None:
+            raise MailError(refusal)
+        edits = await self._address_edits(queue_id, header, leave, local=local)
+        findings = run.findings if run is not None else None
+        stored = self._content(block, content, edits, missing, findings)
+        if stored is not content:
+            stored = await self._stored(stored)
+        await self._envelopes.add_copies(queue_id, final, findings.bcc if findings is not None else (), leave)
+        return self._message(queue_id, envelope, final, prefix, stored, hold, findings, ours=ours)
+
+    def _read(self, content: Content) -> tuple[Content, HeaderBlock]:
+        """The header block; the content is another one when headers over header_size_limit had to be cut."""
+        header = HeaderBlock.read(content)
+        limit = self._parameters.header_size_limit
+        if len(header.raw) > limit or not header.whole:
+            cuts = oversized(content, limit)
+            if cuts:
+                content = SplicedContent(spliced(content, cuts))
+                header = HeaderBlock.read(content)
+        return content, header
+
+    def _message(
+        self,
+        queue_id: str,
+        envelope: Envelope,
+        final: FinalEnvelope,
+        prefix: bytes,
+        stored: Content,
+        hold: bool,
+        findings: Findings | None,
+        *,
+        ours: bool,
+    ) -> NewMessage:
+        recipients = tuple(final.recipients)
+        content_filter = envelope.content_filter or ("" if ours else self._parameters.content_filter)
+        redirect = envelope.redirect
+        discard = False
+        if findings is not None:
+            content_filter = findings.content_filter or content_filter
+            redirect = findings.redirect or redirect
+            discard = findings.discard
+            hold = hold or findings.hold
+        if redirect:  # as Postfix has it: no alias is expanded, and it goes out under the name of the first recipient
+            recipients = (replace(recipients[0], address=self.resolver.rewrite(redirect)),)
+            content_filter = ""
+        finished = replace(
+            envelope, sender=final.sender, recipients=recipients, content_filter=content_filter, redirect=""
+        )
+        return NewMessage(queue_id, finished, prefix, stored, hold, discard)
+
+    # The checks
+
+    async def _check_headers(self, run: Examination, prefix: bytes, header: HeaderBlock) -> tuple[bytes, _Block]:
+        """What the checks make of our own header lines and of the message's."""
+        findings = run.findings
+        edits = await run.block(prefix, None)
+        prefix = _edited(prefix, [*edits, *findings.prepended])
+        findings.prepended.clear()
+        run.follow(len(header.raw))
+
+        def seen(text: bytes) -> None:
+            self._log_header(run.queue_id, text)
+
+        edits = await run.block(header.raw, seen)
+        raw = _edited(header.raw, edits)
+        return prefix, _Block(HeaderBlock.of(raw, header), len(header.raw), changed=bool(edits))
 
     # The content
 
-    def _content(self, header: HeaderBlock, content: Content, edits: list[Edit], missing: bytes) -> Content:
-        """The content with headers dropped, completed and added; itself when there is nothing to do."""
+    async def _address_edits(self, queue_id: str, header: HeaderBlock, leave: Leave, *, local: bool) -> list[Edit]:
+        """The addresses in headers: those of local clients, of others when there is a domain for them."""
+        completion = self._complete_local if local else self._complete_remote
+        if completion is None:
+            return []
+        limit = self._parameters.header_address_token_limit
+        rules = self._rules
+        if not leave.mapping or (rules.header_sender is None and rules.header_recipient is None):
+            return address_edits(header, completion, limit)
+        return await mapped_edits(queue_id, header, completion, rules.header_sender, rules.header_recipient, limit)
+
+    def _content(
+        self, block: _Block, content: Content, edits: list[Edit], missing: bytes, findings: Findings | None
+    ) -> Content:
+        """The content with headers dropped, changed and added; itself when there is nothing to do."""
+        header = block.header
         for name in self._dropped:
             if name in header.folded:
                 edits += [(start, stop, b"") for start, stop in self._spans(header, name)]
-        end = len(header.raw)
-        gap = b"" if header.closed or content.size == end else b"\r\n"
-        if not edits and not missing and not gap and not header.mailbox_line:
+        if findings is not None:
+            edits += findings.prepended
+        after = block.after
+        gap = b"" if header.closed or not header.whole or content.size == after else b"\r\n"
+        body = findings.body if findings is not None else []
+        if not (edits or missing or gap or header.mailbox_line or block.changed or body):
             return content
         pieces: list[bytes | Slice] = [b"X-Mailbox-Line: "] if header.mailbox_line else []
-        position = 0
-        for start, stop, instead in sorted(edits):
-            if start >= position:  # what is dropped is not completed
-                pieces += [Slice(content, position, start), instead]
-                position = stop
-        pieces.append(Slice(content, position, end))
-        if missing and end and not header.raw.endswith(b"\n"):
+        raw = header.raw
+        if block.changed:
+            pieces.append(_edited(raw, edits))
+        else:
+            pieces += spliced(content, edits, stop=after)
+        if missing and raw and not raw.endswith(b"\n"):
             pieces.append(b"\r\n")
-        pieces += [missing, gap, Slice(content, end, content.size)]
+        pieces += [missing, gap, *spliced(content, body, start=after)]
         return SplicedContent(pieces)
 
     async def _stored(self, content: Content) -> Content:
@@ -173,27 +282,27 @@ class CleanupService:
             at = header.find(name, at + 1)
         return spans
 
-    def _missing(self, queue_id: str, envelope: Envelope, header: HeaderBlock, full_name: str) -> bytes:
+    def _missing(self, queue_id: str, sender: str, arrival: float, header: HeaderBlock, full_name: str) -> bytes:
         """The headers that a message of a local client must have and has not (RFC 6409 section 8)."""
         parameters = self._parameters
         resent = b"resent-" if b"\nresent-" in header.folded else b""
         label = "Resent-" if resent else ""
         lines: list[str] = []
         if not header.has(resent + b"message-id"):
-            lines.append(f"{label}Message-Id: {message_id(queue_id, parameters.myhostname, envelope.arrival)}")
+            lines.append(f"{label}Message-Id: {message_id(queue_id, parameters.myhostname, arrival)}")
         if not header.has(resent + b"date"):
-            lines.append(f"{label}Date: {mail_date(int(envelope.arrival))}")
+            lines.append(f"{label}Date: {mail_date(int(arrival))}")
         if not header.has(resent + b"from"):
-            lines.append(f"{label}From: {self._from(envelope.sender, full_name)}")
+            lines.append(f"{label}From: {self._from(sender, full_name)}")
         undisclosed = parameters.undisclosed_recipients_header
-        if undisclosed and not any(header.has(resent + name) for name in (b"to", b"cc", b"bcc")):
+        if undisclosed and not any(header.has(name) for name in (b"to", b"cc", b"resent-to", b"resent-cc")):
             lines.append(undisclosed)
         return "".join(line + "\r\n" for line in lines).encode("utf-8", "surrogateescape")
 
     def _from(self, sender: str, full_name: str) -> str:
         if not sender:
             return "MAILER-DAEMON"
-        address = quote_local(self.resolver.rewrite(sender))
+        address = quote_local(sender)
         return f"{_phrase(full_name)} <{address}>" if full_name else address
 
     async def _is_local_client(self, origin: Origin) -> bool:
@@ -219,17 +328,64 @@ class CleanupService:
     # The log
 
     def _log_message_id(self, queue_id: str, header: HeaderBlock, missing: bytes) -> None:
-        if header.folded.find(b"\nresent-") >= 0 or missing.startswith(b"Resent-"):
-            resent = header.value(b"resent-message-id") or _added(missing, b"Resent-Message-Id: ")
-            if resent:
-                self._log.info(f"{queue_id}: resent-message-id={resent}", queue_id=queue_id)
-        text = header.value(b"message-id") or _added(missing, b"Message-Id: ")
-        self._log.info(f"{queue_id}: message-id={text or '<>'}", queue_id=queue_id, message_id=text)
+        for name in _LOGGED:
+            text = header.value(name) if name in header.folded else None
+            if text is not None:
+                self._log_id(queue_id, name, text)
+        self._log_absent(queue_id, header, missing)
 
-    def _refused(self, queue_id: str, error: MailError) -> MailError:
-        if error.cause:
-            self._log.warning(f"{queue_id}: {error.cause}", queue_id=queue_id)
-        return error
+    def _log_header(self, queue_id: str, text: bytes) -> None:
+        """Log a header that is one of those that are logged."""
+        name, _, value = text.partition(b":")
+        if (name := name.lower()) in _LOGGED:
+            self._log_id(queue_id, name, value.strip(b" \t\n").decode("utf-8", "backslashreplace"))
+
+    def _log_absent(self, queue_id: str, header: HeaderBlock, missing: bytes) -> None:
+        """Log the message id that we have made, and that there is none."""
+        made = _added(missing, b"Message-Id: ")
+        resent = _added(missing, b"Resent-Message-Id: ")
+        if resent:
+            self._log_id(queue_id, b"resent-message-id", resent)
+        if made or not header.has(b"message-id"):
+            self._log_id(queue_id, b"message-id", made or "<>")
+
+    def _log_id(self, queue_id: str, name: bytes, text: str) -> None:
+        if name == b"message-id":
+            self._log.info(f"{queue_id}: message-id={text}", queue_id=queue_id, message_id=text)
+        else:
+            self._log.info(f"{queue_id}: {name.decode()}={text}", queue_id=queue_id)
+
+
+_LOGGED = (b"resent-message-id", b"message-id")
+
+
+def _completion(parameters: RewriteParameters) -> Callable[[ListedAddress], str]:
+    """What completes an address of a header."""
+
+    def whole(address: ListedAddress) -> str:
+        return complete(address.text, parameters, quoted=address.quoted)
+
+    return whole
+
+
+def _edited(raw: bytes, edits: list[Edit]) -> bytes:
+    return SplicedContent(spliced(MemoryContent(raw), edits)).read() if edits else raw
+
+
+def _origin(envelope: Envelope) -> str:
+    return envelope.origin.client if envelope.origin.client_address else "local"
+
+
+def _people(final: FinalEnvelope) -> str:
+    return f"from=<{quote_local(final.sender)}> to=<{quote_local(final.last)}>"
+
+
+def _protocol(envelope: Envelope) -> str:
+    """How a message came in, as the log lines of the checks have it."""
+    origin = envelope.origin
+    if not origin.client_address:
+        return ""
+    return f" proto={'ESMTP' if origin.protocol.startswith('ESMTP') else origin.protocol} helo=<{origin.helo}>"
 
 
 def _added(missing: bytes, name: bytes) -> str:

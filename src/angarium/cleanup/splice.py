@@ -22,6 +22,29 @@ class Slice:
         return self.stop - self.start
 
 
+def spliced(
+    content: Content, edits: Sequence[tuple[int, int, bytes]], start: int = 0, stop: int | None = None
+) -> list[bytes | Slice]:
+    """The content from ``start`` to ``stop`` with each edit (start, stop, what stands there instead) applied.
+
+    Edits at one place keep their order. One that begins inside of what another has replaced does nothing: what is
+    dropped is not changed.
+    """
+    pieces: list[bytes | Slice] = []
+    position = start
+    for low, high, instead in sorted(edits, key=_place):
+        if low < position:
+            continue
+        pieces += [Slice(content, position, low), instead]
+        position = high
+    pieces.append(Slice(content, position, content.size if stop is None else stop))
+    return pieces
+
+
+def _place(edit: tuple[int, int, bytes]) -> tuple[int, int]:
+    return edit[0], edit[1]
+
+
 class SplicedContent:
     """Pieces of contents and literal bytes, one after another, seen as one content."""
 

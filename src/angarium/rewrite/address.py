@@ -3,11 +3,14 @@
 In this order: ``site!user`` becomes ``user@site`` (swap_bangpath), ``user%domain`` becomes ``user@domain``
 (allow_percent_hack), ``user`` becomes ``user@$myorigin`` (append_at_myorigin), ``user@host`` becomes
 ``user@host.$mydomain`` (append_dot_mydomain), a trailing dot goes. A source route ``@a,@b:user@c`` keeps its last
-hop alone (RFC 5321 appendix C). The null address stays. Addresses are in internal form.
+hop alone (RFC 5321 appendix C). The null address and what ends in ``@`` stay. Addresses are in internal form.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from angarium.protocols.smtp.path import quote_address
 from angarium.rewrite.parameters import RewriteParameters
 
 
@@ -15,33 +18,61 @@ def strip_route(address: str) -> str:
     """``@hop,@hop:user@domain`` -> ``user@domain``."""
     if address.startswith("@"):
         colon = address.find(":")
-        if colon > 0:
+        if 0 < colon < len(address) - 1:
             return address[colon + 1 :]
     return address
 
 
-def complete(address: str, parameters: RewriteParameters) -> str:
-    """The address in full."""
-    if not address:
-        return address
-    address = strip_route(address)
-    local, at, domain = address.rpartition("@")
-    if not at:
+def remote(parameters: RewriteParameters, domain: str) -> RewriteParameters:
+    """The parameters for headers of strangers: remote_header_rewrite_domain stands for our own domains."""
+    return replace(parameters, myorigin=domain, mydomain=domain)
+
+
+def complete(address: str, parameters: RewriteParameters, *, quoted: bool = False) -> str:
+    """The address in full.
+
+    Args:
+        address: internal form.
+        parameters: main.cf.
+        quoted: it is a local part in quotes and no more: what looks like an operator in it is none.
+    """
+    if not address or address == "@":
+        return ""
+    if quoted:
         local, domain = address, ""
-        if parameters.swap_bangpath and "!" in local:
-            site, _, user = local.partition("!")
-            local, domain = user, site
-        elif parameters.allow_percent_hack and "%" in local:
-            local, _, domain = local.rpartition("%")
+    else:
+        address = strip_route(address)
+        local, at, domain = address.rpartition("@")
+        if not at:
+            local, at, domain = _by_operator(address, parameters)
+        if at and not domain:
+            return f"{local}@"
     if not domain:
-        if not parameters.append_at_myorigin:
-            return local
-        return f"{local}@{parameters.myorigin}"
+        if not parameters.append_at_myorigin or not parameters.myorigin:
+            return _without_dot(local)
+        domain = parameters.myorigin
     if domain[0] == "[":
         return f"{local}@{domain}"
-    if "." not in domain:
-        if parameters.append_dot_mydomain and parameters.mydomain:
-            domain = f"{domain}.{parameters.mydomain}"
-    elif domain.endswith(".") and len(domain) > 1:
-        domain = domain[:-1]
-    return f"{local}@{domain}"
+    if "." not in domain and parameters.append_dot_mydomain and parameters.mydomain:
+        domain = f"{domain}.{parameters.mydomain}"
+    return f"{local}@{_without_dot(domain)}"
+
+
+def _by_operator(address: str, parameters: RewriteParameters) -> tuple[str, str, str]:
+    """A bare address taken apart at ``!`` or ``%``, as ``rpartition`` does it.
+
+    A local part that needs quotes has no operators.
+    """
+    if parameters.swap_bangpath and "!" in address:
+        if quote_address(address) == address:
+            site, _, user = address.partition("!")
+            return user, "@", site
+    elif parameters.allow_percent_hack and "%" in address and quote_address(address) == address:
+        local, _, domain = address.rpartition("%")
+        return local, "@", domain
+    return address, "", ""
+
+
+def _without_dot(domain: str) -> str:
+    """A name without its trailing dot, unless that stands alone or after another."""
+    return domain[:-1] if domain.endswith(".") and len(domain) > 1 and domain[-2] != "." else domain

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from angarium.model.address import Address
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
+from angarium.protocols.smtp.path import quote_address
 from angarium.tables.interface import Table
 from angarium.tables.opener import TableOpener
 
@@ -80,7 +81,7 @@ async def find_address(
     parts = Address.split(address)
     user, extension = parts.extension(delimiters) if delimiters else (parts.local, "")
     at_domain = f"@{parts.domain}" if parts.domain else ""
-    result = await maps.find(address)
+    result = await _find_forms(maps, address, partial=False)
     if result is not NOT_FOUND:
         return AddressMatch(result) if isinstance(result, Found) else result
     keys: list[tuple[str, str]] = []
@@ -90,15 +91,26 @@ async def find_address(
         keys.append((parts.local, ""))
         if extension:
             keys.append((user, extension))
-    if at_domain:
-        keys.append((at_domain, ""))
     for key, unmatched in keys:
-        result = await maps.find(key, partial=True)
+        result = await _find_forms(maps, key, partial=True)
         if isinstance(result, Found):
             return AddressMatch(result, unmatched)
         if isinstance(result, TemporaryError):
             return result
-    return NOT_FOUND
+    if not at_domain:
+        return NOT_FOUND
+    result = await maps.find(at_domain, partial=True)
+    return AddressMatch(result) if isinstance(result, Found) else result
+
+
+async def _find_forms(maps: Maps, key: str, *, partial: bool) -> Lookup:
+    """Ask with the quoted form first, then with the internal one: tables may have either."""
+    quoted = quote_address(key)
+    if quoted != key:
+        result = await maps.find(quoted, partial=partial)
+        if result is not NOT_FOUND:
+            return result
+    return await maps.find(key, partial=partial)
 
 
 def parent_domains(domain: str, *, bare: bool) -> Iterator[str]:

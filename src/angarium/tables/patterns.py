@@ -85,7 +85,7 @@ def _expression(text: str) -> tuple[re.Pattern[str], bool, str]:
     tail = body[position + 1 :]
     pieces = tail.split(None, 1)
     flag_text, rest = ("", tail) if not pieces or tail[0].isspace() else (pieces[0], "".join(pieces[1:]))
-    flags = re.IGNORECASE
+    flags = re.IGNORECASE | re.DOTALL  # header_checks look at headers of several lines
     for flag in flag_text:
         if flag == "i":
             flags ^= re.IGNORECASE

@@ -49,7 +49,11 @@ def test_a_long_block_is_read_in_steps_and_no_further_than_the_bound():
     header = block(head + b"Message-Id: <1>\r\n\r\nbody")
     assert header.value(b"message-id") == "<1>"
     endless = block(b"A: " + b"b" * (2 * SCAN_LIMIT) + b"\r\n\r\n")
-    assert len(endless.raw) == SCAN_LIMIT
+    assert (len(endless.raw), endless.whole) == (0, False)
+    lines = block(b"A: b\r\n" * SCAN_LIMIT)
+    assert not lines.whole
+    assert lines.raw.endswith(b"A: b\r\n")
+    assert SCAN_LIMIT - 6 <= len(lines.raw) <= SCAN_LIMIT
 
 
 @pytest.mark.parametrize("length", range(16 * 1024 - 12, 16 * 1024 + 12))

@@ -260,6 +260,6 @@ def test_resent_messages_get_resent_headers():
     assert b"Resent-Message-Id: <20261124075842.4F2A@mail.example.test>\r\nResent-Date: " in text
     assert b"Resent-From: s@sender.test\r\n" in text
     assert [line.partition(": ")[2] for line in lines] == [
-        "4F2A: resent-message-id=<20261124075842.4F2A@mail.example.test>",
         "4F2A: message-id=<1@x>",
+        "4F2A: resent-message-id=<20261124075842.4F2A@mail.example.test>",
     ]

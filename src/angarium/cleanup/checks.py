@@ -1,0 +1,488 @@
+"""header_checks(5): what a table says of a header or a body line is done, and told in the log.
+
+The actions are a table: BCC, DISCARD, DUNNO, FILTER, HOLD, IGNORE, INFO, PASS, PREPEND, REDIRECT, REJECT, REPLACE,
+STRIP, WARN; DELAY and whatever else is unknown is a warning, and the mail passes, as with Postfix. REJECT, DISCARD,
+REDIRECT and PASS end the checks. What the strict parameters forbid is found on the way.
+
+Guarantees: a body is read only as far as a check can look at it, in bounded memory; bytes that no check changes are
+passed on by reference. Failures: a table that cannot be asked is a ``MailError``, 451 4.3.0; a refusal is told by
+``Examination.refusal``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from angarium.cleanup.mapping import map_error
+from angarium.cleanup.mimewalk import Class, Fault, MimeWalk, WalkedHeader, WalkedLine, WalkLimits, header_class
+from angarium.cleanup.parameters import CleanupParameters
+from angarium.model.content import Content
+from angarium.model.lookup import Found, TemporaryError
+from angarium.model.reply import Reply
+from angarium.runtime.log import ServiceLog
+from angarium.tables.maps import Maps
+from angarium.tables.opener import TableOpener
+
+_HEADER = re.compile(rb"[!-9;-~]+[ \t]*:")
+_DSN = re.compile(r"([245])\.([0-9]{1,3})\.([0-9]{1,3})(?=\s|$)\s*")
+_SHOWN = 200
+_SHOWN_OF_FAULT = 100
+
+Edit = tuple[int, int, bytes]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the checks of one message have asked for.
+
+    Attributes:
+        hold: put it on hold.
+        discard: throw it away.
+        content_filter: send it to this transport:nexthop.
+        redirect: send it to this address alone.
+        bcc: send it to these too.
+        refusal: answer this.
+        ended: a check has ended the checks.
+        prepended: lines for before a header, by place in the block that ``header`` makes.
+        header: edits of the header block.
+        body: edits of the body.
+    """
+
+    hold: bool = False
+    discard: bool = False
+    content_filter: str = ""
+    redirect: str = ""
+    bcc: list[str] = field(default_factory=list)
+    ended: bool = False
+    refusal: Reply | None = None
+    prepended: list[Edit] = field(default_factory=list)
+    header: list[Edit] = field(default_factory=list)
+    body: list[Edit] = field(default_factory=list)
+
+
+class ContentChecks:
+    """The checks of one configuration.
+
+    Args:
+        parameters: main.cf.
+        opener: opens the tables.
+        log: of cleanup.
+    """
+
+    def __init__(self, parameters: CleanupParameters, opener: TableOpener, log: ServiceLog) -> None:
+        self._parameters = parameters
+        self._log = log
+        self._headers = {
+            Class.PRIMARY: Maps.open("header_checks", parameters.header_checks, opener),
+            Class.MIME: Maps.open("mime_header_checks", parameters.mime_header_checks, opener),
+            Class.NESTED: Maps.open("nested_header_checks", parameters.nested_header_checks, opener),
+        }
+        self._body = Maps.open("body_checks", parameters.body_checks, opener)
+        self.limits = _walk_limits(parameters, headers=any(self._headers.values()))
+
+    def __bool__(self) -> bool:
+        return any(self._headers.values()) or bool(self._body) or bool(self.limits.report)
+
+    def examination(self, queue_id: str, origin: str, people: str, protocol: str) -> Examination:
+        """Of one message; the texts are what the log says of where it comes from, for whom it is, and how."""
+        return Examination(self, queue_id, origin, people, protocol)
+
+    # For Examination
+
+    async def header(self, run: Examination, kind: Class, text: bytes) -> _Change | None:
+        """Look one header up. Raises MailError."""
+        maps = self._headers[kind]
+        return await self._ask(run, maps, "header", text) if maps else None
+
+    async def line(self, run: Examination, line: WalkedLine) -> _Change | None:
+        """Look a body line up, if it is one that is looked at; a long one in pieces. Raises MailError."""
+        limit = self._parameters.body_checks_size_limit
+        if not self._body or (limit and line.offset >= limit):
+            return None
+        width = self._parameters.line_length_limit
+        if len(line.text) <= width:
+            return await self._ask(run, self._body, "body", line.text)
+        pieces: list[bytes] = []
+        changed = False
+        before: list[bytes] = []
+        for start in range(0, len(line.text), width):
+            piece = line.text[start : start + width]
+            looked_at = not run.findings.ended and not (limit and line.offset + start >= limit)
+            change = await self._ask(run, self._body, "body", piece) if looked_at else None
+            if change is not None:
+                before += change.before
+                changed = changed or change.instead is not piece
+                piece = change.instead or b""
+            pieces.append(piece)
+        return _Change(tuple(before), b"".join(pieces) if changed else line.text) if changed or before else None
+
+    async def _ask(self, run: Examination, maps: Maps, context: str, text: bytes) -> _Change | None:
+        found = await maps.find(text.decode("utf-8", "surrogateescape"))
+        if isinstance(found, TemporaryError):
+            raise map_error(f"{maps.parameter} map lookup problem", found)
+        if not isinstance(found, Found):
+            return None
+        word, _, rest = found.value.partition(" ")
+        word, tab, more = word.partition("\t")
+        operand = (more + " " + rest if tab else rest).strip(" \t")
+        case = _Case(run, maps.parameter, context, text, operand)
+        action = _ACTIONS.get(word.upper())
+        if action is None:
+            self._log.warning(f"unknown command in {maps.parameter} map: {found.value}")
+            return None
+        return action(self, case)
+
+    def body_wanted(self, walk: MimeWalk, offset: int) -> bool:
+        """Whether anything that follows can still be looked at."""
+        if not walk.plain:
+            return True
+        limit = self._parameters.body_checks_size_limit
+        return bool(self._body) and not (limit and offset >= limit)
+
+    # The actions
+
+    def say(self, action: str, case: _Case, text: str) -> None:
+        """The log line of an action."""
+        shown = case.text[:_SHOWN].decode("utf-8", "replace").replace("\n", "?")
+        colon = f": {text}" if text else ""
+        queue_id = case.run.queue_id
+        self._log.info(f"{queue_id}: {action}: {case.context} {shown}{case.run.tail}{colon}", queue_id=queue_id)
+
+    def fault(self, queue_id: str, fault: Fault, text: bytes, tail: str) -> None:
+        """The log line of what MIME forbids."""
+        shown = text[:_SHOWN_OF_FAULT].decode("utf-8", "replace").replace("\n", "?")
+        self._log.info(f"{queue_id}: reject: mime-error {fault.value}: {shown}{tail}", queue_id=queue_id)
+
+    def warn(self, text: str) -> None:
+        """A fault in a table."""
+        self._log.warning(text)
+
+
+class Examination:
+    """The checks of one message, and what they found."""
+
+    def __init__(self, checks: ContentChecks, queue_id: str, origin: str, people: str, protocol: str) -> None:
+        self._checks = checks
+        self.queue_id = queue_id
+        self._from = f" from {origin}; {people}"
+        self.tail = self._from + protocol
+        self.findings = Findings()
+        self._walk: MimeWalk | None = None
+        self._told: set[Fault] = set()
+
+    @property
+    def stopped(self) -> bool:
+        """Nothing more of the message matters: it is refused or thrown away."""
+        return self.findings.discard or self.findings.refusal is not None
+
+    @property
+    def refusal(self) -> Reply | None:
+        """The reply that refuses the message, for what a table or MIME says."""
+        if self.findings.refusal is None and self._walk is not None:
+            for fault in Fault:
+                if fault in self._walk.faults:
+                    return Reply.of(550, "5.6.0", fault.value)
+        return self.findings.refusal
+
+    def follow(self, start: int) -> None:
+        """The headers that come now are the message's own; its body begins at ``start``."""
+        self._walk = MimeWalk(start, self._checks.limits)
+
+    async def block(self, raw: bytes, seen: Callable[[bytes], None] | None) -> list[Edit]:
+        """The headers of a block (ours, or the message's): the edits. Raises MailError.
+
+        Args:
+            raw: the block.
+            seen: is told of each header that stays, as it stays.
+        """
+        edits: list[Edit] = []
+        shift = 0
+        for start, stop in _spans(raw):
+            text = _normal(raw[start:stop])
+            if self._walk is not None:
+                self._walk.primary(text)
+                self._tell()
+            change = None
+            if not self.findings.ended:
+                kind = header_class(text.partition(b":")[0], Class.PRIMARY)
+                change = await self._checks.header(self, kind, text)
+            if self.stopped:
+                break
+            if change is not None:
+                for line in change.before:
+                    self.findings.prepended.append((start + shift, start + shift, _wire(line)))
+                if change.instead is not text:
+                    instead = b"" if change.instead is None else _wire(change.instead)
+                    edits.append((start, stop, instead))
+                    shift += len(instead) - (stop - start)
+                    text = change.instead or b""
+            if seen is not None and text:
+                seen(text)
+        return edits
+
+    async def body(self, content: Content, start: int) -> None:
+        """What follows the header block. Raises MailError."""
+        walk = self._walk
+        assert walk is not None
+        offset = 0
+        for text, ending in _lines(content, start):
+            for found in walk.line(text, ending):
+                await self._found(found)
+                offset = found.offset if isinstance(found, WalkedLine) else 0
+            self._tell()
+            if self.stopped or not self._goes_on(walk, offset):
+                return
+        for found in walk.end():
+            await self._found(found)
+        self._tell()
+
+    def _goes_on(self, walk: MimeWalk, offset: int) -> bool:
+        if self.findings.ended:
+            return bool(self._checks.limits.report) and not walk.plain
+        return self._checks.body_wanted(walk, offset)
+
+    def _tell(self) -> None:
+        """Log what MIME forbids."""
+        assert self._walk is not None
+        for fault, text in self._walk.faults.items():
+            if fault not in self._told:
+                self._told.add(fault)
+                self._checks.fault(self.queue_id, fault, text, self._from)
+
+    async def _found(self, found: WalkedHeader | WalkedLine) -> None:
+        if self.findings.ended:
+            return
+        edits = self.findings.body
+        if isinstance(found, WalkedHeader):
+            change = await self._checks.header(self, found.kind, found.text)
+        else:
+            change = await self._checks.line(self, found)
+        if change is None or self.stopped:
+            return
+        for line in change.before:
+            edits.append((found.start, found.start, _wire(line)))
+        if change.instead is not found.text:
+            edits.append((found.start, found.stop, b"" if change.instead is None else _wire(change.instead)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Lines for before the text, and what stands in its place: itself, something else, or None for nothing."""
+
+    before: tuple[bytes, ...]
+    instead: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    run: Examination
+    parameter: str
+    context: str
+    text: bytes
+    operand: str
+
+
+_Action = Callable[[ContentChecks, _Case], _Change | None]
+
+
+def _reject(checks: ContentChecks, case: _Case) -> None:
+    reply = rejection(case.operand, checks.warn)
+    checks.say("reject", case, str(reply).partition(" ")[2])
+    case.run.findings.refusal = reply
+    case.run.findings.ended = True
+
+
+def _told(word: str) -> _Action:
+    def action(checks: ContentChecks, case: _Case) -> None:
+        checks.say(word, case, case.operand)
+
+    return action
+
+
+def _filter(checks: ContentChecks, case: _Case) -> None:
+    if not case.operand:
+        checks.warn(f"missing FILTER command argument in {case.parameter} map")
+    elif ":" not in case.operand:
+        checks.warn(f"bad FILTER command {case.operand} in {case.parameter} -- need transport:destination")
+    else:
+        case.run.findings.content_filter = case.operand
+        checks.say("filter", case, case.operand)
+
+
+def _pass(checks: ContentChecks, case: _Case) -> None:
+    checks.say("pass", case, case.operand)
+    case.run.findings.ended = True
+
+
+def _discard(checks: ContentChecks, case: _Case) -> None:
+    checks.say("discard", case, case.operand)
+    case.run.findings.discard = case.run.findings.ended = True
+
+
+def _hold(checks: ContentChecks, case: _Case) -> None:
+    if not case.run.findings.hold:
+        case.run.findings.hold = True
+        checks.say("hold", case, case.operand)
+
+
+def _redirect(checks: ContentChecks, case: _Case) -> None:
+    if "@" not in case.operand:
+        checks.warn(f'bad REDIRECT target "{case.operand}" in {case.parameter} map -- need user@domain')
+        return
+    case.run.findings.redirect = case.operand
+    case.run.findings.ended = True
+    checks.say("redirect", case, case.operand)
+
+
+def _bcc(checks: ContentChecks, case: _Case) -> None:
+    if "@" not in case.operand:
+        checks.warn(f'bad BCC address "{case.operand}" in {case.parameter} map -- need user@domain')
+        return
+    case.run.findings.bcc.append(case.operand)
+    checks.say("bcc", case, case.operand)
+
+
+def _line_of(checks: ContentChecks, case: _Case, word: str) -> bytes | None:
+    """The operand of PREPEND and REPLACE, if it may stand there."""
+    if not case.operand:
+        checks.warn(f"{word} action without text in {case.parameter} map")
+        return None
+    line = case.operand.encode("utf-8", "surrogateescape")
+    if case.context == "header" and _HEADER.match(line) is None:
+        checks.warn(
+            f'bad {word} header text "{case.operand}" in {case.parameter} map -- need "headername: headervalue"'
+        )
+        return None
+    return line
+
+
+def _prepend(checks: ContentChecks, case: _Case) -> _Change | None:
+    line = _line_of(checks, case, "PREPEND")
+    if line is None:
+        return None
+    checks.say("prepend", case, case.operand)
+    return _Change((line,), case.text)
+
+
+def _replace(checks: ContentChecks, case: _Case) -> _Change | None:
+    line = _line_of(checks, case, "REPLACE")
+    if line is None:
+        return None
+    checks.say("replace", case, case.operand)
+    return _Change((), line)
+
+
+def _strip(checks: ContentChecks, case: _Case) -> _Change:
+    checks.say("strip", case, case.operand)
+    return _Change((), None)
+
+
+def _ignore(_checks: ContentChecks, _case: _Case) -> _Change:
+    return _Change((), None)
+
+
+def _nothing(_checks: ContentChecks, _case: _Case) -> None:
+    return None
+
+
+_ACTIONS: dict[str, _Action] = {
+    "BCC": _bcc,
+    "DISCARD": _discard,
+    "DUNNO": _nothing,
+    "FILTER": _filter,
+    "HOLD": _hold,
+    "IGNORE": _ignore,
+    "INFO": _told("info"),
+    "OK": _nothing,
+    "PASS": _pass,
+    "PREPEND": _prepend,
+    "REDIRECT": _redirect,
+    "REJECT": _reject,
+    "REPLACE": _replace,
+    "STRIP": _strip,
+    "WARN": _told("warning"),
+}
+
+
+def _walk_limits(parameters: CleanupParameters, *, headers: bool) -> WalkLimits:
+    strict = {
+        Fault.NESTING: headers,
+        Fault.EIGHT_BIT_HEADER: parameters.strict_8bitmime or parameters.strict_7bit_headers,
+        Fault.EIGHT_BIT_BODY: parameters.strict_8bitmime or parameters.strict_8bitmime_body,
+        Fault.ENCODING: parameters.strict_mime_encoding_domain,
+    }
+    strict[Fault.NESTING] = any(strict.values())
+    return WalkLimits(
+        parameters.mime_nesting_limit,
+        parameters.mime_boundary_length_limit,
+        parameters.header_size_limit,
+        parameters.disable_mime_input_processing,
+        frozenset(fault for fault, wanted in strict.items() if wanted and not parameters.disable_mime_input_processing),
+    )
+
+
+def rejection(text: str, warn: Callable[[str], None]) -> Reply:
+    """The reply of REJECT: ``5.7.1 text`` unless the text begins with a status of its own."""
+    match = _DSN.match(text)
+    if match is None:
+        return Reply.of(550, "5.7.1", text or "message content rejected")
+    kind = match[1]
+    if kind == "2":
+        warn(f"bad DSN action in {text} -- need 4.x.x or 5.x.x")
+        kind = "4"
+    code = 550 if kind == "5" else 451
+    return Reply.of(code, f"{kind}.{match[2]}.{match[3]}", text[match.end() :])
+
+
+def _spans(raw: bytes) -> Iterator[tuple[int, int]]:
+    """Start and stop of each header of a block."""
+    start = 0
+    while start < len(raw):
+        stop = start
+        while True:
+            feed = raw.find(b"\n", stop)
+            stop = len(raw) if feed < 0 else feed + 1
+            if raw[stop : stop + 1] not in (b" ", b"\t"):
+                break
+        yield start, stop
+        start = stop
+
+
+def _normal(header: bytes) -> bytes:
+    """A header as the tables see it: lines joined by LF alone, nothing between name and colon."""
+    text = header.replace(b"\r\n", b"\n").rstrip(b"\n")
+    match = _HEADER.match(text)
+    if match is None:
+        return text
+    return match[0][:-1].rstrip(b" \t") + b":" + text[match.end() :]
+
+
+def _wire(text: bytes) -> bytes:
+    """Text of a table or of a header as lines in wire form."""
+    return text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + b"\r\n"
+
+
+_LONGEST = 1024 * 1024
+
+
+def _lines(content: Content, start: int) -> Iterator[tuple[bytes, int]]:
+    """Each line from ``start`` without its line break, and the size of that; one over a MiB comes in pieces."""
+    rest = b""
+    for chunk in content.chunks(start):
+        data = rest + chunk if rest else chunk
+        position = 0
+        while True:
+            feed = data.find(b"\n", position)
+            if feed < 0:
+                break
+            end = feed - 1 if feed > position and data[feed - 1] == 13 else feed
+            yield data[position:end], feed + 1 - end
+            position = feed + 1
+        rest = data[position:]
+        if len(rest) > _LONGEST:
+            yield rest, 0
+            rest = b""
+    if rest:
+        yield rest, 0

@@ -1,0 +1,140 @@
+"""One address becomes another, or several, by a table: what canonical(5), virtual(5) and generic(5) have in common.
+
+``AddressMap`` is one look-up: the keys in the order of those pages, ``@domain`` results that keep the user, and the
+extension that no key matched going along when propagate_unmatched_extensions says so. ``Canonical`` repeats it as
+cleanup(8) does, ten times at most. ``Masquerade`` cuts host names off domains (ADDRESS_REWRITING_README).
+
+Failures: a table that cannot be asked is a ``MailError``, 451 4.3.0, with the text of the log as its cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from angarium.model.error import MailError
+from angarium.model.lookup import Found, NotFound, TemporaryError
+from angarium.model.reply import Reply
+from angarium.rewrite.addresslist import list_texts
+from angarium.runtime.log import ServiceLog
+from angarium.tables.maps import AddressMatch, Maps, find_address
+from angarium.tables.matchlist import MatchList
+
+Step = Callable[[str, str], Awaitable[str]]
+"""Maps an address in internal form; the queue id is for the log. Raises MailError."""
+
+_CANONICAL_DEPTH = 10
+_NOT_ACCEPTED = "message not accepted, try again later"
+
+
+def map_error(problem: str, error: TemporaryError) -> MailError:
+    """What Postfix answers when a table fails while it writes the queue file; ``problem`` names parameter and key."""
+    cause = f"{problem} -- {_NOT_ACCEPTED} ({error.source}: {error.cause})"
+    return MailError(Reply.of(451, "4.3.0", "Error: queue file write error"), cause)
+
+
+class AddressMap:
+    """The tables of one parameter.
+
+    Args:
+        maps: of the parameter.
+        delimiters: recipient_delimiter.
+        propagate: whether the extension that no key matched goes along.
+        complete: makes a bare or short address whole.
+        is_own: whether bare users may stand for addresses of a domain.
+    """
+
+    def __init__(
+        self,
+        maps: Maps,
+        delimiters: str,
+        complete: Callable[[str], str],
+        is_own: Callable[[str], Awaitable[bool]],
+        *,
+        propagate: bool,
+    ) -> None:
+        self.maps = maps
+        self._delimiters = delimiters
+        self._propagate = propagate
+        self._complete = complete
+        self._is_own = is_own
+
+    async def find(self, address: str) -> list[str]:
+        """The addresses that the tables give for ``address``, whole; none when there is no entry. Raises MailError."""
+        match = await find_address(self.maps, address, self._delimiters, self._is_own)
+        if isinstance(match, NotFound):
+            return []
+        if isinstance(match, TemporaryError):
+            raise map_error(f"{self.maps.parameter} map lookup problem for {address}", match)
+        return self._results(address, match)
+
+    def _results(self, address: str, match: AddressMatch) -> list[str]:
+        extension = match.extension if self._propagate else ""
+        text = match.found.value
+        if text.startswith("@"):
+            user = address.rpartition("@")[0] or address
+            return [user.removesuffix(extension) + extension + text] if extension else [user + text]
+        results = [self._complete(each) for each in list_texts(text)] or [""]
+        if extension:
+            results = [_extended(each, extension) if each else each for each in results]
+        return results
+
+
+def _extended(address: str, extension: str) -> str:
+    local, at, domain = address.rpartition("@")
+    return f"{local}{extension}@{domain}" if at else address + extension
+
+
+class Canonical:
+    """One of canonical_maps, sender_canonical_maps and recipient_canonical_maps."""
+
+    def __init__(self, table: AddressMap, log: ServiceLog) -> None:
+        self._table = table
+        self._log = log
+
+    async def __call__(self, address: str, queue_id: str) -> str:
+        """Map until the tables have no more to say, or say the address itself. Raises MailError."""
+        title = self._table.maps.parameter
+        for _ in range(_CANONICAL_DEPTH):
+            results = await self._table.find(address)
+            if not results:
+                return address
+            if len(results) > 1:
+                self._log.warning(f"{queue_id}: multi-valued {title} entry for {address}")
+            before, address = address, results[0]
+            if before.casefold() == address.casefold():
+                return address
+        self._log.warning(f"{queue_id}: unreasonable {title} map nesting for {address} -- {_NOT_ACCEPTED}")
+        return address
+
+
+class Masquerade:
+    """masquerade_domains, and masquerade_exceptions."""
+
+    def __init__(self, domains: Sequence[str], exceptions: MatchList) -> None:
+        self._domains = tuple((each.lstrip("!").lower(), _is_cut(each)) for each in domains if each.strip("!"))
+        self._exceptions = exceptions
+
+    async def __call__(self, address: str, _queue_id: str) -> str:
+        """The first domain of the list that is the address's, or a parent of it, decides. Raises MailError."""
+        local, at, domain = address.rpartition("@")
+        if not at:
+            return address
+        folded = domain.lower()
+        for parent, cut in self._domains:
+            if folded == parent:
+                return address
+            if folded.endswith("." + parent):
+                return f"{local}@{parent}" if cut and not await self._is_excepted(local) else address
+        return address
+
+    async def _is_excepted(self, local: str) -> bool:
+        if not self._exceptions:
+            return False
+        match = await self._exceptions.match_string(local)
+        if isinstance(match, TemporaryError):
+            raise map_error("masquerade_exceptions map lookup problem", match)
+        return isinstance(match, Found)
+
+
+def _is_cut(word: str) -> bool:
+    return (len(word) - len(word.lstrip("!"))) % 2 == 0
