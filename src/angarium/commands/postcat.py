@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from angarium.commands.queue_command import CommandError, QueueCommand, complain
-from angarium.mailqueue.control import QueueControl, plausible_id
+from angarium.mailqueue.control import plausible_id
 from angarium.mailqueue.interface import QueuedMessage, QueueName
 from angarium.model.content import Content
 
@@ -54,30 +54,30 @@ def run(argv: Sequence[str]) -> int:
         if operands:
             raise CommandError(f"open {operands[0]}: a message is not a file here, use -q with its queue ID")
         return 0
-    with QueueControl(command.queue_directory, readonly=True) as queue:
+    with command.open_queue(readonly=True) as queue:
         for queue_id in operands:
             if not plausible_id(queue_id):
                 raise CommandError(f"bad mail queue ID: {queue_id}")
-            message = queue.find(queue_id)
             content = queue.content(queue_id)
-            if message is None or content is None:
+            message = queue.find(queue_id) if "e" in parts else None
+            if content is None or (message is None and "e" in parts):
                 raise CommandError(f"open queue file {queue_id}: No such file or directory")
             show(message, *content, parts)
     return 0
 
 
-def show(message: QueuedMessage, prefix: bytes, content: Content, parts: set[str]) -> None:
-    """Print the parts of one message."""
-    place = _place(message)
+def show(message: QueuedMessage | None, prefix: bytes, content: Content, parts: set[str]) -> None:
+    """Print the parts of one message; of its envelope only when there is one."""
+    place = "" if message is None else _place(message)
     out = sys.stdout.buffer
     sys.stdout.flush()
-    if "e" in parts:
+    if message is not None:
         for line in envelope_lines(message, place):
             out.write(line.encode("utf-8", "surrogateescape") + b"\n")
         out.write(f"*** MESSAGE CONTENTS {place} ***\n".encode())
     for piece in text_pieces(prefix, content, header="h" in parts, body="b" in parts):
         out.write(piece)
-    if "e" in parts:
+    if message is not None:
         out.write(f"*** HEADER EXTRACTED {place} ***\n*** MESSAGE FILE END {place} ***\n".encode())
     out.flush()
 

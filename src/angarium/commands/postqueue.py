@@ -24,7 +24,7 @@ from itertools import islice
 
 from angarium.commands.queue_command import CommandError, QueueCommand, complain
 from angarium.commands.queue_listing import json_lines, text_lines
-from angarium.mailqueue.control import QueueControl, plausible_id
+from angarium.mailqueue.control import plausible_id
 from angarium.mailqueue.interface import QueuedMessage
 from angarium.mailqueue.listing import ListingError, ListingReader
 from angarium.model.lookup import Found, TemporaryError
@@ -73,7 +73,7 @@ def run(argv: Sequence[str]) -> int:
 def list_queue(command: QueueCommand, *, as_json: bool) -> None:
     """Print the queue: from the database, or for those who may not read it, from the server."""
     try:
-        with QueueControl(command.queue_directory, readonly=True) as queue:
+        with command.open_queue(readonly=True) as queue:
             if not queue.manager_runs():
                 command.warn("Mail system is down -- accessing queue directly")
             write_lines(_lines(command, queue.messages(), as_json=as_json))
@@ -114,7 +114,7 @@ def write_lines(lines: Iterator[str]) -> None:
 
 def flush_all(command: QueueCommand) -> None:
     """-f."""
-    with QueueControl(command.queue_directory) as queue:
+    with command.open_queue() as queue:
         queue.flush()
         queue.wake("flush")
 
@@ -123,7 +123,7 @@ def flush_one(command: QueueCommand, queue_id: str) -> None:
     """-i."""
     if not plausible_id(queue_id):
         command.fail(f'Cannot flush queue ID - invalid name: "{queue_id[:100]}"')
-    with QueueControl(command.queue_directory) as queue:
+    with command.open_queue() as queue:
         queue.flush([queue_id])
         queue.wake("flush")
 
@@ -134,7 +134,7 @@ def flush_site(command: QueueCommand, site: str) -> None:
         command.fail(f'Cannot flush mail queue - invalid destination: "{site[:100]}"')
     if not _eligible(command, site):
         command.fail(f'Flush service is not configured for destination "{site}"')
-    with QueueControl(command.queue_directory) as queue:
+    with command.open_queue() as queue:
         queue.flush_site(site)
         queue.wake("flush")
 

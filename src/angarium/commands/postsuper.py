@@ -117,7 +117,7 @@ def _queues(command: QueueCommand, operands: Sequence[str]) -> tuple[QueueName, 
 
 def operate(command: QueueCommand, wanted: dict[str, list[str]], queues: Sequence[QueueName]) -> None:
     """Do each operation on its ids, and say what was done."""
-    with QueueControl(command.queue_directory) as queue:
+    with command.open_queue() as queue:
         for option, operation in OPERATIONS.items():
             if option not in wanted:
                 continue

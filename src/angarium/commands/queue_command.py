@@ -6,12 +6,15 @@ reason to fail.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 from angarium.config.config import Config, configuration_directory
 from angarium.config.error import ConfigError
+from angarium.mailqueue.control import QueueControl
 from angarium.runtime.log import MailLog, ServiceLog, open_log
 
 
@@ -53,6 +56,25 @@ class QueueCommand:
                 return None
             self._log = ServiceLog(sink, f"{self.config.text('syslog_name')}/{self.name}")
         return self._log
+
+    def open_queue(self, *, readonly: bool = False) -> QueueControl:
+        """The queue; root becomes its owner first, for good.
+
+        So the files that SQLite makes are his, as the server needs them, and nothing that he may have put into his
+        directory has root's rights.
+
+        Raises:
+            QueueDamagedError, PermissionError: as ``QueueControl``.
+        """
+        if os.geteuid() == 0:
+            with contextlib.suppress(FileNotFoundError):
+                status = self.queue_directory.stat()
+                if status.st_uid:
+                    _ = self.log  # which he may not be allowed to open
+                    os.setgroups([])
+                    os.setgid(status.st_gid)
+                    os.setuid(status.st_uid)
+        return QueueControl(self.queue_directory, readonly=readonly)
 
     def say(self, text: str) -> None:
         """Tell the administrator, and the log."""

@@ -19,13 +19,13 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from angarium.mailqueue import rows
-from angarium.mailqueue.interface import QueuedMessage, QueueName
+from angarium.mailqueue.interface import QueueDamagedError, QueuedMessage, QueueName
 from angarium.mailqueue.ownership import manager_lives
 from angarium.mailqueue.sqlite import (
-    CONTENT,
     DATABASE,
     WRITE_LOCK,
     open_database,
+    remove_content,
     storage_errors,
     stored_content,
 )
@@ -98,11 +98,14 @@ class QueueControl:
                 yield from rows.listing(self._connection)
 
     def find(self, queue_id: str) -> QueuedMessage | None:
-        """One message, whatever its queue."""
+        """One message, whatever its queue. Raises QueueDamagedError for one that cannot be read."""
         if self._connection is None:
             return None
         with storage_errors():
-            return rows.one(self._connection, queue_id)
+            try:
+                return rows.one(self._connection, queue_id)
+            except ValueError as error:
+                raise QueueDamagedError(f"{queue_id}: {error}") from error
 
     def content(self, queue_id: str) -> tuple[bytes, Content] | None:
         """The prefix and the content of a message."""
@@ -134,8 +137,7 @@ class QueueControl:
             if gone is not None:
                 removed.append((queue_id, gone))
         for _queue_id, gone in removed:
-            if gone.file is not None:
-                (self._directory / CONTENT / gone.file).unlink(missing_ok=True)
+            remove_content(self._directory, gone)
         return [queue_id for queue_id, _gone in removed]
 
     def hold(self, ids: Iterable[str], queues: Sequence[QueueName] = ORDINARY) -> list[str]:

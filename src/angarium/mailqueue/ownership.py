@@ -43,12 +43,12 @@ class Ownership:
 
     def lives(self, number: int) -> bool:
         """Whether the manager of that number does."""
-        return _locked(_path(self._directory, number))
+        return _locked(_path(self._directory, number), fcntl.LOCK_SH)
 
     def tidy(self) -> None:
         """Remove the lock files of managers that are gone."""
         for path in self._directory.glob("qmgr.*.lock"):
-            if path != _path(self._directory, self.number) and not _locked(path):
+            if path != _path(self._directory, self.number) and not _locked(path, fcntl.LOCK_EX):
                 path.unlink(missing_ok=True)
 
     def end(self) -> None:
@@ -60,20 +60,21 @@ class Ownership:
 
 def manager_lives(directory: Path) -> bool:
     """Whether any manager does."""
-    return _locked(directory / PRESENCE)
+    return _locked(directory / PRESENCE, fcntl.LOCK_EX)  # managers share theirs
 
 
 def _path(directory: Path, number: int) -> Path:
     return directory / f"qmgr.{number}.lock"
 
 
-def _locked(path: Path) -> bool:
+def _locked(path: Path, kind: int) -> bool:
+    """Whether a lock of that kind cannot be had. One who only asks for a shared one stands in no other asker's way."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:

@@ -22,7 +22,11 @@ from angarium.model.delivery import QueuedRecipient, Status
 from angarium.model.envelope import Envelope
 from angarium.runtime.sqlite import Connection
 
-_COLUMNS = "id, queue_id, state, next_attempt, queued, attempts, size, flags, envelope"
+# Text as octets: it may be damaged, which must concern its row alone and not the whole answer.
+_COLUMNS = "id, CAST(queue_id AS BLOB), CAST(state AS BLOB), next_attempt, queued, attempts, size, flags, envelope"
+
+_DAMAGE = (msgspec.MsgspecError, ValueError, TypeError, AttributeError)
+"""What comes of reading a row that does not hold what it should."""
 
 READ_AHEAD = 4 * 1024 * 1024
 """Bytes of content that one lease reads in passing."""
@@ -126,10 +130,10 @@ def lease(connection: Connection, limit: int, now: float, owner: int, *, incomin
             messages.append(message)
             if message.size <= room:
                 room -= message.size
-                small[row[0]] = row[1]
-        except (msgspec.MsgspecError, ValueError, UnicodeError) as error:
+                small[row[0]] = message.queue_id
+        except _DAMAGE as error:
             connection.execute("UPDATE message SET state = 'corrupt' WHERE id = ?", (row[0],))
-            corrupt.append((row[1], str(error)))
+            corrupt.append((bytes(row[1] or b"?").decode("utf-8", "replace"), str(error)))
     return Leased(messages, corrupt, _contents(connection, small))
 
 
@@ -156,8 +160,10 @@ def _by_next_attempt(row: tuple[Any, ...]) -> float:
 
 
 def _message(connection: Connection, row: tuple[Any, ...]) -> QueuedMessage:
-    """The value of a row. Raises MsgspecError or ValueError for a damaged one."""
-    key, queue_id, state, next_attempt, queued, attempts, size, flags, encoded = row
+    """The value of a row. Raises what ``_DAMAGE`` names for a damaged one."""
+    key, octets, state_octets, next_attempt, queued, attempts, size, flags, encoded = row
+    queue_id = octets.decode()
+    state = state_octets.decode()
     envelope = _decode(encoded)
     outcomes = {}
     # Before the first lease nothing can have been recorded.
@@ -381,10 +387,10 @@ def listing(connection: Connection, page: int = 500) -> Iterator[QueuedMessage]:
         ).fetchall()
         for row in rows:
             last = int(row[0])  # type: ignore[arg-type] # the primary key
-            if row[2] != "corrupt":
+            if row[2] != b"corrupt":
                 try:
                     yield _message(connection, row)
-                except (msgspec.MsgspecError, ValueError, UnicodeError):
+                except _DAMAGE:
                     continue  # the queue manager will find it, log it and put it aside
         if len(rows) < page:
             return
@@ -399,7 +405,7 @@ def identifiers(connection: Connection, queues: Sequence[QueueName]) -> list[str
 
 
 def one(connection: Connection, queue_id: str) -> QueuedMessage | None:
-    """One message, whatever its queue. Raises MsgspecError for a damaged one."""
+    """One message, whatever its queue. Raises ValueError for a damaged one."""
     key = serial_number(queue_id)
     if key is None:
         return None
@@ -407,7 +413,11 @@ def one(connection: Connection, queue_id: str) -> QueuedMessage | None:
         f"SELECT {_COLUMNS} FROM message WHERE id = ? AND queue_id = ?",  # noqa: S608 - a constant of ours
         (key, queue_id),
     ).fetchone()
-    return None if row is None else _message(connection, row)
+    try:
+        return None if row is None else _message(connection, row)
+    except _DAMAGE as error:
+        msg = f"damaged queue entry: {error}"
+        raise ValueError(msg) from error
 
 
 def content(connection: Connection, queue_id: str) -> tuple[bytes, bytes | None, str | None] | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,11 +25,13 @@ from angarium.mailqueue.ownership import Ownership
 from angarium.model.content import Content, MemoryContent
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import SpooledContent, sync_directory
-from angarium.runtime.sqlite import Connection, FullError, GroupCommitWriter, SqlError, WriteLock, connect
+from angarium.runtime.sqlite import Connection, GroupCommitWriter, SqlError, WriteLock, connect, is_full
 
 DATABASE = "queue.db"
 CONTENT = "content"
 WRITE_LOCK = "queue.lock"
+_FILE = re.compile(r"[0-9A-Za-z]{1,100}", re.ASCII)
+
 ORPHAN_AGE = 60.0
 """Seconds that a content file without a row may be on its way to one."""
 
@@ -52,10 +55,12 @@ def storage_errors() -> Iterator[None]:
     """Turn the driver's errors into the interface's."""
     try:
         yield
-    except FullError as error:
-        raise QueueFullError(str(error)) from error
     except SqlError as error:
+        if is_full(error):
+            raise QueueFullError(str(error)) from error
         raise QueueDamagedError(f"{type(error).__name__}: {error}") from error
+    except UnicodeDecodeError as error:  # of a text column
+        raise QueueDamagedError(str(error)) from error
 
 
 def _insert(connection: Connection, row: rows.NewRow, now: float) -> bool:
@@ -160,8 +165,7 @@ class SqliteMailQueue:
         self._ahead.pop(queue_id, None)
         if removed is None:
             return False
-        if removed.file is not None:
-            (self._content / removed.file).unlink(missing_ok=True)
+        remove_content(self._directory, removed)
         if self._announce is not None:
             self._announce(message.queue_id)
         return True
@@ -299,8 +303,7 @@ class SqliteMailQueue:
                 self._announce(attempt.queue_id)
             return False
         self._ahead.pop(attempt.queue_id, None)
-        if became.file is not None:
-            (self._content / became.file).unlink(missing_ok=True)
+        remove_content(self._directory, became)
         return True
 
     async def quarantine(self, queue_id: str) -> None:
@@ -378,9 +381,15 @@ def stored_content(directory: Path, queue_id: str, body: bytes | None, file: str
     """The content that a row of ``content`` stands for. Raises QueueDamagedError when it is not there."""
     if body is not None:
         return MemoryContent(body)
-    if file is None:
+    if file is None or _FILE.fullmatch(file) is None:
         raise QueueDamagedError(f"{queue_id}: neither a body nor a file")
     try:
         return SpooledContent.open(directory / CONTENT / file)
     except FileNotFoundError as error:
         raise QueueDamagedError(f"{queue_id}: {error}") from error
+
+
+def remove_content(directory: Path, removed: rows.Removed) -> None:
+    """Unlink the file of a message that was removed. A name that is none of ours is left: rows may be damaged."""
+    if removed.file is not None and _FILE.fullmatch(removed.file) is not None:
+        (directory / CONTENT / removed.file).unlink(missing_ok=True)

@@ -117,6 +117,14 @@ def _use_wal(connection: Connection) -> None:
             return
 
 
+def is_full(error: Exception) -> bool:
+    """Whether an error of the driver means a full disk: also where SQLite has another name for it."""
+    if isinstance(error, FullError):
+        return True
+    # The index of the WAL could not be made longer: there is nothing else that this fails for.
+    return isinstance(error, IoError) and getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE
+
+
 def integrity(connection: Connection) -> list[str]:
     """What ``PRAGMA integrity_check`` finds; an empty list when all is well."""
     found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import re
+import shutil
 import socket
+import subprocess
+import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from angarium.commands import mailq, postcat, postqueue, postsuper
+from angarium.commands import mailq, postcat, postqueue, postsuper, queue_command
 from angarium.mailqueue.control import QueueControl
 from angarium.mailqueue.interface import Attempt, NewMessage
 from angarium.mailqueue.listing import FAREWELL, GREETING, encode
@@ -22,6 +28,7 @@ from angarium.model.delivery import DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
 from angarium.model.envelope import Envelope, Notify, Origin, Recipient
 from angarium.runtime.log import MemoryLog, ServiceLog
+from angarium.runtime.sqlite import connect
 
 ORIGIN = Origin("ESMTP", "localhost", "127.0.0.1", 4711, "client.example.test", "postfix/smtpd")
 ARRIVAL = 1_795_507_389.0
@@ -159,7 +166,7 @@ def test_without_rights_the_server_is_asked(run, fill, site, monkeypatch):
     with QueueControl(site.parent / "queue", readonly=True) as queue:
         listing = GREETING + b"".join(map(encode, queue.messages())) + FAREWELL
     (site.parent / "queue" / "public").mkdir()
-    monkeypatch.setattr(postqueue, "QueueControl", NoRights)
+    monkeypatch.setattr(queue_command, "QueueControl", NoRights)
     for data, status in ((listing, 0), (listing[:-1], 69), (b"nonsense\0\0\0", 69)):
         path = site.parent / "queue" / "public" / "showq"
         thread = serve_listing(path, data)
@@ -174,7 +181,7 @@ def test_without_rights_the_server_is_asked(run, fill, site, monkeypatch):
 
 
 def test_without_rights_and_server_there_is_no_listing(run, monkeypatch):
-    monkeypatch.setattr(postqueue, "QueueControl", NoRights)
+    monkeypatch.setattr(queue_command, "QueueControl", NoRights)
     status, out, err = run(postqueue, "-p")
     assert (status, out) == (69, "")
     assert err == (
@@ -346,6 +353,42 @@ def test_postcat(fill, site, capfdbinary):
         "done_recipient: bob@example.test",
     ]
     assert out.endswith(f"{header}{body}*** HEADER EXTRACTED {place} ***\n*** MESSAGE FILE END {place} ***\n")
+
+
+def test_postcat_of_a_damaged_envelope(fill, site, capfdbinary):
+    queue_id = fill("a@slow.test")
+    connection = connect(site.parent / "queue" / "queue.db")
+    connection.execute("UPDATE message SET envelope = x'00'")
+    connection.close()
+    assert postcat.main(["-c", str(site), "-q", queue_id]) == 1
+    assert b"damaged queue entry" in capfdbinary.readouterr().err
+    assert postcat.main(["-c", str(site), "-b", "-q", queue_id]) == 0  # the content is still to be had
+    assert capfdbinary.readouterr().out == b"\nhello\n.dot\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_root_works_on_a_queue_as_its_owner(fill, site, request):
+    queue_id = fill("a@slow.test")
+    place = Path(tempfile.mkdtemp(prefix="angq"))  # pytest's own directories cannot be entered by others
+    request.addfinalizer(lambda: shutil.rmtree(place))
+    place.chmod(0o755)
+    directory = place / "queue"
+    shutil.copytree(site.parent / "queue", directory)
+    shutil.copytree(site, place / "etc")
+    site = place / "etc"
+    (site / "main.cf").write_text(f"queue_directory = {directory}\nmaillog_file = {place / 'mail.log'}\n")
+    for path in (directory, *directory.rglob("*")):
+        os.chown(path, 65534, 65534)
+    code = (
+        "import os, sys; from angarium.commands import postsuper; status = postsuper.main(sys.argv[1:])\n"
+        "print(status, os.getresuid(), os.getresgid(), os.getgroups())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "-c", str(site), "-h", queue_id], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "0 (65534, 65534, 65534) (65534, 65534, 65534) []\n"
+    assert f"postsuper: {queue_id}: placed on hold" in done.stderr
+    assert {path.stat().st_uid for path in directory.glob("queue.db*")} == {65534}
 
 
 def test_postcat_of_nothing(site, capsys):
