@@ -12,9 +12,10 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from angarium.mailstore import hierarchy, joining, reading, writing
+from angarium.mailstore import arrival, hierarchy, joining, reading, writing
+from angarium.mailstore.arrival import Ready
 from angarium.mailstore.bodies import FiledContent
-from angarium.mailstore.derived import shows, unpack_parts
+from angarium.mailstore.derived import fields_of, shows, unpack_parts
 from angarium.mailstore.interface import (
     Appended,
     Changes,
@@ -34,7 +35,6 @@ from angarium.mailstore.interface import (
 )
 from angarium.mailstore.rows import all_rows
 from angarium.mailstore.schema import SOUGHT_FIELDS
-from angarium.mailstore.writing import Ready
 from angarium.model.content import Content, MemoryContent
 from angarium.protocols.mime.date import date_time
 from angarium.runtime.sqlite import Connection
@@ -169,7 +169,7 @@ class SqliteAccount:
         limits = await store.limits(self._account)
         now = store.clock()
         try:
-            appended = await self._write(lambda connection: writing.append(connection, ready, limits, now))
+            appended = await self._write(lambda connection: arrival.append(connection, ready, limits, now))
         except (NoSuchMailboxError, OverQuotaError):
             await self._forget(ready)
             raise  # after any other failure, and when cancelled, the rows may be there: a file too many is an orphan
@@ -226,10 +226,11 @@ class SqliteAccount:
     async def _ready(self, mail: NewMail) -> Ready:
         """Analyse a message, and put a large one on stable storage."""
         content = mail.content
-        if shows(mail.prefix):
+        before = fields_of(mail.prefix) if mail.prefix else ()
+        if shows(before):
             content = MemoryContent(mail.prefix + content.read())
         analysis = await self._store.analyse(content)
-        derived = analysis.with_prefix(b"" if content is not mail.content else mail.prefix)
+        derived = analysis.with_prefix(mail.prefix, before) if content is mail.content else analysis.with_prefix(b"")
         rest: bytes | None = None
         file: str | None = None
         skip = 0

@@ -7,10 +7,10 @@ closing block: they run on a thread of the pool.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +22,11 @@ from angarium.mailstore.rows import all_rows, one_row
 from angarium.runtime.sqlite import Connection, GroupCommitWriter, WriteLock, connect, integrity
 
 T = TypeVar("T")
+_LOOK_AGAIN_SECONDS = 1.0
+
+
+class ReplacedError(Exception):
+    """The account's file is another one by now, or gone."""
 
 
 class Database:
@@ -35,9 +40,23 @@ class Database:
         used: when it was last asked for, monotonic seconds.
     """
 
-    __slots__ = ("_file", "_writer", "bodies", "dead", "deliveries", "directory", "fresh", "reader", "used", "users")
+    __slots__ = (
+        "_file",
+        "_looked",
+        "_writer",
+        "bodies",
+        "dead",
+        "deliveries",
+        "directory",
+        "fresh",
+        "reader",
+        "used",
+        "users",
+    )
 
-    def __init__(self, directory: Path, writer: GroupCommitWriter, reader: Connection, *, dead: bool) -> None:
+    def __init__(
+        self, directory: Path, file: tuple[int, int], writer: GroupCommitWriter, reader: Connection, *, dead: bool
+    ) -> None:
         self.directory = directory
         self.bodies = BodyFiles(directory / BODIES)
         self.reader = reader
@@ -47,7 +66,8 @@ class Database:
         self.dead = dead
         self.deliveries = 0
         self._writer = writer
-        self._file = _file_of(directory)
+        self._file = file
+        self._looked = self.used
 
     @classmethod
     def open(cls, directory: Path, executor: Executor, now: float) -> Database:
@@ -62,6 +82,7 @@ class Database:
         new = not path.exists()
         if new:
             create_database(directory, now)
+        file = _file_of(path)  # before it is opened: one that is replaced meanwhile is found out at the first write
         connection = connect(path)
         lock = WriteLock(directory / "lock")
         try:
@@ -70,7 +91,8 @@ class Database:
                     _update(connection, BodyFiles(directory / BODIES), now)
             dead = one_row(connection, "SELECT EXISTS (SELECT 1 FROM dead)")[0]
             reader = connect(path, readonly=True)
-            database = cls(directory, GroupCommitWriter(connection, executor, lock), reader, dead=bool(dead))
+            writer = GroupCommitWriter(connection, executor, lock, partial(_require, path, file))
+            database = cls(directory, file, writer, reader, dead=bool(dead))
             if not new:
                 database._collect(connection, now)
         except BaseException:
@@ -80,12 +102,19 @@ class Database:
         return database
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in a transaction; durable when this returns."""
+        """Run ``work`` in a transaction; durable when this returns. Raises ReplacedError before anything is written."""
         return await self._writer.submit(work)
 
     def is_current(self) -> bool:
-        """Whether the file is still the one that was opened: an account's directory may be removed or restored."""
-        return self._file == _file_of(self.directory)
+        """Whether the file is still the one that was opened: an account's directory may be removed or restored.
+
+        Looks at most once a second; ``write`` looks each time, on the writer's thread.
+        """
+        now = time.monotonic()
+        if now - self._looked < _LOOK_AGAIN_SECONDS:
+            return True
+        self._looked = now
+        return self._file == _file_of(self.directory / DATABASE)
 
     def read_aside(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` on another reading connection, on the calling thread."""
@@ -127,10 +156,16 @@ def _update(connection: Connection, bodies: BodyFiles, now: float) -> None:
         raise
 
 
-def _file_of(directory: Path) -> tuple[int, int]:
+def _require(path: Path, file: tuple[int, int]) -> None:
+    """Raise ReplacedError unless ``path`` is still that file: nothing is written into the void."""
+    if _file_of(path) != file:
+        raise ReplacedError(str(path))
+
+
+def _file_of(path: Path) -> tuple[int, int]:
     """What tells a file from another of its name; zeros when there is none."""
     try:
-        found = os.stat(directory / DATABASE)  # noqa: PTH116 - asked for each delivery, and Path.stat costs twice as much
+        found = path.stat()
     except FileNotFoundError:
         return 0, 0
     return found.st_dev, found.st_ino

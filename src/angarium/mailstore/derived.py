@@ -73,7 +73,7 @@ class Analysis:
         tree = scan(data)
         self._size = len(data)
         self._header = data[: tree.body]
-        self._fields = _fields(self._header)
+        self._fields = fields_of(self._header)
         self._body, self._bodystructure = structures(data, tree)
         self._envelope = envelope([(name, value) for name, value, _whole in self._fields])
         self._spans = spans(tree)
@@ -88,11 +88,12 @@ class Analysis:
         """Where the content's own header block ends."""
         return len(self._header)
 
-    def with_prefix(self, prefix: bytes) -> Derived:
-        """The columns of ``prefix`` + content; the prefix is none that ``shows``."""
-        before = _fields(prefix)
+    def with_prefix(self, prefix: bytes, before: Sequence[Field] | None = None) -> Derived:
+        """The columns of ``prefix`` + content; the prefix is none that ``shows``; ``before`` its fields, if known."""
+        if before is None:
+            before = fields_of(prefix)
         shift = len(prefix)
-        ordering, common = _common(before + self._fields)
+        ordering, common = _common([*before, *self._fields])
         text = header_text(prefix) + self._header_text
         return Derived(
             shift + self._size,
@@ -110,12 +111,13 @@ class Analysis:
         )
 
 
-def shows(prefix: bytes) -> bool:
-    """Whether a prefix holds fields which IMAP shows, so that it has to be analysed together with the content."""
-    return any(name in ENVELOPE_FIELDS or name.startswith(b"content-") for name, _value, _whole in _fields(prefix))
+def shows(before: Sequence[Field]) -> bool:
+    """Whether a prefix has fields which IMAP shows, so that it has to be analysed together with the content."""
+    return any(name in ENVELOPE_FIELDS or name.startswith(b"content-") for name, _value, _whole in before)
 
 
-def _fields(block: bytes) -> list[Field]:
+def fields_of(block: bytes) -> list[Field]:
+    """``(lower-case name, raw value, whole field)`` of each field of a header block."""
     return [(name, value, block[start:end]) for name, value, start, end in fields(block)]
 
 

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from angarium.mailstore import writing
 from angarium.mailstore.account import SqliteAccount
-from angarium.mailstore.database import Database
+from angarium.mailstore.database import Database, ReplacedError
 from angarium.mailstore.derived import Analysis
 from angarium.mailstore.interface import MailstoreError, MailstoreUnavailableError
 from angarium.mailstore.layout import BODIES, account_directory
@@ -104,7 +104,8 @@ class SqliteMailStore:
     async def open(self, account: str) -> SqliteAccount:
         """The account's handle; makes its database when it is new. Raises MailstoreError."""
         account = account.casefold()
-        account_directory(self._base, account)
+        if account not in self._open:
+            account_directory(self._base, account)
         await self._current(account)
         return SqliteAccount(self, account)
 
@@ -185,14 +186,17 @@ class SqliteMailStore:
 
     async def write(self, account: str, work: Callable[[Connection], T]) -> T:
         """Run a writing function in a transaction; durable when this returns."""
-        database = await self._current(account)
-        database.users += 1
-        try:
-            return await database.write(work)
-        except SqlError as error:
-            raise self._unavailable(account, error) from error
-        finally:
-            database.users -= 1
+        while True:
+            database = self._open_now(account) or await self.database(account)
+            database.users += 1
+            try:
+                return await database.write(work)
+            except ReplacedError:
+                self._let_go(account, database)
+            except SqlError as error:
+                raise self._unavailable(account, error) from error
+            finally:
+                database.users -= 1
 
     def announce(self, account: str, mailbox: int, modseq: int) -> None:
         """Tell who listens, here and elsewhere, of a committed change."""
@@ -272,14 +276,18 @@ class SqliteMailStore:
         return database
 
     async def _current(self, account: str) -> Database:
-        """The account's database, opened anew when its file is another by now: nothing is written into the void."""
+        """The account's database, opened anew when its file is another by now."""
         database = self._open_now(account) or await self.database(account)
         if not database.is_current():
-            if self._open.get(account) is database:
-                del self._open[account]
-                self._close_later(database)
+            self._let_go(account, database)
             database = await self.database(account)
         return database
+
+    def _let_go(self, account: str, database: Database) -> None:
+        """Forget a database whose file is another by now."""
+        if self._open.get(account) is database:
+            del self._open[account]
+            self._close_later(database)
 
     def _close_later(self, database: Database) -> None:
         """Close what nobody finds any more, behind what is under way in it."""

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from angarium.mailstore.derived import Derived
 from angarium.mailstore.interface import (
-    Appended,
     Copied,
     FlagOperation,
     MessageState,
@@ -33,33 +32,15 @@ PURGE_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """A message that is ready to be stored.
-
-    Attributes:
-        rest: what follows the header block; None when the message is in ``file``.
-        file: the file's name in the account's directory of bodies; already on stable storage.
-        skip: where in the file the rest begins.
-    """
-
-    mailbox: str
-    derived: Derived
-    rest: bytes | None
-    file: str | None
-    skip: int
-    flags: frozenset[str]
-    internaldate: float
-    zone: int
-    stamp: bytes
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
     """An account's quota; 0 is none."""
 
     bytes: int = 0
     messages: int = 0
+
+    def exceeded(self, size: int, messages: int) -> bool:
+        """Whether an account that holds so much is over it."""
+        return bool((self.bytes and size > self.bytes) or (self.messages and messages > self.messages))
 
 
 def target(connection: Connection, name: str) -> tuple[int, int, int, int]:
@@ -127,60 +108,17 @@ def check_quota(connection: Connection, limits: Limits) -> None:
     if not limits.bytes and not limits.messages:
         return
     size, messages = usage(connection)
-    if (limits.bytes and size > limits.bytes) or (limits.messages and messages > limits.messages):
+    if limits.exceeded(size, messages):
         raise OverQuotaError("Quota exceeded (mailbox for user is full)")
 
 
-def append(connection: Connection, ready: Sequence[Ready], limits: Limits, now: float) -> list[Appended]:
-    """Store the messages, all or none. Raises NoSuchMailboxError and OverQuotaError."""
-    return [_append(connection, one, limits, now) for one in ready]
-
-
-def _append(connection: Connection, ready: Ready, limits: Limits, now: float) -> Appended:
-    execute = connection.execute
-    if ready.key:
-        known = maybe_row(
-            connection, "SELECT mailbox, uidvalidity, uid, modseq FROM delivery WHERE key = ?", (ready.key,)
-        )
-        if known is not None:
-            return Appended(known[0], known[1], known[2], known[3], duplicate=True)
-    derived = ready.derived
-    flags = spelt(connection, ready.flags)
-    row = maybe_row(
-        connection,
-        "UPDATE mailbox SET uidnext = uidnext + 1, highestmodseq = highestmodseq + 1, messages = messages + 1,"
-        " unseen = unseen + ?, deleted = deleted + ?, bytes = bytes + ? WHERE name = ? AND selectable"
-        " RETURNING id, uidvalidity, uidnext - 1, highestmodseq",
-        ("\\Seen" not in flags, "\\Deleted" in flags, derived.size, ready.mailbox),
-    )
-    if row is None:
-        raise NoSuchMailboxError(ready.mailbox)
-    check_quota(connection, limits)
-    mailbox, uidvalidity, uid, modseq = row
-    execute(
-        "INSERT INTO body (size, internaldate, zone, sent, stamp, envelope) VALUES (?, ?, ?, ?, ?, ?)",
-        (derived.size, ready.internaldate, ready.zone, derived.sent, ready.stamp, derived.envelope),
-    )
-    body = connection.last_insert_rowid()
-    execute("INSERT INTO content VALUES (?, ?, ?, ?, ?)", (body, derived.header, ready.rest, ready.file, ready.skip))
-    insert_derived(connection, body, derived)
-    execute(
-        "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)",
-        (mailbox, uid, modseq, flag_id(connection, flags), body, int(now)),
-    )
-    if ready.key:
-        execute(
-            "INSERT INTO delivery (key, mailbox, uidvalidity, uid, modseq, delivered) VALUES (?, ?, ?, ?, ?, ?)",
-            (ready.key, mailbox, uidvalidity, uid, modseq, now),
-        )
-    return Appended(mailbox, uidvalidity, uid, modseq)
-
-
-def insert_derived(connection: Connection, body: int, derived: Derived) -> None:
-    """Enter what is derived from a body, apart from the row of the message list."""
+def insert_derived(connection: Connection, body: int, derived: Derived, ordering: int | None = None) -> None:
+    """Enter what is derived from a body, apart from the row of the message list; ``ordering`` if it is known."""
     execute = connection.execute
     execute("INSERT INTO structure VALUES (?, ?, ?, ?)", (body, derived.body, derived.bodystructure, derived.parts))
-    execute(_INSERT_FIELD, (body, _ordering_id(connection, derived.ordering), *derived.sought, *derived.common))
+    if ordering is None:
+        ordering = _ordering_id(connection, derived.ordering)
+    execute(_INSERT_FIELD, (body, ordering, *derived.sought, *derived.common))
     execute("INSERT INTO text VALUES (?, ?, ?)", (body, derived.body_text, derived.header_text))
 
 

@@ -94,6 +94,8 @@ def connect(path: Path, *, readonly: bool = False, create: bool = True) -> Conne
     else:
         flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     connection = apsw.Connection(str(path), flags)
+    # The plans of our statements never hang on what is bound to them: do not prepare anew at each execution to see.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.set_busy_timeout(BUSY_MILLISECONDS)
     if not readonly:
         _use_wal(connection)
@@ -170,11 +172,20 @@ class GroupCommitWriter:
     executor and share its commit. At most one batch is under way, so the executor may be shared by many databases.
 
     A function must do all its work on the connection that it is given, must not begin or end transactions, and may
-    run a second time when the first attempt to commit was refused.
+    run a second time when another of its batch failed.
+
+    ``check`` runs before each batch, on its thread; what it raises fails the whole batch before anything is written.
     """
 
-    def __init__(self, connection: Connection, executor: Executor, lock: WriteLock | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        executor: Executor,
+        lock: WriteLock | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self._connection = connection
+        self._check = check
         self._executor = executor
         self._lock = lock
         self._mutex = threading.Lock()
@@ -253,18 +264,30 @@ class GroupCommitWriter:
 
     def _transaction(self, batch: list[_Job]) -> None:
         execute = self._connection.execute
+        self._check()
         execute("BEGIN IMMEDIATE")
         try:
-            if len(batch) == 1:
-                batch[0].result = batch[0].work(self._connection)
-            else:
-                for job in batch:
-                    self._apart(job)
+            self._run_jobs(batch)
             execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:  # SQLite itself rolls back on a full disk or an I/O error
                 execute("ROLLBACK")
             raise
+
+    def _run_jobs(self, batch: list[_Job]) -> None:
+        """Run the jobs; when one of several fails, all again, each in a savepoint that undoes it alone.
+
+        A savepoint a job from the start would cost two statements each, and with each the interpreter is given away.
+        """
+        try:
+            for job in batch:
+                job.result = job.work(self._connection)
+        except Exception:
+            if len(batch) == 1 or not self._connection.in_transaction:
+                raise
+            self._connection.execute("ROLLBACK; BEGIN IMMEDIATE")
+            for job in batch:
+                self._apart(job)
 
     def _apart(self, job: _Job) -> None:
         """Run one job of several so that its failure undoes its own changes alone."""
