@@ -196,7 +196,12 @@ class CleanupService:
             recipients = (replace(recipients[0], address=self.resolver.rewrite(redirect)),)
             content_filter = ""
         finished = replace(
-            envelope, sender=final.sender, recipients=recipients, content_filter=content_filter, redirect=""
+            envelope,
+            sender=final.sender,
+            recipients=recipients,
+            content_filter=content_filter,
+            redirect="",
+            expanded=final.expanded,
         )
         return NewMessage(queue_id, finished, prefix, stored, hold, discard)
 

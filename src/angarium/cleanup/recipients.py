@@ -109,11 +109,13 @@ class FinalEnvelope:
         sender: of the message.
         recipients: so far.
         last: the last recipient before its aliases, as the log of header checks shows it.
+        expanded: see ``Envelope.expanded``.
     """
 
     sender: str
     recipients: list[Recipient]
     last: str
+    expanded: tuple[Recipient, ...] = ()
 
 
 class EnvelopeRules:
@@ -176,7 +178,7 @@ class EnvelopeRules:
             await self._add(out, recipient, address)
             if leave.copies and address and self._recipient_copies:
                 await self._copy(out, self._recipient_copies, address)
-        return FinalEnvelope(sender, out.recipients, address)
+        return FinalEnvelope(sender, out.recipients, address, tuple(out.expanded))
 
     async def add_copies(self, queue_id: str, final: FinalEnvelope, addresses: Sequence[str], leave: Leave) -> None:
         """The copies that come last: ``addresses``, and always_bcc. Raises MailError."""
@@ -213,7 +215,12 @@ class EnvelopeRules:
         if self._aliases is None or not out.leave.mapping:
             out.add(recipient, address)
             return
-        for each in await self._aliases.expand(address):
+        addresses = await self._aliases.expand(address)
+        if recipient.notify & Notify.SUCCESS and addresses != [address]:
+            # Whoever asked hears that the alias was expanded, and no more of its success (RFC 3461 section 5.2.7.3).
+            out.expanded.append(replace(recipient, address=address))
+            recipient = replace(recipient, notify=recipient.notify & ~Notify.SUCCESS or Notify.NEVER)
+        for each in addresses:
             out.add(recipient, each)
 
 
@@ -230,6 +237,7 @@ class _Collector:
         self.queue_id = queue_id
         self.leave = leave
         self.recipients = [] if recipients is None else recipients
+        self.expanded: list[Recipient] = []
         self._limit = parameters.duplicate_filter_limit
         self._by_original = parameters.enable_original_recipient
         self._seen = {self._key(each, each.address) for each in self.recipients[: self._limit or None]}

@@ -1,0 +1,58 @@
+"""postsuper -r, and reports of aliases, on a running server."""
+
+from __future__ import annotations
+
+import json
+import re
+import smtplib
+import time
+
+SECONDS = 20.0
+
+
+def until(check):
+    deadline = time.monotonic() + SECONDS
+    while not (value := check()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return value
+
+
+def send(server, recipient, options=(), sender="alice@example.test"):
+    with smtplib.SMTP(server.site.host, server.site.ports.smtp, timeout=20) as client:
+        client.ehlo("client.test")
+        assert client.mail(sender)[0] == 250
+        assert client.rcpt(recipient, list(options))[0] == 250
+        code, text = client.data("Subject: care\r\nMessage-Id: <care@x>\r\n\r\nhello\r\n")
+        assert code == 250
+        return text.decode().rpartition(" ")[2]
+
+
+def test_a_requeued_message_has_a_new_id_and_new_addresses(servers):
+    server = servers.start({"defer_transports": "virtual"})
+    old = send(server, "bob@example.test")
+    until(lambda: f"{old}: to=<bob@example.test>" in server.log())
+    server.site.administer("angarium", "alias", "add", "bob@example.test", "alice@example.test")
+    server.site.administer("postsuper", "-r", old)
+    pattern = rf"pickup\[\d+\]: (\w+): uid=\d+ from=<alice@example\.test> orig_id={old}"
+    new = until(lambda: re.search(pattern, server.log()))[1]
+    until(lambda: f"{new}: to=<alice@example.test>, orig_to=<bob@example.test>" in server.log())
+    (listed,) = server.site.administer("postqueue", "-j").splitlines()
+    assert (json.loads(listed)["queue_id"], json.loads(listed)["recipients"][0]["address"]) == (
+        new,
+        "alice@example.test",
+    )
+
+
+def test_success_through_an_alias_is_reported_as_expanded(servers):
+    server = servers.start()
+    server.site.administer("angarium", "alias", "add", "team@example.test", "bob@example.test")
+    queue_id = send(server, "team@example.test", ["NOTIFY=SUCCESS"])
+    line = until(lambda: re.search(rf"{queue_id}: sender delivery status notification: (\w+)", server.log()))
+    until(lambda: f"{line[1]}: removed" in server.log())
+    (report,) = [
+        text
+        for path in (server.site.root / "mail").rglob("*")
+        if path.is_file() and b"Action: expanded" in (text := path.read_bytes())
+    ][:1]
+    assert b"Final-Recipient: rfc822; team@example.test" in report
