@@ -109,7 +109,11 @@ PARAMETERS = (
         minimum=0,
     ),
     Parameter(
-        "default_filter_nexthop", Type.STRING, "", "", "qmgr", Status.UNSUPPORTED, "there is no after-queue filter yet"
+        "default_filter_nexthop",
+        Type.STRING,
+        "",
+        "The next hop of a content filter that names none; empty is the recipient's domain.",
+        "qmgr",
     ),
     Parameter(
         "default_minimum_delivery_slots",

@@ -121,7 +121,8 @@ class Intake:
         full_name = user.full_name if submission.full_name is None else submission.full_name
         try:
             message = await self._cleanup.process(queue_id, envelope, content, full_name=full_name)
-            await self._queue.enqueue(message)
+            if not message.discard:
+                await self._queue.enqueue(message)
         except MailError as error:
             return error.reply
         except OSError as error:

@@ -388,6 +388,8 @@ class QueueManager:
     async def _route(self, message: QueuedMessage, queued: QueuedRecipient) -> Route | DeliveryResult:
         """The route of one recipient, or the result that ends it without an agent."""
         address = queued.recipient.address
+        if message.envelope.content_filter:
+            return self._filtered(message, queued)
         try:
             resolution = await self._resolver.resolve(message.envelope.sender, address)
         except Exception as error:  # noqa: BLE001 - a fault of ours in a lookup must not lose the message
@@ -409,6 +411,19 @@ class QueueManager:
             )
             return self._without_agent(queued, Status.DEFERRED, _SYSTEM_FAILURE, "mail transport unavailable")
         return Route(resolution.transport, resolution.nexthop, queued)
+
+    def _filtered(self, message: QueuedMessage, queued: QueuedRecipient) -> Route | DeliveryResult:
+        """The route to the content filter, which stands in for whatever the address resolves to (FILTER_README)."""
+        transport, _, nexthop = message.envelope.content_filter.partition(":")
+        nexthop = nexthop or self._parameters.default_filter_nexthop
+        if not nexthop:
+            nexthop = queued.recipient.address.rpartition("@")[2] or self._parameters.myhostname
+        if transport in self._parameters.defer_transports:
+            return self._without_agent(queued, Status.DEFERRED, Dsn(4, 3, 2), "deferred transport")
+        if transport not in self._transports:
+            self._log.warning(f"{message.queue_id}: no transport {transport} in master.cf, which content_filter names")
+            return self._without_agent(queued, Status.DEFERRED, _SYSTEM_FAILURE, "mail transport unavailable")
+        return Route(transport, nexthop, queued)
 
     def _without_agent(self, queued: QueuedRecipient, status: Status, dsn: Dsn, text: str) -> DeliveryResult:
         return DeliveryResult(queued, status, dsn, "none", text, finished=self._clock())

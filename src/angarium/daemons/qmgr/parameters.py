@@ -27,6 +27,8 @@ class QmgrParameters:
     soft_bounce: bool = False
     delay_logging_resolution_limit: int = 2
     daemon_timeout: float = 18_000.0
+    default_filter_nexthop: str = ""
+    myhostname: str = ""
 
     @property
     def longest_backoff(self) -> float:
@@ -49,6 +51,8 @@ class QmgrParameters:
             soft_bounce=conf.boolean("soft_bounce"),
             delay_logging_resolution_limit=conf.integer("delay_logging_resolution_limit"),
             daemon_timeout=conf.seconds("daemon_timeout"),
+            default_filter_nexthop=conf.text("default_filter_nexthop"),
+            myhostname=conf.text("myhostname"),
         )
 
 

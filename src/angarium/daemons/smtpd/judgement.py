@@ -78,9 +78,6 @@ def _grant(talk: Conversation, request: Request, stage: str, recipient: str | No
         return  # once is enough: Postfix does not log it again
     if effect is not Effect.PREPEND:
         log_reject(talk, stage, request.text, recipient, what=effect.value)
-    if effect is Effect.FILTER:
-        filtered = f"FILTER {request.argument} is not supported: the message goes on without it"
-        talk.ask.journal.warning(f"{request.source}: {filtered}")
     if transaction is not None:
         _change(transaction, effect, request.argument)
 
@@ -92,6 +89,8 @@ def _change(transaction: Transaction, effect: Effect, argument: str) -> None:
         transaction.discard = True
     elif effect is Effect.REDIRECT:
         transaction.redirect = argument
+    elif effect is Effect.FILTER:
+        transaction.content_filter = argument
     elif effect is Effect.BCC:
         transaction.bcc = argument
     elif effect is Effect.PREPEND:

@@ -28,6 +28,7 @@ class Transaction:
     hold: bool = False
     discard: bool = False
     redirect: str = ""
+    content_filter: str = ""
     bcc: str = ""
     prepend: list[str] = field(default_factory=list)
     overshoot: int = 0

@@ -159,7 +159,8 @@ async def _store(talk: Conversation, size: str = "") -> Reply:
         if transaction.prepend:
             lines = "".join(f"{line}\r\n" for line in transaction.prepend)
             new = replace(new, prefix=lines.encode("utf-8", "surrogateescape") + new.prefix)
-        await talk.ask.queue.enqueue(new)
+        if not new.discard:
+            await talk.ask.queue.enqueue(new)
     except MailError as error:
         if error.cause:
             talk.ask.journal.warning(f"{transaction.queue_id}: {error.cause}")
@@ -180,8 +181,6 @@ def _envelope(talk: Conversation, transaction: Transaction) -> Envelope:
     recipients = tuple(transaction.recipients)
     if transaction.bcc:
         recipients += (Recipient(transaction.bcc, transaction.bcc, Notify.NEVER),)
-    if transaction.redirect:
-        recipients = (Recipient(transaction.redirect, transaction.redirect),)
     mail = transaction.mail
     return Envelope(
         mail.sender,
@@ -192,4 +191,6 @@ def _envelope(talk: Conversation, transaction: Transaction) -> Envelope:
         mail.smtputf8,
         mail.ret,
         mail.envid,
+        content_filter=transaction.content_filter,
+        redirect=transaction.redirect,
     )
