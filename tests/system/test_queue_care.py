@@ -32,7 +32,10 @@ def test_a_requeued_message_has_a_new_id_and_new_addresses(servers):
     server = servers.start({"defer_transports": "virtual"})
     old = send(server, "bob@example.test")
     until(lambda: f"{old}: to=<bob@example.test>" in server.log())
-    server.site.administer("angarium", "alias", "add", "bob@example.test", "alice@example.test")
+    server.stop()
+    with (server.site.configuration / "main.cf").open("a") as file:
+        file.write("virtual_alias_maps = inline:{ bob@example.test=alice@example.test }\n")
+    server.start()
     server.site.administer("postsuper", "-r", old)
     pattern = rf"pickup\[\d+\]: (\w+): uid=\d+ from=<alice@example\.test> orig_id={old}"
     new = until(lambda: re.search(pattern, server.log()))[1]

@@ -4,7 +4,7 @@
 ``-d ID``     delete
 ``-h ID``     put on hold
 ``-H ID``     release from hold
-``-r ID``     requeue: look at it as if it were new
+``-r ID``     requeue: through cleanup again, with a new id, when the queue manager runs
 ``-e ID``     return it to its sender at the next attempt
 ``-f ID``     the same, and release it from hold
 ``-p -s -S``  structure checks: accepted, the queue manager does them when it starts
