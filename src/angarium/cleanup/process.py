@@ -128,7 +128,7 @@ class CleanupService:
     ) -> NewMessage:
         ours = not envelope.origin.client_address and envelope.origin.uid is None
         leave = Leave(copies=False) if ours else self._leave
-        final = await self._envelopes.finish(queue_id, envelope, leave)
+        final = self._envelopes.simple(envelope) or await self._envelopes.finish(queue_id, envelope, leave)
         content, header = self._read(content)
         hops = header.count(b"received")
         local = await self._is_local_client(envelope.origin)
@@ -152,12 +152,15 @@ class CleanupService:
             raise MailError(reply, "message rejected: hopcount exceeded")
         if run is not None and (refusal := run.refusal) is not None:
             raise MailError(refusal)
-        edits = await self._address_edits(queue_id, header, leave, local=local)
+        completion = self._complete_local if local else self._complete_remote
+        edits = [] if completion is None else await self._address_edits(queue_id, header, leave, completion)
         findings = run.findings if run is not None else None
         stored = self._content(block, content, edits, missing, findings)
         if stored is not content:
             stored = await self._stored(stored)
-        await self._envelopes.add_copies(queue_id, final, findings.bcc if findings is not None else (), leave)
+        bcc = findings.bcc if findings is not None else []
+        if bcc or self._parameters.always_bcc:
+            await self._envelopes.add_copies(queue_id, final, bcc, leave)
         return self._message(queue_id, envelope, final, prefix, stored, hold, findings, ours=ours)
 
     def _read(self, content: Content) -> tuple[Content, HeaderBlock]:
@@ -183,7 +186,8 @@ class CleanupService:
         *,
         ours: bool,
     ) -> NewMessage:
-        recipients = tuple(final.recipients)
+        same = final.same and len(final.recipients) == 1
+        recipients = envelope.recipients if same else tuple(final.recipients)
         content_filter = envelope.content_filter or ("" if ours else self._parameters.content_filter)
         redirect = envelope.redirect
         discard = False
@@ -195,15 +199,16 @@ class CleanupService:
         if redirect:  # as Postfix has it: no alias is expanded, and it goes out under the name of the first recipient
             recipients = (replace(recipients[0], address=self.resolver.rewrite(redirect)),)
             content_filter = ""
-        finished = replace(
-            envelope,
-            sender=final.sender,
-            recipients=recipients,
-            content_filter=content_filter,
-            redirect="",
-            expanded=final.expanded,
-        )
-        return NewMessage(queue_id, finished, prefix, stored, hold, discard)
+        if not same or redirect or content_filter != envelope.content_filter:
+            envelope = replace(
+                envelope,
+                sender=final.sender,
+                recipients=recipients,
+                content_filter=content_filter,
+                redirect="",
+                expanded=final.expanded,
+            )
+        return NewMessage(queue_id, envelope, prefix, stored, hold, discard)
 
     # The checks
 
@@ -224,11 +229,10 @@ class CleanupService:
 
     # The content
 
-    async def _address_edits(self, queue_id: str, header: HeaderBlock, leave: Leave, *, local: bool) -> list[Edit]:
-        """The addresses in headers: those of local clients, of others when there is a domain for them."""
-        completion = self._complete_local if local else self._complete_remote
-        if completion is None:
-            return []
+    async def _address_edits(
+        self, queue_id: str, header: HeaderBlock, leave: Leave, completion: Callable[[ListedAddress], str]
+    ) -> list[Edit]:
+        """What becomes of the addresses in headers. Raises MailError."""
         limit = self._parameters.header_address_token_limit
         rules = self._rules
         if not leave.mapping or (rules.header_sender is None and rules.header_recipient is None):

@@ -110,12 +110,14 @@ class FinalEnvelope:
         recipients: so far.
         last: the last recipient before its aliases, as the log of header checks shows it.
         expanded: see ``Envelope.expanded``.
+        same: all is as it was received.
     """
 
     sender: str
     recipients: list[Recipient]
     last: str
     expanded: tuple[Recipient, ...] = ()
+    same: bool = False
 
 
 class EnvelopeRules:
@@ -144,9 +146,28 @@ class EnvelopeRules:
             table = AddressMap(maps, delimiters, resolver.rewrite, resolver.is_own, propagate=propagate)
             self._aliases = AliasExpander(table, parameters)
         self._simple = not (
-            maps or self._sender_copies or self._recipient_copies or parameters.always_bcc or rules.envelope_recipient
+            maps
+            or self._sender_copies
+            or self._recipient_copies
+            or parameters.always_bcc
+            or rules.envelope_recipient
+            or rules.envelope_sender
         )
         self._bouncer = resolver.rewrite("MAILER-DAEMON").lower()
+
+    def simple(self, envelope: Envelope) -> FinalEnvelope | None:
+        """The commonest case, without a wait: one recipient, and nothing is configured that concerns envelopes."""
+        if not self._simple or len(envelope.recipients) != 1:
+            return None
+        rewrite = self._resolver.rewrite
+        sender = rewrite(envelope.sender)
+        if sender and sender.lower() == self._bouncer:
+            sender = ""
+        only = envelope.recipients[0]
+        address = rewrite(only.address or self._parameters.empty_address_recipient)
+        if address == only.address:
+            return FinalEnvelope(sender, [only], address, same=sender == envelope.sender)
+        return FinalEnvelope(sender, [replace(only, address=address)], address)
 
     async def finish(self, queue_id: str, envelope: Envelope, leave: Leave) -> FinalEnvelope:
         """All but the copies that come last. Raises MailError."""
@@ -157,12 +178,6 @@ class EnvelopeRules:
             sender = ""
         if leave.mapping and sender and rules.envelope_sender is not None:
             sender = await rules.envelope_sender(sender, queue_id)
-        if self._simple and len(envelope.recipients) == 1:
-            only = envelope.recipients[0]
-            address = rewrite(only.address or self._parameters.empty_address_recipient)
-            if address != only.address:
-                only = replace(only, address=address)
-            return FinalEnvelope(sender, [only], address)
         return await self._several(queue_id, envelope, sender, leave)
 
     async def _several(self, queue_id: str, envelope: Envelope, sender: str, leave: Leave) -> FinalEnvelope:
