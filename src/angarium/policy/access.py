@@ -1,9 +1,10 @@
 """access(5): looking a host or an address up, and doing what the table says.
 
 Results: ``OK`` or a number means yes; ``REJECT`` and ``DEFER`` with an optional status and text; ``4xx text`` and
-``5xx text``; ``DUNNO``; ``HOLD``, ``REDIRECT``, ``FILTER``, ``BCC``, ``PREPEND`` ask for something to be done with the
-message and let the list go on, ``DISCARD`` does and ends all lists; ``WARN`` and ``INFO`` only log; anything else is a
-list of restrictions. A request that makes no sense is said in the log and passed over, as Postfix does it.
+``5xx text``; ``DEFER_IF_PERMIT`` and ``DEFER_IF_REJECT`` defer what would be accepted or refused later; ``DUNNO``;
+``HOLD``, ``REDIRECT``, ``FILTER``, ``BCC``, ``PREPEND`` ask for something to be done with the message and let the list
+go on, ``DISCARD`` does and ends all lists; ``WARN`` and ``INFO`` only log; anything else is a list of restrictions. A
+request that makes no sense is said in the log and passed over, as Postfix does it.
 """
 
 from __future__ import annotations
@@ -57,6 +58,10 @@ class AccessTables:
             match = await self.host(table, name)
             if not isinstance(match, NotFound):
                 return match
+        return await self.network(table, address)
+
+    async def network(self, table: str, address: str) -> Lookup:
+        """By an address and its networks."""
         maps = self._maps(table)
         for position, key in enumerate(network_keys(address)):
             match = await maps.find(key, partial=position > 0)
@@ -64,12 +69,20 @@ class AccessTables:
                 return match
         return NOT_FOUND
 
+    async def word(self, table: str, key: str) -> Lookup:
+        """By a whole key."""
+        return await self._maps(table).find(key) if key else NOT_FOUND
+
     async def address(self, table: str, address: str) -> Lookup:
         """By e-mail address."""
         maps = self._maps(table)
         if address == "<>":
             return await maps.find(address)
         return await access_address(maps, address, self._delimiters, bare_parents=self._bare_parents)
+
+    async def obey(self, evaluation: Evaluation, action: str, verb: str, server: str) -> Verdict | None:
+        """Do what a policy server says: any result of an access table."""
+        return await self._act(evaluation, Found(action, server), verb, server)
 
     async def act(
         self, evaluation: Evaluation, subject: Subject, match: Lookup, verb: str, table: str
@@ -98,6 +111,15 @@ class AccessTables:
             return None
         if keyword in ("REJECT", "DEFER"):
             return _refusal(evaluation, keyword, rest, reason, match.source)
+        if keyword in ("DEFER_IF_PERMIT", "DEFER_IF_REJECT"):
+            dsn, text = Dsn.split(rest)
+            code = evaluation.parameters.access_map_defer_code
+            later = evaluation.rejected(code, str(dsn or "4.7.1"), text or "Service unavailable", reason, match.source)
+            if keyword == "DEFER_IF_PERMIT":
+                evaluation.unless_refused(later)
+            else:
+                evaluation.defer_if_reject = evaluation.defer_if_reject or later
+            return None
         if _CODE.fullmatch(word):
             dsn, text = Dsn.split(rest)
             code = int(word)

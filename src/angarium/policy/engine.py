@@ -14,15 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from angarium.model.lookup import TemporaryError
 from angarium.model.verdict import Action, Effect, Request, Verdict
 from angarium.policy.access import AccessTables
+from angarium.policy.delegation import PolicyClient
 from angarium.policy.evaluation import Evaluation, Subject
 from angarium.policy.interface import Facts
 from angarium.policy.parameters import PolicyParameters
 from angarium.policy.recipients import RecipientTables
 from angarium.policy.restrictions import (
+    ARGUMENT_RESTRICTIONS,
     GUARDS,
     NOT_YET,
     RESTRICTIONS,
@@ -99,6 +102,7 @@ class RestrictionPolicy:
         dns: Resolver | None = None,
     ) -> None:
         self._parameters = parameters
+        self.dry_run = False
         self._resolver = resolver
         self._log = log
         self._quota = quota
@@ -111,7 +115,25 @@ class RestrictionPolicy:
         access.nested = self._nested
         logins = Maps.open("smtpd_sender_login_maps", parameters.smtpd_sender_login_maps, opener)
         own_addresses = resolver.parameters.own_addresses
-        self._tools = Tools(self._recipients, access, logins, resolver.is_own, own_addresses, dns)
+        self._tools = Tools(
+            recipients=self._recipients,
+            access=access,
+            logins=logins,
+            is_own=resolver.is_own,
+            own_addresses=own_addresses,
+            rbl_replies=Maps.open("rbl_reply_maps", parameters.rbl_reply_maps, opener),
+            certificates=Maps.open("relay_clientcerts", parameters.relay_clientcerts, opener),
+            backup_networks=MatchList(
+                "permit_mx_backup_networks",
+                parameters.permit_mx_backup_networks,
+                opener,
+                networks=True,
+                bare_parents="permit_mx_backup_networks" in bare,
+            ),
+            services=PolicyClient(Path(parameters.queue_directory), log.warning),
+            service=parameters.policy_service,
+            dns=dns,
+        )
         self._lists = {
             name: self._compile(name, getattr(parameters, name), subject, 0) for name, subject in _LISTS.items()
         }
@@ -124,6 +146,10 @@ class RestrictionPolicy:
                 "instance of: reject_unauth_destination, defer_unauth_destination, reject, defer, defer_if_permit or "
                 "check_relay_domains"
             )
+
+    def close(self) -> None:
+        """Close the connections to policy servers."""
+        self._tools.services.close()
 
     # Compiling
 
@@ -141,7 +167,7 @@ class RestrictionPolicy:
             if verb == "warn_if_reject":
                 warn = True
                 continue
-            takes = 1 if verb in TABLE_RESTRICTIONS else NOT_YET.get(verb, 0)
+            takes = 1 if verb in TABLE_RESTRICTIONS or verb in ARGUMENT_RESTRICTIONS else NOT_YET.get(verb, 0)
             if position + takes > len(words):
                 step = Step(word, None, fault=f'restriction "{word}" in {name} needs an argument')
             else:
@@ -159,6 +185,8 @@ class RestrictionPolicy:
             if ":" not in argument and not argument.startswith("/"):
                 return Step(text, None, fault=f"{text}: need a table of the form type:name")
             return Step(text, TABLE_RESTRICTIONS[verb], argument)
+        if verb in ARGUMENT_RESTRICTIONS:
+            return Step(text, ARGUMENT_RESTRICTIONS[verb], argument)
         if verb in RESTRICTIONS:
             return Step(text, RESTRICTIONS[verb], guard=verb in GUARDS)
         if word in self._parameters.classes:
@@ -177,6 +205,7 @@ class RestrictionPolicy:
 
     async def _run(self, evaluation: Evaluation, steps: tuple[Step, ...]) -> Verdict | None:
         for step in steps:
+            before = evaluation.defer_if_permit, evaluation.defer_if_reject
             if step.function is not None:
                 verdict = await step.function(evaluation, self._tools, step.argument)
             elif step.fault:
@@ -184,6 +213,8 @@ class RestrictionPolicy:
                 verdict = evaluation.misconfigured(step.fault)
             else:
                 verdict = await self._run(evaluation, step.steps)
+            if step.warn and verdict is None:
+                evaluation.defer_if_permit, evaluation.defer_if_reject = before
             if verdict is None:
                 evaluation.trail.append(f"{step.text}: no opinion")
                 continue
@@ -204,50 +235,68 @@ class RestrictionPolicy:
         steps = self._lists[name]
         if not steps or evaluation.discarded:
             return None
-        evaluation.list_name = name
-        evaluation.subject = _LISTS[name]
-        return await self._run(evaluation, steps)
+        evaluation.begin_list(name, _LISTS[name])
+        verdict = await self._run(evaluation, steps)
+        if verdict is not None and verdict.action is Action.REJECT and evaluation.defer_if_reject is not None:
+            evaluation.trail.append(f"deferred: {evaluation.defer_if_reject.reason}")
+            return evaluation.defer_if_reject
+        return verdict
 
-    def _begin(self, facts: Facts) -> Evaluation:
-        return Evaluation(facts, self._parameters, self._resolver, self._mynetworks, self._log.warning)
+    def _begin(self, facts: Facts, stage: str) -> Evaluation:
+        return Evaluation(
+            facts,
+            self._parameters,
+            self._resolver,
+            self._mynetworks,
+            self._log.warning,
+            stage=stage,
+            dry_run=self.dry_run,
+        )
 
     @staticmethod
     def _end(evaluation: Evaluation, verdict: Verdict | None) -> Verdict:
         return replace(verdict or _PASS, requests=tuple(evaluation.requests), trail=tuple(evaluation.trail))
 
-    async def _ask(self, facts: Facts, *names: str, etrn: bool = False) -> Verdict:
-        evaluation = self._begin(facts)
-        evaluation.etrn = etrn
+    async def _ask(self, facts: Facts, stage: str, *names: str) -> Verdict:
+        evaluation = self._begin(facts, stage)
+        evaluation.etrn = stage == "ETRN"
         last: Verdict | None = None
         for name in names:
             verdict = await self._run_list(evaluation, name)
             if verdict is not None:
                 last = verdict
                 if verdict.refused:
-                    break
-        return self._end(evaluation, last)
+                    return self._end(evaluation, last)
+        return self._end(evaluation, evaluation.defer_if_permit or last)
 
     # The stages
 
     async def connect(self, facts: Facts) -> Verdict:
         """smtpd_client_restrictions, when not delayed."""
-        return _PASS if self._parameters.smtpd_delay_reject else await self._ask(facts, "smtpd_client_restrictions")
+        return (
+            _PASS
+            if self._parameters.smtpd_delay_reject
+            else await self._ask(facts, "CONNECT", "smtpd_client_restrictions")
+        )
 
     async def helo(self, facts: Facts) -> Verdict:
         """smtpd_helo_restrictions, when not delayed."""
-        return _PASS if self._parameters.smtpd_delay_reject else await self._ask(facts, "smtpd_helo_restrictions")
+        if self._parameters.smtpd_delay_reject:
+            return _PASS
+        return await self._ask(facts, "EHLO" if facts.protocol == "ESMTP" else "HELO", "smtpd_helo_restrictions")
 
     async def mail(self, facts: Facts) -> Verdict:
         """An address that is none; smtpd_sender_restrictions, smtpd_reject_unlisted_sender, when not delayed."""
         if facts.sender and self._resolver.is_malformed(facts.sender):
-            evaluation = self._begin(facts)
+            evaluation = self._begin(facts, "MAIL")
             evaluation.list_name, evaluation.subject = "address syntax", Subject.SENDER
             reason = f"address syntax: {facts.sender} cannot be an address"
             return evaluation.refuse(501, "5.1.7", "Bad sender address syntax", reason)
         if self._parameters.smtpd_delay_reject:
             return _PASS
-        evaluation = self._begin(facts)
-        return self._end(evaluation, await self._sender(evaluation))
+        evaluation = self._begin(facts, "MAIL")
+        verdict = await self._sender(evaluation)
+        return self._end(evaluation, verdict if verdict is not None and verdict.refused else evaluation.defer_if_permit)
 
     async def _sender(self, evaluation: Evaluation) -> Verdict | None:
         verdict = await self._run_list(evaluation, "smtpd_sender_restrictions")
@@ -259,14 +308,14 @@ class RestrictionPolicy:
             return unlisted or verdict
         return verdict
 
-    async def rcpt(self, facts: Facts) -> Verdict:
+    async def rcpt(self, facts: Facts, stage: str = "RCPT") -> Verdict:
         """The delayed lists, relay and recipient restrictions, unlisted recipients, quota.
 
         A bare ``postmaster`` is always accepted (RFC 5321 section 4.5.1).
         """
         if facts.recipient is not None and facts.recipient.lower() == "postmaster":
             return _PASS
-        evaluation = self._begin(facts)
+        evaluation = self._begin(facts, stage)
         verdict = None
         if facts.recipient:
             way = await evaluation.resolve(facts.recipient)
@@ -294,6 +343,8 @@ class RestrictionPolicy:
                 if verdict.refused:
                     return verdict
                 permitted = verdict
+        if evaluation.defer_if_permit is not None and not evaluation.discarded:
+            return evaluation.defer_if_permit
         return await self._address(evaluation) or permitted
 
     async def _address(self, evaluation: Evaluation) -> Verdict | None:
@@ -328,22 +379,22 @@ class RestrictionPolicy:
 
     async def data(self, facts: Facts) -> Verdict:
         """smtpd_data_restrictions."""
-        return await self._ask(facts, "smtpd_data_restrictions")
+        return await self._ask(facts, "DATA", "smtpd_data_restrictions")
 
     async def end_of_data(self, facts: Facts) -> Verdict:
         """smtpd_end_of_data_restrictions."""
-        return await self._ask(facts, "smtpd_end_of_data_restrictions")
+        return await self._ask(facts, "END-OF-MESSAGE", "smtpd_end_of_data_restrictions")
 
     async def etrn(self, facts: Facts) -> Verdict:
         """The client and helo lists when they were delayed, then smtpd_etrn_restrictions."""
         names: tuple[str, ...] = ("smtpd_etrn_restrictions",)
         if self._parameters.smtpd_delay_reject:
             names = ("smtpd_client_restrictions", "smtpd_helo_restrictions", *names)
-        return await self._ask(facts, *names, etrn=True)
+        return await self._ask(facts, "ETRN", *names)
 
     async def vrfy(self, facts: Facts) -> Verdict:
         """What RCPT would say."""
-        return await self.rcpt(facts)
+        return await self.rcpt(facts, "VRFY")
 
 
 def _guards(steps: Sequence[Step]) -> bool:

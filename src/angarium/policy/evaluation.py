@@ -24,12 +24,15 @@ class Subject(enum.Enum):
     """What a restriction judges, in the words of the reply: ``<x>: Sender address rejected: …``."""
 
     CLIENT = "Client host"
+    REVERSE_CLIENT = "Unverified Client host"
     HELO = "Helo command"
     SENDER = "Sender address"
     RECIPIENT = "Recipient address"
     DATA = "Data command"
     END_OF_DATA = "End-of-data"
     ETRN = "Etrn command"
+    LOGIN = "SASL login name"
+    CERTIFICATE = "Client certificate"
 
 
 @dataclass(slots=True)
@@ -46,7 +49,11 @@ class Evaluation:
         list_name: the list in hand, or the restriction class.
         trail: one text a restriction.
         etrn: the command is ETRN: there will be no message to do something with.
+        stage: of the protocol: CONNECT, HELO, EHLO, MAIL, RCPT, DATA, END-OF-MESSAGE, VRFY, ETRN.
+        dry_run: nobody waits for the answer but one who wants to know it (``angarium explain``).
         requests: what was asked for, for the message or the log.
+        defer_if_permit: the answer in place of a yes: something could not be asked that might have said no.
+        defer_if_reject: the answer in place of a no of the list in hand: something that might have said yes.
     """
 
     facts: Facts
@@ -58,7 +65,11 @@ class Evaluation:
     list_name: str = ""
     trail: list[str] = field(default_factory=list)
     etrn: bool = False
+    stage: str = ""
+    dry_run: bool = False
     requests: list[Request] = field(default_factory=list)
+    defer_if_permit: Verdict | None = None
+    defer_if_reject: Verdict | None = None
     _resolved: dict[str, Resolution | TemporaryError] = field(default_factory=dict)
 
     async def resolve(self, address: str) -> Resolution | TemporaryError:
@@ -75,6 +86,12 @@ class Evaluation:
         match self.subject:
             case Subject.CLIENT:
                 return f"{facts.client_name}[{facts.client_address}]"
+            case Subject.REVERSE_CLIENT:
+                return facts.reverse_client_name
+            case Subject.LOGIN:
+                return facts.sasl_username
+            case Subject.CERTIFICATE:
+                return facts.certificate.name
             case Subject.HELO:
                 return facts.helo
             case Subject.SENDER:
@@ -106,6 +123,15 @@ class Evaluation:
     def rejected(self, code: int, dsn: str, why: str, reason: str, source: str = "") -> Verdict:
         """``<name>: Sender address rejected: why``."""
         return self.refuse(code, dsn, f"<{self.name}>: {self.subject.value} rejected: {why}", reason, source)
+
+    def begin_list(self, name: str, subject: Subject) -> None:
+        """Turn to another list; what might have said yes in the one before does not matter any more."""
+        self.list_name, self.subject, self.defer_if_reject = name, subject, None
+
+    def unless_refused(self, verdict: Verdict) -> None:
+        """A temporary failure that counts unless something refuses: the first of them is kept."""
+        self.trail.append(f"{verdict.reason}: deferred unless something refuses")
+        self.defer_if_permit = self.defer_if_permit or verdict
 
     def try_later(self, error: TemporaryError, name: str | None = None) -> Verdict:
         """A table that cannot be asked: ``451 4.3.0 <name>: Temporary lookup failure``."""

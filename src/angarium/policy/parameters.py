@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from angarium.config.config import Config
+from angarium.policy.delegation import ServiceSettings
 
 SAFE_RELAY_RESTRICTIONS = ("permit_mynetworks", "permit_sasl_authenticated", "defer_unauth_destination")
 
@@ -54,6 +55,17 @@ class PolicyParameters:
     unknown_virtual_alias_reject_code: int = 550
     unknown_virtual_mailbox_reject_code: int = 550
     unknown_relay_recipient_reject_code: int = 550
+    maps_rbl_reject_code: int = 554
+    multi_recipient_bounce_reject_code: int = 550
+    plaintext_reject_code: int = 450
+    default_rbl_reply: str = "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain"
+    rbl_reply_maps: tuple[str, ...] = ()
+    relay_clientcerts: tuple[str, ...] = ()
+    permit_mx_backup_networks: tuple[str, ...] = ()
+    unknown_address_tempfail_action: str = "defer_if_permit"
+    unknown_helo_hostname_tempfail_action: str = "defer_if_permit"
+    policy_service: ServiceSettings = field(default_factory=lambda: ServiceSettings(""))
+    queue_directory: str = "/var/spool/postfix"
     mailstore_transports: frozenset[str] = frozenset({"virtual"})
 
     @classmethod
@@ -101,7 +113,31 @@ class PolicyParameters:
             unknown_virtual_alias_reject_code=conf.integer("unknown_virtual_alias_reject_code"),
             unknown_virtual_mailbox_reject_code=conf.integer("unknown_virtual_mailbox_reject_code"),
             unknown_relay_recipient_reject_code=conf.integer("unknown_relay_recipient_reject_code"),
+            maps_rbl_reject_code=conf.integer("maps_rbl_reject_code"),
+            multi_recipient_bounce_reject_code=conf.integer("multi_recipient_bounce_reject_code"),
+            plaintext_reject_code=conf.integer("plaintext_reject_code"),
+            default_rbl_reply=conf.text("default_rbl_reply"),
+            rbl_reply_maps=names("rbl_reply_maps"),
+            permit_mx_backup_networks=names("permit_mx_backup_networks"),
+            unknown_address_tempfail_action=conf.text("unknown_address_tempfail_action"),
+            unknown_helo_hostname_tempfail_action=conf.text("unknown_helo_hostname_tempfail_action"),
+            policy_service=_policy_service(conf),
+            queue_directory=conf.text("queue_directory"),
         )
+
+
+def _policy_service(conf: Config) -> ServiceSettings:
+    return ServiceSettings(
+        "",
+        timeout=conf.seconds("smtpd_policy_service_timeout"),
+        max_idle=conf.seconds("smtpd_policy_service_max_idle"),
+        max_ttl=conf.seconds("smtpd_policy_service_max_ttl"),
+        request_limit=conf.integer("smtpd_policy_service_request_limit"),
+        retry_delay=conf.seconds("smtpd_policy_service_retry_delay"),
+        try_limit=conf.integer("smtpd_policy_service_try_limit"),
+        default_action=conf.text("smtpd_policy_service_default_action"),
+        policy_context=conf.text("smtpd_policy_service_policy_context"),
+    )
 
 
 def _relay_restrictions(conf: Config) -> tuple[str, ...]:

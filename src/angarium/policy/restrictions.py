@@ -11,13 +11,38 @@ from dataclasses import replace
 
 from angarium.model.lookup import Found, NotFound, TemporaryError
 from angarium.model.verdict import Action, Verdict
+from angarium.policy.backup import permit_mx_backup
+from angarium.policy.consultation import check_policy_service
+from angarium.policy.dnslists import (
+    permit_dnswl_client,
+    permit_rhswl_client,
+    reject_rbl_client,
+    reject_rhsbl_client,
+    reject_rhsbl_helo,
+    reject_rhsbl_recipient,
+    reject_rhsbl_reverse_client,
+    reject_rhsbl_sender,
+)
 from angarium.policy.domains import (
     reject_unknown_client_hostname,
     reject_unknown_helo_hostname,
     reject_unknown_recipient_domain,
+    reject_unknown_reverse_client_hostname,
     reject_unknown_sender_domain,
 )
 from angarium.policy.evaluation import Evaluation, Subject
+from angarium.policy.hosts import HOST_RESTRICTIONS
+from angarium.policy.sessions import (
+    check_ccert_access,
+    check_sasl_access,
+    defer_if_permit,
+    defer_if_reject,
+    permit_tls_all_clientcerts,
+    permit_tls_clientcerts,
+    reject_multi_recipient_bounce,
+    reject_plaintext_session,
+    sleep,
+)
 from angarium.policy.tools import Restriction, Tools
 from angarium.rewrite.hostname import is_literal, valid_hostname
 from angarium.rewrite.interface import AddressClass, Resolution
@@ -277,6 +302,13 @@ async def check_client_access(evaluation: Evaluation, tools: Tools, argument: st
     return await tools.access.act(evaluation, Subject.CLIENT, match, "check_client_access", argument)
 
 
+async def check_reverse_client_hostname_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
+    """``check_reverse_client_hostname_access``: access(5) by the name of the client's address, verified or not."""
+    match = await tools.access.host(argument, evaluation.facts.reverse_client_name)
+    verb = "check_reverse_client_hostname_access"
+    return await tools.access.act(evaluation, Subject.REVERSE_CLIENT, match, verb, argument)
+
+
 async def check_helo_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
     """``check_helo_access``: access(5) by the HELO name."""
     helo = evaluation.facts.helo
@@ -339,6 +371,14 @@ def _table() -> dict[str, Restriction]:
         reject_unknown_helo_hostname,
         reject_unknown_client_hostname,
         reject_unauth_pipelining,
+        reject_unknown_reverse_client_hostname,
+        reject_plaintext_session,
+        reject_multi_recipient_bounce,
+        permit_mx_backup,
+        permit_tls_clientcerts,
+        permit_tls_all_clientcerts,
+        defer_if_permit,
+        defer_if_reject,
     )
     table: dict[str, Restriction] = {each.__name__: each for each in named}
     table["check_relay_domains"] = reject_unauth_destination
@@ -356,54 +396,52 @@ RESTRICTIONS = _table()
 
 TABLE_RESTRICTIONS: dict[str, Restriction] = {
     each.__name__: each
-    for each in (check_client_access, check_helo_access, check_sender_access, check_recipient_access, check_etrn_access)
-}
+    for each in (
+        check_client_access,
+        check_reverse_client_hostname_access,
+        check_helo_access,
+        check_sender_access,
+        check_recipient_access,
+        check_etrn_access,
+        check_ccert_access,
+        check_sasl_access,
+    )
+} | HOST_RESTRICTIONS
 """Restrictions whose argument is ``type:table``."""
 
-GUARDS = frozenset({"reject", "defer", "reject_unauth_destination", "defer_unauth_destination", "check_relay_domains"})
+ARGUMENT_RESTRICTIONS: dict[str, Restriction] = {
+    each.__name__: each
+    for each in (
+        check_policy_service,
+        reject_rbl_client,
+        reject_rhsbl_client,
+        reject_rhsbl_reverse_client,
+        reject_rhsbl_helo,
+        reject_rhsbl_sender,
+        reject_rhsbl_recipient,
+        permit_dnswl_client,
+        permit_rhswl_client,
+        sleep,
+    )
+}
+"""Restrictions with another argument."""
+
+GUARDS = frozenset(
+    {
+        "reject",
+        "defer",
+        "defer_if_permit",
+        "reject_unauth_destination",
+        "defer_unauth_destination",
+        "check_relay_domains",
+    }
+)
 """One of these must stand in the relay or recipient restrictions, or nothing keeps strangers from relaying."""
 
 NOT_YET: dict[str, int] = {
-    "reject_unknown_reverse_client_hostname": 0,
-    "reject_unknown_forward_client_hostname": 0,
     "reject_unverified_sender": 0,
     "reject_unverified_recipient": 0,
-    "reject_multi_recipient_bounce": 0,
-    "reject_plaintext_session": 0,
-    "permit_mx_backup": 0,
     "permit_naked_ip_address": 0,
-    "permit_tls_clientcerts": 0,
-    "permit_tls_all_clientcerts": 0,
-    "defer_if_permit": 0,
-    "defer_if_reject": 0,
-    "sleep": 1,
-    "reject_rbl_client": 1,
-    "permit_dnswl_client": 1,
-    "reject_rhsbl_client": 1,
-    "reject_rhsbl_reverse_client": 1,
-    "reject_rhsbl_helo": 1,
-    "reject_rhsbl_sender": 1,
-    "reject_rhsbl_recipient": 1,
-    "permit_rhswl_client": 1,
-    "check_policy_service": 1,
-    "check_ccert_access": 1,
-    "check_sasl_access": 1,
-    "check_reverse_client_hostname_access": 1,
-    "check_client_ns_access": 1,
-    "check_client_mx_access": 1,
-    "check_client_a_access": 1,
-    "check_helo_ns_access": 1,
-    "check_helo_mx_access": 1,
-    "check_helo_a_access": 1,
-    "check_sender_ns_access": 1,
-    "check_sender_mx_access": 1,
-    "check_sender_a_access": 1,
-    "check_recipient_ns_access": 1,
-    "check_recipient_mx_access": 1,
-    "check_recipient_a_access": 1,
-    "check_reverse_client_hostname_ns_access": 1,
-    "check_reverse_client_hostname_mx_access": 1,
-    "check_reverse_client_hostname_a_access": 1,
 }
 """Postfix's restrictions that this engine does not know yet, with the number of their arguments."""
 

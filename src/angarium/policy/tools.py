@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from angarium.model.verdict import Verdict
 from angarium.policy.access import AccessTables
+from angarium.policy.delegation import PolicyClient, ServiceSettings
 from angarium.policy.evaluation import Evaluation
 from angarium.policy.recipients import RecipientTables
 from angarium.runtime.dns import Resolver
 from angarium.tables.maps import Maps
+from angarium.tables.matchlist import MatchList
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,11 @@ class Tools:
         logins: smtpd_sender_login_maps.
         is_own: whether bare users may stand for addresses of a domain.
         own_addresses: the IP addresses of inet_interfaces and proxy_interfaces.
+        rbl_replies: rbl_reply_maps.
+        certificates: relay_clientcerts.
+        backup_networks: permit_mx_backup_networks.
+        services: asks policy servers.
+        service: their settings.
         dns: for the restrictions that ask it; None: they have no opinion.
     """
 
@@ -31,6 +38,11 @@ class Tools:
     logins: Maps
     is_own: Callable[[str], Awaitable[bool]]
     own_addresses: frozenset[str]
+    rbl_replies: Maps
+    certificates: Maps
+    backup_networks: MatchList
+    services: PolicyClient
+    service: ServiceSettings
     dns: Resolver | None = None
 
 

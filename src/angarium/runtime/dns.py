@@ -40,6 +40,16 @@ class Mx:
 
 
 @dataclass(frozen=True, slots=True)
+class Srv:
+    """One server of a service (RFC 2782). The host ``""`` says that the service is decidedly not there."""
+
+    priority: int
+    weight: int
+    port: int
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
 class Records(Generic[T_co]):
     """The records, at least one, in the server's order; ``ttl`` is the smallest, in seconds."""
 
@@ -94,6 +104,14 @@ class Resolver(Protocol):
 
     async def txt(self, name: str) -> Answer[str]:
         """Text records, the strings of each joined."""
+        ...
+
+    async def ns(self, domain: str) -> Answer[str]:
+        """Names of a domain's name servers."""
+        ...
+
+    async def srv(self, name: str) -> Answer[Srv]:
+        """Servers of a service, ``_smtp._tcp.example.org``, by priority, best first."""
         ...
 
 
@@ -215,6 +233,14 @@ class DnsResolver:
         """Text records, the strings of each joined."""
         return await self._ask(name, "TXT", _read_text)
 
+    async def ns(self, domain: str) -> Answer[str]:
+        """Names of a domain's name servers."""
+        return await self._ask(domain, "NS", _read_target)
+
+    async def srv(self, name: str) -> Answer[Srv]:
+        """Servers of a service by priority, best first."""
+        return await self._ask(name, "SRV", _read_srv, _by_priority)
+
     def _native(self, host: str, families: Sequence[int]) -> Answer[str]:
         found = self._hosts.addresses(host)
         ordered = tuple(address for family in families for address in found if _family(address) == family)
@@ -322,6 +348,8 @@ class StaticResolver:
     hosts: dict[str, Answer[str]] = field(default_factory=dict)
     names: dict[str, Answer[str]] = field(default_factory=dict)
     texts: dict[str, Answer[str]] = field(default_factory=dict)
+    name_servers: dict[str, Answer[str]] = field(default_factory=dict)
+    services: dict[str, Answer[Srv]] = field(default_factory=dict)
 
     async def mx(self, domain: str) -> Answer[Mx]:
         """From ``exchangers``."""
@@ -346,6 +374,14 @@ class StaticResolver:
     async def txt(self, name: str) -> Answer[str]:
         """From ``texts``."""
         return self.texts.get(name.lower(), NoRecords())
+
+    async def ns(self, domain: str) -> Answer[str]:
+        """From ``name_servers``."""
+        return self.name_servers.get(domain.lower(), NoRecords(name_exists=domain.lower() in self.hosts))
+
+    async def srv(self, name: str) -> Answer[Srv]:
+        """From ``services``."""
+        return self.services.get(name.lower(), NoRecords())
 
 
 def _numeric(text: str) -> str | None:
@@ -380,6 +416,15 @@ def _read_target(record: dns.rdata.Rdata) -> str:
 
 def _read_text(record: dns.rdata.Rdata) -> str:
     return b"".join(record.strings).decode("utf-8", "replace")  # type: ignore[attr-defined]  # by record type
+
+
+def _read_srv(record: dns.rdata.Rdata) -> Srv:
+    priority, weight, port = (int(getattr(record, name)) for name in ("priority", "weight", "port"))
+    return Srv(priority, weight, port, _name_text(record.target))  # type: ignore[attr-defined]  # by record type
+
+
+def _by_priority(records: list[Srv]) -> list[Srv]:
+    return sorted(records, key=lambda record: record.priority)
 
 
 def _by_preference(records: list[Mx]) -> list[Mx]:

@@ -9,17 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from angarium.runtime.dns import Records, Resolver
+from angarium.runtime.dns import DnsFailure, Records, Resolver
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The peer of a connection. ``name`` is verified, or ``unknown``."""
+    """The peer of a connection. ``name`` is verified, or ``unknown``.
+
+    ``reverse_name`` is what its address is called, verified or not; ``name_failed`` and ``reverse_failed`` say that
+    the one or the other could not be looked up now. ``server`` is our address and port that it has connected to.
+    """
 
     name: str
     address: str
     port: int = 0
     label: str = ""
+    reverse_name: str = "unknown"
+    name_failed: bool = False
+    reverse_failed: bool = False
+    server: tuple[str, int] = ("", 0)
 
     @property
     def shown(self) -> str:
@@ -29,10 +37,13 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class ClientName:
-    """Outcome of a name lookup; ``warning`` is for the log when the name is not to be trusted."""
+    """Outcome of a lookup; ``warning`` is for the log when the name is not to be trusted; the rest as in ``Client``."""
 
     name: str
     warning: str = ""
+    reverse_name: str = "unknown"
+    name_failed: bool = False
+    reverse_failed: bool = False
 
 
 class ClientResolver(Protocol):
@@ -56,12 +67,14 @@ class DnsClientResolver:
         """The name of ``address``."""
         names = await self._resolver.ptr(address)
         if not isinstance(names, Records):
-            return UNKNOWN
+            failed = isinstance(names, DnsFailure)
+            return ClientName("unknown", name_failed=failed, reverse_failed=failed)
         name = names.values[0]
         family = 6 if ":" in address else 4
         found = await self._resolver.addresses(name, families=(family,))
         if isinstance(found, Records):
             if address in found.values:
-                return ClientName(name)
-            return ClientName("unknown", f"hostname {name} does not resolve to address {address}")
-        return ClientName("unknown", f"hostname {name} does not resolve to address {address}: {found}")
+                return ClientName(name, reverse_name=name)
+            return ClientName("unknown", f"hostname {name} does not resolve to address {address}", name)
+        warning = f"hostname {name} does not resolve to address {address}: {found}"
+        return ClientName("unknown", warning, name, name_failed=isinstance(found, DnsFailure))

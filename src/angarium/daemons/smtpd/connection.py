@@ -15,7 +15,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from angarium.daemons.smtpd.client import UNKNOWN, Client, ClientResolver
@@ -94,7 +94,8 @@ class SmtpdConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         if self.task is None:
             address, port = _peer(self._transport.get_extra_info("peername"))
-            self.task = self._loop.create_task(self._run(Client("unknown", address, port)))
+            server = _peer(self._transport.get_extra_info("sockname"))
+            self.task = self._loop.create_task(self._run(Client("unknown", address, port, server=server)))
 
     def begin_with_tls(self, accepted: socket.socket, peer: object) -> None:
         """Begin the session of a service with smtpd_tls_wrappermode on a socket that was just accepted from ``peer``.
@@ -104,7 +105,8 @@ class SmtpdConnection(asyncio.Protocol):
         """
         self._accepted = accepted
         address, port = _peer(peer)
-        self.task = self._loop.create_task(self._run(Client("unknown", address, port)))
+        server = _peer(accepted.getsockname())
+        self.task = self._loop.create_task(self._run(Client("unknown", address, port, server=server)))
 
     def data_received(self, data: bytes) -> None:
         """Octets have come in."""
@@ -198,7 +200,14 @@ class SmtpdConnection(asyncio.Protocol):
         label = f"{found.name}[{client.address}]"
         if setting.parameters.client_port_logging:
             label += f":{client.port}"
-        return Client(found.name, client.address, client.port, label)
+        return replace(
+            client,
+            name=found.name,
+            label=label,
+            reverse_name=found.reverse_name,
+            name_failed=found.name_failed,
+            reverse_failed=found.reverse_failed,
+        )
 
     async def _session(self, client: Client) -> None:
         setting = self._setting

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING
 
 from angarium.model.envelope import Origin
@@ -16,6 +18,7 @@ def facts_of(talk: Conversation, recipient: str | None = None, size: int = 0) ->
     """What is known now. ``recipient`` is the one in question, ``size`` the message's when it is known better."""
     transaction = talk.transaction
     client = talk.client
+    server_address, server_port = client.server
     return Facts(
         client.name,
         client.address,
@@ -30,7 +33,30 @@ def facts_of(talk: Conversation, recipient: str | None = None, size: int = 0) ->
         len(transaction.recipients) if transaction is not None else 0,
         size or (transaction.mail.size if transaction is not None else 0),
         transaction.queue_id if transaction is not None else "",
+        client.reverse_name,
+        client.name_failed,
+        client.reverse_failed,
+        server_address=server_address,
+        server_port=server_port,
+        instance=_instance(talk),
+        sasl_sender=(transaction.mail.auth or "") if transaction is not None else "",
+        cipher=_cipher(talk.tls),
     )
+
+
+def _instance(talk: Conversation) -> str:
+    """The same for all commands of one message, and for no other's."""
+    arrival = talk.transaction.arrival if talk.transaction is not None else 0.0
+    return f"{os.getpid():x}.{id(talk):x}.{int(arrival * 1e6):x}.0"
+
+
+_TLS = re.compile(r"(\S+) with cipher (\S+) \((\d+)/")
+
+
+def _cipher(description: str) -> tuple[str, str, int]:
+    """``TLSv1.3 with cipher NAME (256/256 bits)``, taken apart."""
+    parts = _TLS.match(description) if description else None
+    return (parts[1], parts[2], int(parts[3])) if parts is not None else ("", "", 0)
 
 
 def origin_of(talk: Conversation, mail: MailCommand) -> Origin:

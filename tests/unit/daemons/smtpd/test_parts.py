@@ -11,7 +11,7 @@ from angarium.daemons.smtpd.client import UNKNOWN, ClientName, DnsClientResolver
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.daemons.smtpd.wording import escape
 from angarium.protocols.smtp.types import BareNewline
-from angarium.runtime.dns import DnsFailure, Records
+from angarium.runtime.dns import DnsFailure, NoRecords, Records
 
 
 class Names:
@@ -28,17 +28,23 @@ class Names:
 @pytest.mark.parametrize(
     ("ptr", "addresses", "expected"),
     [
-        (DnsFailure("timeout"), None, UNKNOWN),
-        (Records(("h.test",)), Records(("192.0.2.1",)), ClientName("h.test")),
+        (DnsFailure("timeout"), None, ClientName("unknown", name_failed=True, reverse_failed=True)),
+        (NoRecords(), None, UNKNOWN),
+        (Records(("h.test",)), Records(("192.0.2.1",)), ClientName("h.test", reverse_name="h.test")),
         (
             Records(("h.test",)),
             Records(("192.0.2.2",)),
-            ClientName("unknown", "hostname h.test does not resolve to address 192.0.2.1"),
+            ClientName("unknown", "hostname h.test does not resolve to address 192.0.2.1", "h.test"),
         ),
         (
             Records(("h.test",)),
             DnsFailure("timeout"),
-            ClientName("unknown", f"hostname h.test does not resolve to address 192.0.2.1: {DnsFailure('timeout')}"),
+            ClientName(
+                "unknown",
+                f"hostname h.test does not resolve to address 192.0.2.1: {DnsFailure('timeout')}",
+                "h.test",
+                name_failed=True,
+            ),
         ),
     ],
 )

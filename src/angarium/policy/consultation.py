@@ -1,0 +1,61 @@
+"""``check_policy_service``: what a policy server is told, and doing what it says (SMTPD_POLICY_README).
+
+The answer is any result of an access(5) table. A server that does not answer counts as its default action.
+"""
+
+from __future__ import annotations
+
+from angarium.model.verdict import Verdict
+from angarium.policy.evaluation import Evaluation
+from angarium.policy.tools import Tools
+
+
+async def check_policy_service(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
+    """``check_policy_service server``: ask it, and obey."""
+    try:
+        settings = tools.service.of(argument)
+    except ValueError as error:
+        evaluation.warn(f"check_policy_service {argument}: {error}")
+        return evaluation.misconfigured(f"check_policy_service {argument}: {error}")
+    action = await tools.services.ask(settings, attributes(evaluation, settings.policy_context))
+    evaluation.trail.append(f"check_policy_service {settings.server}: action={action}")
+    return await tools.access.obey(evaluation, action, f"check_policy_service {settings.server}", settings.server)
+
+
+def attributes(evaluation: Evaluation, context: str) -> dict[str, str]:
+    """The request, with the names and the order of Postfix 3.7."""
+    facts = evaluation.facts
+    several = evaluation.stage in ("DATA", "END-OF-MESSAGE")
+    certificate = facts.certificate
+    protocol, cipher, bits = facts.cipher
+    return {
+        "request": "smtpd_access_policy",
+        "protocol_state": evaluation.stage,
+        "protocol_name": facts.protocol,
+        "client_address": facts.client_address,
+        "client_name": facts.client_name,
+        "client_port": str(facts.client_port),
+        "reverse_client_name": facts.reverse_client_name,
+        "server_address": facts.server_address,
+        "server_port": str(facts.server_port),
+        "helo_name": facts.helo,
+        "sender": facts.sender or "",
+        "recipient": ("" if evaluation.etrn else facts.recipient) or "",
+        "recipient_count": str(facts.recipient_count if several else 0),
+        "queue_id": facts.queue_id,
+        "instance": facts.instance,
+        "size": str(facts.size),
+        "etrn_domain": (facts.recipient or "") if evaluation.etrn else "",
+        "stress": "",
+        "sasl_method": facts.sasl_method,
+        "sasl_username": facts.sasl_username,
+        "sasl_sender": facts.sasl_sender,
+        "ccert_subject": certificate.name,
+        "ccert_issuer": certificate.issuer,
+        "ccert_fingerprint": certificate.fingerprint,
+        "ccert_pubkey_fingerprint": certificate.key_fingerprint,
+        "encryption_protocol": protocol,
+        "encryption_cipher": cipher,
+        "encryption_keysize": str(bits),
+        "policy_context": context,
+    }

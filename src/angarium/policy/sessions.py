@@ -1,0 +1,93 @@
+"""Restrictions that judge the session itself: TLS, log-ins, certificates, recipients of a bounce; and those that wait.
+
+``defer_if_permit`` and ``defer_if_reject`` change what a later restriction's answer becomes. ``sleep`` holds the
+client up, at most ``_LONGEST`` seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from angarium.model.lookup import NOT_FOUND, Found, NotFound, TemporaryError
+from angarium.model.verdict import Verdict
+from angarium.policy.evaluation import Evaluation, Subject
+from angarium.policy.tools import Tools
+
+_LONGEST = 600.0
+
+
+async def reject_plaintext_session(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``reject_plaintext_session``: TLS is off (plaintext_reject_code)."""
+    if evaluation.facts.tls:
+        return None
+    code = evaluation.parameters.plaintext_reject_code
+    return evaluation.refuse(code, "5.7.1", "Session encryption is required", "reject_plaintext_session: no TLS")
+
+
+async def reject_multi_recipient_bounce(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``reject_multi_recipient_bounce``: the null sender, and more than one recipient: no report has them."""
+    facts = evaluation.facts
+    count = facts.recipient_count + (evaluation.stage == "RCPT")
+    if facts.sender != "" or count < 2:
+        return None
+    code = evaluation.parameters.multi_recipient_bounce_reject_code
+    reason = f"reject_multi_recipient_bounce: {count} recipients"
+    return evaluation.rejected(code, "5.5.3", "Multi-recipient bounce", reason)
+
+
+async def permit_tls_all_clientcerts(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``permit_tls_all_clientcerts``: the client has a certificate that we trust."""
+    certificate = evaluation.facts.certificate
+    return evaluation.permit(f"permit_tls_all_clientcerts: {certificate.name}") if certificate.trusted else None
+
+
+async def permit_tls_clientcerts(evaluation: Evaluation, tools: Tools, _argument: str) -> Verdict | None:
+    """``permit_tls_clientcerts``: relay_clientcerts has the fingerprint of the client's certificate or key."""
+    certificate = evaluation.facts.certificate
+    for key in (certificate.fingerprint, certificate.key_fingerprint):
+        match = await tools.certificates.find(key) if key else NOT_FOUND
+        if isinstance(match, TemporaryError):
+            return evaluation.try_later(match)
+        if isinstance(match, Found):
+            return evaluation.permit(f"permit_tls_clientcerts: {key}", match.source)
+    return None
+
+
+async def check_ccert_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
+    """``check_ccert_access``: access(5) by the fingerprint of the client's certificate, then of its key."""
+    certificate = evaluation.facts.certificate
+    for key in (certificate.fingerprint, certificate.key_fingerprint):
+        match = await tools.access.word(argument, key)
+        if not isinstance(match, NotFound):
+            return await tools.access.act(evaluation, Subject.CERTIFICATE, match, "check_ccert_access", argument)
+    return None
+
+
+async def check_sasl_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
+    """``check_sasl_access``: access(5) by the name that the client has logged in with."""
+    match = await tools.access.word(argument, evaluation.facts.sasl_username)
+    return await tools.access.act(evaluation, Subject.LOGIN, match, "check_sasl_access", argument)
+
+
+async def defer_if_permit(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``defer_if_permit``: what would be accepted is deferred."""
+    verb = "defer_if_permit"
+    evaluation.unless_refused(evaluation.rejected(450, "4.7.0", f"{verb} requested", verb))
+    return None
+
+
+async def defer_if_reject(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``defer_if_reject``: what a later restriction of the same list would refuse is deferred."""
+    verb = "defer_if_reject"
+    later = evaluation.rejected(450, "4.7.0", f"{verb} requested", verb)
+    evaluation.defer_if_reject = evaluation.defer_if_reject or later
+    return None
+
+
+async def sleep(evaluation: Evaluation, _tools: Tools, argument: str) -> Verdict | None:
+    """``sleep seconds``: pause."""
+    if not argument.isdigit():
+        return evaluation.misconfigured(f"sleep {argument}: not a number of seconds")
+    if not evaluation.dry_run:
+        await asyncio.sleep(min(float(argument), _LONGEST))
+    return None
