@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from angarium.cleanup.headers import HeaderBlock
 from angarium.model.content import Content
-from angarium.protocols.mime.address import MISSING_DOMAIN, MISSING_MAILBOX, SYNTAX_ERROR, parse_addresses
+from angarium.rewrite.addresslist import parse_list
 
 _NAMES = (b"to", b"cc", b"bcc")
 
@@ -35,12 +35,9 @@ def _spans(header: HeaderBlock, name: bytes) -> Iterator[tuple[int, int]]:
 
 def addresses(value: bytes) -> Iterator[str]:
     """The addresses of a list, in internal form."""
-    for address in parse_addresses(value):
-        mailbox, host = address.mailbox, address.host
-        if mailbox is None or host is None or mailbox in (MISSING_MAILBOX, SYNTAX_ERROR, b""):
-            continue  # a group's beginning or end, or nothing that could get mail
-        text = mailbox if host in (MISSING_DOMAIN, b"") else mailbox + b"@" + host
-        yield text.decode("utf-8", "surrogateescape")
+    for address in parse_list(value).addresses:
+        if address.text:
+            yield address.text
 
 
 def argument_addresses(text: str) -> tuple[str, ...]:
