@@ -89,10 +89,12 @@ class SqliteAccount:
             self._store.announce(self._account, identity, modseq)
 
     async def subscribe(self, name: str, subscribed: bool) -> None:
+        if subscribed:
+            checked = hierarchy.check_name(name)
+            await self._write(lambda connection: hierarchy.subscribe(connection, checked))
+            return
         canonical = hierarchy.canonical(name)
-        statement = (
-            "INSERT OR IGNORE INTO subscription VALUES (?)" if subscribed else "DELETE FROM subscription WHERE name = ?"
-        )
+        statement = "DELETE FROM subscription WHERE name = ?"
         await self._write(lambda connection: all_rows(connection, statement, (canonical,)))
 
     async def subscriptions(self) -> Sequence[str]:

@@ -19,10 +19,12 @@ from angarium.mailstore.bodies import BodyFiles
 from angarium.mailstore.creation import create_database
 from angarium.mailstore.layout import BODIES, DATABASE
 from angarium.mailstore.rows import all_rows, one_row
-from angarium.runtime.sqlite import Connection, GroupCommitWriter, WriteLock, connect, integrity
+from angarium.runtime.sqlite import Connection, GroupCommitWriter, WriteLock, connect, integrity, limit_length
 
 T = TypeVar("T")
 _LOOK_AGAIN_SECONDS = 1.0
+LONGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes of one value that reading may make: what is joined of many messages has no other bound."""
 
 
 class ReplacedError(Exception):
@@ -91,6 +93,7 @@ class Database:
                     _update(connection, BodyFiles(directory / BODIES), now)
             dead = one_row(connection, "SELECT EXISTS (SELECT 1 FROM dead)")[0]
             reader = connect(path, readonly=True)
+            limit_length(reader, LONGEST_ANSWER)
             writer = GroupCommitWriter(connection, executor, lock, partial(_require, path, file))
             database = cls(directory, file, writer, reader, dead=bool(dead))
             if not new:

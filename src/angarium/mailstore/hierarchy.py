@@ -18,6 +18,9 @@ INBOX = "INBOX"
 SEPARATOR = "/"
 MAX_NAME = 1000
 MAX_LEVELS = 32
+MAX_MAILBOXES = 50_000
+"""Mailboxes of an account, and names that it has subscribed."""
+_SHOWN = 60
 
 SPECIAL_FOLDERS = (
     ("Sent", "\\Sent"),
@@ -40,9 +43,9 @@ def check_name(name: str) -> str:
     name = canonical(name)
     levels = name.split(SEPARATOR)
     if not all(levels) or len(levels) > MAX_LEVELS or len(name) > MAX_NAME:
-        raise MailboxNameError(f"not a mailbox name: {name!r}")
+        raise MailboxNameError(f"not a mailbox name: {name[:_SHOWN]!r}")
     if any(ord(char) < 0x20 or ord(char) == 0x7F for char in name) or not name.isprintable():
-        raise MailboxNameError(f"control characters in a mailbox name: {name!r}")
+        raise MailboxNameError(f"control characters in a mailbox name: {name[:_SHOWN]!r}")
     return name
 
 
@@ -57,6 +60,7 @@ def create(connection: Connection, name: str, special_use: str, now: float) -> M
     """Create a mailbox and the levels above it. Raises MailboxExistsError."""
     row = maybe_row(connection, "SELECT id, selectable FROM mailbox WHERE name = ?", (name,))
     if row is None:
+        _check_room(connection, "mailbox")
         _create_above(connection, name)
         _insert(connection, name, special_use, now)
     elif row[1]:
@@ -167,6 +171,18 @@ def _has_below(connection: Connection, name: str) -> bool:
         _below(name),
     )
     return found is not None
+
+
+def subscribe(connection: Connection, name: str) -> None:
+    """Subscribe a name, whether there is such a mailbox or not. Raises MailboxNameError."""
+    _check_room(connection, "subscription")
+    connection.execute("INSERT OR IGNORE INTO subscription VALUES (?)", (name,))
+
+
+def _check_room(connection: Connection, table: str) -> None:
+    """Raise MailboxNameError when the account has as many as it may."""
+    if one_row(connection, f"SELECT count(*) FROM {table}")[0] >= MAX_MAILBOXES:  # noqa: S608 - names of ours
+        raise MailboxNameError(f"more than {MAX_MAILBOXES} names")
 
 
 def _insert(connection: Connection, name: str, special_use: str, now: float) -> None:

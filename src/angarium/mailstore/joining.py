@@ -10,7 +10,7 @@ from angarium.mailstore.interface import Column, HeaderFields, Piece, Place
 from angarium.mailstore.reading import SOURCES, ordered_fields
 from angarium.mailstore.rows import one_row
 from angarium.mailstore.schema import COMMON_FIELDS
-from angarium.runtime.sqlite import Connection
+from angarium.runtime.sqlite import Connection, TooBigError
 
 _READY = frozenset((Column.ENVELOPE, Column.BODY, Column.BODYSTRUCTURE, Column.INTERNALDATE, Column.SIZE))
 
@@ -88,10 +88,13 @@ def rendered(
     joins = "".join(f" CROSS JOIN {table} ON {table}.id = {key}" for table, key in statement.tables.items())
     # 0 is the order of header fields that the columns cannot give back.
     order = "min(field.ordering)" if "field" in statement.tables else "1"
-    count, regular, joined = one_row(
-        connection,
-        f"SELECT count(*), {order}, CAST(group_concat(concat({', '.join(statement.words)}), '') AS BLOB) "
-        + (_NEIGHBOURS if contiguous else _WITH_GAPS).format(joins),
-        (*statement.bindings, identity, low, high),
-    )
+    try:
+        count, regular, joined = one_row(
+            connection,
+            f"SELECT count(*), {order}, CAST(group_concat(concat({', '.join(statement.words)}), '') AS BLOB) "
+            + (_NEIGHBOURS if contiguous else _WITH_GAPS).format(joins),
+            (*statement.bindings, identity, low, high),
+        )
+    except TooBigError:
+        return None  # the caller takes fewer at a time
     return joined if count == len(uids) and regular else None

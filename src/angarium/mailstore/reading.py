@@ -33,6 +33,7 @@ from angarium.protocols.mime.words import decode_words
 from angarium.runtime.sqlite import Connection
 
 _MAX_ORDERS = 200
+_SHORT_FLAGS = 500
 _NEVER = float("nan")
 
 # Where each column is kept: the table that is joined by the body's id (none: the message's own row), and the column.
@@ -60,9 +61,13 @@ def integers(text: str | None) -> list[int]:
     return list(map(int, text.split(","))) if text else []
 
 
-@lru_cache(maxsize=8192)
 def flag_set(names: str) -> frozenset[str]:
-    """The one shared set of these flags."""
+    """The one shared set of these flags; of very many, one of its own."""
+    return _short_flag_set(names) if len(names) <= _SHORT_FLAGS else frozenset(names.split())
+
+
+@lru_cache(maxsize=8192)
+def _short_flag_set(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
@@ -116,6 +121,13 @@ def usage(connection: Connection) -> tuple[int, int]:
 
 def states(connection: Connection, identity: int, since: int = 0) -> list[MessageState]:
     """The states of the messages that changed after a modseq, by UID; all for 0."""
+    try:
+        return _states(connection, identity, since)
+    except KeyError:
+        return _states(connection, identity, since)  # a combination of flags went between its two statements
+
+
+def _states(connection: Connection, identity: int, since: int) -> list[MessageState]:
     newer = "" if since <= 0 else " AND modseq > ?"
     bindings = (identity,) if since <= 0 else (identity, since)
     row = one_row(

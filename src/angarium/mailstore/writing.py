@@ -28,6 +28,7 @@ from angarium.runtime.sqlite import Connection
 
 _INSERT_FIELD = f"INSERT INTO field VALUES (?, ?{', ?' * (len(SOUGHT_FIELDS) + len(COMMON_FIELDS))})"
 PURGE_AT_ONCE = 200
+_FLAG_SETS_KEPT = 200
 """Dead bodies that one transaction removes."""
 
 
@@ -194,10 +195,22 @@ def store_flags(
         " (SELECT uid, flags FROM message WHERE mailbox = ? AND modseq = ? ORDER BY uid)",
         (mailbox, modseq),
     )
+    _forget_flag_sets(connection, max(change.values()))
     states = [
         MessageState(uid, modseq, shared[one]) for uid, one in zip(integers(row[0]), integers(row[1]), strict=True)
     ]
     return states, kept, modseq
+
+
+def _forget_flag_sets(connection: Connection, newest: int) -> None:
+    """Now and then remove the combinations that no message has: a client can make any number of them.
+
+    The newest stays, so that no id is given a second time.
+    """
+    if newest % _FLAG_SETS_KEPT == 0:
+        connection.execute(
+            "DELETE FROM flagset WHERE id < (SELECT max(id) FROM flagset) AND id NOT IN (SELECT flags FROM message)"
+        )
 
 
 def _apply(old: frozenset[str], operation: FlagOperation, flags: frozenset[str]) -> frozenset[str]:

@@ -35,6 +35,7 @@ FullError = apsw.FullError
 IoError = apsw.IOError
 ConstraintError = apsw.ConstraintError
 CantOpenError = apsw.CantOpenError
+TooBigError = apsw.TooBigError
 
 Connection = apsw.Connection
 
@@ -103,6 +104,11 @@ def connect(path: Path, *, readonly: bool = False, create: bool = True) -> Conne
         connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
+
+
+def limit_length(connection: Connection, size: int) -> None:
+    """Let no value and no row on this connection have more than ``size`` bytes: TooBigError then, and no memory."""
+    connection.limit(apsw.SQLITE_LIMIT_LENGTH, size)
 
 
 def _use_wal(connection: Connection) -> None:

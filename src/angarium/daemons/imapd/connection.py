@@ -22,6 +22,7 @@ from angarium.daemons.imapd.commands.select import flags_lines
 from angarium.daemons.imapd.dispatch import act
 from angarium.daemons.imapd.hub import MailboxHub
 from angarium.daemons.imapd.statistics import SessionStatistics
+from angarium.daemons.imapd.turns import Turns
 from angarium.daemons.imapd.updates import Dialect
 from angarium.daemons.imapd.view import View
 from angarium.mailstore.interface import AccountStore, Mailbox
@@ -376,6 +377,7 @@ class ImapConnection(asyncio.Protocol):
 
     async def _work(self) -> None:
         """Act on events until the client's bytes are used up."""
+        turns = Turns()
         try:
             while not self._closing:
                 event = self.session.next_event()
@@ -386,6 +388,7 @@ class ImapConnection(asyncio.Protocol):
                     await self.drain()
                 if self._paused_reading and self.session.buffered <= _READ_AHEAD // 2:
                     self._resume_reading()
+                await turns.pause()
         except ConnectionError:
             self._closing = True
         except Exception as error:  # noqa: BLE001 - a fault of ours ends this connection and nothing else

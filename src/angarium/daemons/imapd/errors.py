@@ -36,12 +36,14 @@ class Bad(CommandError):  # noqa: N818 - the protocol's own word
 
 _MAX_KEYWORD = 200
 _MAX_KEYWORDS = 500
+_MAX_KEYWORD_BYTES = 10_000
 
 
 def bound_keywords(flags: Iterable[str]) -> None:
     """Keep a mailbox's keywords few and short: each costs every SELECT. Raises No."""
     names = [name for name in flags if not name.startswith("\\")]
-    if len(names) > _MAX_KEYWORDS or any(len(name) > _MAX_KEYWORD for name in names):
+    sizes = list(map(len, names))
+    if len(sizes) > _MAX_KEYWORDS or max(sizes, default=0) > _MAX_KEYWORD or sum(sizes) > _MAX_KEYWORD_BYTES:
         msg = "[LIMIT] Too many or too long keywords"
         raise No(msg)
 

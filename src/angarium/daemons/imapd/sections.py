@@ -114,33 +114,58 @@ class SectionReader:
         return [_literal(known[uid] + b"\r\n", section) if uid in known else _NOTHING for uid in self._uids]
 
     async def _part(self, uid: int, section: Section) -> bytes:
+        span = await self._span(uid, section)
+        content = self._contents.get(uid)
+        bounds = _bounds(span, section.kind) if span is not None else None
+        if bounds is None or content is None:
+            return _NOTHING
+        if section.kind in (SectionKind.FIELDS, SectionKind.FIELDS_NOT):
+            others = section.kind is SectionKind.FIELDS_NOT
+            return _literal(select_fields(content.read(*bounds), section.fields, others=others), section)
+        return _slice(content, *bounds, section)
+
+    async def extent(self, uid: int, section: Section) -> tuple[int, int]:
+        """From where to where a section lies in the content, for one that ``streams``; nothing for what is not there.
+
+        What the command asks for of the section is taken into account.
+        """
+        content = self._contents[uid]
+        if section.path:
+            span = await self._span(uid, section)
+            start, end = (_bounds(span, section.kind) if span is not None else None) or (0, 0)
+        else:
+            start = len(self._header_bytes()[self._uids.index(uid)]) if section.kind is SectionKind.TEXT else 0
+            end = content.size
+        first = min(start + section.start, end)
+        return first, end if section.length is None else min(end, first + section.length)
+
+    async def _span(self, uid: int, section: Section) -> PartSpan | None:
+        """The part that a section is of."""
         spans = self._parts.get(uid)
         if spans is None:
             try:
                 spans = self._parts[uid] = await self._store.parts(self._mailbox, uid)
             except KeyError:
                 self.missing.add(uid)
-                return _NOTHING
-        span = _find(spans, section.path)
-        content = self._contents.get(uid)
-        if span is None or content is None:
-            return _NOTHING
-        match section.kind:
-            case SectionKind.ALL:
-                return _slice(content, span.body, span.end, section)
-            case SectionKind.MIME:
-                return _slice(content, span.start, span.body, section)
-        if span.inner < 0:
-            return _NOTHING
-        match section.kind:
-            case SectionKind.TEXT:
-                return _slice(content, span.inner, span.end, section)
-            case SectionKind.HEADER:
-                return _slice(content, span.body, span.inner, section)
-            case kind:
-                header = content.read(span.body, span.inner)
-                others = kind is SectionKind.FIELDS_NOT
-                return _literal(select_fields(header, section.fields, others=others), section)
+                return None
+        return _find(spans, section.path)
+
+
+def streams(section: Section) -> bool:
+    """Whether it can be as large as the message."""
+    return section.kind in (SectionKind.ALL, SectionKind.TEXT)
+
+
+def _bounds(span: PartSpan, kind: SectionKind) -> tuple[int, int] | None:
+    """From where to where a kind of section of a part lies in the content; None when the part has none."""
+    match kind:
+        case SectionKind.ALL:
+            return span.body, span.end
+        case SectionKind.MIME:
+            return span.start, span.body
+    if span.inner < 0:
+        return None
+    return (span.inner, span.end) if kind is SectionKind.TEXT else (span.body, span.inner)
 
 
 def _find(spans: Sequence[PartSpan], path: tuple[int, ...]) -> PartSpan | None:

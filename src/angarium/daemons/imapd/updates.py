@@ -12,6 +12,8 @@ from angarium.protocols.imap import render
 from angarium.protocols.imap.sequence import compact
 
 _CACHE_LIMIT = 10_000
+_SHORT = 500
+"""Bytes of a flag list that is kept rendered."""
 
 
 class FlagWords:
@@ -39,7 +41,9 @@ class FlagWords:
         if words is None:
             if len(known) >= _CACHE_LIMIT:
                 known.clear()
-            words = known[flags] = render.flags(flags | self._more)
+            words = render.flags(flags | self._more)
+            if len(words) <= _SHORT:
+                known[flags] = words
         return words
 
 

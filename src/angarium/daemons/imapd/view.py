@@ -39,7 +39,7 @@ class Snapshot:
         highestmodseq: changes after this one are not in it.
     """
 
-    __slots__ = ("_keywords", "flags", "highestmodseq", "modseqs", "uids")
+    __slots__ = ("_keywords", "_kinds", "flags", "highestmodseq", "modseqs", "uids")
 
     def __init__(self, uids: array[int], modseqs: array[int], flags: list[Flags], highestmodseq: int) -> None:
         self.uids = uids
@@ -47,6 +47,7 @@ class Snapshot:
         self.flags = flags
         self.highestmodseq = highestmodseq
         self._keywords: Flags | None = None
+        self._kinds: frozenset[Flags] | None = None
 
     @classmethod
     def build(cls, states: Sequence[MessageState], highestmodseq: int) -> Snapshot:
@@ -62,8 +63,15 @@ class Snapshot:
     def keywords(self) -> Flags:
         """Keywords (flags without a backslash) that occur."""
         if self._keywords is None:
-            self._keywords = frozenset(name for flags in set(self.flags) for name in flags if not name.startswith("\\"))
+            self._keywords = frozenset(name for flags in self.kinds for name in flags if not name.startswith("\\"))
         return self._keywords
+
+    @property
+    def kinds(self) -> frozenset[Flags]:
+        """The combinations of flags that occur."""
+        if self._kinds is None:
+            self._kinds = frozenset(self.flags)
+        return self._kinds
 
     def __len__(self) -> int:
         return len(self.uids)

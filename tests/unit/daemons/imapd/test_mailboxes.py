@@ -2,31 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-from angarium.daemons.imapd.commands.listing import matches
-
-
-@pytest.mark.parametrize(
-    ("pattern", "name", "expected"),
-    [
-        ("*", "a/b", True),
-        ("%", "a/b", False),
-        ("%", "a", True),
-        ("a/%", "a/b", True),
-        ("a*c", "a/b/c", True),
-        ("%/c", "a/b/c", False),
-        ("%/%/c", "a/b/c", True),
-        ("", "a", False),
-        ("a%b*", "ab", True),
-        ("IN*", "INBOX", True),
-        ("a**%%b", "a/x/b", True),
-        ("*a*a*a*a*a*a*a*a*a*b", "a" * 200, False),  # and it does not take for ever
-    ],
-)
-def test_patterns(pattern, name, expected):
-    assert matches(pattern, name) is expected
-
 
 def names(responses):
     return [line.split(b' "/" ')[1] for line in responses[:-1]]

@@ -2,8 +2,8 @@ r"""FETCH and UID FETCH (RFC 9051 section 6.4.5), with CHANGEDSINCE and MODSEQ (
 
 What the store keeps ready it joins into the answer itself (``AccountStore.rendered``). Everything else becomes one
 template and one column of values an item; a batch of messages is then one ``%`` a message and one join. Batches are
-bounded in number and, for bodies, in bytes; after each the client's reading is waited for. ``\Seen`` is set for all
-messages of the command in one store call, before anything is sent.
+bounded in number and in bytes; after each the client's reading is waited for, and others have their turn. ``\Seen`` is
+set for all messages of the command in one store call, before anything is sent.
 
 A message that was expunged meanwhile is left out, and the command ends ``NO [EXPUNGEISSUED]`` (RFC 2180 section 4.1).
 """
@@ -18,7 +18,8 @@ from angarium.daemons.imapd.commands.capability import enable_condstore
 from angarium.daemons.imapd.commands.select import vanished_earlier
 from angarium.daemons.imapd.commands.store import apply_flags, positions_or_bad
 from angarium.daemons.imapd.errors import Bad, No
-from angarium.daemons.imapd.sections import SectionReader, needs_content
+from angarium.daemons.imapd.sections import SectionReader, needs_content, streams
+from angarium.daemons.imapd.turns import Turns
 from angarium.daemons.imapd.updates import flag_words, numbers, repeated
 from angarium.mailstore.interface import Column, FlagOperation, HeaderFields, Piece, Place
 from angarium.model.content import Content
@@ -32,6 +33,12 @@ _JOINED_BATCH = 1000
 _BODY_BATCH = 200
 _LARGE = 256 * 1024
 """A body over this is written piece by piece."""
+_BODY_BYTES = 4 * 1024 * 1024
+"""Bytes of messages whose bodies are in memory at once; one is, whatever its size."""
+_COLUMN_BYTES = 32 * 1024 * 1024
+"""Bytes of messages of which something is in memory that may be as large as they are: headers, ENVELOPE."""
+_ECHO_BYTES = 1024 * 1024
+"""Bytes of a batch that are but the command's own words: the names of sections."""
 
 _Columns = dict[Column, Sequence[object]]
 
@@ -46,6 +53,8 @@ _COLUMNS = {
 # What the store can put into an answer. Not flags: the client is told those of its view.
 _PLACES: dict[FetchItem, Place | Column] = {FetchItem.UID: Place.UID, **_COLUMNS}
 _HEAD = 3
+_MOST_PIECES = 60
+_LARGE_COLUMNS = frozenset((Column.ENVELOPE, Column.BODY, Column.BODYSTRUCTURE, Column.HEADER))
 
 
 async def fetch(connection: ImapConnection, command: Fetch) -> str:
@@ -115,7 +124,9 @@ class _Plan:
         self._needs_content = any(needs_content(section) for section in self._sections)
         self._template = b"* %d FETCH (" + b" ".join(self._word(item) for item in items) + b")\r\n"
         self._pieces = self._ready()
-        self.batch = _BODY_BATCH if self._needs_content else _BATCH if self._pieces is None else _JOINED_BATCH
+        self._turns = Turns()
+        most = _BODY_BATCH if self._needs_content else _BATCH if self._pieces is None else _JOINED_BATCH
+        self.batch = max(1, min(most, _ECHO_BYTES // len(self._template)))
 
     def _ready(self) -> tuple[Piece, ...] | None:
         """The response as the store can join it; None when something in it is not the store's."""
@@ -133,7 +144,8 @@ class _Plan:
             if value is None:
                 return None
             pieces += [blank + item.value.encode("ascii") + b" ", value]
-        return (*pieces, b")\r\n")
+        # SQLite's functions take no more arguments than that.
+        return (*pieces, b")\r\n") if len(pieces) < _MOST_PIECES else None
 
     @staticmethod
     def _word(item: FetchItem | Section) -> bytes:
@@ -157,6 +169,35 @@ class _Plan:
                 connection.write(joined)
                 self._count(wanted, {}, len(joined))
                 return True
+        complete = True
+        while positions:
+            batch = await self._fitting(positions)
+            complete &= await self._send_apart(batch)
+            positions = positions[len(batch) :]
+            if positions:
+                await connection.drain()
+        return complete
+
+    async def _fitting(self, positions: Sequence[int]) -> Sequence[int]:
+        """As many of the first positions as may be in memory together."""
+        if not self._needs_content and _LARGE_COLUMNS.isdisjoint(self._columns):
+            return positions
+        room = _BODY_BYTES if self._needs_content else _COLUMN_BYTES
+        mailbox, view, _hub = self._connection.selected()
+        uids = view.uids_at(positions)
+        for uid, size in await self._connection.account_store().columns(mailbox.id, uids, [Column.SIZE]):
+            room -= cast("int", size)
+            if room < 0:
+                return positions[: max(1, uids.index(cast("int", uid)))]
+        return positions
+
+    async def _send_apart(self, positions: Sequence[int]) -> bool:
+        """Send a batch put together here; False when some of its messages are gone."""
+        connection = self._connection
+        mailbox, view, _hub = connection.selected()
+        store = connection.account_store()
+        uids = view.uids_at(positions)
+        wanted = len(uids)
         columns: _Columns = {}
         contents: dict[int, Content] = {}
         if self._columns:
@@ -173,7 +214,7 @@ class _Plan:
         reader = SectionReader(store, mailbox.id, uids, contents, columns.get(Column.HEADER))
         before = connection.written
         large = {uid for uid, content in contents.items() if content.size > _LARGE}
-        if large and any(section.kind is SectionKind.ALL and not section.path for section in self._sections):
+        if large and any(streams(section) for section in self._sections):
             await self._send_large(positions, uids, columns, reader)
         else:
             await self._send_rows(positions, uids, columns, reader)
@@ -185,7 +226,8 @@ class _Plan:
     ) -> None:
         values: list[Sequence[object]] = [numbers(positions)]
         for item in self._items:
-            values.append(await self._values(item, positions, uids, columns, reader))  # noqa: PERF401 - one by one
+            values.append(await self._values(item, positions, uids, columns, reader))
+            await self._turns.pause()
         if reader.missing:
             keep = [at for at, uid in enumerate(uids) if uid not in reader.missing]
             values = [[column[at] for at in keep] for column in values]
@@ -226,8 +268,8 @@ class _Plan:
                 connection.write(
                     (b" " if number else b"") + self._word(item).partition(b" %")[0].replace(b"%%", b"%") + b" "
                 )
-                if isinstance(item, Section) and item.kind is SectionKind.ALL and not item.path:
-                    await self._stream(single.content(uid), item)
+                if isinstance(item, Section) and streams(item):
+                    await self._stream(single.content(uid), *await single.extent(uid, item))
                     continue
                 value = (await self._values(item, [position], [uid], one, single))[0]
                 if item is FetchItem.MODSEQ:
@@ -237,9 +279,7 @@ class _Plan:
             connection.write(b")\r\n")
             await connection.drain()
 
-    async def _stream(self, content: Content, section: Section) -> None:
-        start = min(section.start, content.size)
-        stop = content.size if section.length is None else min(content.size, start + section.length)
+    async def _stream(self, content: Content, start: int, stop: int) -> None:
         self._connection.write(b"{%d}\r\n" % (stop - start))
         for piece in content.chunks(start, stop):
             self._connection.write(piece)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from angarium.daemons.imapd.commands.status import status_line
+from angarium.daemons.imapd.turns import Turns
 from angarium.mailstore.interface import Mailbox
 from angarium.protocols.imap import render
+from angarium.protocols.imap.pattern import Pattern
 from angarium.protocols.imap.types import List, Simple
 
 if TYPE_CHECKING:
@@ -25,46 +27,9 @@ class _Entry:
     child_special: bool = False
 
 
-def matches(pattern: str, name: str) -> bool:
-    """Whether a name matches a pattern with ``*`` and ``%``. Time is bounded by the product of the two lengths."""
-    if pattern == "*":
-        return True
-    if "*" not in pattern and "%" not in pattern:
-        return pattern == name
-    states = {0}
-    size = len(pattern)
-    for char in name:
-        states = _with_wildcards(pattern, states)
-        following = set()
-        for at in states:
-            if at == size:
-                continue
-            expected = pattern[at]
-            if expected == "*" or (expected == "%" and char != "/"):
-                following.add(at)
-            elif expected == char:
-                following.add(at + 1)
-        if not following:
-            return False
-        states = following
-    return size in _with_wildcards(pattern, states)
-
-
 def _canonical(pattern: str) -> str:
     """INBOX is INBOX in any case, however the pattern was put together."""
     return "INBOX" + pattern[5:] if pattern[:5].upper() == "INBOX" and pattern[5:6] in ("", "/") else pattern
-
-
-def _with_wildcards(pattern: str, states: set[int]) -> set[int]:
-    """States reached by letting a wildcard stand for nothing."""
-    reached = set()
-    for state in states:
-        at = state
-        reached.add(at)
-        while at < len(pattern) and pattern[at] in "*%":
-            at += 1
-            reached.add(at)
-    return reached
 
 
 async def list_mailboxes(connection: ImapConnection, command: List) -> str:
@@ -73,10 +38,15 @@ async def list_mailboxes(connection: ImapConnection, command: List) -> str:
     if command.patterns == ("",) and not command.extended:
         connection.untagged(b'LIST (\\Noselect) "/" ""')
         return "List completed."
-    entries = await _entries(connection)
+    turns = Turns()
+    entries = await _entries(connection, turns)
     lines: list[bytes] = []
     store = connection.account_store()
+    patterns = [Pattern(_canonical(command.reference + pattern)) for pattern in dict.fromkeys(command.patterns)]
     for entry in entries:
+        await turns.pause()
+        if not any(pattern.matches(entry.name) for pattern in patterns):
+            continue
         line = _select(entry, command, utf8=utf8)
         if line is None:
             continue
@@ -91,10 +61,7 @@ async def list_mailboxes(connection: ImapConnection, command: List) -> str:
 
 
 def _select(entry: _Entry, command: List, *, utf8: bool) -> bytes | None:
-    """The LIST response for an entry, None when it is not asked for."""
-    full = [_canonical(command.reference + pattern) for pattern in command.patterns]
-    if not any(matches(pattern, entry.name) for pattern in full):
-        return None
+    """The LIST response for an entry whose name matches, None when it is not asked for."""
     selection = command.selection
     recursive = "RECURSIVEMATCH" in selection
     special = entry.mailbox is not None and bool(entry.mailbox.special_use)
@@ -128,16 +95,18 @@ def _attributes(entry: _Entry, *, tell_subscribed: bool) -> bytes:
     return b" ".join(words)
 
 
-async def _entries(connection: ImapConnection) -> list[_Entry]:
+async def _entries(connection: ImapConnection, turns: Turns) -> list[_Entry]:
     """All names that LIST can tell: mailboxes, and subscriptions of what is gone."""
     store = connection.account_store()
     mailboxes = await store.mailboxes()
+    await turns.pause()
     subscribed = set(await store.subscriptions())
     by_name = {mailbox.name: mailbox for mailbox in mailboxes}
     parents = _parents(by_name)
     subscribed_parents = _parents(subscribed)
     special_parents = _parents(mailbox.name for mailbox in mailboxes if mailbox.special_use)
     names = [mailbox.name for mailbox in mailboxes] + sorted(subscribed - by_name.keys())
+    await turns.pause()
     return [
         _Entry(
             name,
@@ -166,12 +135,19 @@ async def list_subscribed(connection: ImapConnection, command: List) -> str:
     r"""LSUB; with ``%`` a level above a subscribed name is told with \Noselect (RFC 3501 section 6.3.9)."""
     store = connection.account_store()
     utf8 = connection.session.utf8
-    pattern = _canonical(command.reference + command.patterns[0])
+    text = _canonical(command.reference + command.patterns[0])
+    pattern = Pattern(text)
+    turns = Turns()
     subscribed = sorted(set(await store.subscriptions()), key=lambda name: (name != "INBOX", name))
-    told = {name: b"" for name in subscribed if matches(pattern, name)}
-    if "%" in pattern:
+    told: dict[str, bytes] = {}
+    for name in subscribed:
+        await turns.pause()
+        if pattern.matches(name):
+            told[name] = b""
+    if "%" in text:
         for parent in sorted(_parents(subscribed)):
-            if parent not in told and matches(pattern, parent):
+            await turns.pause()
+            if parent not in told and pattern.matches(parent):
                 told[parent] = b"\\Noselect"
     connection.write(
         b"".join(b'* LSUB (%b) "/" %b\r\n' % (words, render.mailbox(name, utf8=utf8)) for name, words in told.items())

@@ -1,12 +1,12 @@
 """SEARCH and UID SEARCH (RFC 9051 section 6.4.4, RFC 3501), with CONDSTORE's MODSEQ and SEARCHRES.
 
 A program is evaluated on sets of UIDs: what the view knows (numbers, flags, modseqs) first, what the store has to be
-asked for (dates, sizes, headers, texts) only while something is left to be found.
+asked for (dates, sizes, headers, texts) only while something is left to be found. A program has at most ``_MAX_KEYS``
+keys and ``_MAX_SCANS`` texts, and lets other sessions have their turn between keys.
 """
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import math
 import re
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from angarium.daemons.imapd.commands.capability import enable_condstore
 from angarium.daemons.imapd.errors import No
-from angarium.daemons.imapd.view import View, recent_spans
+from angarium.daemons.imapd.turns import Turns
+from angarium.daemons.imapd.view import Snapshot, View, recent_spans
 from angarium.mailstore.interface import AccountStore, TextWhere
 from angarium.protocols.imap.sequence import compact
 from angarium.protocols.imap.types import (
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 _EPOCH = dt.date(1970, 1, 1)
 _DAY = 86400
 _CLOCK = re.compile(rb"[0-9]{1,2}\s*:\s*[0-9]{2}(?:\s*:\s*[0-9]{2})?")
+_MAX_KEYS = 1000
+"""Keys in one program that look at each message."""
+_DATES_AT_ONCE = 2000
 _MAX_SCANS = 200
 """Texts in one program; each is a scan of the mailbox."""
 _COSTLY = (SearchHeader, SearchText, SearchWhen, SearchSize)
@@ -65,10 +69,10 @@ async def search(connection: ImapConnection, command: Search) -> str:
     returns = command.returns
     if returns is not None and "SAVE" in returns:
         view.saved = _saved(found, returns)
-    numbers = found if command.uid else [snapshot.position(uid) + 1 for uid in found]
-    modseq = 0
-    if command.wants_modseq and found:
-        modseq = max(snapshot.modseqs[snapshot.position(uid)] for uid in found)
+    positions = _positions(snapshot, found) if not command.uid or command.wants_modseq else []
+    numbers = found if command.uid else [at + 1 for at in positions]
+    modseq = max((snapshot.modseqs[at] for at in positions), default=0) if command.wants_modseq else 0
+    await evaluation.turns.pause()
     if returns is None:
         words = [b"SEARCH", *map(b"%d".__mod__, numbers)]
         if modseq:
@@ -77,6 +81,14 @@ async def search(connection: ImapConnection, command: Search) -> str:
     elif returns != {"SAVE"}:
         _extended(connection, command, returns, numbers, modseq)
     return "Search completed."
+
+
+def _positions(snapshot: Snapshot, found: list[int]) -> list[int]:
+    """Where those UIDs are, which are there."""
+    if len(found) < len(snapshot) // 8:
+        return [snapshot.position(uid) for uid in found]
+    wanted = frozenset(found)
+    return [at for at, uid in enumerate(snapshot.uids) if uid in wanted]
 
 
 def _saved(found: list[int], returns: frozenset[str]) -> list[int]:
@@ -117,10 +129,14 @@ class _Evaluation:
         self._view = view
         self._all = frozenset(view.snapshot.uids)
         self._dates: list[_DateRow] | None = None
-        self._scans = 0
+        self._days: dict[int, float] | None = None
+        self._exact: set[int] = set()
+        self._keys = self._scans = 0
+        self.turns = Turns()
 
     async def find(self, key: SearchKey) -> frozenset[int]:
         """UIDs in the view that match."""
+        await self.turns.pause()
         match key:
             case SearchAll():
                 return self._all
@@ -131,10 +147,10 @@ class _Evaluation:
             case SearchNot(inner):
                 return self._all - await self.find(inner)
             case SearchHeader(name, needle):
-                await self._pay()
+                self._pay()
                 return self._all & await self._store.search_header(self._mailbox, name, needle)
             case SearchText(needle, headers):
-                await self._pay()
+                self._pay()
                 where = TextWhere.TEXT if headers else TextWhere.BODY
                 return self._all & await self._store.search_text(self._mailbox, needle, where)
             case SearchWhen(which, operator, date):
@@ -147,19 +163,29 @@ class _Evaluation:
                     return await self._by_row(lambda row: row[4] > size)
                 return await self._by_row(lambda row: row[4] < size)
             case _:
+                self._count()
                 return frozenset(self._known(key))
 
-    async def _pay(self) -> None:
-        """Count a search of texts, and let others go first."""
+    def _count(self) -> None:
+        """Count a key that looks at each message."""
+        self._keys += 1
+        if self._keys > _MAX_KEYS:
+            msg = f"[LIMIT] More than {_MAX_KEYS} search keys"
+            raise No(msg)
+
+    def _pay(self) -> None:
+        """Count a search of texts."""
         self._scans += 1
         if self._scans > _MAX_SCANS:
             msg = f"[LIMIT] More than {_MAX_SCANS} texts to search for"
             raise No(msg)
-        await asyncio.sleep(0)
+        self._count()
 
     async def _all_of(self, keys: tuple[SearchKey, ...]) -> frozenset[int]:
         found = self._all
-        for key in sorted(keys, key=lambda each: isinstance(each, _COSTLY)):
+        for key in sorted(dict.fromkeys(keys), key=lambda each: isinstance(each, _COSTLY)):
+            if isinstance(key, SearchAll):
+                continue
             if not found:
                 break
             found &= await self.find(key)
@@ -173,7 +199,10 @@ class _Evaluation:
                 return [uid for at, uid in enumerate(snapshot.uids) if (at in marked) == present]
             case SearchFlag(flag, present):
                 wanted = flag.lower()
-                kinds = {flags for flags in set(snapshot.flags) if any(f.lower() == wanted for f in flags) == present}
+                every = snapshot.kinds
+                kinds = {flags for flags in every if any(f.lower() == wanted for f in flags) == present}
+                if not kinds or len(kinds) == len(every):
+                    return snapshot.uids.tolist() if kinds else []
                 return [uid for uid, flags in zip(snapshot.uids, snapshot.flags, strict=True) if flags in kinds]
             case SearchSet(numbers, uid):
                 if numbers.saved or uid:
@@ -190,13 +219,22 @@ class _Evaluation:
         themselves are looked at.
         """
         asked = (date - _EPOCH).days
-        days = {row[0]: row[3] // _DAY for row in await self._rows() if not math.isnan(row[3])}
-        near = sorted(uid for uid, day in days.items() if abs(day - asked) <= 1)
-        for uid, fields in await self._store.header_fields(self._mailbox, near, ["Date"]) if near else ():
-            days[uid] = _wall_day(fields)
+        self._count()
+        if self._days is None:
+            rows = await self._rows()
+            self._days = {row[0]: row[3] // _DAY for row in rows if not math.isnan(row[3])}
+        days = self._days
+        near = sorted(uid for uid, day in days.items() if abs(day - asked) <= 1 and uid not in self._exact)
+        for start in range(0, len(near), _DATES_AT_ONCE):
+            await self.turns.pause()
+            some = near[start : start + _DATES_AT_ONCE]
+            for uid, fields in await self._store.header_fields(self._mailbox, some, ["Date"]):
+                days[uid] = _wall_day(fields)
+        self._exact.update(near)
         return self._all & {uid for uid, day in days.items() if test(day)}
 
     async def _by_row(self, test: Callable[[_DateRow], bool]) -> frozenset[int]:
+        self._count()
         return self._all & {row[0] for row in await self._rows() if test(row)}
 
     async def _rows(self) -> list[_DateRow]:

@@ -1,0 +1,217 @@
+"""Commands that a hostile client may send: one costs one, nobody else waits for it, and no answer fills the memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+from tests.fakes.imap_server import MESSAGE
+
+from angarium.daemons.imapd.commands import fetch as fetch_module
+from angarium.mailstore import writing
+from angarium.mailstore.rows import one_row
+
+ALICE = "alice@example.test"
+LINE = 65_000
+
+
+@contextlib.contextmanager
+def longest_stall(server):
+    """The longest time for which the event loop stood still, in seconds, as the last item of a list."""
+    found = [0.0]
+
+    async def look():
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            found.append(max(found[-1], now - last))
+            del found[0]
+            last = now
+
+    watching = asyncio.run_coroutine_threadsafe(look(), server.loop)
+    yield found
+    watching.cancel()
+
+
+def repeated(head, unit, tail=""):
+    return head + unit * ((LINE - len(head) - len(tail)) // len(unit)) + tail
+
+
+def numbered(head, unit, tail=""):
+    words, size, at = [head], len(head) + len(tail), 0
+    while size < LINE - 20:
+        words.append(unit.format(at))
+        size += len(words[-1])
+        at += 1
+    return "".join(words) + tail
+
+
+HOSTILE = {
+    "the same key": repeated("SEARCH 1:*", " 1:*"),
+    "ALL": repeated("SEARCH ALL", " ALL"),
+    "sets": numbered("SEARCH ALL", " UID 1:{}"),
+    "keywords": numbered("SEARCH ALL", " UNKEYWORD k{}"),
+    "sizes": numbered("SEARCH ALL", " SMALLER 9{}"),
+    "dates": repeated("SEARCH ALL", " SENTON 1-Jan-2024"),
+    "nested": repeated("SEARCH", " NOT", " ALL"),
+    "half nested": repeated("SEARCH", " NOT" * 49 + " UNSEEN"),
+    "parentheses": repeated("SEARCH ", "(", "ALL"),
+    "wildcards": repeated('LIST "" "', "%*", '"'),
+    "patterns": 'LIST "" (' + " ".join(f"*{'b*' * 300}{at}" for at in range(99)) + ")",
+    "subscribed": repeated('LSUB "" "', "*x%", '"'),
+    "sections": numbered("FETCH 1:* (UID", " BODY.PEEK[]<{}.1>", ")"),
+    "fields": numbered("FETCH 1:* (BODY.PEEK[HEADER.FIELDS.NOT (a", " x{}", ")])"),
+    "many fields": numbered("FETCH 1:* (UID", " BODY.PEEK[HEADER.FIELDS (Date x{})]", ")"),
+    "set of ones": repeated("FETCH 1", ",1:*", " FLAGS"),
+}
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory):
+    from tests.fakes.imap_server import ImapServer
+
+    with ImapServer(tmp_path_factory.mktemp("imapd")) as server:
+        server.deliver(ALICE, count=500)
+
+        async def create():
+            store = await server.mailstore.open(ALICE)
+            await asyncio.gather(*[store.create(f"box{at}/level") for at in range(250)])
+
+        server.on_loop(create())
+        yield server
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_nobody_waits_for_a_hostile_command(crowded, kind):
+    """Each took the whole process for seconds or minutes, in a mailbox not much larger than this one."""
+    with crowded.client(select="INBOX") as client, longest_stall(crowded) as stall:
+        client.socket.settimeout(60)
+        answer = client.last(HOSTILE[kind])
+        assert answer.split(b" ")[0] in (b"OK", b"NO", b"BAD")
+        assert client.last("NOOP").startswith(b"OK")
+    assert stall[-1] < 0.5  # a tenth of it on a quiet machine
+
+
+def test_pipelined_commands_let_others_go_first(crowded):
+    with crowded.client(select="INBOX") as client, crowded.client() as other, longest_stall(crowded) as stall:
+        client.send(b"a STATUS INBOX (MESSAGES UNSEEN)\r\n" * 3500 + b"z NOOP\r\n")
+        other.ok("NOOP")
+        while not client.line().startswith(b"z "):
+            pass
+    assert stall[-1] < 0.5
+
+
+def test_a_search_of_a_thousand_keys_is_the_longest(crowded):
+    with crowded.client(select="INBOX") as client:
+        keys = " ".join(f"UID {at}:*" for at in range(1, 1001))
+        client.ok(f"SEARCH {keys}")
+        assert client.last(f"SEARCH {keys} UID 5000").startswith(b"NO [LIMIT]")
+
+
+def test_answers_to_different_dates(crowded):
+    """Several dates in one program look at each message's own zone once."""
+    with crowded.client(select="INBOX") as client:
+        for at in range(1, 29):
+            client.ok(f"SEARCH NOT SENTON {at}-Feb-2024 OR SENTON 1-Jan-2024 SENTON 2-Jan-2024")
+        assert len(client.ok("SEARCH SENTON 1-Jan-2024 NOT SENTON 2-Jan-2024")[0].split()) == 502
+        assert client.ok("SEARCH SENTON 2-Jan-2024") == [b"* SEARCH", b"OK Search completed."]
+
+
+def test_a_fetch_of_much_goes_in_pieces(server, connect, monkeypatch):
+    """Messages, headers and parts that do not fit into memory together are sent all the same, and in order."""
+    monkeypatch.setattr(fetch_module, "_BODY_BYTES", 4000)
+    monkeypatch.setattr(fetch_module, "_COLUMN_BYTES", 4000)
+    message = MESSAGE + b"x" * 1500 + b"\r\n"
+    server.deliver(ALICE, message=message, count=20)
+    client = connect(select="INBOX")
+    for items, size in (("BODY.PEEK[]", len(message)), ("BODY.PEEK[TEXT]", 1511), ("BODY.PEEK[HEADER]", 130)):
+        lines = client.ok(f"FETCH 1:20 ({items} FLAGS)")[:-1]
+        assert [int(line.split()[1]) for line in lines] == list(range(1, 21))
+        assert all(len(line) > size for line in lines)
+    assert len(client.ok("FETCH 1,3,5:20 (ENVELOPE)")) == 19
+    assert len(client.ok("FETCH 1:20 (ENVELOPE FLAGS)")) == 21
+
+
+def test_an_answer_that_is_too_long_to_join_is_sent_in_pieces(server, connect, monkeypatch):
+    """SQLite makes no string of 64 MiB of what hostile senders have put into their headers."""
+    from angarium.mailstore import database
+
+    monkeypatch.setattr(database, "LONGEST_ANSWER", 100_000)
+    server.deliver(ALICE, message=b"Subject: " + b"x" * 5000 + b"\r\n\r\n", count=50)
+    client = connect(select="INBOX")
+    lines = client.ok("FETCH 1:50 (ENVELOPE)")[:-1]
+    assert [int(line.split()[1]) for line in lines] == list(range(1, 51))
+
+
+def test_a_part_as_large_as_the_message_is_streamed(server, connect):
+    body = b"".join(b"%06d\r\n" % at for at in range(80_000))
+    message = (
+        b"Subject: large\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+        b"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\n"
+        + body
+        + b"\r\n--b\r\n\r\nsmall\r\n--b--\r\n"
+    )
+    client = connect()
+    client.append(message)
+    client.ok("SELECT INBOX")
+    start = message.index(b"\r\n\r\n") + 4
+
+    def section(name):
+        line = client.ok(f"FETCH 1 (UID BODY.PEEK[{name}])")[0]
+        return line[line.index(b"}\r\n") + 3 : -1]
+
+    inner = b"Subject: inner\r\n\r\n" + body
+    assert section("") == message
+    assert section("TEXT") == message[start:]
+    assert section("1") == inner
+    assert section("1.TEXT") == body
+    assert section("1.HEADER") == b"Subject: inner\r\n\r\n"
+    assert section("2") == b"small"
+    assert section("2.TEXT") == b""
+    assert section("7") == b""
+    line = client.ok("FETCH 1 (BODY.PEEK[1.TEXT]<100000.20> BODY.PEEK[TEXT]<9999999.5>)")[0]
+    assert b"BODY[1.TEXT]<100000> {20}\r\n" + body[100_000:100_020] + b" " in line
+    assert line.endswith(b"BODY[TEXT]<9999999> {0}\r\n)")
+
+
+def test_more_fields_than_a_function_takes(server, connect):
+    server.deliver(ALICE)
+    client = connect(select="INBOX")
+    names = ("Date", "From", "To", "Subject")
+    items = " ".join(f"BODY.PEEK[HEADER.FIELDS ({' '.join(names[: at % 4 + 1])}{' x' * at})]" for at in range(100))
+    line = client.ok(f"FETCH 1 ({items})")[0]
+    assert line.count(b"Date: Mon, 1 Jan 2024") == 100
+
+
+def test_names_and_keywords_are_bounded(server, connect, monkeypatch):
+    client = connect(select="INBOX")
+    client.append()
+    assert client.last(b"SUBSCRIBE {2000+}\r\n" + b"x" * 2000).startswith(b"NO [NONEXISTENT]")
+    assert len(client.last("CREATE " + "x" * 60_000)) < 200
+    many = " ".join(f"{at}{'k' * 150}" for at in range(100))
+    assert client.last(f"STORE 1 +FLAGS ({many})").startswith(b"NO [LIMIT]")
+    monkeypatch.setattr("angarium.mailstore.hierarchy.MAX_MAILBOXES", 8)
+    client.ok("CREATE one")
+    client.ok("CREATE two")
+    assert client.last("CREATE three").startswith(b"NO [CANNOT]")
+    client.ok("SUBSCRIBE one")
+    client.ok("SUBSCRIBE two")
+    assert client.last("SUBSCRIBE three").startswith(b"NO [CANNOT]")
+
+
+def test_combinations_of_flags_that_no_message_has_are_forgotten(server, connect):
+    """They are not part of the quota, and one STORE makes one."""
+    client = connect()
+    client.append()
+    client.ok("SELECT INBOX")
+    for at in range(2 * writing._FLAG_SETS_KEPT):
+        client.ok(f"STORE 1 FLAGS.SILENT (k{at % 20} k{at // 20})")
+
+    async def count():
+        return await server.mailstore.read(ALICE, lambda one: one_row(one, "SELECT count(*) FROM flagset")[0])
+
+    assert server.on_loop(count()) < writing._FLAG_SETS_KEPT + 10
+    assert client.ok("FETCH 1 FLAGS")[0] == b"* 1 FETCH (FLAGS (k19))"
