@@ -10,10 +10,10 @@ import time
 SECONDS = 20.0
 
 
-def until(check):
+def until(server, check):
     deadline = time.monotonic() + SECONDS
     while not (value := check()):
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, server.log()
         time.sleep(0.02)
     return value
 
@@ -31,15 +31,15 @@ def send(server, recipient, options=(), sender="alice@example.test"):
 def test_a_requeued_message_has_a_new_id_and_new_addresses(servers):
     server = servers.start({"defer_transports": "virtual"})
     old = send(server, "bob@example.test")
-    until(lambda: f"{old}: to=<bob@example.test>" in server.log())
+    until(server, lambda: f"{old}: to=<bob@example.test>" in server.log())
     server.stop()
     with (server.site.configuration / "main.cf").open("a") as file:
         file.write("virtual_alias_maps = inline:{ bob@example.test=alice@example.test }\n")
     server.start()
     server.site.administer("postsuper", "-r", old)
     pattern = rf"pickup\[\d+\]: (\w+): uid=\d+ from=<alice@example\.test> orig_id={old}"
-    new = until(lambda: re.search(pattern, server.log()))[1]
-    until(lambda: f"{new}: to=<alice@example.test>, orig_to=<bob@example.test>" in server.log())
+    new = until(server, lambda: re.search(pattern, server.log()))[1]
+    until(server, lambda: f"{new}: to=<alice@example.test>, orig_to=<bob@example.test>" in server.log())
     (listed,) = server.site.administer("postqueue", "-j").splitlines()
     assert (json.loads(listed)["queue_id"], json.loads(listed)["recipients"][0]["address"]) == (
         new,
@@ -51,8 +51,8 @@ def test_success_through_an_alias_is_reported_as_expanded(servers):
     server = servers.start()
     server.site.administer("angarium", "alias", "add", "team@example.test", "bob@example.test")
     queue_id = send(server, "team@example.test", ["NOTIFY=SUCCESS"])
-    line = until(lambda: re.search(rf"{queue_id}: sender delivery status notification: (\w+)", server.log()))
-    until(lambda: f"{line[1]}: removed" in server.log())
+    line = until(server, lambda: re.search(rf"{queue_id}: sender delivery status notification: (\w+)", server.log()))
+    until(server, lambda: f"{line[1]}: removed" in server.log())
     (report,) = [
         text
         for path in (server.site.root / "mail").rglob("*")

@@ -19,6 +19,7 @@ import errno
 import itertools
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -28,6 +29,8 @@ _MAX_DATAGRAM = 8192
 _BURST = 64
 _GATHER = 0.002
 _NUMBERS = itertools.count()
+_TICK = 50_000_000
+"""Nanoseconds that the clock of a file system may stand still."""
 
 
 class Bus:
@@ -130,7 +133,8 @@ class Bus:
         if stamp != self._peers_stamp:
             own = self._path.name if self._path is not None else ""
             self._peers = [entry.path for entry in os.scandir(self._directory) if entry.name != own]
-            self._peers_stamp = stamp
+            # Another socket may come in the same tick of the file system's clock and leave the same time: look again.
+            self._peers_stamp = stamp if time.time_ns() - stamp > _TICK else -1
         return self._peers
 
     def _send(self, datagram: bytes, peer: str) -> None:

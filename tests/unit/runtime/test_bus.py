@@ -1,4 +1,6 @@
 import asyncio
+import os
+import time
 
 import pytest
 
@@ -102,3 +104,27 @@ def test_a_path_that_is_too_long_for_a_socket_is_named(tmp_path):
     deep.mkdir()
     with pytest.raises(OSError, match="d" * 100):
         asyncio.run(Bus(deep).start())
+
+
+def test_one_who_joins_in_the_tick_of_a_look_around_is_heard_of(tmp_path):
+    """Coarse clocks of file systems give two changes one time: a new queue manager must not go unheard for that."""
+
+    async def talk():
+        loud, late = Bus(tmp_path), Bus(tmp_path)
+        await loud.start()
+        stamp = time.time_ns()
+        os.utime(tmp_path, ns=(stamp, stamp))
+        loud.publish("queue", "1")
+        loud._flush()
+        await late.start()
+        os.utime(tmp_path, ns=(stamp, stamp))
+        heard = []
+        late.subscribe("queue", heard.append)
+        loud.publish("queue", "2")
+        loud._flush()
+        await settle(lambda: heard)
+        loud.close()
+        late.close()
+        return heard
+
+    assert asyncio.run(talk()) == ["2"]
