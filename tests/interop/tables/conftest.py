@@ -303,6 +303,12 @@ def memcached() -> Iterator[Memcached]:
     daemon.stop()
 
 
+def _make_old(path: Path) -> None:
+    """Postfix waits two seconds for a file that has just been written: somebody may be at it still."""
+    then = time.time() - 60
+    os.utime(path, (then, then))
+
+
 @dataclass
 class Lab:
     """Asks a table of ours, and the real postmap about the same table.
@@ -320,6 +326,7 @@ class Lab:
         """Write a table file; return its path."""
         path = self.root / name
         path.write_text(text, encoding="utf-8")
+        _make_old(path)
         return str(path)
 
     def opener(self) -> TableOpener:
@@ -347,10 +354,14 @@ class Lab:
             "mail_owner": "postfix",
             **self.main_cf,
         }
-        (self.root / "main.cf").write_text("".join(f"{key} = {value}\n" for key, value in main.items()))
+        self.table("main.cf", "".join(f"{key} = {value}\n" for key, value in main.items()))
         text = "".join(f"{key}\n" for key in keys)
         done = subprocess.run(
-            [program, "-c", str(self.root), "-q", "-", name], input=text.encode(), capture_output=True, check=False
+            [program, "-c", str(self.root), "-q", "-", name],
+            input=text.encode(),
+            capture_output=True,
+            check=False,
+            env={"PATH": _PATH},
         )
         assert b"fatal" not in done.stderr, done.stderr
         found: dict[str, str] = {}
@@ -363,3 +374,75 @@ class Lab:
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
+
+
+@dataclass(frozen=True)
+class Slapd:
+    """OpenLDAP's server on a port, another for TLS, and a socket; ``dc=example,dc=test`` is its tree."""
+
+    port: int
+    tls_port: int
+    url: str
+    ca: Path
+    password: str = "top secret"
+
+
+SLAPD_CONF = """
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+include /etc/ldap/schema/dyngroup.schema
+include {root}/mail.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+pidfile {root}/pid
+TLSCertificateFile {root}/server.pem
+TLSCertificateKeyFile {key}
+TLSCACertificateFile {root}/ca.pem
+allow bind_v2
+sizelimit 500
+authz-regexp "gidNumber=.*,cn=peercred,cn=external,cn=auth" "cn=admin,dc=example,dc=test"
+access to dn.subtree="ou=secret,dc=example,dc=test" by users read by * none
+access to * by * read
+database mdb
+suffix "dc=example,dc=test"
+rootdn "cn=admin,dc=example,dc=test"
+rootpw "top secret"
+directory {root}/db
+maxsize 16777216
+index mail,mailAlternateAddress eq
+"""
+
+MAIL_SCHEMA = """
+attributetype ( 1.3.6.1.4.1.99999.1.1 NAME 'mailAlternateAddress' EQUALITY caseIgnoreIA5Match
+  SUBSTR caseIgnoreIA5SubstringsMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.26 )
+attributetype ( 1.3.6.1.4.1.99999.1.2 NAME 'maildrop' EQUALITY caseExactMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.99999.1.3 NAME 'mailacceptinggeneralid' EQUALITY caseIgnoreMatch
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.99999.1.4 NAME 'memberdn' EQUALITY distinguishedNameMatch
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.12 )
+attributetype ( 1.3.6.1.4.1.99999.1.5 NAME 'memberaddr' EQUALITY caseIgnoreIA5Match
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.26 )
+attributetype ( 1.3.6.1.4.1.99999.1.6 NAME 'memberany' SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+objectclass ( 1.3.6.1.4.1.99999.2.1 NAME 'mailRecipient' SUP top AUXILIARY
+  MAY ( mail $ mailAlternateAddress $ maildrop $ mailacceptinggeneralid $ memberdn $ memberaddr $ memberany ) )
+"""
+
+
+@pytest.fixture(scope="session")
+def slapd() -> Iterator[Slapd]:
+    program, add = need("slapd"), need("slapadd")
+    daemon = Daemon.make()
+    authority = Authority.ensure(daemon.root, "databases")
+    authority.issue(daemon.root, ("localhost", "127.0.0.1"))
+    (daemon.root / "db").mkdir()
+    (daemon.root / "mail.schema").write_text(MAIL_SCHEMA)
+    conf = daemon.root / "slapd.conf"
+    conf.write_text(SLAPD_CONF.format(root=daemon.root, key=_key(daemon.root)))
+    run([add, "-q", "-f", str(conf)], (Path(__file__).parent / "tree.ldif").read_text(encoding="utf-8"))
+    port, tls_port, path = free_port(), free_port(), daemon.root / "s"
+    url = f"ldapi://{str(path).replace('/', '%2F')}"
+    words = [program, "-f", str(conf), "-d", "0", "-h", f"ldap://127.0.0.1:{port} ldaps://127.0.0.1:{tls_port} {url}"]
+    daemon.start(words, lambda: accepts(path))
+    yield Slapd(port, tls_port, url, daemon.root / "ca.pem")
+    daemon.stop()

@@ -36,6 +36,7 @@ class ResultCode(enum.IntEnum):
 
     SUCCESS = 0
     SIZE_LIMIT_EXCEEDED = 4
+    PARTIAL_RESULTS = 9
     REFERRAL = 10
     SASL_BIND_IN_PROGRESS = 14
     NO_SUCH_OBJECT = 32
@@ -216,6 +217,9 @@ def _result(elements: Decoder) -> Result:
     elements.take(ber.OCTETS)
     text = elements.take(ber.OCTETS).decode("utf-8", "replace")
     referrals = tuple(_strings(elements.nested(0xA3))) if elements.tag == 0xA3 else ()
+    if code == ResultCode.PARTIAL_RESULTS:
+        # LDAPv2's way to say that other servers hold more: the URLs are lines of the text.
+        return Result(ResultCode.SUCCESS, "", tuple(text.split("\n")[1:]))
     return Result(code, text, referrals)
 
 

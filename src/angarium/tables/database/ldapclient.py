@@ -28,7 +28,7 @@ from angarium.protocols.ldap.messages import (
 )
 from angarium.protocols.ldap.url import LdapUrl
 from angarium.protocols.sasl.types import Secret
-from angarium.tables.database.servers import QueryError, Server, ServerError
+from angarium.tables.database.servers import QueryError, Server, ServerError, system_text
 from angarium.tables.database.tls import ClientTls, client_context
 
 _CHUNK = 65536
@@ -169,7 +169,7 @@ class LdapConnection:
         except BerError as error:
             raise ServerError(f"broken answer: {error}") from error
         except OSError as error:
-            raise ServerError(f"Can't contact LDAP server: {error.strerror or error}") from error
+            raise ServerError(f"Can't contact LDAP server: {system_text(error)}") from error
 
     def _mine(self, message: Message) -> Operation:
         if message.number not in (0, self._number):
@@ -210,13 +210,13 @@ class LdapDriver:
                 tls = self._tls() if where.scheme == "ldaps" else None
                 reader, writer = await asyncio.open_connection(where.host or "localhost", where.port, ssl=tls)
         except (OSError, ValueError, UnicodeError) as error:
-            raise ServerError(getattr(error, "strerror", None) or str(error)) from error
+            raise ServerError(system_text(error)) from error
         connection = LdapConnection(options, reader, writer)
         try:
             await connection.prepare(where.host, self._tls)
         except (OSError, ValueError) as error:
             connection.abort()
-            raise ServerError(str(error)) from error
+            raise ServerError(system_text(error)) from error
         except BaseException:
             connection.abort()
             raise

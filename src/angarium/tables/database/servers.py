@@ -17,6 +17,7 @@ Fails with LookupFailedError; what went wrong is in the log before, in Postfix's
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -43,6 +44,14 @@ class QueryError(Exception):
     def __init__(self, text: str, *, broken: bool = False) -> None:
         super().__init__(text)
         self.broken = broken
+
+
+def system_text(error: BaseException) -> str:
+    """What the system says of an error, without what a library put in its place."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, OSError) and isinstance(number, int) and type(error).__module__ == "builtins":
+        return os.strerror(number)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 @dataclass(frozen=True, slots=True)

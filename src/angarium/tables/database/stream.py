@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from angarium.protocols.lookup.netstring import FramingError
-from angarium.tables.database.servers import Server, ServerError
+from angarium.tables.database.servers import Server, ServerError, system_text
 
 R = TypeVar("R")
 A = TypeVar("A")
@@ -44,7 +44,7 @@ class StreamConnection(Generic[R]):
         except FramingError as error:
             raise ServerError(str(error)) from error
         except OSError as error:
-            raise ServerError(error.strerror or str(error)) from error
+            raise ServerError(system_text(error)) from error
 
 
 class StreamDriver(Generic[R]):
@@ -67,7 +67,7 @@ class StreamDriver(Generic[R]):
             else:
                 reader, writer = await asyncio.open_connection(server.host, server.port)
         except (OSError, ValueError, UnicodeError) as error:
-            raise ServerError(getattr(error, "strerror", None) or str(error)) from error
+            raise ServerError(system_text(error)) from error
         return StreamConnection(self._parser(), reader, writer)
 
     def discard(self, connection: StreamConnection[R]) -> None:
