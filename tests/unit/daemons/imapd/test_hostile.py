@@ -199,6 +199,8 @@ def test_names_and_keywords_are_bounded(server, connect, monkeypatch):
     assert client.last("CREATE three").startswith(b"NO [CANNOT]")
     client.ok("SUBSCRIBE one")
     client.ok("SUBSCRIBE two")
+    client.ok("DELETE two")
+    client.ok("CREATE three")
     assert client.last("SUBSCRIBE three").startswith(b"NO [CANNOT]")
 
 
@@ -214,4 +216,4 @@ def test_combinations_of_flags_that_no_message_has_are_forgotten(server, connect
         return await server.mailstore.read(ALICE, lambda one: one_row(one, "SELECT count(*) FROM flagset")[0])
 
     assert server.on_loop(count()) < writing._FLAG_SETS_KEPT + 10
-    assert client.ok("FETCH 1 FLAGS")[0] == b"* 1 FETCH (FLAGS (k19))"
+    assert client.ok("FETCH 1 FLAGS")[0] == b"* 1 FETCH (FLAGS (\\Recent k19))"
