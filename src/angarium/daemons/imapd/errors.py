@@ -36,7 +36,7 @@ class Bad(CommandError):  # noqa: N818 - the protocol's own word
 
 _MAX_KEYWORD = 200
 _MAX_KEYWORDS = 500
-_MAX_KEYWORD_BYTES = 10_000
+_MAX_KEYWORD_BYTES = 4000
 
 
 def bound_keywords(flags: Iterable[str]) -> None:

@@ -32,7 +32,8 @@ class FlagWords:
         try:
             return list(map(self._known.__getitem__, flags))
         except KeyError:
-            return list(map(self.one, flags))
+            words = {each: self.one(each) for each in set(flags)}
+            return list(map(words.__getitem__, flags))
 
     def one(self, flags: Flags) -> bytes:
         """The wire form of one set."""

@@ -16,6 +16,9 @@ from angarium.protocols.imap.types import Store, StoreOperation
 if TYPE_CHECKING:
     from angarium.daemons.imapd.connection import ImapConnection
 
+_TOLD_AT_ONCE = 2500
+_LARGE = 256 * 1024
+
 _OPERATIONS = {
     StoreOperation.REPLACE: FlagOperation.REPLACE,
     StoreOperation.ADD: FlagOperation.ADD,
@@ -67,15 +70,18 @@ async def store(connection: ImapConnection, command: Store) -> str:
     snapshot = view.snapshot
     if not command.silent:
         tell = [at for at in positions if snapshot.uids[at] not in untouched] if untouched else positions
-        connection.write(
-            render_states(
-                snapshot,
-                tell,
-                uid=command.uid or connection.condstore,
-                modseq=connection.condstore,
-                recent=view.recent,
+        for start in range(0, len(tell), _TOLD_AT_ONCE):
+            connection.write(
+                render_states(
+                    snapshot,
+                    tell[start : start + _TOLD_AT_ONCE],
+                    uid=command.uid or connection.condstore,
+                    modseq=connection.condstore,
+                    recent=view.recent,
+                )
             )
-        )
+            if connection.pending > _LARGE:
+                await connection.drain()
     elif connection.condstore and states:
         # The client has to know the new modseq, even of a silent change (RFC 7162 section 3.1.3).
         changed = [at for at in map(snapshot.position, (state.uid for state in states)) if at >= 0]
