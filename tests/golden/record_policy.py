@@ -133,6 +133,36 @@ CASES: dict[str, tuple[str, dict[str, str], list[str]]] = {
         {"smtpd_reject_unlisted_recipient": "no"},
         [line for line in RELAY if "zed" in line or "nobody" in line or "err" in line],
     ),
+    "rewritten_recipients": (
+        "Addresses that canonical_maps or recipient_canonical_maps know.",
+        {
+            "canonical_maps": "inline:{zed@vbox.test=alice@vbox.test, @relay.test=r@relay.test}",
+            "recipient_canonical_maps": "inline:{zoe@vbox.test=alice@vbox.test, nobody=joe}",
+            "sender_canonical_maps": "inline:{zak@vbox.test=alice@vbox.test}",
+        },
+        [
+            f"s@x.test {each}"
+            for each in [
+                "zed@vbox.test",
+                "zed+e@vbox.test",
+                "zoe@vbox.test",
+                "zak@vbox.test",
+                "q@relay.test",
+                "nobody@local.test",
+            ]
+        ],
+    ),
+    "no_unknown_checks": (
+        "receive_override_options.",
+        {"receive_override_options": "no_unknown_recipient_checks"},
+        [
+            *(
+                f"s@x.test {each}"
+                for each in ["zed@vbox.test", "nobody@valias.test", "zed@relay.test", "zed@local.test"]
+            ),
+            "zed@vbox.test alice@vbox.test",
+        ],
+    ),
     "unlisted_sender": (
         "smtpd_reject_unlisted_sender.",
         {"smtpd_reject_unlisted_sender": "yes"},

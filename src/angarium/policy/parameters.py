@@ -33,6 +33,9 @@ class PolicyParameters:
     smtpd_reject_unlisted_recipient: bool = True
     smtpd_reject_unlisted_sender: bool = False
     local_recipient_maps: tuple[str, ...] = ()
+    unknown_recipient_checks: bool = True
+    recipient_canonical_maps: tuple[str, ...] = ()
+    canonical_maps: tuple[str, ...] = ()
     virtual_alias_maps: tuple[str, ...] = ()
     virtual_mailbox_maps: tuple[str, ...] = ()
     relay_recipient_maps: tuple[str, ...] = ()
@@ -91,6 +94,9 @@ class PolicyParameters:
             smtpd_reject_unlisted_recipient=conf.boolean("smtpd_reject_unlisted_recipient"),
             smtpd_reject_unlisted_sender=conf.boolean("smtpd_reject_unlisted_sender"),
             local_recipient_maps=names("local_recipient_maps"),
+            unknown_recipient_checks="no_unknown_recipient_checks" not in names("receive_override_options"),
+            recipient_canonical_maps=names("recipient_canonical_maps"),
+            canonical_maps=names("canonical_maps"),
             virtual_alias_maps=names("virtual_alias_maps"),
             virtual_mailbox_maps=names("virtual_mailbox_maps"),
             relay_recipient_maps=names("relay_recipient_maps"),

@@ -28,7 +28,12 @@ class RecipientTables:
     ) -> None:
         self._parameters = parameters
         self._is_own = is_own
-        self._aliases = Maps.open("virtual_alias_maps", parameters.virtual_alias_maps, opener)
+        rewriting = (
+            ("recipient_canonical_maps", parameters.recipient_canonical_maps),
+            ("canonical_maps", parameters.canonical_maps),
+            ("virtual_alias_maps", parameters.virtual_alias_maps),
+        )
+        self._aliases = [Maps.open(name, tables, opener) for name, tables in rewriting if tables]
         classes = {
             AddressClass.LOCAL: ("local_recipient_maps", parameters.local_recipient_maps),
             AddressClass.VIRTUAL_MAILBOX: ("virtual_mailbox_maps", parameters.virtual_mailbox_maps),
@@ -43,9 +48,14 @@ class RecipientTables:
         }
 
     async def alias(self, address: str) -> bool | TemporaryError:
-        """Whether a virtual alias stands for the address."""
-        match = await find_address(self._aliases, address, self._parameters.recipient_delimiter, self._is_own)
-        return match if isinstance(match, TemporaryError) else not isinstance(match, NotFound)
+        """Whether the address becomes another: by canonical_maps, recipient_canonical_maps or a virtual alias."""
+        for maps in self._aliases:
+            match = await find_address(maps, address, self._parameters.recipient_delimiter, self._is_own)
+            if isinstance(match, TemporaryError):
+                return match
+            if not isinstance(match, NotFound):
+                return True
+        return False
 
     async def account(self, address: str) -> str:
         """The account of an address: what virtual_mailbox_maps names, or the address without its extension."""
@@ -58,6 +68,8 @@ class RecipientTables:
 
     async def check(self, evaluation: Evaluation, address: str, *, verb: str) -> Verdict | None:
         """A refusal for an address of ours that does not exist, None for all others."""
+        if not self._parameters.unknown_recipient_checks:
+            return None
         way = await evaluation.resolve(address)
         if isinstance(way, TemporaryError):
             return evaluation.try_later(way, address)
