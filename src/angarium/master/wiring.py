@@ -24,6 +24,7 @@ from angarium.agents.virtual.main import virtual_agent
 from angarium.agents.virtual.parameters import VirtualParameters
 from angarium.auth.penalty import LoginPenalty, Networks
 from angarium.auth.sessions import UserSessions
+from angarium.cleanup.generic import make_generic
 from angarium.cleanup.main import make_cleanup
 from angarium.cleanup.parameters import CleanupParameters
 from angarium.cleanup.process import CleanupService
@@ -354,12 +355,34 @@ def _transport(node: Node, entry: MasterService) -> Transport:
 
 
 def _smtp(node: Node, conf: Config, _entry: MasterService, log: ServiceLog) -> DeliveryAgent:
-    maps = Maps.open("smtp_sasl_password_maps", conf.names("smtp_sasl_password_maps"), node.tables)
+    generic = make_generic(
+        "smtp_generic_maps",
+        conf.names("smtp_generic_maps"),
+        node.tables,
+        node.rewrite.rewrite,
+        node.rewrite.is_own,
+        delimiters=conf.text("recipient_delimiter"),
+        propagate="generic" in conf.names("propagate_unmatched_extensions"),
+        token_limit=conf.integer("header_address_token_limit"),
+    )
+    return SmtpAgent(
+        SmtpParameters.from_config(conf),
+        log,
+        node.dns,
+        _finder(node, conf, "smtp_sasl_password_maps"),
+        _finder(node, conf, "smtp_tls_policy_maps"),
+        generic,
+    )
 
-    async def password(key: str) -> Lookup:
+
+def _finder(node: Node, conf: Config, parameter: str) -> Callable[[str], Awaitable[Lookup]] | None:
+    """A look-up by whole keys in the tables of a parameter; None when it is empty."""
+    maps = Maps.open(parameter, conf.names(parameter), node.tables)
+
+    async def find(key: str) -> Lookup:
         return await maps.find(key)
 
-    return SmtpAgent(SmtpParameters.from_config(conf), log, node.dns, password if maps else None)
+    return find if maps else None
 
 
 def _virtual(node: Node, conf: Config, _entry: MasterService, log: ServiceLog) -> DeliveryAgent:

@@ -13,6 +13,7 @@ by ``matches_certificate``.
 from __future__ import annotations
 
 import enum
+import hashlib
 import re
 import ssl
 import warnings
@@ -26,11 +27,12 @@ class TlsError(Exception):
 
 
 class SecurityLevel(enum.Enum):
-    """smtp_tls_security_level and smtpd_tls_security_level; DANE and fingerprints are not here yet."""
+    """smtp_tls_security_level and smtpd_tls_security_level; DANE is not here yet."""
 
     NONE = "none"
     MAY = "may"
     ENCRYPT = "encrypt"
+    FINGERPRINT = "fingerprint"
     VERIFY = "verify"
     SECURE = "secure"
 
@@ -230,6 +232,26 @@ def describe_session(tls: ssl.SSLObject | ssl.SSLSocket) -> str:
     name, _, used = cipher
     version = tls.version() or ""
     return f"{version} with cipher {name} ({used}/{_algorithm_bits(name, used)} bits)"
+
+
+def fingerprints(certificate: bytes, digest: str) -> tuple[str, str]:
+    """The fingerprints of a certificate (DER) and of its public key, as ``ab:cd:…`` in lower case.
+
+    Raises:
+        TlsError: an unknown digest, or no certificate.
+    """
+    from cryptography import x509  # late: few need it, and it takes its time to load
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    try:
+        key = x509.load_der_x509_certificate(certificate).public_key()
+        spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        texts = [hashlib.new(digest, data, usedforsecurity=False).hexdigest() for data in (certificate, spki)]
+    except ValueError as error:
+        msg = f"no fingerprint: {error}"
+        raise TlsError(msg) from error
+    first, second = (":".join(text[at : at + 2] for at in range(0, len(text), 2)) for text in texts)
+    return first, second
 
 
 def matches_certificate(certificate: Mapping[str, object] | None, names: Iterable[str]) -> bool:

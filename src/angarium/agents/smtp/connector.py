@@ -21,16 +21,27 @@ from angarium.agents.smtp.destination import Destination
 from angarium.agents.smtp.hosts import Target, loops
 from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.pool import ConnectionPool
+from angarium.agents.smtp.tlspolicy import TlsPolicies, TlsPolicy
 from angarium.agents.smtp.trouble import NotConnectedError, TroubleError, refused
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import Found, Lookup, TemporaryError
 from angarium.protocols.smtp.client import ClientSession
 from angarium.protocols.smtp.client_reply import ClientReply
 from angarium.runtime.log import ServiceLog
-from angarium.runtime.tls import SecurityLevel, client_context, describe_session, matches_certificate
+from angarium.runtime.tls import (
+    ClientTls,
+    SecurityLevel,
+    TlsError,
+    describe_session,
+    fingerprints,
+    matches_certificate,
+)
 
 PasswordLookup = Callable[[str], Awaitable[Lookup]]
 """smtp_sasl_password_maps: host name, nexthop or sender -> ``user:password``."""
+
+
+_IN_THE_CLEAR = TlsPolicy(ClientTls(SecurityLevel.NONE))
 
 
 class _PlaintextNextError(Exception):
@@ -41,26 +52,32 @@ class Connector:
     """Makes connections for one smtp service."""
 
     def __init__(
-        self, parameters: SmtpParameters, log: ServiceLog, pool: ConnectionPool, passwords: PasswordLookup | None
+        self,
+        parameters: SmtpParameters,
+        log: ServiceLog,
+        pool: ConnectionPool,
+        passwords: PasswordLookup | None,
+        policies: TlsPolicies,
     ) -> None:
         self._parameters = parameters
         self._log = log
         self._pool = pool
         self._passwords = passwords
         self._step_timeouts = parameters.timeouts.by_step()
-        self._context: ssl.SSLContext | None = None
+        self._policies = policies
 
     async def connect(self, target: Target, destination: Destination, sender: str) -> Connection:
         """A connection on which MAIL FROM may be sent. Raises TroubleError."""
+        policy = await self._policies.of(destination)
         try:
-            return await self._attempt(target, destination, sender, self._parameters.tls_level)
+            return await self._attempt(target, destination, sender, policy)
         except _PlaintextNextError:
-            return await self._attempt(target, destination, sender, SecurityLevel.NONE)
+            return await self._attempt(target, destination, sender, _IN_THE_CLEAR)
 
-    async def _attempt(self, target: Target, destination: Destination, sender: str, level: SecurityLevel) -> Connection:
+    async def _attempt(self, target: Target, destination: Destination, sender: str, policy: TlsPolicy) -> Connection:
         connection = await self._open(target)
         try:
-            await self._negotiate(connection, destination, sender, level)
+            await self._negotiate(connection, destination, sender, policy)
         except BaseException:
             connection.quit()
             raise
@@ -93,17 +110,20 @@ class Connector:
         return trouble
 
     async def _negotiate(
-        self, connection: Connection, destination: Destination, sender: str, level: SecurityLevel
+        self, connection: Connection, destination: Destination, sender: str, policy: TlsPolicy
     ) -> None:
+        level = policy.level
         if self._parameters.tls_wrappermode and level is not SecurityLevel.NONE:
-            await self._start_tls(connection, destination, level)
+            await self._start_tls(connection, destination, policy)
         greeting = await connection.reply()
         self._check_greeting(connection, destination, greeting)
         await self._hello(connection, greeting)
         session = connection.session
+        if level is SecurityLevel.NONE and self._parameters.tls_note_starttls_offer and session.offers("STARTTLS"):
+            self._log.info(f"Host offered STARTTLS: [{connection.target.host}]")
         if level is not SecurityLevel.NONE and not connection.tls:
             if session.offers("STARTTLS"):
-                await self._upgrade(connection, destination, level)
+                await self._upgrade(connection, destination, policy)
             elif level.mandatory:
                 text = f"TLS is required, but was not offered by host {connection.target.peer}"
                 raise TroubleError("4.7.4", text)
@@ -136,54 +156,61 @@ class Connector:
         if not reply.positive:
             raise refused(connection.target.peer, reply)  # not softened: smtp_skip_5xx_greeting is of greetings
 
-    async def _upgrade(self, connection: Connection, destination: Destination, level: SecurityLevel) -> None:
+    async def _upgrade(self, connection: Connection, destination: Destination, policy: TlsPolicy) -> None:
         session = connection.session
         session.starttls()
         reply = await connection.reply()
         if reply.positive:
-            await self._start_tls(connection, destination, level)
+            await self._start_tls(connection, destination, policy)
             # What was said before TLS is void: ask again (RFC 3207 section 4.2).
             session.tls_established()
             session.hello(self._parameters.helo_name)
             reply = await connection.reply()
             if not reply.positive:
                 raise refused(connection.target.peer, reply).softened()
-        elif level.mandatory:
+        elif policy.level.mandatory:
             text = f"TLS is required, but host {connection.target.peer} refused to start TLS: {reply.text}"
             raise TroubleError(reply.dsn.with_class(4), text, reply.text)
         elif not session.usable:
             raise refused(connection.target.peer, reply).softened()
 
-    async def _start_tls(self, connection: Connection, destination: Destination, level: SecurityLevel) -> None:
+    async def _start_tls(self, connection: Connection, destination: Destination, policy: TlsPolicy) -> None:
         target = connection.target
-        if self._context is None:
-            self._context = client_context(self._parameters.tls)
-        server_name = target.host if level.verifies else None
+        context = self._policies.context(policy)
+        server_name = policy.indication(target.host, destination.host)
         try:
-            tls = await connection.start_tls(self._context, server_name, self._parameters.timeouts.starttls)
+            tls = await connection.start_tls(context, server_name, self._parameters.timeouts.starttls)
         except ssl.SSLCertVerificationError as error:
             self._log.info(f"certificate verification failed for {target.relay}: {error.verify_message}")
             raise TroubleError("4.7.5", "Server certificate not trusted") from None
         except (ssl.SSLError, OSError) as error:
             reason = getattr(error, "reason", None) or error
             self._log.info(f"SSL_connect error to {target.relay}: {reason}")
-            if not level.mandatory:
+            if not policy.level.mandatory:
                 raise _PlaintextNextError from None
             raise TroubleError("4.7.5", "Cannot start TLS: handshake failure") from None
         connection.tls = describe_session(tls)
         trust = "Untrusted"
-        if level.verifies:
-            if not matches_certificate(connection.peer_certificate, self._names(target, destination, level)):
+        if policy.level.verifies:
+            if not matches_certificate(connection.peer_certificate, policy.names(target.host, destination.host)):
                 raise TroubleError("4.7.5", "Server certificate not verified")
+            trust = "Verified"
+        elif policy.level is SecurityLevel.FINGERPRINT:
+            self._check_fingerprint(tls, policy)
             trust = "Verified"
         if self._parameters.tls_loglevel > 0:
             self._log.info(f"{trust} TLS connection established to {target.relay}: {connection.tls}")
 
-    def _names(self, target: Target, destination: Destination, level: SecurityLevel) -> list[str]:
-        secure = level is SecurityLevel.SECURE
-        strategies = self._parameters.tls_secure_match if secure else self._parameters.tls_verify_match
-        names = {"hostname": target.host, "nexthop": destination.host, "dot-nexthop": "." + destination.host}
-        return [names.get(strategy, strategy) for strategy in strategies]
+    def _check_fingerprint(self, tls: ssl.SSLObject, policy: TlsPolicy) -> None:
+        """The certificate, or its key, is the one that the administrator knows. Raises TroubleError."""
+        certificate = tls.getpeercert(binary_form=True)
+        try:
+            found = fingerprints(certificate or b"", self._parameters.tls_fingerprint_digest)
+        except TlsError as error:
+            self._log.warning(f"TLS: {error}")
+            found = ("", "")
+        if not set(found) & set(policy.match):
+            raise TroubleError("4.7.5", "Server certificate not verified")
 
     async def _authenticate(
         self, connection: Connection, destination: Destination, sender: str, passwords: PasswordLookup

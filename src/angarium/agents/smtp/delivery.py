@@ -17,11 +17,14 @@ from angarium.agents.smtp.connection import Connection
 from angarium.agents.smtp.connector import Connector
 from angarium.agents.smtp.destination import Destination, destinations
 from angarium.agents.smtp.hosts import HostFinder
+from angarium.agents.smtp.outgoing import Outgoing, mapped
 from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.pool import ConnectionPool
 from angarium.agents.smtp.trouble import LostError, NotConnectedError, TroubleError, said
+from angarium.cleanup.generic import GenericMap
 from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
+from angarium.model.error import MailError
 from angarium.protocols.smtp.client import needs_smtputf8
 from angarium.protocols.smtp.client_reply import ClientReply
 from angarium.protocols.smtp.client_states import Step
@@ -40,6 +43,7 @@ class Tools:
     connector: Connector
     pool: ConnectionPool
     clock: Callable[[], float]
+    generic: GenericMap | None = None
 
 
 class Delivery:
@@ -50,7 +54,7 @@ class Delivery:
         self._request = request
         self._remaining: Sequence[QueuedRecipient] = request.recipients
         self._results: dict[int, DeliveryResult] = {}
-        self._size = len(request.prefix) + request.content.size
+        self._message = Outgoing.of(request)
         self._ready = tools.clock()
         self._connected = 0.0
         self._sessions = 0
@@ -67,6 +71,13 @@ class Delivery:
             self._tools.service_log.warning(f"{self._request.queue_id}: {error}")
             self._settle_all(TroubleError("4.3.5", f"Mail system configuration error: {error}"), None)
             return self._ordered()
+        if self._tools.generic is not None:
+            try:
+                self._message = await mapped(self._request, self._tools.generic)
+            except MailError as error:
+                self._tools.service_log.warning(f"{self._request.queue_id}: {error.cause}")
+                self._settle_all(TroubleError("4.3.0", "address mapping lookup failure", broken=False), None)
+                return self._ordered()
         connection = self._tools.pool.take(key)
         if connection is not None:
             await self._reuse(connection, places[0], key)
@@ -130,11 +141,10 @@ class Delivery:
         Raises:
             TroubleError: for what concerns all that are undecided then.
         """
-        request = self._request
         tools = self._tools
         self._connected = tools.clock()
         recipients = self._remaining
-        addresses = [queued.recipient for queued in recipients]
+        addresses = self._message.named([queued.number for queued in recipients])
         try:
             smtputf8 = self._check_acceptable(connection)
         except TroubleError:
@@ -142,9 +152,9 @@ class Delivery:
             raise
         try:
             await connection.transact(
-                request.envelope,
+                self._message.envelope,
                 addresses,
-                self._size,
+                self._message.size,
                 self._chunks(),
                 smtputf8=smtputf8,
             )
@@ -160,25 +170,26 @@ class Delivery:
         tools.pool.give(key, connection, place)
 
     def _chunks(self) -> Iterable[bytes]:
-        request = self._request
-        if request.content.size < 65536:
-            return (request.prefix + request.content.read(),)
-        return chain((request.prefix,), request.content.chunks())
+        message = self._message
+        if message.content.size < 65536:
+            return (message.prefix + message.content.read(),)
+        return chain((message.prefix,), message.content.chunks())
 
     def _check_acceptable(self, connection: Connection) -> bool:
         """Ask the server's announced limits; True when SMTPUTF8 is to be asked for. Raises TroubleError."""
         session = connection.session
         peer = connection.target.peer
         limit = session.size_limit
-        if limit and self._size > limit:
-            text = f"message size {self._size} exceeds size limit {limit} of server {peer}"
+        if limit and self._message.size > limit:
+            text = f"message size {self._message.size} exceeds size limit {limit} of server {peer}"
             raise TroubleError("5.3.4", text, broken=False)
-        envelope = self._request.envelope
-        if not envelope.smtputf8:
+        message = self._message
+        if not message.envelope.smtputf8:
             return False
-        header = self._request.prefix + self._request.content.read(0, min(self._request.content.size, _HEADER_PROBE))
+        header = message.prefix + message.content.read(0, min(message.content.size, _HEADER_PROBE))
         header = header.partition(b"\r\n\r\n")[0]
-        if not needs_smtputf8(envelope, [queued.recipient for queued in self._remaining], header):
+        people = message.named([queued.number for queued in self._remaining])
+        if not needs_smtputf8(message.envelope, people, header):
             return False
         if not session.offers("SMTPUTF8"):
             text = f"SMTPUTF8 is required, but was not offered by host {peer}"

@@ -24,12 +24,14 @@ class Destination:
         host: a domain, or a host's name or address.
         port: TCP port.
         exchangers: ask for mail exchangers: there were no brackets.
+        service: the port as it was written; empty when it was not.
     """
 
     text: str
     host: str
     port: int
     exchangers: bool
+    service: str = ""
 
 
 @lru_cache(maxsize=4096)
@@ -55,7 +57,8 @@ def _destination(word: str, default_port: int) -> Destination:
     host = match["literal"] or match["domain"]
     if host[:5].lower() == "ipv6:":
         host = host[5:]
-    return Destination(word, host, _port(match["port"], default_port, word), match["literal"] is None)
+    port = _port(match["port"], default_port, word)
+    return Destination(word, host, port, match["literal"] is None, match["port"] or "")
 
 
 def _port(text: str | None, default: int, word: str) -> int:

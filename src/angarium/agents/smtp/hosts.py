@@ -4,6 +4,8 @@ RFC 5321 section 5.1: exchangers by preference, equal ones in random order; with
 a null MX (RFC 7505) takes no mail. When this host is an exchanger of the domain, exchangers of the same and of worse
 preference are left out, for they would send the mail back to us; when that leaves none, the mail loops.
 
+A service of use_srv_lookup is asked for by SRV records instead (RFC 2782).
+
 Fails with ``TroubleError``, its status telling the three outcomes of DNS apart: a failure of a name server is 4.4.3.
 """
 
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from angarium.agents.smtp.destination import Destination
 from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.trouble import TroubleError
-from angarium.runtime.dns import DnsFailure, Mx, NoRecords, Records, Resolver
+from angarium.runtime.dns import Answer, DnsFailure, Mx, NoRecords, Records, Resolver, Srv
 
 _FAMILY_TYPES = {4: "A", 6: "AAAA"}
 
@@ -43,17 +45,19 @@ class Target:
 
 
 class HostFinder:
-    """Finds targets. ``shuffle`` puts a list into random order, in place."""
+    """Finds targets. ``shuffle`` puts a list into random order, in place; ``weigh`` gives numbers from 0 to 1."""
 
     def __init__(
         self,
         parameters: SmtpParameters,
         resolver: Resolver,
         shuffle: Callable[[list[Target]], None] = random.shuffle,
+        weigh: Callable[[], float] = random.random,
     ) -> None:
         self._parameters = parameters
         self._resolver = resolver
         self._shuffle = shuffle
+        self._weigh = weigh
 
     async def find(self, destination: Destination) -> Sequence[Target]:
         """The targets of a destination, best first, at most smtp_mx_address_limit.
@@ -62,11 +66,50 @@ class HostFinder:
             TroubleError: there are none.
         """
         if destination.exchangers and self._parameters.dns_enabled:
-            targets = await self._of_exchangers(destination)
+            if (destination.service or "smtp") in self._parameters.use_srv_lookup:
+                targets = await self._of_service(destination)
+            else:
+                targets = await self._of_exchangers(destination)
         else:
             targets = await self._of_host(destination)
         limit = self._parameters.mx_address_limit
         return targets[:limit] if limit > 0 else targets
+
+    async def _of_service(self, destination: Destination) -> list[Target]:
+        """SRV records of ``_service._tcp.domain`` (RFC 2782); other hosts only when main.cf allows it."""
+        parameters = self._parameters
+        name = f"_{destination.service or 'smtp'}._tcp.{destination.host}"
+        answer = await self._resolver.srv(name)
+        if isinstance(answer, Records):
+            servers = [server for server in answer.values if server.host]
+            if not servers:
+                raise TroubleError("5.4.4", f"Service {name} is not available", broken=False)
+            return await self._of_servers(destination, servers)
+        if isinstance(answer, DnsFailure):
+            if not parameters.ignore_srv_lookup_error:
+                raise _name_service("4.4.3", name, "SRV", answer)
+        elif not parameters.allow_srv_lookup_fallback:
+            raise _name_service("5.4.4", name, "SRV", answer)
+        return await self._of_exchangers(destination)
+
+    async def _of_servers(self, destination: Destination, servers: Sequence[Srv]) -> list[Target]:
+        """By priority; among equals a server comes first as often as its weight says."""
+        ordered = sorted(
+            servers, key=lambda server: (server.priority, -(self._weigh() ** (1 / (server.weight or 0.01))))
+        )
+        limit = max(self._parameters.mx_address_limit, 0)
+        considered = ordered[: limit * 4] if limit else ordered
+        answers = await asyncio.gather(*(self._addresses(server.host) for server in considered))
+        targets = [
+            Target(server.host, address, server.port, rank)
+            for rank, (server, answer) in enumerate(zip(considered, answers, strict=True))
+            if isinstance(answer, Records)
+            for address in answer.values
+        ]
+        if not targets:
+            failed = any(isinstance(answer, DnsFailure) for answer in answers)
+            raise _name_service("4.4.3" if failed else "5.4.4", considered[0].host, self._type, answers[0])
+        return self._without_loops(destination, targets)
 
     async def _of_exchangers(self, destination: Destination) -> list[Target]:
         domain = destination.host
@@ -145,6 +188,6 @@ def loops(destination: Destination) -> TroubleError:
     return TroubleError("5.4.6", f"mail for {destination.host} loops back to myself", broken=False)
 
 
-def _name_service(dsn: str, name: str, kind: str, answer: NoRecords | DnsFailure) -> TroubleError:
+def _name_service(dsn: str, name: str, kind: str, answer: Answer[str] | Answer[Mx] | Answer[Srv]) -> TroubleError:
     text = f"Host or domain name not found. Name service error for name={name} type={kind}: {answer}"
     return TroubleError(dsn, text)

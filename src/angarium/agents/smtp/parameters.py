@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from angarium.agents.smtp.tlspolicy import STAND_INS, Defaults, TlsPolicy
 from angarium.config.derived import chosen_interfaces
 from angarium.protocols.smtp.client_states import Step
 from angarium.runtime.tls import ClientTls, SecurityLevel
@@ -130,11 +131,38 @@ class SmtpParameters:
     tls_wrappermode: bool = False
     tls: ClientTls = field(default_factory=ClientTls)
     tls_loglevel: int = 0
+    tls_optional: ClientTls = field(default_factory=ClientTls)
+    tls_mandatory: ClientTls = field(default_factory=ClientTls)
     tls_verify_match: tuple[str, ...] = ("hostname",)
     tls_secure_match: tuple[str, ...] = ("nexthop", "dot-nexthop")
+    tls_fingerprint_match: tuple[str, ...] = ()
+    tls_fingerprint_digest: str = "sha256"
+    tls_servername: str = ""
+    tls_note_starttls_offer: bool = False
+    use_srv_lookup: frozenset[str] = frozenset()
+    allow_srv_lookup_fallback: bool = False
+    ignore_srv_lookup_error: bool = False
     soft_bounce: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
     authentication: Authentication = field(default_factory=Authentication)
+
+    @property
+    def tls_defaults(self) -> Defaults:
+        """What TLS policies start from."""
+        match = {
+            SecurityLevel.VERIFY: self.tls_verify_match,
+            SecurityLevel.SECURE: self.tls_secure_match,
+            SecurityLevel.FINGERPRINT: self.tls_fingerprint_match,
+        }
+        policy = TlsPolicy(replace(self.tls, level=self.tls_level), match.get(self.tls_level, ()), self.tls_servername)
+        return Defaults(
+            policy,
+            self.tls_optional,
+            self.tls_mandatory,
+            self.tls_verify_match,
+            self.tls_secure_match,
+            self.tls_fingerprint_match,
+        )
 
     @classmethod
     def from_config(cls, conf: Configuration) -> SmtpParameters:
@@ -174,6 +202,17 @@ class SmtpParameters:
             tls_level=level,
             tls_wrappermode=conf.boolean("smtp_tls_wrappermode"),
             tls=_client_tls(conf, level),
+            tls_optional=_client_tls(conf, SecurityLevel.MAY),
+            tls_mandatory=_client_tls(conf, SecurityLevel.ENCRYPT),
+            tls_fingerprint_match=tuple(
+                word.lower() for word in conf.text("smtp_tls_fingerprint_cert_match").replace("|", " ").split()
+            ),
+            tls_fingerprint_digest=conf.text("smtp_tls_fingerprint_digest"),
+            tls_servername=conf.text("smtp_tls_servername"),
+            tls_note_starttls_offer=conf.boolean("smtp_tls_note_starttls_offer"),
+            use_srv_lookup=frozenset(conf.names("use_srv_lookup")),
+            allow_srv_lookup_fallback=conf.boolean("allow_srv_lookup_fallback"),
+            ignore_srv_lookup_error=conf.boolean("ignore_srv_lookup_error"),
             tls_loglevel=conf.integer("smtp_tls_loglevel"),
             tls_verify_match=tuple(conf.names("smtp_tls_verify_cert_match")),
             tls_secure_match=tuple(conf.names("smtp_tls_secure_cert_match")),
@@ -212,7 +251,7 @@ def _tls_level(conf: Configuration) -> SecurityLevel:
     except ValueError:
         # DANE is opportunistic where a domain publishes nothing, which is all that we can say of any domain yet; the
         # other levels promise more than a level that we know, so the strictest one that needs no more data stands in.
-        return {"dane": SecurityLevel.MAY, "dane-only": SecurityLevel.SECURE}.get(text, SecurityLevel.VERIFY)
+        return STAND_INS.get(text, SecurityLevel.VERIFY)
 
 
 def _client_tls(conf: Configuration, level: SecurityLevel) -> ClientTls:

@@ -6,9 +6,11 @@ import pytest
 from tests.unit.agents.smtp.fakes import CLOSE, SILENCE, Bench, FakeServer, request
 
 from angarium.agents.smtp.parameters import Timeouts
+from angarium.cleanup.generic import make_generic
 from angarium.model.delivery import Status
 from angarium.model.envelope import BodyType
 from angarium.runtime.dns import DnsFailure, Mx, NoRecords, Records
+from angarium.tables.opener import TableOpener
 
 
 def run(scenario):
@@ -383,3 +385,45 @@ def test_bind_address_is_used():
             return (await bench.one(f"[127.0.0.1]:{server.port}")).status
 
     assert run(scenario) is Status.SENT
+
+
+def generic(table):
+    opener = TableOpener(lambda _text: None)
+    complete = str
+
+    async def is_own(_domain):
+        return False
+
+    return make_generic(
+        "smtp_generic_maps", [table], opener, complete, is_own, delimiters="+", propagate=False, token_limit=100
+    )
+
+
+def test_generic_maps_change_what_the_server_hears_and_nothing_else():
+    async def scenario():
+        table = "inline:{a@example.org=out@public.test, b@example.org=b@public.test}"
+        async with FakeServer() as server, Bench(generic=generic(table)) as bench:
+            content = b"From: A <a@example.org>\r\nTo: x@example.org,\r\n b@example.org\r\n\r\na@example.org\r\n"
+            asked = request(f"[127.0.0.1]:{server.port}", "b@example.org", "x@example.org", content=content)
+            return await bench.agent.deliver(asked), server
+
+    results, server = run(scenario)
+    assert [result.recipient.recipient.address for result in results] == ["b@example.org", "x@example.org"]
+    assert [command for command in server.commands if "TO:" in command or "FROM:" in command] == [
+        f"MAIL FROM:<out@public.test> SIZE={len(server.messages[0]) - 3}",
+        "RCPT TO:<b@public.test>",
+        "RCPT TO:<x@example.org>",
+    ]
+    assert server.messages[0] == (
+        b"Received: by us\r\nFrom: A <out@public.test>\r\nTo: x@example.org,\r\n b@public.test\r\n\r\n"
+        b"a@example.org\r\n.\r\n"
+    )
+
+
+def test_a_generic_map_that_is_down_defers():
+    async def scenario():
+        async with FakeServer() as server, Bench(generic=generic("fail:down")) as bench:
+            return await bench.one(f"[127.0.0.1]:{server.port}"), server.connections
+
+    result, connections = run(scenario)
+    assert (result.status, str(result.dsn), connections) == (Status.DEFERRED, "4.3.0", 0)

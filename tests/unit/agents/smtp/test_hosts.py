@@ -8,7 +8,7 @@ from angarium.agents.smtp.destination import Destination, destinations
 from angarium.agents.smtp.hosts import HostFinder
 from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.trouble import TroubleError
-from angarium.runtime.dns import DnsFailure, Mx, Records, StaticResolver
+from angarium.runtime.dns import DnsFailure, Mx, Records, Srv, StaticResolver
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,53 @@ def test_lookup_error_can_be_ignored():
     with pytest.raises(TroubleError, match="type=MX: Host not found, try again"):
         find(place, resolver)
     assert find(place, resolver, ignore_mx_lookup_error=True) == ["192.0.2.9"]
+
+
+SERVICES = StaticResolver(
+    {"plain.example": Records((Mx(10, "a.example"),)), "failing.example": Records((Mx(10, "a.example"),))},
+    RESOLVER.hosts,
+    services={
+        "_submission._tcp.example.org": Records(
+            (Srv(10, 5, 587, "a.example"), Srv(20, 0, 588, "b.example"), Srv(20, 100, 589, "c.example"))
+        ),
+        "_submission._tcp.closed.example": Records((Srv(0, 0, 0, ""),)),
+        "_submission._tcp.failing.example": DnsFailure("timeout"),
+        "_submission._tcp.half.example": Records((Srv(10, 0, 587, "broken.example"),)),
+    },
+)
+
+
+def targets(nexthop, **parameters):
+    finder = HostFinder(
+        SmtpParameters(use_srv_lookup=frozenset({"submission"}), **parameters), SERVICES, lambda _: None, lambda: 0.5
+    )
+    place = destinations(nexthop, 25)[0]
+    return [(target.address, target.port) for target in asyncio.run(finder.find(place))]
+
+
+def test_servers_by_priority_and_weight():
+    expected = [("192.0.2.1", 587), ("2001:db8::1", 587), ("192.0.2.3", 589), ("192.0.2.2", 588)]
+    assert targets("example.org:submission") == expected
+
+
+@pytest.mark.parametrize(
+    ("domain", "parameters", "expected"),
+    [
+        ("closed.example", {}, "5.4.4"),
+        ("failing.example", {}, "4.4.3"),
+        ("failing.example", {"ignore_srv_lookup_error": True}, [("192.0.2.1", 587), ("2001:db8::1", 587)]),
+        ("plain.example", {}, "5.4.4"),
+        ("plain.example", {"allow_srv_lookup_fallback": True}, [("192.0.2.1", 587), ("2001:db8::1", 587)]),
+        ("half.example", {}, "4.4.3"),
+    ],
+)
+def test_without_servers(domain, parameters, expected):
+    try:
+        found = targets(f"{domain}:submission", **parameters)
+    except TroubleError as trouble:
+        found = str(trouble.dsn)
+    assert found == expected
+
+
+def test_only_the_named_services_are_looked_up():
+    assert targets("plain.example:587") == [("192.0.2.1", 587), ("2001:db8::1", 587)]

@@ -14,11 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.unit.agents.smtp.fakes import Bench, FakeServer
 
-from angarium.agents.smtp.parameters import Authentication
+from angarium.agents.smtp.destination import destinations
+from angarium.agents.smtp.parameters import Authentication, SmtpParameters
+from angarium.agents.smtp.tlspolicy import TlsPolicies
 from angarium.model.delivery import Status
 from angarium.model.lookup import NOT_FOUND, Found, TemporaryError
 from angarium.runtime.dns import Mx, Records
-from angarium.runtime.tls import ClientTls, SecurityLevel, ServerTls, server_context
+from angarium.runtime.tls import ClientTls, SecurityLevel, ServerTls, fingerprints, server_context
 
 
 @pytest.fixture(scope="module")
@@ -284,3 +286,104 @@ def test_implicit_tls(certificate):
         return result
 
     assert run(scenario).status is Status.SENT
+
+
+def fingerprint_of(certificate: Path, digest: str) -> tuple[str, str]:
+    loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
+    return fingerprints(loaded.public_bytes(serialization.Encoding.DER), digest)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_fingerprint_is_as_good_as_a_name(certificate, which):
+    known = fingerprint_of(certificate, "sha256")[which].upper()
+
+    async def scenario():
+        defaults = {"tls_level": SecurityLevel.FINGERPRINT, "tls": ClientTls(SecurityLevel.FINGERPRINT)}
+        async with (
+            FakeServer() as server,
+            Bench(**defaults, tls_fingerprint_match=(known.lower(),)) as bench,
+            Bench(**defaults, tls_fingerprint_match=("ab:cd",)) as other,
+        ):
+            secured(server, certificate)
+            place = f"[127.0.0.1]:{server.port}"
+            return await bench.one(place), await other.one(place)
+
+    good, bad = run(scenario)
+    assert good.status is Status.SENT
+    assert (bad.status, bad.text) == (Status.DEFERRED, "Server certificate not verified")
+
+
+@pytest.mark.parametrize(
+    ("entry", "offer", "outcome"),
+    [
+        ("none", True, "clear"),
+        ("may", True, "tls"),
+        ("may", False, "clear"),
+        ("encrypt", True, "tls"),
+        ("encrypt", False, "TLS is required, but was not offered by host 127.0.0.1[127.0.0.1]"),
+        ("encrypt protocols=>=TLSv1.2 ciphers=high exclude=RC4:DES", True, "tls"),
+        ("dane", True, "tls"),
+        ("fingerprint match={}", True, "tls"),
+        ("fingerprint match=11:22|{}", True, "tls"),
+        ("fingerprint match=11:22", True, "Server certificate not verified"),
+        ("verify", True, "Server certificate not trusted"),
+        ("nonsense", True, "client TLS configuration problem"),
+        ("encrypt match=x", True, "client TLS configuration problem"),
+        ("encrypt protocols=nonsense", True, "client TLS configuration problem"),
+        ("fingerprint", True, "client TLS configuration problem"),
+        (" ", True, "client TLS configuration problem"),
+        (None, True, "TLS policy lookup failure"),
+    ],
+)
+def test_policies_by_nexthop(certificate, entry, offer, outcome):
+    known = fingerprint_of(certificate, "sha256")[0]
+
+    async def scenario():
+        async with FakeServer() as server:
+            place = f"[127.0.0.1]:{server.port}"
+
+            async def lookup(key):
+                if entry is None:
+                    return TemporaryError("down", "test")
+                return Found(entry.format(known), "test") if key == place else NOT_FOUND
+
+            async with Bench(policies=lookup, tls_level=SecurityLevel.NONE) as bench:
+                if offer:
+                    secured(server, certificate)
+                return await bench.one(place), "STARTTLS" in server.commands
+
+    result, encrypted = run(scenario)
+    if outcome in ("clear", "tls"):
+        assert result.status is Status.SENT
+        assert encrypted == (outcome == "tls")
+    else:
+        assert (result.status, result.text) == (Status.DEFERRED, outcome)
+
+
+@pytest.mark.parametrize(
+    ("nexthop", "keys"),
+    [
+        ("a.example.org", ["a.example.org", ".example.org", ".org"]),
+        ("A.org:587", ["a.org:587"]),
+        ("[a.example.org]", ["[a.example.org]"]),
+    ],
+)
+def test_keys_of_the_policy_table(nexthop, keys):
+    asked = []
+
+    async def lookup(key):
+        asked.append(key)
+        return NOT_FOUND
+
+    policies = TlsPolicies(SmtpParameters().tls_defaults, None, lookup)
+    asyncio.run(policies.of(destinations(nexthop, 25)[0]))
+    assert asked == keys
+
+
+def test_an_offer_of_tls_is_noted():
+    async def scenario():
+        async with FakeServer(ehlo=["STARTTLS"]) as server, Bench(tls_note_starttls_offer=True) as bench:
+            await bench.one(f"[127.0.0.1]:{server.port}")
+            return bench.log.lines
+
+    assert run(scenario) == ["postfix/smtp: Host offered STARTTLS: [127.0.0.1]"]
