@@ -40,7 +40,7 @@ try:
     from pymysql.constants import CR  # type: ignore[import-untyped,import-not-found,unused-ignore]
     from pymysql.cursors import SSCursor  # type: ignore[import-untyped,import-not-found,unused-ignore]
 except ImportError as error:
-    raise ImportError("the extra angarium[mysql] is not installed", name=error.name) from error
+    raise ImportError(str(error), name="angarium[mysql]") from error  # the extra that brings it
 
 T = TypeVar("T")
 Column = bytes | None
@@ -168,13 +168,17 @@ class MysqlConnection:
 
     def _rows(self, sql: str, *, result_wanted: bool) -> list[Column]:
         cursor = self._raw.cursor()
-        cursor.execute(sql)
-        result = self._columns(cursor)
-        while cursor.nextset():
-            more = self._columns(cursor)
-            if more is not None and result is not None:
-                raise QueryError("query returned multiple result sets", broken=True)
-            result = more if result is None else result
+        try:
+            cursor.execute(sql)
+            result = self._columns(cursor)
+            while cursor.nextset():
+                more = self._columns(cursor)
+                if more is not None and result is not None:
+                    raise QueryError("query returned multiple result sets", broken=True)
+                result = more if result is None else result
+        except BaseException:
+            _forget(cursor)
+            raise
         cursor.close()
         if result is None and result_wanted:
             raise QueryError("query returned no result set (require_result_set = yes)")
@@ -254,6 +258,15 @@ class MysqlDriver:
     async def close(self, connection: MysqlConnection) -> None:
         """Say good-bye."""
         await self.run(connection.quit)
+
+
+def _forget(cursor: Any) -> None:
+    """Keep the driver from reading the rest of an answer, on any thread, when it collects what belongs to it."""
+    result = cursor._result  # noqa: SLF001 - there is no other way to it
+    if result is not None:
+        result.unbuffered_active = False
+        result.connection = None
+    cursor.connection = None
 
 
 def _endpoint(settings: MysqlSettings, server: Server) -> tuple[str | None, str, int]:

@@ -30,7 +30,7 @@ from angarium.tables.opener import TableSite
 try:
     import asyncpg  # type: ignore[import-untyped,import-not-found,unused-ignore]  # it has no types, or is not there
 except ImportError as error:
-    raise ImportError("the extra angarium[pgsql] is not installed", name=error.name) from error
+    raise ImportError(str(error), name="angarium[pgsql]") from error  # the extra that brings it
 
 _URI = ("postgresql://", "postgres://")
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
