@@ -148,9 +148,23 @@ def json_formatter(host: str) -> Formatter:
 
     def render(level: str, tag: str, text: str, event: dict[str, object]) -> bytes:
         head = {"time": time.time(), "host": host, "tag": tag, "pid": os.getpid(), "level": level, "text": text}
-        return encoder.encode(head | event) + b"\n"
+        try:
+            return encoder.encode(head | event) + b"\n"
+        except UnicodeEncodeError:  # somebody's octets that are no UTF-8
+            return encoder.encode(_unicode(head | event)) + b"\n"
 
     return render
+
+
+def _unicode(value: object) -> object:
+    """``value`` with its text as Unicode has it, however deep."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_unicode(key): _unicode(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_unicode(item) for item in value]
+    return value
 
 
 class FileLog:

@@ -84,3 +84,12 @@ def test_a_sink_that_cannot_be_written_to_counts():
     ServiceLog(log, "postfix/smtpd").info("x")
     assert log.lost == 1
     log.close()
+
+
+def test_octets_that_are_no_text_never_fail_a_log_line():
+    """Clients choose what HELO says; a log that raised would fail whoever logs."""
+    line = json_formatter("mail")(
+        "info", "postfix/smtpd", "helo=<\udcff>", {"helo": "\udcff", "all": ["\ud800", {"\udcff": 1}]}
+    )
+    assert json.loads(line)["text"] == "helo=<?>"
+    assert json.loads(line)["all"] == ["?", {"?": 1}]
