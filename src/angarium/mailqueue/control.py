@@ -168,8 +168,11 @@ class QueueControl:
 
     def flush_site(self, site: str) -> int:
         """Make messages due now that wait for a recipient ``@site``; how many."""
-        now = time.time()
-        return self._transaction(lambda connection: rows.flush_site(connection, now, site), 0)
+        if self._connection is None:
+            return 0
+        with storage_errors():
+            waiting = rows.waiting_for(self._connection, site)
+        return self.flush(waiting)
 
     def wake(self, topic: str, payload: str = "") -> None:
         """Tell the server's processes; harmless when there are none."""

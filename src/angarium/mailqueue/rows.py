@@ -365,16 +365,15 @@ def flush(connection: Connection, now: float, queue_id: str = "") -> int:
     return 1
 
 
-def flush_site(connection: Connection, now: float, site: str) -> int:
-    """Deferred -> due now, for messages that wait for a recipient ``@site``."""
+def waiting_for(connection: Connection, site: str) -> list[str]:
+    """The ids of deferred messages that wait for a recipient ``@site``. Reads all: not for a write transaction."""
     ending = "@" + site.lower()
-    waiting = [
+    return [
         message.queue_id
         for message in listing(connection)
         if message.queue is QueueName.DEFERRED
         and any(item.queued.recipient.address.lower().endswith(ending) for item in message.pending)
     ]
-    return sum(flush(connection, now, queue_id) for queue_id in waiting)
 
 
 def listing(connection: Connection, page: int = 500) -> Iterator[QueuedMessage]:

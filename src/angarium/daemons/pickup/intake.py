@@ -116,10 +116,13 @@ class Intake:
             envid=submission.envid,
             smtputf8=not all(each.isascii() for each in (sender, *recipients)),
         )
-        queue_id = self._queue.allocate_id()
-        self._log.info(f"{queue_id}: uid={user.uid} from=<{sender}>", queue_id=queue_id, uid=user.uid, sender=sender)
         full_name = user.full_name if submission.full_name is None else submission.full_name
+        queue_id = "NOQUEUE"
         try:
+            queue_id = self._queue.allocate_id()
+            self._log.info(
+                f"{queue_id}: uid={user.uid} from=<{sender}>", queue_id=queue_id, uid=user.uid, sender=sender
+            )
             message = await self._cleanup.process(queue_id, envelope, content, full_name=full_name)
             if not message.discard:
                 await self._queue.enqueue(message)

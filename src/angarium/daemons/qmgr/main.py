@@ -43,6 +43,12 @@ from angarium.runtime.log import ServiceLog
 BATCH = 200
 """Messages leased at once."""
 
+FLUSH_PAUSE = 10.0
+"""Seconds before the mail for a site is flushed again."""
+
+_FLUSHES = 100
+"""Sites in that pause at once; who asks for one more may ask again later."""
+
 _CLOCK_ERROR = 60.0
 """Seconds by which the clock may be set back unnoticed."""
 
@@ -118,7 +124,8 @@ class QueueManager:
         self._next_scan = 0.0
         self._more_deferred = False
         self._draining = False
-        self._idle: asyncio.Event | None = None
+        self._flushing: set[str] = set()
+        self._drain_event = asyncio.Event()
         self.finished = 0
 
     @property
@@ -137,7 +144,6 @@ class QueueManager:
         del sockets
         self._loop = asyncio.get_running_loop()
         self._wake_event = asyncio.Event()
-        self._idle = asyncio.Event()
         if self._bus is not None:
             self._bus.subscribe("queue", self._woken)
             self._bus.subscribe("flush", self._flushed)
@@ -168,6 +174,7 @@ class QueueManager:
     def drain(self) -> None:
         """Take up nothing new; ``run`` returns when the deliveries under way have ended."""
         self._draining = True
+        self._drain_event.set()
         self._conclusion.ending = True
         self._scheduler.withdraw()
         self.wake()
@@ -188,18 +195,24 @@ class QueueManager:
 
     def _flushed(self, site: str) -> None:
         """Without a site, whoever sent it has made the mail due already (postqueue)."""
-        if site:
-            self._spawn(self._flush_site(site))
-        else:
+        if not site:
             self.flush()
+        elif site not in self._flushing and len(self._flushing) < _FLUSHES:
+            self._flushing.add(site)
+            self._spawn(self._flush_site(site))
 
     async def _flush_site(self, site: str) -> None:
-        """ETRN: what waits for this site is due now."""
+        """ETRN: what waits for this site is due now. Anybody may ask, again and again, and it reads the whole queue."""
         try:
             await self._queue.flush(site)
+            self.flush()
+            await asyncio.wait_for(self._drain_event.wait(), FLUSH_PAUSE)
+        except TimeoutError:
+            pass  # the pause is over
         except OSError as error:
             self._log.error(f"cannot flush the mail for {site}: {error}")
-        self.flush()
+        finally:
+            self._flushing.discard(site)
 
     async def _take_over(self) -> None:
         """Be the manager, and take back what managers that are gone have left: at the start, and now and then."""

@@ -1,7 +1,9 @@
 """showq(8): the queue listing on the socket ``public/showq``, for exporters and for unprivileged postqueue.
 
 Owns the socket. Anyone may connect, as with ``authorized_mailq_users = static:anyone``; nothing is read from a client.
-A client that does not read is waited for, with bounded memory, and dropped after ``PATIENCE``.
+A client that does not read is waited for, with bounded memory, and dropped after ``PATIENCE``. Clients take turns,
+a piece of the listing at a time, and there are ``CLIENTS`` at most: no user of the machine can keep the queue manager
+from its work, nor others from their listing.
 """
 
 from __future__ import annotations
@@ -9,15 +11,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from angarium.mailqueue.interface import MailQueue
+from angarium.mailqueue.interface import MailQueue, QueuedMessage
 from angarium.mailqueue.listing import FAREWELL, GREETING, encode
 from angarium.runtime.log import ServiceLog
 
 PATIENCE = 60.0
 """Seconds that a client may take to read what it has been sent."""
+
+CLIENTS = 100
+"""Clients at once; one more is hung up on."""
 
 _PIECE = 64 * 1024
 
@@ -37,6 +42,8 @@ class ShowqService:
         self._log = log
         self._stopping: asyncio.Event | None = None
         self._draining = False
+        self._turn = asyncio.Lock()
+        self._clients = 0
 
     @property
     def name(self) -> str:
@@ -69,25 +76,38 @@ class ShowqService:
             self._stopping.set()
 
     async def _client(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients += 1
         try:
-            await self._list(writer)
+            if self._clients <= CLIENTS:
+                await self._list(writer)
+        except TimeoutError:
+            self._log.warning("a client does not read the listing")
         except OSError as error:
             if not isinstance(error, ConnectionError):
                 self._log.warning(f"cannot list the queue: {error}")
-        except TimeoutError:
-            self._log.warning("a client does not read the listing")
         finally:
+            self._clients -= 1
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
     async def _list(self, writer: asyncio.StreamWriter) -> None:
-        piece = bytearray(GREETING)
-        async for message in self._queue.messages():
-            piece += encode(message)
-            if len(piece) >= _PIECE:
-                writer.write(bytes(piece))
-                piece.clear()
-                await asyncio.wait_for(writer.drain(), PATIENCE)
-        writer.write(bytes(piece + FAREWELL))
-        await asyncio.wait_for(writer.drain(), PATIENCE)
+        writer.write(GREETING)
+        messages = self._queue.messages()
+        whole = False
+        while not whole:
+            async with self._turn:
+                piece, whole = await _piece(messages)
+                await asyncio.sleep(0)  # mail goes on while a long listing is made
+            writer.write(piece)
+            await asyncio.wait_for(writer.drain(), PATIENCE)
+
+
+async def _piece(messages: AsyncIterator[QueuedMessage]) -> tuple[bytes, bool]:
+    """The next piece of the listing, and whether it is the last."""
+    piece = bytearray()
+    async for message in messages:
+        piece += encode(message)
+        if len(piece) >= _PIECE:
+            return bytes(piece), False
+    return bytes(piece + FAREWELL), True

@@ -104,8 +104,9 @@ class Bench:
                 if half_close:
                     client.shutdown(socket.SHUT_WR)
                 answer = b""
-                while piece := client.recv(4096):
-                    answer += piece
+                with contextlib.suppress(ConnectionResetError):  # the end, when it has not read all
+                    while piece := client.recv(4096):
+                        answer += piece
                 return answer
 
         return self.run(talk)

@@ -205,3 +205,25 @@ def test_hold_and_release_during_an_attempt(run_world):
         assert await world.listed() == []
 
     run_world(work)
+
+
+def test_a_site_that_is_asked_for_again_and_again_is_flushed_once(run_world, monkeypatch):
+    async def work(world):
+        flushed = []
+        real = world.queue.flush
+
+        async def flush(site=""):
+            flushed.append(site)
+            return await real(site)
+
+        monkeypatch.setattr(world.queue, "flush", flush)
+        world.agent.script["bob@virtual.test"] = DEFER
+        await world.enqueue()
+        await world.settled()
+        world.agent.script.clear()
+        for _ in range(50):
+            world.manager._flushed("virtual.test")
+        await until(lambda: world.agent.delivered)
+        assert flushed == ["virtual.test"]
+
+    run_world(work)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from angarium.daemons.qmgr import showq
 from angarium.daemons.qmgr.showq import ShowqService
 from angarium.mailqueue.interface import Attempt, NewMessage, PendingRecipient, QueuedMessage, QueueName
 from angarium.mailqueue.listing import FAREWELL, GREETING, ListingError, ListingReader, encode
@@ -131,3 +132,38 @@ def test_a_string_without_end_is_refused():
     reader = ListingReader()
     with pytest.raises(ListingError):
         list(reader.receive_data(b"x" * 100_000))
+
+
+def test_who_does_not_read_keeps_nobody_from_the_listing(tmp_path, monkeypatch):
+    monkeypatch.setattr(showq, "CLIENTS", 3)
+
+    async def main():
+        log = ServiceLog(MemoryLog(), "postfix/showq")
+        queue = SqliteMailQueue(tmp_path, log)
+        people = tuple(Recipient(f"r{n}@x.test" + "y" * 200, "r") for n in range(5000))
+        envelope = Envelope("a@x.test", people, 1.0, Origin("ESMTP"))
+        await queue.enqueue(NewMessage(queue.allocate_id(), envelope, b"", MemoryContent(b"x")))
+        path = tmp_path / "showq"
+        service = ShowqService(queue, path, log)
+        running = asyncio.create_task(service.run())
+        while not path.exists():
+            await asyncio.sleep(0)
+        idle = [await asyncio.open_unix_connection(path) for _ in range(2)]
+        while service._clients < 2:
+            await asyncio.sleep(0)
+        whole = await listing(path)
+        assert whole.endswith(FAREWELL)
+        assert len(whole) > 1_000_000
+        idle.append(await asyncio.open_unix_connection(path))
+        while service._clients < 3:
+            await asyncio.sleep(0)
+        assert await listing(path) == b""
+        service.drain()
+        await running
+        for _reader, writer in idle:
+            writer.transport.abort()
+        while service._clients:
+            await asyncio.sleep(0)
+        await queue.close()
+
+    asyncio.run(asyncio.wait_for(main(), 20))
