@@ -152,7 +152,7 @@ def push(port: int, user: str, count: int) -> tuple[float, float]:
 
 
 def _heard(waiting: Sequence[Connection], limit: float = 30.0) -> list[float]:
-    times = []
+    times: list[float] = []
     with selectors.DefaultSelector() as selector:
         for connection in waiting:
             selector.register(connection, selectors.EVENT_READ, connection)

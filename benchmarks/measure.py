@@ -35,16 +35,21 @@ def process_tree(root: int) -> list[int]:
 
 
 def cpu_seconds(roots: Iterable[int]) -> float:
-    """User and system time of the trees so far."""
-    ticks = 0
+    """User and system time of the trees so far: to the nanosecond of what lives, in ticks of what has ended."""
+    seconds = 0.0
     for root in roots:
         for pid in process_tree(root):
             try:
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                seconds += time.clock_gettime(_cpu_clock(pid)) + (int(fields[13]) + int(fields[14])) / _TICK
             except OSError:
                 continue
-            ticks += sum(int(fields[at]) for at in (11, 12, 13, 14))
-    return ticks / _TICK
+    return seconds
+
+
+def _cpu_clock(pid: int) -> int:
+    """What clock_getcpuclockid(3) gives on Linux."""
+    return ~pid << 3 | 2
 
 
 def pss_kib(roots: Iterable[int]) -> int:

@@ -13,12 +13,15 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import uvloop
 
+from angarium.agents.bounce.interface import Notice
 from angarium.agents.discard.main import DiscardAgent
 from angarium.daemons.qmgr.main import QueueManager, Transport
 from angarium.daemons.qmgr.parameters import QmgrParameters
+from angarium.daemons.qmgr.requeue import Requeuer
 from angarium.daemons.qmgr.scheduler import Limits
 from angarium.mailqueue.interface import NewMessage
 from angarium.mailqueue.sqlite import SqliteMailQueue
@@ -44,7 +47,7 @@ class FixedResolver:
 class NoReporter:
     """Nothing to report."""
 
-    async def report(self, *_arguments: object) -> Sequence[object]:
+    async def report(self, *_arguments: object) -> Sequence[Notice]:
         return []
 
 
@@ -60,7 +63,8 @@ async def measure(directory: Path, options: argparse.Namespace) -> None:
     await asyncio.gather(*(fill(options.messages // 200) for _ in range(200)))
     limits = Limits(process_limit=100, recipient_limit=1)
     transports = {"virtual": Transport(DiscardAgent(), log.child("postfix/virtual"), limits)}
-    manager = QueueManager(QmgrParameters(), queue, FixedResolver(), transports, NoReporter(), log)
+    nothing_requeued = cast("Requeuer", None)
+    manager = QueueManager(QmgrParameters(), queue, FixedResolver(), transports, NoReporter(), nothing_requeued, log)
     before = queue.statistics()
     wall, cpu = time.perf_counter(), time.process_time()
     service = asyncio.create_task(manager.run())

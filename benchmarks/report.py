@@ -51,6 +51,8 @@ def _line(row: Row, mine: Series | None, other: Series | None) -> str:
         shown = series is not None and series.cpu is not None and row.cpu_unit
         cells.append(f"{number(series.cpu * 1000)} ms" if shown and series is not None and series.cpu else "")
     times, less, wanted = "", "", ""
+    if mine is not None and row.most:
+        wanted = f"at most {row.most:g}{row.unit}: " + ("yes" if mine.value <= row.most else "**no**")
     if mine is not None and other is not None:
         factor = ratio(row, mine, other)
         times = f"{number(factor)}x"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from angarium.directory.admin import SqliteDirectoryAdmin
+from benchmarks import fill
 
 DOMAIN = "example.test"
 PASSWORD = "secret-Pa55"
@@ -351,6 +352,19 @@ class Ours:
                 self._process.wait(30)
             except subprocess.TimeoutExpired:
                 self._process.kill()
+
+    def fill_mailbox(self, user: str, count: int) -> None:
+        """Put small messages into a mailbox, not over SMTP but through the store, beside the running server."""
+        fill.mailbox(self._root / "mail", f"{user}@{DOMAIN}", count)
+
+    def fill_queue(self, count: int) -> None:
+        """Put small deferred messages into the queue, through the store; not beside the server, which would send."""
+        fill.queue(self._root / "spool", count)
+
+    def empty_queue(self) -> None:
+        """Remove all that is deferred."""
+        command = [_program("postsuper"), "-c", str(self._etc), "-d", "ALL", "deferred"]
+        subprocess.run(command, check=True, capture_output=True)
 
     def sendmail(self, recipient: str) -> list[str]:
         """Our sendmail with this configuration."""
