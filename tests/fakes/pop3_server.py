@@ -144,7 +144,8 @@ class Wire:
         return self.transport.take()
 
     async def _settled(self) -> None:
-        while (task := self.connection._task) is not None and not task.done():
+        connection = self.connection
+        while connection._put_off or ((task := connection._task) is not None and not task.done()):
             if not self.connection._writable.is_set():
                 await asyncio.sleep(0)
                 return

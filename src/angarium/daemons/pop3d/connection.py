@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
@@ -24,6 +25,8 @@ from angarium.protocols.pop3.types import BadCommand, Command, Event, State
 
 _HELD_LIMIT = 64 * 1024
 _BATCH = 256 * 1024
+_SLICE = 0.01
+"""Seconds for which one client's commands are run before others have their turn."""
 _LOOK_SECONDS = 30.0
 
 
@@ -57,6 +60,7 @@ class Pop3Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._reading = True
+        self._put_off = False
         self._end = "Connection closed"
         self._lost = False
 
@@ -118,11 +122,14 @@ class Pop3Connection(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Run commands until the input is used up, the client does not read, or one has to wait."""
+        self._put_off = False
         conversation = self._conversation
-        assert conversation is not None
+        if conversation is None or self._lost or self._task is not None:
+            return  # it was put off, and something came before it
         next_event = conversation.session.next_event
         replies: list[bytes] = []
         size = 0
+        until = time.monotonic() + _SLICE
         while self._writable.is_set() and not conversation.closing:
             event = next_event()
             if event is None:
@@ -142,6 +149,10 @@ class Pop3Connection(asyncio.Protocol):
                 if size > _BATCH:
                     self._write(replies)
                     replies, size = [], 0
+                if time.monotonic() > until:
+                    self._put_off = True
+                    self._loop.call_soon(self._advance)
+                    break
             else:
                 self._write(replies)
                 self._task = self._loop.create_task(self._wait(answer))

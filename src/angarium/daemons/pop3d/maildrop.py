@@ -12,6 +12,8 @@ Fails with what the mailstore raises.
 
 from __future__ import annotations
 
+import asyncio
+
 from angarium.mailstore.interface import AccountStore, Column, FlagOperation, MailStore
 from angarium.model.content import Content
 from angarium.protocols.pop3.framing import stuff
@@ -19,6 +21,8 @@ from angarium.protocols.pop3.render import END, uidl
 
 _SEEN = "\\Seen"
 _BATCH = 64
+_AT_ONCE = 5000
+"""Messages that a log-in looks up before others have their turn."""
 
 
 class MessageGoneError(Exception):
@@ -30,6 +34,7 @@ class Maildrop:
 
     Attributes:
         sizes: of each message, in order of number.
+        total_size: bytes of all messages, marked or not.
         deleted: numbers that are marked.
     """
 
@@ -55,6 +60,7 @@ class Maildrop:
         self._window = 1
         self._retrieved: set[int] = set()
         self.sizes = [size for _uid, size, _seen in messages]
+        self.total_size = sum(self.sizes)
         self.deleted: set[int] = set()
 
     @classmethod
@@ -64,18 +70,16 @@ class Maildrop:
         inbox = await handle.mailbox("INBOX")
         states = await handle.states(inbox.id)
         uids = [state.uid for state in states]
-        sizes: dict[object, object] = dict(await _pairs(handle, inbox.id, uids, Column.SIZE))
+        sizes: dict[object, object] = {}
+        for start in range(0, len(uids), _AT_ONCE):
+            sizes.update(await _pairs(handle, inbox.id, uids[start : start + _AT_ONCE], Column.SIZE))
+            await asyncio.sleep(0)  # the others' turn
         messages: list[tuple[int, int, bool]] = []
         for state in states:
             size = sizes.get(state.uid)
             if isinstance(size, int):  # else another session removed it just now
                 messages.append((state.uid, size, _SEEN in state.flags))
         return cls(handle, inbox.id, inbox.uidvalidity, messages, read_ahead)
-
-    @property
-    def total_size(self) -> int:
-        """Bytes of all messages, marked or not."""
-        return sum(self.sizes)
 
     def count(self) -> tuple[int, int]:
         """Number and bytes of the messages that are not marked."""

@@ -6,6 +6,7 @@ import asyncio
 import poplib
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -232,3 +233,29 @@ def test_the_oldest_who_has_not_logged_in_makes_room(tmp_path):
             client.capa()
             client.quit()
         oldest.close()
+
+
+def test_pipelined_commands_let_others_go_first(tmp_path):
+    """A client that sends thousands of commands at once does not hold the process for all of them."""
+    with Pop3Server(tmp_path, Pop3dParameters()) as server:
+        server.deliver("alice@example.test", *[b"Subject: x\r\n\r\n"] * 2000)
+
+        async def watch(stalls: list[float]) -> None:
+            last = time.perf_counter()
+            while True:
+                await asyncio.sleep(0.001)
+                now = time.perf_counter()
+                stalls.append(now - last)
+                last = now
+
+        stalls: list[float] = []
+        watching = asyncio.run_coroutine_threadsafe(watch(stalls), server.loop)
+        marks = b"".join(b"DELE %d\r\n" % number for number in range(1, 1001))
+        commands = [b"USER alice", b"PASS secret", *[b"STAT"] * 8000, b"QUIT", b""]
+        with _raw(server.port) as client, client.makefile("rb") as answers:
+            client.sendall(b"\r\n".join(commands[:2]) + b"\r\n" + marks + b"\r\n".join(commands[2:]))
+            lines = answers.read().splitlines()
+        watching.cancel()
+        assert lines[1003:-1] == [b"+OK 1000 14000"] * 8000
+        assert lines[-1].startswith(b"+OK Logging out")
+        assert max(stalls) < 0.5
