@@ -26,7 +26,7 @@ from angarium.tables.berkeley import open_berkeley
 from angarium.tables.builtfile import HELD_IN_MEMORY, BuiltFile, DamagedFileError, FileBytes
 from angarium.tables.cdb import CdbFile
 from angarium.tables.files import FileTable
-from angarium.tables.keys import KEY_LIMIT, fold, is_utf8, printable
+from angarium.tables.keys import KEY_LIMIT, Fold, fold_unicode, is_utf8, printable
 from angarium.tables.lmdb import LmdbFile
 from angarium.tables.watch import CHECK_INTERVAL
 
@@ -147,12 +147,16 @@ def open_built(kind: BuiltKind, path: Path) -> tuple[_Held | _Large, _Stamp]:
 class BuiltTable:
     """A table in a built file.
 
+    Attributes:
+        label: what messages call it: by the built file, except that of LMDB.
+
     Args:
         name: ``type:name``.
         kind: of ``KINDS``.
         source: the text file that it is built from.
         warn: takes the text of a warning for the log.
         utf8: ``smtputf8_enable``.
+        fold: folds keys.
         strict: fail when there is no usable built file.
         clock: seconds, monotonic.
     """
@@ -167,6 +171,7 @@ class BuiltTable:
         warn: Callable[[str], None],
         *,
         utf8: bool = True,
+        fold: Fold = fold_unicode,
         strict: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -174,8 +179,10 @@ class BuiltTable:
         self._kind = kind
         self._source = source
         self._path = source.with_name(source.name + kind.suffix)
+        self.label = name if kind.lock is fcntl.lockf else f"{name.partition(':')[0]}:{self._path}"
         self._warn = warn
         self._utf8 = utf8
+        self._fold = fold
         self._strict = strict
         self._clock = clock
         self._checked = float("-inf")
@@ -187,9 +194,9 @@ class BuiltTable:
         if len(key) > KEY_LIMIT or "\0" in key:
             return NOT_FOUND
         if self._utf8 and not is_utf8(key):
-            self._warn(f'{self.name}: non-UTF-8 key "{printable(key[:100])}": malformed UTF-8 or invalid codepoint')
+            self._warn(f'{self.label}: non-UTF-8 key "{printable(key[:100])}": malformed UTF-8 or invalid codepoint')
             return NOT_FOUND
-        folded = fold(key, utf8=self._utf8)
+        folded = self._fold(key)
         deadline = 0.0
         while True:
             try:
@@ -214,7 +221,7 @@ class BuiltTable:
             return NOT_FOUND
         if self._utf8 and not is_utf8(value):
             fault = f'key "{key}": non-UTF-8 value "{printable(value[:100])}": malformed UTF-8 or invalid codepoint'
-            self._warn(f"{self.name}: {fault}")
+            self._warn(f"{self.label}: {fault}")
             return TemporaryError(fault, self.name)
         return Found(value, self.name)
 
@@ -249,7 +256,7 @@ class BuiltTable:
         self._checked = self._clock()
 
     def _text_table(self) -> FileTable:
-        return FileTable(self.name, self._source, self._warn, utf8=self._utf8, aliases=True)
+        return FileTable(self.name, self._source, self._warn, utf8=self._utf8, fold=self._fold, aliases=True)
 
     def _warn_if_stale(self) -> None:
         try:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, TemporaryError
 from angarium.tables.aliasfile import split_alias
-from angarium.tables.keys import KEY_LIMIT, fold, is_utf8, printable
+from angarium.tables.keys import KEY_LIMIT, Fold, fold_unicode, is_utf8, printable
 from angarium.tables.text import logical_lines, split_entry
 from angarium.tables.watch import WatchedFile
 
@@ -30,19 +30,31 @@ class FileTable:
         path: the file.
         warn: takes the text of a warning for the log.
         utf8: ``smtputf8_enable``.
+        fold: folds keys.
         aliases: the file may be in the form of aliases(5).
+        content: what is kept in place of a value. Raises OSError: the entry is skipped.
     """
 
     pattern = False
 
     def __init__(
-        self, name: str, path: Path, warn: Callable[[str], None], *, utf8: bool = True, aliases: bool = False
+        self,
+        name: str,
+        path: Path,
+        warn: Callable[[str], None],
+        *,
+        utf8: bool = True,
+        fold: Fold = fold_unicode,
+        aliases: bool = False,
+        content: Callable[[str], str] | None = None,
     ) -> None:
         self.name = name
         self._path = path
         self._warn = warn
         self._utf8 = utf8
+        self._fold = fold
         self._aliases = aliases
+        self._content = content
         self._file = WatchedFile(path, self._parse)
 
     def _parse(self, text: str) -> dict[str, tuple[str, int]]:
@@ -56,12 +68,17 @@ class FileTable:
                 split = split_alias
             try:
                 key, value = split(line)
+                if self._content is not None:
+                    value = self._content(value)
             except ValueError as error:
                 self._complain(number, str(error).removesuffix(_IGNORED) + _IGNORED)
                 continue
+            except OSError as error:
+                self._complain(number, f"open {error.filename}: {error.strerror}: skipping this entry")
+                continue
             if split is split_entry and key.endswith(":"):
                 self._complain(number, 'record is in "key: value" format; is this an alias file?')
-            folded = fold(key, utf8=self._utf8)
+            folded = self._fold(key)
             if folded in entries:
                 self._complain(number, f'duplicate entry: "{key}"')
             else:
@@ -76,9 +93,9 @@ class FileTable:
         if len(key) > KEY_LIMIT:
             return NOT_FOUND
         try:
-            entry = self._file.current().get(fold(key, utf8=self._utf8))
+            entry = self._file.current().get(self._fold(key))
         except OSError as error:
-            return TemporaryError(f"open {self._path}: {error.strerror}", self.name)
+            return TemporaryError(f"open database {self._path}: {error.strerror}", self.name)
         return NOT_FOUND if entry is None else Found(entry[0], f"{self._path}:{entry[1]}")
 
     def items(self) -> list[tuple[str, str]]:

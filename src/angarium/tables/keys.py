@@ -7,17 +7,31 @@ UTF-8 is in no table, and a value that is not UTF-8 is an error; in a ``str`` su
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 KEY_LIMIT = 1 << 16
 """Characters: a longer key is in no table."""
 
 
-def fold(key: str, *, utf8: bool) -> str:
-    """The form in which a table of fixed strings has a key."""
+Fold = Callable[[str], str]
+"""Gives the form in which a table of fixed strings has a key."""
+
+
+def fold_unicode(key: str) -> str:
+    """Without regard to case, in any script."""
+    return key.lower() if key.isascii() else key.casefold()
+
+
+def fold_ascii(key: str) -> str:
+    """Without regard to the case of the letters of ASCII."""
     if key.isascii():
         return key.lower()
-    if utf8:
-        return key.casefold()
     return key.encode("utf-8", "surrogateescape").lower().decode("utf-8", "surrogateescape")
+
+
+def keep(key: str) -> str:
+    """As it is."""
+    return key
 
 
 def is_utf8(text: str) -> bool:

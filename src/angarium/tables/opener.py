@@ -21,6 +21,7 @@ from typing import Any
 from angarium.tables.built import KINDS, BuiltTable
 from angarium.tables.files import FileTable
 from angarium.tables.interface import Table
+from angarium.tables.keys import Fold, fold_ascii, fold_unicode, keep
 from angarium.tables.simple import EnvironTable, FailTable, InlineTable, StaticTable, UnixTable, UnusableTable
 
 Factory = Callable[[str, str], Table]
@@ -56,6 +57,7 @@ class TableSite:
         parameter: the expanded text of a name in main.cf; None when it is not set.
         shared: what tables of one kind keep together, as connections to the same server; by kind.
         utf8: ``smtputf8_enable``: keys and values are UTF-8.
+        fold: folds the keys of tables of fixed strings.
         strict: opened by a command, which wants the built file of a table and no other.
     """
 
@@ -66,6 +68,7 @@ class TableSite:
     parameter: Callable[[str], str | None] = lambda _: None
     shared: dict[str, list[Any]] = field(default_factory=dict)
     utf8: bool = True
+    fold: Fold = fold_unicode
     strict: bool = False
 
 
@@ -80,6 +83,7 @@ class TableOpener:
         utf8: ``smtputf8_enable``: keys and values are UTF-8.
         strict: opened by a command, which wants the built file of a table and no other.
         default_type: ``default_database_type``, of a bare file name.
+        folds: False leaves keys as they are.
     """
 
     def __init__(
@@ -92,19 +96,21 @@ class TableOpener:
         utf8: bool = True,
         strict: bool = False,
         default_type: str = "hash",
+        folds: bool = True,
     ) -> None:
+        fold = keep if not folds else fold_unicode if utf8 else fold_ascii
         self._warn = warn
         self._base = Path("/") if base is None else base
-        self._site = TableSite(warn, self._base, self.open, self.make, parameter, utf8=utf8, strict=strict)
+        self._site = TableSite(warn, self._base, self.open, self.make, parameter, utf8=utf8, fold=fold, strict=strict)
         self._default_type = default_type
         self._tables: dict[str, Table] = {}
         self._types: dict[str, Factory] = {
             "static": StaticTable,
-            "inline": lambda name, argument: InlineTable(name, argument, utf8=utf8),
-            "unix": UnixTable,
-            "environ": lambda name, _: EnvironTable(name, os.environ),
+            "inline": lambda name, argument: InlineTable(name, argument, fold),
+            "unix": lambda name, argument: UnixTable(name, argument, fold),
+            "environ": lambda name, _: EnvironTable(name, os.environ, fold),
             "fail": FailTable,
-            "texthash": lambda name, argument: FileTable(name, self._base / argument, warn, utf8=utf8),
+            "texthash": lambda name, argument: FileTable(name, self._base / argument, warn, utf8=utf8, fold=fold),
             "proxy": lambda _, argument: self.open(argument),
             "proxywrite": lambda _, argument: self.open(argument),
             **dict.fromkeys(KINDS, self._open_built),
@@ -162,4 +168,6 @@ class TableOpener:
     def _open_built(self, name: str, argument: str) -> Table:
         kind = KINDS[name.partition(":")[0] if ":" in name else self._default_type]
         site = self._site
-        return BuiltTable(name, kind, self._base / argument, site.warn, utf8=site.utf8, strict=site.strict)
+        return BuiltTable(
+            name, kind, self._base / argument, site.warn, utf8=site.utf8, fold=site.fold, strict=site.strict
+        )

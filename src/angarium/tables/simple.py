@@ -7,7 +7,7 @@ import pwd
 from collections.abc import Mapping
 
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, TemporaryError
-from angarium.tables.keys import fold, is_utf8
+from angarium.tables.keys import Fold, fold_unicode
 from angarium.tables.text import SPACE, split_list
 
 
@@ -55,9 +55,9 @@ class InlineTable:
 
     pattern = False
 
-    def __init__(self, name: str, argument: str, *, utf8: bool = True) -> None:
+    def __init__(self, name: str, argument: str, fold: Fold = fold_unicode) -> None:
         self.name = name
-        self._utf8 = utf8
+        self._fold = fold
         need = f'"{name}"; need "inline:{{name=value...}}"'
         items = []
         if argument.startswith("{") and _closing_brace(argument) == len(argument):
@@ -72,11 +72,11 @@ class InlineTable:
             key, equals, value = (item[1:-1] if braced else item).partition("=")
             if not equals:
                 raise ValueError(f"missing '=' after attribute name: {need}")
-            self._entries[fold(key.strip(SPACE), utf8=utf8)] = Found(value.strip(SPACE), name)
+            self._entries[fold(key.strip(SPACE))] = Found(value.strip(SPACE), name)
 
     async def lookup(self, key: str) -> Lookup:
         """The value of a key."""
-        return self._entries.get(fold(key, utf8=self._utf8), NOT_FOUND)
+        return self._entries.get(self._fold(key), NOT_FOUND)
 
     def items(self) -> list[tuple[str, str]]:
         """Every entry."""
@@ -88,13 +88,14 @@ class EnvironTable:
 
     pattern = False
 
-    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, name: str, environment: Mapping[str, str], fold: Fold = fold_unicode) -> None:
         self.name = name
+        self._fold = fold
         self._environment = environment
 
     async def lookup(self, key: str) -> Lookup:
         """The value of an environment variable."""
-        value = self._environment.get(fold(key, utf8=is_utf8(key)))
+        value = self._environment.get(self._fold(key))
         return NOT_FOUND if not value else Found(value, self.name)
 
 
@@ -107,8 +108,9 @@ class UnixTable:
 
     pattern = False
 
-    def __init__(self, name: str, argument: str) -> None:
+    def __init__(self, name: str, argument: str, fold: Fold = fold_unicode) -> None:
         self.name = name
+        self._fold = fold
         if argument not in ("passwd.byname", "group.byname"):
             raise ValueError(f"unknown table: {name}")
         self._users = argument == "passwd.byname"
@@ -116,7 +118,7 @@ class UnixTable:
     async def lookup(self, key: str) -> Lookup:
         """The line of a user or a group."""
         try:
-            folded = fold(key, utf8=is_utf8(key))
+            folded = self._fold(key)
             line = _user_line(folded) if self._users else _group_line(folded)
         except KeyError:
             return NOT_FOUND
@@ -140,9 +142,9 @@ class FailTable:
 
     pattern = False
 
-    def __init__(self, name: str, _: str) -> None:
+    def __init__(self, name: str, argument: str) -> None:
         self.name = name
-        self._error = TemporaryError("the table is made to fail", name)
+        self._error = TemporaryError(argument, name)
 
     async def lookup(self, key: str) -> Lookup:  # noqa: ARG002 - any key
         """The error."""

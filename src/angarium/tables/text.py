@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 
 SPACE = " \t\n\v\f\r"
+_NOT_A_LINE = -1
 _BLANK = re.compile(rf"[{SPACE}]")
 _UNDELIMITED = re.compile(rf'(?:[^"\\{SPACE}]|\\.?|"(?:[^"\\]|\\.)*")*', re.DOTALL)
 
@@ -36,16 +37,18 @@ def logical_lines(text: str, complain: Callable[[str], None] | None = None) -> I
                 continue
             if start:
                 parts.append(line)
-            elif complain is not None:
+                continue
+            start, parts = _NOT_A_LINE, [line]
+            if complain is not None:
                 shown = line if len(line) <= 30 else f"{line[:30]}..."
                 complain(f'logical line must not start with whitespace: "{shown}"')
             continue
         if first == "#":
             continue
-        if start:
+        if start > 0:
             yield start, _joined(parts)
         start, parts = number, [line]
-    if start:
+    if start > 0:
         yield start, _joined(parts)
 
 

@@ -1,0 +1,68 @@
+"""postalias(1): builds, changes and asks databases of aliases, from files in the form of aliases(5).
+
+Its options mean what they mean for postmap(1). A built file tells, as Sendmail's and NIS want it, when and where it was
+made (``YP_LAST_MODIFIED``, ``YP_MASTER_NAME``), and has an entry ``@``.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Sequence
+
+from angarium.commands.postmap import read_options
+from angarium.commands.queue_command import CommandError, QueueCommand, complain
+from angarium.commands.table_command import Job, TableCommand, parse_options
+from angarium.tables.aliasfile import split_alias
+
+_OPTIONS = "Nfinoprsuvwc:d:q:"
+_USAGE = "usage: postalias [-Nfinoprsuvw] [-c config_dir] [-d key] [-q key] [map_type:]file..."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    try:
+        return run(sys.argv[1:] if argv is None else argv)
+    except BrokenPipeError:
+        return 1
+    except (CommandError, OSError) as error:
+        complain("postalias", error)
+        return 1
+    finally:
+        sys.stdout.flush()
+
+
+def run(argv: Sequence[str]) -> int:
+    """Read the command line and do what it says. Raises CommandError and OSError."""
+    options, operands = parse_options("postalias", argv, _OPTIONS)
+    directory = next((value for option, value in options if option == "-c"), None)
+    command = QueueCommand("postalias", directory)
+    job = alias_job()
+    read_options(command, job, options)
+    if not operands:
+        command.fail(_USAGE)
+    job.tables = operands
+    return TableCommand(command, job).run()
+
+
+def rebuild(command: QueueCommand, names: Sequence[str]) -> int:
+    """Build the tables of alias_database, as newaliases(1) does. Raises CommandError."""
+    job = alias_job()
+    job.utf8 = command.config.boolean("smtputf8_enable")
+    job.tables = names
+    return TableCommand(command, job).run()
+
+
+def alias_job() -> Job:
+    """A job on files of aliases."""
+    return Job(split_alias, warns_of_colons=False, show=lambda key, value: f"{key}:\t{value}\n", extra=_signature)
+
+
+def _signature() -> dict[bytes, bytes]:
+    host = socket.gethostname().encode("utf-8", "surrogateescape")
+    return {b"@\0": b"@\0", b"YP_LAST_MODIFIED": b"%d" % time.time(), b"YP_MASTER_NAME": host}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
