@@ -1,8 +1,9 @@
 """``memcache:``, memcache_table(5): a cache, with another table behind it if there is one.
 
 Settings: memcache, backup, flags, ttl, key_format, domain, data_size_limit, line_size_limit, max_try, retry_pause,
-timeout. A key that memcached cannot have (white space, control characters, more than 250 bytes) is asked of the backup
-alone. What the backup finds is stored in memcached; that this fails is a warning and no more.
+timeout. A key with white space or control characters is not there, be there a backup or not, as in Postfix; one of more
+than 250 bytes is asked of the backup alone. What the backup finds is stored in memcached; that this fails is a warning
+and no more.
 
 Only lookups are done here; updates are for Postfix's own caches (postscreen, verify).
 """
@@ -92,7 +93,9 @@ class MemcacheAsker:
     async def ask(self, key: KeyParts) -> list[str | None]:
         """The value, if there is one. Raises LookupFailedError."""
         cached = key.expand(self._settings.key_format).encode()
-        possible = protocol.is_key(cached)
+        if not protocol.is_key(cached):
+            return []
+        possible = len(cached) <= protocol.LONGEST_KEY
         try:
             data = (await self._run(protocol.get(cached))).data if possible else None
         except LookupFailedError:

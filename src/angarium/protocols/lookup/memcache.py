@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from angarium.protocols.lookup.netstring import FramingError
 
-_LONGEST_KEY = 250
+LONGEST_KEY = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Status:
 
 
 def is_key(key: bytes) -> bool:
-    """Whether memcached can have it: no white space, no control characters, at most 250 bytes."""
-    return 0 < len(key) <= _LONGEST_KEY and all(byte > 32 and byte != 127 for byte in key)
+    """Whether it may stand in a request: it has no white space and no control characters."""
+    return len(key) > 0 and all(byte > 32 and byte != 127 for byte in key)
 
 
 def get(key: bytes) -> bytes:

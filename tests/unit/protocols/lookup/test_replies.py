@@ -133,7 +133,7 @@ def test_memcache_requests_and_keys():
     assert memcache.get(b"k") == b"get k\r\n"
     assert memcache.store(b"k", b"v\r\n", 1, 60) == b"set k 1 60 3\r\nv\r\n\r\n"
     assert memcache.is_key("ü".encode())
-    assert not any(memcache.is_key(key) for key in (b"", b"a b", b"a\r\nset x", b"\x7f", b"\0", b"k" * 251))
+    assert not any(memcache.is_key(key) for key in (b"", b"a b", b"a\r\nset x", b"\x7f", b"\0"))
 
 
 @settings(max_examples=100)
