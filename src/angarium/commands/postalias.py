@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from angarium.commands.postmap import read_options
 from angarium.commands.queue_command import CommandError, QueueCommand, complain
@@ -22,8 +22,20 @@ _USAGE = "usage: postalias [-Nfinoprsuvw] [-c config_dir] [-d key] [-q key] [map
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
+    words = sys.argv[1:] if argv is None else argv
+    return _guarded(lambda: run(words))
+
+
+def newaliases(argv: Sequence[str] | None = None) -> int:
+    """Run newaliases(1), which is ``sendmail -bi``; the exit status."""
+    from angarium.commands import sendmail
+
+    return sendmail.main(["-bi", *(sys.argv[1:] if argv is None else argv)])
+
+
+def _guarded(action: Callable[[], int]) -> int:
     try:
-        return run(sys.argv[1:] if argv is None else argv)
+        return action()
     except BrokenPipeError:
         return 1
     except (CommandError, OSError) as error:
@@ -46,11 +58,15 @@ def run(argv: Sequence[str]) -> int:
     return TableCommand(command, job).run()
 
 
-def rebuild(command: QueueCommand, names: Sequence[str]) -> int:
-    """Build the tables of alias_database, as newaliases(1) does. Raises CommandError."""
+def rebuild(directory: str) -> int:
+    """Build the tables of alias_database; the exit status."""
+    return _guarded(lambda: _rebuild(QueueCommand("postalias", directory)))
+
+
+def _rebuild(command: QueueCommand) -> int:
     job = alias_job()
     job.utf8 = command.config.boolean("smtputf8_enable")
-    job.tables = names
+    job.tables = command.config.names("alias_database")
     return TableCommand(command, job).run()
 
 

@@ -7,7 +7,7 @@
 ``-N`` ``-R`` ``-V``   delivery status: when (never, success, failure, delay), full or hdrs, envelope id
 ``-B``                 body type: 7BIT, 8BITMIME
 ``-bm``                read a message and deliver it: what it does anyway
-``-bp`` ``-bi`` ``-I`` list the queue; rebuild the aliases (there is nothing to build: tables are read as text)
+``-bp`` ``-bi`` ``-I`` list the queue; rebuild the aliases of alias_database, as ``newaliases`` does
 ``-bs``                speak SMTP on standard input and output, through the server's first smtpd service
 ``-bv``                deliver nothing, report by mail what would be done
 ``-q``                 try to deliver the queue now
@@ -414,7 +414,12 @@ def _other_mode(request: Request, directory: str) -> int:
 
         return postqueue.main(["-c", directory, "-f" if request.queue else "-p"])
     if request.mode == "i":
-        return EX_OK
+        if request.recipients:
+            print("sendmail: fatal: alias initialization mode requires no recipient", file=sys.stderr)
+            return EX_TEMPFAIL
+        from angarium.commands import postalias
+
+        return postalias.rebuild(directory)
     if request.mode == "s":
         from angarium.commands.sendmail_smtp import converse
 
