@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def newaliases(argv: Sequence[str] | None = None) -> int:
-    """Run newaliases(1), which is ``sendmail -bi``; the exit status."""
+    """Be newaliases(1), another name of ``sendmail -bi``; the exit status."""
     from angarium.commands import sendmail
 
     return sendmail.main(["-bi", *(sys.argv[1:] if argv is None else argv)])
