@@ -41,7 +41,7 @@ class Double:
     def allocate_id(self) -> str:
         return "F"
 
-    async def process(self, queue_id: str, envelope: Any, content: Any, *, hold: bool = False) -> Any:
+    async def process(self, queue_id: str, envelope: Any, content: Any, *, hold: bool = False, **_: Any) -> Any:
         from angarium.mailqueue.interface import NewMessage
 
         assert envelope.recipients

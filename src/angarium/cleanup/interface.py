@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from angarium.mailqueue.interface import NewMessage
@@ -16,6 +17,24 @@ class Cleanup(Protocol):
         MailError: the message is refused (hop count, alias loop, header checks …), with the reply for the peer.
     """
 
-    async def process(self, queue_id: str, envelope: Envelope, content: Content, *, hold: bool = False) -> NewMessage:
-        """Finish a message. Logs ``QID: message-id=<…>``. Does not store it."""
+    async def process(
+        self,
+        queue_id: str,
+        envelope: Envelope,
+        content: Content,
+        *,
+        hold: bool = False,
+        prepend: bytes = b"",
+        copies: Sequence[str] = (),
+    ) -> NewMessage:
+        """Finish a message. Logs ``QID: message-id=<…>``. Does not store it.
+
+        Args:
+            queue_id: of the message.
+            envelope: as received.
+            content: as received.
+            hold: put it into the hold queue.
+            prepend: header lines, in wire form, for before our own (PREPEND of access(5)); checks look at them too.
+            copies: more recipients, whom the Received header does not count (BCC of access(5)).
+        """
         ...

@@ -15,7 +15,7 @@ configured. Refuses with ``MailError``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from angarium.cleanup.addresses import Edit, address_edits, mapped_edits
@@ -98,9 +98,17 @@ class CleanupService:
         self._reports_checked = bool(self._checks and of_reports)
 
     async def process(
-        self, queue_id: str, envelope: Envelope, content: Content, *, hold: bool = False, full_name: str = ""
+        self,
+        queue_id: str,
+        envelope: Envelope,
+        content: Content,
+        *,
+        hold: bool = False,
+        full_name: str = "",
+        prepend: bytes = b"",
+        copies: Sequence[str] = (),
     ) -> NewMessage:
-        """Finish a message.
+        """Finish a message: see ``Cleanup``.
 
         Args:
             queue_id: of the message.
@@ -108,12 +116,19 @@ class CleanupService:
             content: as received.
             hold: put it into the hold queue.
             full_name: the sender's, for a From header that is missing.
+            prepend: header lines for before our own.
+            copies: more recipients, whom the Received header does not count.
 
         Raises:
             MailError: the message is refused, with the reply for the peer.
         """
         try:
-            return await self._process(queue_id, envelope, content, hold, full_name)
+            prefix = prepend + received(queue_id, envelope, self._parameters)
+            if copies:
+                envelope = replace(
+                    envelope, recipients=(*envelope.recipients, *(Recipient(each, each) for each in copies))
+                )
+            return await self._process(queue_id, envelope, content, hold, full_name, prefix)
         except MailError as error:
             if error.cause:
                 self._log.warning(f"{queue_id}: {error.cause}", queue_id=queue_id)
@@ -124,7 +139,7 @@ class CleanupService:
         return await self._envelopes.expanded(envelope.recipients)
 
     async def _process(
-        self, queue_id: str, envelope: Envelope, content: Content, hold: bool, full_name: str
+        self, queue_id: str, envelope: Envelope, content: Content, hold: bool, full_name: str, prefix: bytes
     ) -> NewMessage:
         ours = not envelope.origin.client_address and envelope.origin.uid is None
         leave = Leave(copies=False) if ours else self._leave
@@ -132,7 +147,6 @@ class CleanupService:
         content, header = self._read(content)
         hops = header.count(b"received")
         local = await self._is_local_client(envelope.origin)
-        prefix = received(queue_id, envelope, self._parameters)
         run: Examination | None = None
         block = _Block(header, len(header.raw))
         if self._reports_checked if ours else self._checking:
@@ -196,8 +210,9 @@ class CleanupService:
             redirect = findings.redirect or redirect
             discard = findings.discard
             hold = hold or findings.hold
-        if redirect:  # as Postfix has it: no alias is expanded, and it goes out under the name of the first recipient
-            recipients = (replace(recipients[0], address=self.resolver.rewrite(redirect)),)
+        if redirect:  # as Postfix has it: no alias is expanded, and it goes out as the first recipient in its order
+            first = min(recipients, key=_place)
+            recipients = (replace(first, address=self.resolver.rewrite(redirect)),)
             content_filter = ""
         if not same or redirect or content_filter != envelope.content_filter:
             envelope = replace(
@@ -366,6 +381,12 @@ class CleanupService:
 
 
 _LOGGED = (b"resent-message-id", b"message-id")
+
+
+def _place(recipient: Recipient) -> tuple[str, str]:
+    """By domain, then by address: the order in which Postfix's queue manager has recipients."""
+    address = recipient.address.lower()
+    return address.rpartition("@")[2], address
 
 
 def _completion(parameters: RewriteParameters) -> Callable[[ListedAddress], str]:

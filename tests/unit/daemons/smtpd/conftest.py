@@ -25,7 +25,7 @@ from angarium.daemons.smtpd.main import SmtpdService
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.mailqueue.interface import NewMessage
 from angarium.model.content import Content
-from angarium.model.envelope import Envelope
+from angarium.model.envelope import Envelope, Recipient
 from angarium.model.verdict import Action, Verdict
 from angarium.policy.interface import Facts
 from angarium.runtime.log import MemoryLog, ServiceLog
@@ -103,10 +103,13 @@ class FakeCleanup:
     def __init__(self) -> None:
         self.failure: Exception | None = None
 
-    async def process(self, queue_id: str, envelope: Envelope, content: Content, *, hold: bool = False) -> NewMessage:
+    async def process(
+        self, queue_id: str, envelope: Envelope, content: Content, *, hold: bool = False, prepend=b"", copies=()
+    ) -> NewMessage:
         if self.failure is not None:
             raise self.failure
-        return NewMessage(queue_id, envelope, b"", content, hold)
+        people = (*envelope.recipients, *(Recipient(each, each) for each in copies))
+        return NewMessage(queue_id, replace(envelope, recipients=people), prepend, content, hold)
 
 
 class FakeAuthenticator:

@@ -6,14 +6,12 @@ answered ``250 2.0.0 Ok: queued as …``.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.conversation import Conversation
 from angarium.daemons.smtpd.judgement import ask, log_reject
 from angarium.daemons.smtpd.knowledge import origin_of
 from angarium.daemons.smtpd.transaction import Chunking, Transaction
-from angarium.model.envelope import Envelope, Notify, Recipient
+from angarium.model.envelope import Envelope
 from angarium.model.error import MailError
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.parser import parse_bdat
@@ -154,11 +152,13 @@ async def _store(talk: Conversation, size: str = "") -> Reply:
     try:
         content = message.finish()
         new = await talk.ask.cleanup.process(
-            transaction.queue_id, _envelope(talk, transaction), content, hold=transaction.hold
+            transaction.queue_id,
+            _envelope(talk, transaction),
+            content,
+            hold=transaction.hold,
+            prepend=b"".join(line.encode("utf-8", "surrogateescape") + b"\r\n" for line in transaction.prepend),
+            copies=(transaction.bcc,) if transaction.bcc else (),
         )
-        if transaction.prepend:
-            lines = "".join(f"{line}\r\n" for line in transaction.prepend)
-            new = replace(new, prefix=lines.encode("utf-8", "surrogateescape") + new.prefix)
         if not new.discard:
             await talk.ask.queue.enqueue(new)
     except MailError as error:
@@ -178,13 +178,10 @@ def _too_big(talk: Conversation) -> Reply:
 
 
 def _envelope(talk: Conversation, transaction: Transaction) -> Envelope:
-    recipients = tuple(transaction.recipients)
-    if transaction.bcc:
-        recipients += (Recipient(transaction.bcc, transaction.bcc, Notify.NEVER),)
     mail = transaction.mail
     return Envelope(
         mail.sender,
-        recipients,
+        tuple(transaction.recipients),
         transaction.arrival,
         origin_of(talk, mail),
         mail.body,
