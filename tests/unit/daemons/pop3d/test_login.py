@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 
 import pytest
 
@@ -124,6 +125,15 @@ def test_encrypt_means_nobody_without_tls(connect):
 
 def test_stls_needs_a_certificate(connect):
     assert connect(Pop3dParameters(security_level="may"))(b"STLS\r\n") == b"-ERR TLS support isn't enabled.\r\n"
+
+
+def test_nothing_is_read_between_stls_and_the_handshake(connect):
+    """The handshake begins in a task; what comes before it runs may not be taken for said over TLS."""
+    wire = connect(Pop3dParameters(security_level="may"), tls=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    assert wire(b"STLS\r\nUSER mallory\r\n", settle=False) == b"+OK Begin TLS negotiation now.\r\n"
+    assert not wire.transport.reading
+    assert wire.connection._conversation.session.held == 0
+    wire.disconnect()
 
 
 def test_too_many_refusals_end_the_session(connect):

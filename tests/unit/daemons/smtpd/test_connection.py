@@ -95,6 +95,27 @@ def test_starttls_forgets_the_session_and_what_came_before_it(server, tls_contex
     assert origin.tls.startswith("TLSv1.3 with cipher ")
 
 
+def test_nothing_is_read_between_starttls_and_the_handshake(server, tls_context):
+    """What comes in while the 220 is held back is the handshake's; in plain text it is no command over TLS."""
+    server.tls = tls_context
+    server.configure(tls_security_level="may", soft_error_limit=1, error_sleep_time=0.1, starttls_timeout=1.0)
+
+    async def test():
+        talk = await ready(server)
+        for _ in range(3):
+            assert (await talk.say("XYZZY")).startswith("5")
+        talk.writer.write(b"STARTTLS\r\n")
+        [connection] = server.service._connections
+        while not connection._talk.tls_requested:
+            await asyncio.sleep(0)
+        talk.writer.write(b"EHLO injected.test\r\nMAIL FROM:<injected@x.test>\r\n")
+        assert await talk.reply() == "220 2.0.0 Ready to start TLS"
+        assert b"250" not in await talk.reader.read()  # an alert, and the end
+
+    server.run(test)
+    assert f"SSL_accept error from {CLIENT}: -1" in server.lines
+
+
 def test_authenticated_over_implicit_tls(server, tls_context):
     server.tls = tls_context
     server.configure(tls_wrappermode=True, tls_auth_only=True, sasl_auth_enable=True)
