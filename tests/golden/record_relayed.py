@@ -340,15 +340,13 @@ def normal(message: dict[str, object], host: str) -> dict[str, object]:
     return {**message, "mail": mail, "content": content}
 
 
-def services(host: str, first: int, *, own_cleanup: bool, sink_state: Sink) -> list[str]:
+def services(host: str, first: int, sink_state: Sink) -> list[str]:
     """The lines of master.cf for the cases."""
     lines = []
     for number, case in enumerate(CASES.values()):
-        name = f" -o cleanup_service_name=c{number}" if own_cleanup else ""
         options = [f"  -o {{ {key} = {hops(value, sink_state)} }}" for key, value in case.settings.items()]
-        lines += [f"{host}:{first + number} inet n - n - - smtpd{name}", *options]
-        if own_cleanup:
-            lines += [f"c{number} unix n - n - 0 cleanup", *options]
+        lines += [f"{host}:{first + number} inet n - n - - smtpd -o cleanup_service_name=c{number}", *options]
+        lines += [f"c{number} unix n - n - 0 cleanup", *options]
     lines += ["scan unix - - n - - smtp", "gen unix - - n - - smtp", f"  -o {{ smtp_generic_maps = {GENERIC} }}"]
     return lines
 
@@ -384,7 +382,7 @@ def record() -> None:
             )
         ]
         lines = [
-            *services(host, first, own_cleanup=True, sink_state=state),
+            *services(host, first, sink_state=state),
             *rest,
             "postlog unix-dgram n - n - 1 postlogd",
         ]

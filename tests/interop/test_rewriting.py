@@ -34,7 +34,7 @@ def outcomes():
             settings = {**RELAYED["SETTINGS"], "relayhost": sink.hop("sink")}
             server = factory.prepare(settings)
             host = server.site.host
-            lines = RELAYED["services"](host, FIRST_PORT, own_cleanup=False, sink_state=sink)
+            lines = RELAYED["services"](host, FIRST_PORT, sink_state=sink)
             with (server.site.configuration / "master.cf").open("a", encoding="utf-8") as master:
                 master.write("\n".join(lines) + "\n")
             server.start()

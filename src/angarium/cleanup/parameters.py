@@ -68,16 +68,23 @@ class CleanupParameters:
     own_addresses: frozenset[str] = field(default_factory=frozenset)
 
     @classmethod
-    def from_config(cls, conf: Config) -> CleanupParameters:
-        """Read them from main.cf."""
+    def from_config(cls, conf: Config, service: Config | None = None) -> CleanupParameters:
+        """Read them from main.cf.
+
+        Args:
+            conf: as the cleanup service sees it.
+            service: as the service sees it that takes mail in (smtpd, pickup): what Postfix reads there is read from
+                it. None: from ``conf`` too.
+        """
+        taker = service or conf
 
         def names(name: str) -> tuple[str, ...]:
             return tuple(conf.names(name))
 
         return cls(
-            myhostname=conf.text("myhostname"),
-            mail_name=conf.text("mail_name"),
-            mynetworks=names("mynetworks"),
+            myhostname=taker.text("myhostname"),
+            mail_name=taker.text("mail_name"),
+            mynetworks=tuple(taker.names("mynetworks")),
             recipient_delimiter=conf.text("recipient_delimiter"),
             virtual_alias_maps=names("virtual_alias_maps"),
             virtual_alias_expansion_limit=conf.integer("virtual_alias_expansion_limit"),
@@ -90,7 +97,7 @@ class CleanupParameters:
             message_drop_headers=names("message_drop_headers"),
             undisclosed_recipients_header=conf.text("undisclosed_recipients_header"),
             always_add_missing_headers=conf.boolean("always_add_missing_headers"),
-            local_header_rewrite_clients=names("local_header_rewrite_clients"),
+            local_header_rewrite_clients=tuple(taker.names("local_header_rewrite_clients")),
             remote_header_rewrite_domain=conf.text("remote_header_rewrite_domain"),
             canonical_maps=names("canonical_maps"),
             sender_canonical_maps=names("sender_canonical_maps"),
@@ -120,10 +127,10 @@ class CleanupParameters:
             strict_8bitmime=conf.boolean("strict_8bitmime"),
             strict_8bitmime_body=conf.boolean("strict_8bitmime_body"),
             strict_mime_encoding_domain=conf.boolean("strict_mime_encoding_domain"),
-            content_filter=conf.text("content_filter"),
-            receive_override_options=names("receive_override_options"),
+            content_filter=taker.text("content_filter"),
+            receive_override_options=tuple(taker.names("receive_override_options")),
             internal_mail_filter_classes=names("internal_mail_filter_classes"),
-            smtpd_tls_received_header=conf.boolean("smtpd_tls_received_header"),
-            smtpd_sasl_authenticated_header=conf.boolean("smtpd_sasl_authenticated_header"),
-            own_addresses=own_addresses(conf),
+            smtpd_tls_received_header=taker.boolean("smtpd_tls_received_header"),
+            smtpd_sasl_authenticated_header=taker.boolean("smtpd_sasl_authenticated_header"),
+            own_addresses=own_addresses(taker),
         )

@@ -120,7 +120,15 @@ class Node:
     @cached_property
     def cleanup(self) -> CleanupService:
         """Finishes messages."""
-        return make_cleanup(self.conf, self.rewrite, self.tables, self.log("cleanup"), self.spool)
+        seen = self.cleanup_conf("cleanup")
+        return make_cleanup(seen, self.rewrite, self.tables, self.log("cleanup", seen), self.spool, self.conf)
+
+    def cleanup_conf(self, name: str) -> Config:
+        """The configuration that a cleanup service of master.cf sees; main.cf alone when there is none of that name."""
+        for entry in self.conf.master.services:
+            if entry.command == "cleanup" and entry.name == name:
+                return self.conf.for_service(entry)
+        return self.conf
 
     @cached_property
     def spool(self) -> Spool:

@@ -334,10 +334,11 @@ _LOCAL: Mapping[str, Callable[[Node, Config, MasterService], Service]] = {"picku
 
 
 def _cleanup(node: Node, conf: Config, entry: MasterService) -> CleanupService:
-    """The cleanup behind a service that may have parameters of its own."""
-    if not entry.overrides:
+    """The cleanup behind a service that may have parameters of its own, and name a cleanup of its own."""
+    if not entry.overrides and conf.text("cleanup_service_name") == "cleanup":
         return node.cleanup
-    return make_cleanup(conf, node.rewrite, node.tables, node.log("cleanup"), node.spool)
+    seen = node.cleanup_conf(conf.text("cleanup_service_name"))
+    return make_cleanup(seen, node.rewrite, node.tables, node.log("cleanup", seen), node.spool, conf)
 
 
 def _transport(node: Node, entry: MasterService) -> Transport:

@@ -9,10 +9,8 @@ PARAMETERS = (
         "cleanup_service_name",
         Type.STRING,
         "cleanup",
-        "",
+        "The cleanup service of master.cf whose parameters hold for the mail of a service.",
         "queue",
-        Status.NO_EFFECT,
-        "services find each other inside the process",
     ),
     Parameter("enable_long_queue_ids", Type.BOOLEAN, "no", "Use queue ids that are never used again.", "queue"),
     Parameter(
