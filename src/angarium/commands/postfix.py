@@ -7,7 +7,7 @@
 ``abort``        stop at once, without waiting
 ``reload``       read the configuration again; sessions under way run to their end
 ``status``       exit 0 when it runs, 1 when not
-``check``        warn of bad directories and parameters
+``check``        make missing directories; warn of all that the checks find (docs/manual/checks.md)
 ``flush``        attempt to deliver every message that waits
 ``logrotate``    move maillog_file aside, compress it, and go on in a new one
 ===============  ========================================================================================
@@ -27,12 +27,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from angarium.commands.check.engine import findings
+from angarium.commands.check.finding import Severity
+from angarium.commands.check.installation import Installation
+from angarium.commands.check.settings import BAD_VALUE
 from angarium.config.config import Config, configuration_directory
 from angarium.config.derived import MAIL_VERSION
 from angarium.config.error import ConfigError
-from angarium.config.master_cf import MasterService
-from angarium.config.usage import complaints
-from angarium.master import programs
 from angarium.master.pidfile import AlreadyRunningError, PidFile
 from angarium.runtime.log import MailLog, ServiceLog, open_log
 
@@ -96,45 +97,30 @@ class Script:
     # -- the commands
 
     def check(self) -> None:
-        """Warn of what is odd; PostfixError for what cannot be used."""
+        """Make missing directories, then warn of what is odd; PostfixError for what cannot be used."""
+        from angarium.master.privileges import mail_owner  # late: the checks that a start makes do without
+        from angarium.master.supervisor import prepare_directories
+
+        self._check(quick=False)
         try:
-            services = self.conf.master.services
-            for name in self.conf.main.settings:
-                self.conf.check(name)
-            for entry in services:
-                layered = self.conf.for_service(entry)
-                for name in entry.overrides:
-                    layered.check(name)
-            for complaint in complaints(self.conf, services):
-                self.warn(complaint)
-            self._check_services(services)
-            self._check_files()
+            prepare_directories(self.conf, mail_owner(self.conf))
+        except (ConfigError, OSError) as error:
+            raise PostfixError(f"unable to create missing queue directories: {error}") from error
+
+    def _check(self, *, quick: bool) -> None:
+        """Warn of what the checks find, with notes unless it is to be quick; PostfixError for a bad value."""
+        try:
+            found = findings(Installation(self.conf, self.conf.master.services), quick=quick)
         except ConfigError as error:
             raise PostfixError(str(error)) from error
-
-    def _check_services(self, services: Sequence[MasterService]) -> None:
-        """Warn of services that nothing here runs."""
-        for entry in programs.unsupported(services):
-            self.warn(f"{entry.file}:{entry.line}: {entry.command} is not supported yet; {entry.key} is left out")
-        jailed = [entry for entry in services if entry.chroot]
-        if jailed:
-            names = ", ".join(entry.key for entry in jailed)
-            place = f"{jailed[0].file}:{jailed[0].line}"
-            self.warn(f"{place}: chroot is not done here: these services see the whole file system: {names}")
-
-    def _check_files(self) -> None:
-        """Warn of files that others could change."""
-        owner = 0 if os.geteuid() == 0 else os.geteuid()
-        for path in (self.directory, *sorted(self.directory.glob("*.cf"))):
-            status = path.stat()
-            if status.st_uid != owner:
-                self.warn(f"not owned by {'root' if owner == 0 else 'us'}: {path}")
-            if status.st_mode & 0o022:
-                self.warn(f"group or other writable: {path}")
-        for name in ("smtpd_tls_key_file", "imapd_tls_key_file", "pop3d_tls_key_file"):
-            path = Path(self.conf.text(name))
-            if path.is_file() and path.stat().st_mode & 0o007:
-                self.warn(f"{name}: everyone may read or write {path}")
+        fatal = ""
+        for finding in found:
+            if finding.rule is BAD_VALUE and not fatal:
+                fatal = f"{finding.file}, line {finding.line}: {finding.text}" if finding.line else finding.text
+            elif not quick or finding.rule.severity is not Severity.NOTE:
+                self.warn(f"{finding} [{finding.rule.id}]")
+        if fatal:
+            raise PostfixError(fatal)
 
     def start(self) -> None:
         """In the background."""
@@ -152,7 +138,7 @@ class Script:
     def _begin(self) -> None:
         if self.running() is not None:
             raise PostfixError("the Postfix mail system is already running")
-        self.check()
+        self._check(quick=True)
         self.say("starting the Postfix mail system")
 
     def _daemonize(self) -> bool:
@@ -270,7 +256,7 @@ class Script:
     def reload(self) -> None:
         """Tell the master to read its files again."""
         pid = self.master_pid()
-        self.check()
+        self._check(quick=True)
         self.say("refreshing the Postfix mail system")
         _kill(pid, signal.SIGHUP)
 

@@ -162,14 +162,21 @@ def _behind(name: str) -> Parameter | None:
     return None if own is None else registry().get(own.default.removeprefix("$"))
 
 
-def without_effect(name: str, place: str, text: str) -> Iterator[str]:
-    """A setting that is known and changes nothing here, unless it asks for nothing: ``no``, empty, or the default."""
+def changes_nothing(name: str, text: str) -> Parameter | None:
+    """The declaration behind a setting that changes nothing here although it asks for something; None when it does.
+
+    A setting asks for nothing when it is empty, ``no``, or what the default is.
+    """
     parameter = registry().get(name) or _behind(name)
-    if parameter is None or text in ("", parameter.default):
-        return
-    if parameter.type is Type.BOOLEAN and text.lower() == "no":
-        return
-    if parameter.status is Status.UNSUPPORTED:
+    if parameter is None or parameter.status is Status.HONOURED or text in ("", parameter.default):
+        return None
+    return None if parameter.type is Type.BOOLEAN and text.lower() == "no" else parameter
+
+
+def without_effect(name: str, place: str, text: str) -> Iterator[str]:
+    """The warning for a setting that is known and changes nothing here."""
+    parameter = changes_nothing(name, text)
+    if parameter is not None and parameter.status is Status.UNSUPPORTED:
         yield f"{place}: {name} is not supported yet{': ' + parameter.reason if parameter.reason else ''}"
-    elif parameter.status is Status.NO_EFFECT:
+    elif parameter is not None:
         yield f"{place}: {name} has no effect: {parameter.reason}"

@@ -509,7 +509,7 @@ PARAMETERS = (
     ),
     Parameter(
         "smtpd_relay_before_recipient_restrictions",
-        Type.RESTRICTIONS,
+        Type.BOOLEAN,
         "${{$compatibility_level} <level {3.6} ? {no} : {yes}}",
         "",
         "smtpd",
