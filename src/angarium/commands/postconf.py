@@ -33,7 +33,7 @@ from angarium.config.config import Config, configuration_directory
 from angarium.config.error import ConfigError
 from angarium.config.expansion import compatibility_level
 from angarium.config.lines import decode
-from angarium.config.main_cf import MainCf, parse_main_cf, split_name_value
+from angarium.config.main_cf import MainCf, parse_main_cf, shown, split_name_value
 from angarium.config.master_cf import MasterService, parse_master_cf
 from angarium.config.parameter import Parameter, Type
 from angarium.config.registry import registry
@@ -161,9 +161,9 @@ def report(request: Request, usage: Usage, *, main: bool) -> None:
         warn(f"{file}: undefined parameter: {name}")
     if main:
         for setting in usage.unused:
-            warn(f"{setting.file}: unused parameter: {setting.name}={setting.value}")
+            warn(f"{setting.file}: unused parameter: {setting.name}={shown(setting.name, setting.value)}")
     for entry, name, text in usage.unused_overrides:
-        warn(f"{entry.file}: unused parameter: {name}={text}")
+        warn(f"{entry.file}: unused parameter: {name}={shown(name, text)}")
     for complaint in complaints_of(usage.table_files):
         warn(complaint)
 

@@ -9,12 +9,16 @@ Fails with ConfigError: a file that cannot be read, a line without ``=``, a line
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from angarium.config.error import ConfigError
 from angarium.config.lines import decode, logical_lines
+
+
+_SECRET = re.compile(r"(?:^|_)(?:pass\w*|pw|\w*_pw|\w*secret)$", re.IGNORECASE)
 
 
 class Setting(NamedTuple):
@@ -59,9 +63,14 @@ def parse_main_cf(text: str, file: str) -> MainCf:
         if before is not None:
             overridden.append((before, line.line))
         if before is not None and before.value != value:
-            warnings.append(f"{file}, line {line.line}: overriding earlier entry: {name}={before.value}")
+            warnings.append(f"{file}, line {line.line}: overriding earlier entry: {name}={shown(name, before.value)}")
         settings[name] = Setting(name, value, file, line.line)
     return MainCf(file, settings, overridden, warnings)
+
+
+def shown(name: str, value: str) -> str:
+    """A value as a warning may show it: that of ``db_password`` or of a misspelt ``passwrd`` is nobody's business."""
+    return "…" if _SECRET.search(name) else value
 
 
 def split_name_value(text: str, file: str = "", line: int = 0) -> tuple[str, str]:

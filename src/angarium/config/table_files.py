@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from angarium.config.error import ConfigError
-from angarium.config.main_cf import parse_main_cf
+from angarium.config.main_cf import parse_main_cf, shown
 
 _QUERIES = frozenset(
     {
@@ -152,4 +152,4 @@ def complaints_of(tables: Iterable[TableReference]) -> Iterator[str]:
         yield from settings.warnings
         for setting in settings.settings.values():
             if setting.name not in TABLE_PARAMETERS[kind]:
-                yield f"{kind}:{path}: unused parameter: {setting.name}={setting.value}"
+                yield f"{kind}:{path}: unused parameter: {setting.name}={shown(setting.name, setting.value)}"

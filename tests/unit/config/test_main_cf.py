@@ -61,3 +61,12 @@ def test_any_bytes_are_settings_or_a_config_error(data):
 @given(st.from_regex(r"[a-z0-9_]{1,12}", fullmatch=True), st.text(alphabet="ab $,{}=#", max_size=30))
 def test_what_is_written_is_read(name, value):
     assert split_name_value(f"{name} = {value}") == (name, value.strip())
+
+
+def test_a_warning_shows_no_password():
+    names = ("password", "db_password", "passwrd", "bind_pw", "x_bind_pw", "client_secret")
+    text = "".join(f"{name} = first\n{name} = second\n" for name in names)
+    warnings = parse_main_cf(text, "x.cf").warnings
+    assert len(warnings) == len(names)
+    assert not any("first" in each or "second" in each for each in warnings)
+    assert "earlier entry: pass_through=a" in parse_main_cf("pass_through = a\npass_through = b\n", "x").warnings[0]

@@ -48,10 +48,7 @@ class TableSource:
         except ConfigError as error:
             raise ValueError(str(error)) from error
         for warning in parsed.warnings:
-            if "overriding earlier entry" not in warning:  # it would print the earlier value, which may be a password
-                site.warn(warning)
-        for earlier, line in parsed.overridden:
-            site.warn(f"{earlier.file}, line {line}: overriding earlier entry: {earlier.name}")
+            site.warn(warning)
         return {name: setting.value for name, setting in parsed.settings.items()}
 
     def _raw(self, name: str) -> str | None:
