@@ -4,6 +4,8 @@
     angarium [-c config_dir] account add|list|show|remove|set|check …
     angarium [-c config_dir] alias   add|list|show|remove|set …
     angarium [-c config_dir] quota   set|list|show|remove …
+    angarium [-c config_dir] check   [--severity error|warning|note]
+    angarium [-c config_dir] explain --from A --to B --client IP [--helo H] [--sasl U] [--eml FILE]
 
 What a command changes is on stable storage when it ends, and in force at once. A password is read from standard input
 (its first line), or asked for on a terminal; never from the command line, which everybody can read. ``--json`` prints
@@ -23,7 +25,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from angarium.commands import angarium_account, angarium_alias, angarium_domain, angarium_quota
+from angarium.commands import (
+    angarium_account,
+    angarium_alias,
+    angarium_check,
+    angarium_domain,
+    angarium_explain,
+    angarium_quota,
+)
 from angarium.commands.angarium_output import Failure, print_result
 from angarium.directory.interface import (
     DirectoryUnavailableError,
@@ -33,7 +42,7 @@ from angarium.directory.interface import (
     NoSuchEntryError,
 )
 
-_NOUNS = (angarium_domain, angarium_account, angarium_alias, angarium_quota)
+_NOUNS = (angarium_domain, angarium_account, angarium_alias, angarium_quota, angarium_check, angarium_explain)
 
 _STATUS: dict[type[Exception], int] = {
     InvalidNameError: os.EX_DATAERR,
@@ -56,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-c", dest="configuration", metavar="config_dir", help="directory of main.cf (MAIL_CONFIG)")
     parser.add_argument("--database", type=Path, help="the database to use instead of $directory_database")
-    nouns = parser.add_subparsers(dest="noun", required=True, metavar="domain|account|alias|quota")
+    nouns = parser.add_subparsers(dest="noun", required=True, metavar="domain|account|alias|quota|check|explain")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON")
     for noun in _NOUNS:
@@ -67,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = _parser().parse_args(arguments)
+    if hasattr(options, "inspect"):
+        return _inspect(options)
     try:
         path, options.mail = (options.database, None) if options.database else _configured(options.configuration)
         from angarium.directory.admin import SqliteDirectoryAdmin  # late: --help and wrong usage need no database
@@ -83,6 +94,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"angarium: {error}", file=sys.stderr)
         return next(status for kind, status in _STATUS.items() if isinstance(error, kind))
     return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    """A noun that reads the configuration and no database."""
+    from angarium.config.config import configuration_directory  # late, as above
+
+    try:
+        result, status = options.inspect(configuration_directory(options.configuration), options)
+    except Failure as failure:
+        print(f"angarium: {failure}", file=sys.stderr)
+        return failure.status
+    print_result(result, as_json=options.json)
+    return int(status)
 
 
 def _configured(directory: str | None) -> tuple[Path, Path | None]:

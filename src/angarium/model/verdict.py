@@ -52,6 +52,25 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class TrailStep:
+    """One restriction that was asked.
+
+    Attributes:
+        list_name: the list or restriction class that it stands in.
+        rule: as it is written: ``check_sender_access hash:/etc/postfix/senders``.
+        answer: ``no opinion``, ``permit``, ``reject``, ``defer``, ``warn`` …
+        reason: why; empty without an opinion.
+        source: where the rule stands that decided.
+    """
+
+    list_name: str
+    rule: str
+    answer: str
+    reason: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """One decision.
 
@@ -62,7 +81,7 @@ class Verdict:
         reply: what the peer is told; always there for REJECT and DEFER.
         disconnect: the peer is told and then hung up on (421 and 521).
         requests: what else is to be done, in order; also when the command is refused.
-        trail: the steps that led here, one text a restriction, in order.
+        trail: the steps that led here, one a restriction, in order.
 
     Raises:
         ValueError: REJECT or DEFER without a reply, or with a positive one.
@@ -74,7 +93,7 @@ class Verdict:
     reply: Reply | None = None
     disconnect: bool = False
     requests: tuple[Request, ...] = ()
-    trail: tuple[str, ...] = field(default=(), compare=False)
+    trail: tuple[TrailStep, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         refuses = self.action in (Action.REJECT, Action.DEFER)

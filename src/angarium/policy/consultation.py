@@ -18,7 +18,7 @@ async def check_policy_service(evaluation: Evaluation, tools: Tools, argument: s
         evaluation.warn(f"check_policy_service {argument}: {error}")
         return evaluation.misconfigured(f"check_policy_service {argument}: {error}")
     action = await tools.services.ask(settings, attributes(evaluation, settings.policy_context))
-    evaluation.trail.append(f"check_policy_service {settings.server}: action={action}")
+    evaluation.note(f"check_policy_service {settings.server}", "answer", f"action={action}", settings.server)
     return await tools.access.obey(evaluation, action, f"check_policy_service {settings.server}", settings.server)
 
 

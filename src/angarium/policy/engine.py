@@ -216,9 +216,10 @@ class RestrictionPolicy:
             if step.warn and verdict is None:
                 evaluation.defer_if_permit, evaluation.defer_if_reject = before
             if verdict is None:
-                evaluation.trail.append(f"{step.text}: no opinion")
+                evaluation.note(step.text, "no opinion")
                 continue
-            evaluation.trail.append(f"{step.text}: {verdict.reason}")
+            answer = "warn" if step.warn and verdict.refused else verdict.action.value
+            evaluation.note(step.text, answer, verdict.reason, verdict.source)
             if step.warn and verdict.refused:
                 evaluation.requests.append(Request(Effect.REJECT_WARNING, str(verdict.reply), "", verdict.source))
                 verdict = as_warning(verdict)
@@ -238,7 +239,8 @@ class RestrictionPolicy:
         evaluation.begin_list(name, _LISTS[name])
         verdict = await self._run(evaluation, steps)
         if verdict is not None and verdict.action is Action.REJECT and evaluation.defer_if_reject is not None:
-            evaluation.trail.append(f"deferred: {evaluation.defer_if_reject.reason}")
+            later = evaluation.defer_if_reject
+            evaluation.note("defer_if_reject", "defer", later.reason, later.source)
             return evaluation.defer_if_reject
         return verdict
 
@@ -255,7 +257,10 @@ class RestrictionPolicy:
 
     @staticmethod
     def _end(evaluation: Evaluation, verdict: Verdict | None) -> Verdict:
-        return replace(verdict or _PASS, requests=tuple(evaluation.requests), trail=tuple(evaluation.trail))
+        verdict = verdict or _PASS
+        if verdict.refused and not any(step.reason == verdict.reason for step in evaluation.trail):
+            evaluation.note(evaluation.list_name, verdict.action.value, verdict.reason, verdict.source)
+        return replace(verdict, requests=tuple(evaluation.requests), trail=tuple(evaluation.trail))
 
     async def _ask(self, facts: Facts, stage: str, *names: str) -> Verdict:
         evaluation = self._begin(facts, stage)

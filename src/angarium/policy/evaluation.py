@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import TemporaryError
 from angarium.model.reply import Reply
-from angarium.model.verdict import Action, Effect, Request, Verdict
+from angarium.model.verdict import Action, Effect, Request, TrailStep, Verdict
 from angarium.policy.interface import Facts
 from angarium.policy.parameters import PolicyParameters
 from angarium.rewrite.interface import Resolution, Resolver
@@ -47,7 +47,7 @@ class Evaluation:
         warn: takes what the administrator should know, for the log.
         subject: what the list in hand judges.
         list_name: the list in hand, or the restriction class.
-        trail: one text a restriction.
+        trail: one step a restriction.
         etrn: the command is ETRN: there will be no message to do something with.
         stage: of the protocol: CONNECT, HELO, EHLO, MAIL, RCPT, DATA, END-OF-MESSAGE, VRFY, ETRN.
         dry_run: nobody waits for the answer but one who wants to know it (``angarium explain``).
@@ -63,7 +63,7 @@ class Evaluation:
     warn: Callable[[str], None] = lambda _text: None
     subject: Subject = Subject.CLIENT
     list_name: str = ""
-    trail: list[str] = field(default_factory=list)
+    trail: list[TrailStep] = field(default_factory=list)
     etrn: bool = False
     stage: str = ""
     dry_run: bool = False
@@ -124,13 +124,17 @@ class Evaluation:
         """``<name>: Sender address rejected: why``."""
         return self.refuse(code, dsn, f"<{self.name}>: {self.subject.value} rejected: {why}", reason, source)
 
+    def note(self, rule: str, answer: str, reason: str = "", source: str = "") -> None:
+        """Add a step to the trail."""
+        self.trail.append(TrailStep(self.list_name, rule, answer, reason, source))
+
     def begin_list(self, name: str, subject: Subject) -> None:
         """Turn to another list; what might have said yes in the one before does not matter any more."""
         self.list_name, self.subject, self.defer_if_reject = name, subject, None
 
     def unless_refused(self, verdict: Verdict) -> None:
         """A temporary failure that counts unless something refuses: the first of them is kept."""
-        self.trail.append(f"{verdict.reason}: deferred unless something refuses")
+        self.note(verdict.reason, "defer unless something refuses", str(verdict.reply), verdict.source)
         self.defer_if_permit = self.defer_if_permit or verdict
 
     def try_later(self, error: TemporaryError, name: str | None = None) -> Verdict:

@@ -1,0 +1,160 @@
+"""Where a resolved recipient's mail goes then: the account of a mailbox, the hosts of an smtp transport, a refusal.
+
+The agents' own functions are asked: which account (virtual), which hosts in which order, which TLS and which password
+(smtp). Nothing is connected to and nothing stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from angarium.agents.smtp.destination import destinations
+from angarium.agents.smtp.hosts import HostFinder
+from angarium.agents.smtp.parameters import SmtpParameters
+from angarium.agents.smtp.tlspolicy import TlsPolicies
+from angarium.agents.smtp.trouble import TroubleError
+from angarium.agents.virtual.lookup import find_account
+from angarium.config.config import Config
+from angarium.config.master_cf import MasterService
+from angarium.directory.interface import QuotaLimit
+from angarium.master.node import Node
+from angarium.model.dsn import Dsn
+from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
+from angarium.rewrite.interface import Resolution
+from angarium.tables.maps import Maps
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What the transport makes of a recipient: lines for people, and the facts for programs."""
+
+    lines: tuple[str, ...]
+    facts: dict[str, object] = field(default_factory=dict)
+
+
+class DeliveryTrial:
+    """The transports of one configuration, in a dry run."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._entries = {entry.name: entry for entry in node.conf.master.services if entry.type == "unix"}
+
+    async def ending(self, way: Resolution, sender: str) -> Ending:
+        """What happens to a recipient that goes this way."""
+        if way.transport in self._node.conf.names("defer_transports"):
+            return Ending(("deferred: the transport is in defer_transports",), {"outcome": "deferred"})
+        entry = self._entries.get(way.transport)
+        if entry is None:
+            text = f"deferred: master.cf has no transport {way.transport}"
+            return Ending((text,), {"outcome": "deferred"})
+        conf = self._node.conf.for_service(entry)
+        if entry.command in ("smtp", "lmtp"):
+            return await self._smtp(conf, entry, way, sender)
+        if entry.command == "virtual":
+            return await self._virtual(conf, way)
+        if entry.command == "error":
+            return _refusal(entry, way)
+        if entry.command == "discard":
+            return Ending(("thrown away",), {"outcome": "discarded"})
+        return Ending((f"handed to {entry.command} ({entry.file}:{entry.line})",), {"command": entry.command})
+
+    async def _virtual(self, conf: Config, way: Resolution) -> Ending:
+        maps = Maps.open("virtual_mailbox_maps", conf.names("virtual_mailbox_maps"), self._node.tables)
+
+        async def locate(key: str) -> Lookup:
+            return await maps.find(key)
+
+        account = await find_account(locate, way.recipient, conf.text("recipient_delimiter"))
+        if isinstance(account, TemporaryError):
+            return Ending((f"deferred: {account.source}: {account.cause}",), {"outcome": "deferred"})
+        if isinstance(account, NotFound):
+            return Ending(("bounced: no such account",), {"outcome": "bounced"})
+        facts: dict[str, object] = {"outcome": "mailbox", "account": account.value, "folder": "INBOX"}
+        lines = [f"account {account.value}, folder INBOX [{account.source}]"]
+        quota = self._node.directory.quota(account.value)
+        if isinstance(quota, QuotaLimit) and (quota.bytes or quota.messages):
+            limits = [
+                f"{number} {unit}" for number, unit in ((quota.bytes, "bytes"), (quota.messages, "messages")) if number
+            ]
+            lines.append(f"quota {', '.join(limits)}")
+            facts["quota"] = {"bytes": quota.bytes, "messages": quota.messages}
+        else:
+            lines.append("no quota")
+        return Ending(tuple(lines), facts)
+
+    async def _smtp(self, conf: Config, entry: MasterService, way: Resolution, sender: str) -> Ending:
+        parameters = SmtpParameters.from_config(conf)
+        log = self._node.log(entry.command, conf)
+        policies = TlsPolicies(parameters.tls_defaults, log, self._finder(conf, "smtp_tls_policy_maps"))
+        finder = HostFinder(parameters, self._node.dns)
+        lines: list[str] = []
+        hosts: list[dict[str, object]] = []
+        try:
+            places = destinations(way.nexthop, parameters.tcp_port)
+            fallback = (
+                destinations(" ".join(parameters.fallback_relay), parameters.tcp_port)
+                if parameters.fallback_relay
+                else ()
+            )
+        except ValueError as error:
+            return Ending((f"deferred: {error}",), {"outcome": "deferred"})
+        for place in (*places, *fallback):
+            try:
+                policy = await policies.of(place)
+                targets = await finder.find(place)
+            except TroubleError as trouble:
+                lines.append(f"{place.text}: {trouble.dsn} {trouble.text}")
+                hosts.append({"destination": place.text, "trouble": f"{trouble.dsn} {trouble.text}"})
+                continue
+            for target in targets:
+                log_in = await self._log_in(conf, parameters, target.host, place.text, sender)
+                lines.append(f"{target.relay}, TLS {policy.level.value}{log_in}")
+                hosts.append(
+                    {"host": target.host, "address": target.address, "port": target.port, "tls": policy.level.value}
+                )
+        generic = await self._generic(conf, sender, way.recipient)
+        return Ending((*lines, *generic), {"outcome": "relay", "hosts": hosts})
+
+    async def _log_in(self, conf: Config, parameters: SmtpParameters, host: str, nexthop: str, sender: str) -> str:
+        """Which entry of smtp_sasl_password_maps holds; never the password."""
+        find = self._finder(conf, "smtp_sasl_password_maps")
+        if not parameters.authentication.enabled or find is None:
+            return ""
+        keys = [sender] if parameters.authentication.by_sender and sender else []
+        for key in (*keys, host, nexthop):
+            match = await find(key)
+            if isinstance(match, TemporaryError):
+                return f", log-in cannot be looked up: {match.cause}"
+            if isinstance(match, Found):
+                return f", log-in as {match.value.partition(':')[0]} [{match.source}]"
+        return ", no log-in"
+
+    async def _generic(self, conf: Config, sender: str, recipient: str) -> list[str]:
+        find = self._finder(conf, "smtp_generic_maps")
+        if find is None:
+            return []
+        lines = []
+        for address in (sender, recipient):
+            for key in (address, address[address.rfind("@") :]):
+                match = await find(key) if key else NOT_FOUND
+                if isinstance(match, Found):
+                    lines.append(f"leaves as {match.value} instead of {address} [{match.source}]")
+                    break
+        return lines
+
+    def _finder(self, conf: Config, parameter: str) -> Callable[[str], Awaitable[Lookup]] | None:
+        maps = Maps.open(parameter, conf.names(parameter), self._node.tables)
+
+        async def find(key: str) -> Lookup:
+            return await maps.find(key)
+
+        return find if maps else None
+
+
+def _refusal(entry: MasterService, way: Resolution) -> Ending:
+    dsn, text = Dsn.split(way.nexthop)
+    temporary = entry.name == "retry"
+    status = (dsn or Dsn(5, 0, 0)).with_class(4 if temporary else 5)
+    outcome = "deferred" if temporary else "bounced"
+    return Ending((f"{outcome}: {status} {text}",), {"outcome": outcome, "status": str(status), "text": text})

@@ -1,0 +1,221 @@
+"""The dry run: a session with smtpd, cleanup, resolving, and where each recipient ends.
+
+Each part is made from the configuration as ``master.wiring`` makes it, with tables that remember what was found in
+them. Nothing is queued, stored, sent or logged; policy servers and name servers are asked, as they would be.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from angarium.cleanup.main import make_cleanup
+from angarium.commands.explain.delivery import DeliveryTrial, Ending
+from angarium.commands.explain.session import Alternatives, Answer, SessionTrial
+from angarium.commands.explain.tracing import Hit, TracingOpener
+from angarium.config.config import Config
+from angarium.config.error import ConfigError
+from angarium.config.master_cf import MasterService
+from angarium.daemons.smtpd.client import DnsClientResolver
+from angarium.mailqueue.interface import NewMessage
+from angarium.master.node import Node
+from angarium.model.content import MemoryContent
+from angarium.model.envelope import Envelope, Origin, Recipient
+from angarium.model.error import MailError
+from angarium.model.lookup import TemporaryError
+from angarium.model.verdict import Effect
+from angarium.policy.interface import Facts
+from angarium.policy.parameters import PolicyParameters
+from angarium.rewrite.interface import Resolution
+from angarium.runtime.log import MemoryLog
+
+_QUEUE_ID = "EXPLAINED"
+_SAMPLE = b"Subject: explained\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be explained; addresses in internal form."""
+
+    sender: str
+    recipient: str
+    client: str
+    helo: str = "client.example.com"
+    sasl: str = ""
+    tls: bool = False
+    content: bytes = b""
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One final recipient, and where it ends."""
+
+    recipient: str
+    resolution: Resolution | TemporaryError
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The whole path.
+
+    Attributes:
+        question: what was asked.
+        service: the smtpd service of master.cf.
+        client_name: as smtpd would find it.
+        answers: of the session, stage by stage.
+        alternatives: what would turn the outcome round.
+        asked: what the tables had during the session.
+        rewriting: what they had while the message was finished.
+        message: as it would be queued; None when it is refused.
+        refusal: cleanup's, when it refuses the message.
+        header: lines of the header that go (``-``) and come (``+``).
+        ways: of the final recipients.
+        warnings: what would be in the log.
+    """
+
+    question: Question
+    service: MasterService
+    client_name: str
+    answers: tuple[Answer, ...]
+    alternatives: Alternatives
+    asked: tuple[Hit, ...]
+    rewriting: tuple[Hit, ...] = ()
+    message: NewMessage | None = None
+    refusal: str = ""
+    header: tuple[str, ...] = ()
+    ways: tuple[Way, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """The session ends with a refusal, or cleanup refuses."""
+        return self.answers[-1].verdict.refused or bool(self.refusal)
+
+    @property
+    def reply(self) -> str:
+        """What the client is told in the end."""
+        return self.refusal or (str(self.answers[-1].verdict.reply) if self.refused else "250 2.0.0 Ok: queued")
+
+
+class TracedNode(Node):
+    """A node whose tables remember."""
+
+    @cached_property
+    def tables(self) -> TracingOpener:
+        """Opens ``type:name``, and remembers."""
+        return TracingOpener(super().tables)
+
+
+def service_of(conf: Config, name: str) -> MasterService:
+    """The smtpd service: the named one, or that of port 25, or the first. Raises ConfigError."""
+    services = [entry for entry in conf.master.services if entry.command == "smtpd" and entry.type == "inet"]
+    if name:
+        services = [entry for entry in services if entry.name == name or entry.name.rpartition(":")[2] == name]
+    else:
+        services.sort(key=lambda entry: entry.name.rpartition(":")[2] not in ("smtp", "25"))
+    if not services:
+        msg = f"master.cf has no smtpd service {name}".rstrip()
+        raise ConfigError(msg)
+    return services[0]
+
+
+async def explain(directory: Path, question: Question) -> Explanation:
+    """Take the path. Raises ConfigError."""
+    log = MemoryLog()
+    node = TracedNode(Config.load(directory), log)
+    entry = service_of(node.conf, question.service)
+    conf = node.conf.for_service(entry)
+    facts, client_name = await _facts(node, conf, question)
+    trial = SessionTrial(
+        PolicyParameters.from_config(conf), node.rewrite, node.tables, node.log("smtpd", conf), node.is_full, node.dns
+    )
+    answers = await trial.answers(facts)
+    asked = node.tables.take()
+    warnings = list(log.lines)
+    alternatives = await trial.alternatives(facts, answers)
+    node.tables.take()
+    done = Explanation(question, entry, client_name, tuple(answers), alternatives, asked)
+    if not done.refused:
+        log.lines.clear()
+        done = await _finish(node, conf, done, facts)
+        warnings += [line for line in log.lines if "warning" in line or "fatal" in line]
+    return replace(done, warnings=tuple(dict.fromkeys(warnings)))
+
+
+async def _facts(node: TracedNode, conf: Config, question: Question) -> tuple[Facts, str]:
+    facts = Facts(
+        "unknown",
+        question.client,
+        12345,
+        helo=question.helo,
+        protocol="ESMTP",
+        tls=question.tls or bool(question.sasl),
+        sasl_username=question.sasl,
+        sasl_method="PLAIN" if question.sasl else "",
+        sender=question.sender,
+        recipient=question.recipient,
+        size=len(question.content),
+    )
+    if conf.boolean("smtpd_peername_lookup"):
+        found = await DnsClientResolver(node.dns).client_name(question.client)
+        facts = replace(
+            facts,
+            client_name=found.name,
+            reverse_client_name=found.reverse_name,
+            name_failed=found.name_failed,
+            reverse_failed=found.reverse_failed,
+        )
+    return facts, facts.client_name
+
+
+async def _finish(node: TracedNode, conf: Config, done: Explanation, facts: Facts) -> Explanation:
+    """Cleanup, then each recipient's way."""
+    question = done.question
+    content = MemoryContent(question.content or _SAMPLE)
+    origin = Origin(
+        "ESMTPSA" if question.sasl else "ESMTP",
+        facts.client_name,
+        question.client,
+        facts.client_port,
+        question.helo,
+        f"{conf.text('syslog_name')}/smtpd",
+        facts.sasl_method,
+        facts.sasl_username,
+    )
+    people = (Recipient(question.recipient, question.recipient),)
+    envelope = Envelope(question.sender, people, time.time(), origin)
+    cleanup = make_cleanup(conf, node.rewrite, node.tables, node.log("cleanup"))
+    requests = [request for answer in done.answers for request in answer.verdict.requests]
+    hold = any(request.effect is Effect.HOLD for request in requests)
+    try:
+        message = await cleanup.process(_QUEUE_ID, envelope, content, hold=hold)
+    except MailError as error:
+        return replace(done, refusal=str(error.reply), rewriting=node.tables.take())
+    rewriting = node.tables.take()
+    trial = DeliveryTrial(node)
+    ways: list[Way] = []
+    for recipient in message.envelope.recipients:
+        resolution = await node.rewrite.resolve(message.envelope.sender, recipient.address)
+        if isinstance(resolution, TemporaryError):
+            ending = Ending((f"deferred: {resolution.source}: {resolution.cause}",), {"outcome": "deferred"})
+        else:
+            ending = await trial.ending(resolution, message.envelope.sender)
+        ways.append(Way(recipient.address, resolution, ending))
+    header = _header_changes(content, message) if question.content else ()
+    return replace(done, message=message, rewriting=rewriting, ways=tuple(ways), header=header)
+
+
+def _header_changes(content: MemoryContent, message: NewMessage) -> tuple[str, ...]:
+    before = _header_lines(content.data)
+    after = _header_lines(message.prefix + message.content.read())
+    return tuple(line for line in difflib.ndiff(before, after) if line.startswith(("- ", "+ ")))
+
+
+def _header_lines(data: bytes) -> list[str]:
+    head = data.partition(b"\r\n\r\n")[0]
+    return head.decode("utf-8", "replace").split("\r\n")
