@@ -17,8 +17,7 @@ from typing import NamedTuple
 from angarium.config.error import ConfigError
 from angarium.config.lines import decode, logical_lines
 
-
-_SECRET = re.compile(r"(?:^|_)(?:pass\w*|pw|\w*_pw|\w*secret)$", re.IGNORECASE)
+_SECRET = re.compile(r"(?:^|_)(?:pass[a-z]*|pw|[a-z]*secret)$", re.IGNORECASE)
 
 
 class Setting(NamedTuple):
