@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from angarium.config.config import Config
 from angarium.model.lookup import TemporaryError
-from angarium.model.verdict import Action, Effect
+from angarium.model.verdict import Action, Effect, TrailStep
 from angarium.policy.interface import Facts
 from angarium.policy.main import make_policy
 from angarium.policy.restrictions import NOT_YET, RESTRICTIONS, TABLE_RESTRICTIONS
@@ -95,10 +95,11 @@ def test_a_verdict_has_reason_source_and_trail():
         "defer_unauth_destination: other.test is not ours",
         "smtpd_relay_restrictions",
     )
+    relay = "smtpd_relay_restrictions"
     assert verdict.trail == (
-        "permit_mynetworks: no opinion",
-        "permit_sasl_authenticated: no opinion",
-        "defer_unauth_destination: defer_unauth_destination: other.test is not ours",
+        TrailStep(relay, "permit_mynetworks", "no opinion"),
+        TrailStep(relay, "permit_sasl_authenticated", "no opinion"),
+        TrailStep(relay, "defer_unauth_destination", "defer", verdict.reason, relay),
     )
     allowed = Server().rcpt("o@other.test", client_address="127.0.0.1")
     assert allowed.action is Action.PERMIT
