@@ -30,6 +30,7 @@ BASE = {
     "smtpd_peername_lookup": "yes",
     "smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination",
     "smtpd_error_sleep_time": "0",
+    "in_flow_delay": "0",
     "transport_maps": "",
 }
 

@@ -28,6 +28,7 @@ BASE = {
     "proxy_interfaces": "192.0.2.80",
     "smtpd_peername_lookup": "no",
     "smtpd_error_sleep_time": "0",
+    "in_flow_delay": "0",
     "smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination",
     "virtual_mailbox_domains": "vbox.test",
     "virtual_mailbox_maps": "inline:{alice@vbox.test=a/, bob@vbox.test=b/}",
