@@ -6,6 +6,7 @@ import asyncio
 import sys
 
 from angarium.cleanup.main import make_cleanup
+from angarium.cleanup.process import CleanupService
 from angarium.config.config import Config
 from angarium.model.content import MemoryContent
 from angarium.model.envelope import Envelope, Origin, Recipient
@@ -15,11 +16,27 @@ from angarium.runtime.log import MemoryLog, ServiceLog
 from angarium.tables.opener import TableOpener
 
 _LOG = ServiceLog(MemoryLog(), "postfix/cleanup")
-_CONF = Config.of(
-    {"myhostname": "h.test", "virtual_alias_maps": "inline:{a@x.test=b@x.test}", "inet_interfaces": "127.0.0.1"}
-)
 _OPENER = TableOpener(_LOG.warning)
-_CLEANUP = make_cleanup(_CONF, make_resolver(_CONF, _OPENER), _OPENER, _LOG)
+
+
+def _cleanup(**settings: str) -> CleanupService:
+    conf = Config.of({"myhostname": "h.test", "inet_interfaces": "127.0.0.1", **settings})
+    return make_cleanup(conf, make_resolver(conf, _OPENER), _OPENER, _LOG)
+
+
+_CLEANUP = _cleanup(virtual_alias_maps="inline:{a@x.test=b@x.test}")
+_BUSY = _cleanup(
+    canonical_maps='regexp:{{/^(a.*)@(.*)/ b$1@$2}, {/^q/ "c d"@x}}'.replace("$", "$$"),
+    masquerade_domains="x.test test",
+    header_size_limit="200",
+    header_address_token_limit="20",
+    mime_nesting_limit="3",
+    strict_8bitmime="yes",
+    strict_mime_encoding_domain="yes",
+    header_checks="regexp:{{/a/ REPLACE A: b}, {/b/ PREPEND B: c}, {/c/ IGNORE}, {/zz/ REJECT}, {/z/ DISCARD}}",
+    body_checks="regexp:{{/a/ REPLACE b}, {/b/ PREPEND c}, {/c/ IGNORE}, {/zz/ REJECT}, {/z/ HOLD}}",
+    body_checks_size_limit="300",
+)
 _ORIGINS = (Origin("local", uid=1), Origin("ESMTP", client_address="192.0.2.1", helo="h"))
 
 
@@ -37,6 +54,11 @@ def one_input(data: bytes) -> None:
         assert stored.endswith(body if blank and header else b"")
         assert message.prefix.startswith(b"Received: ")
         assert message.prefix.endswith(b"\r\n")
+        try:
+            message = asyncio.run(_BUSY.process("4F2A", envelope, MemoryContent(data)))
+        except MailError:
+            continue
+        assert len(message.content.read()) == message.content.size
     _LOG.sink.lines.clear()
     _LOG.sink.events.clear()
 

@@ -447,6 +447,10 @@ CONFIGS: dict[str, tuple[dict[str, str], dict[str, Case]]] = {
                 {},
                 "Content-Type: multipart/mixed; boundary=a\n\n--a\nX-M: 1\nno header\nX-M: 2\n--a--\n",
             ),
+            "boundary_in_header": (
+                {},
+                "Content-Type: multipart/mixed; boundary=a\n\n--a\nX-M: 1\n--a\nX-M: 2\n\nx\n--a\n--a\nX-M: 3\n\n",
+            ),
             "ends_in_header": ({}, "Content-Type: multipart/mixed; boundary=a\n\n--a\nX-M: 1\n folded"),
         },
     ),

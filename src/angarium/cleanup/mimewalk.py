@@ -161,7 +161,7 @@ class MimeWalk:
             if self._state is not None:  # an attached message begins: its headers follow the empty line
                 found.append(WalkedLine(start, self._position, text, 0))
                 return found
-        elif self._levels and text.startswith(b"--"):
+        if self._levels and text.startswith(b"--"):
             self._boundary(text[2:])
         if self._encoding == b"7bit":
             self._eight_bit(Fault.EIGHT_BIT_BODY, text)
