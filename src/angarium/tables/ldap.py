@@ -161,7 +161,7 @@ def open_table(name: str, argument: str, site: TableSite) -> Table:
     rules = LookupRules.read(source, site, query.base, query.filter)
     driver, pool = _pool(_servers(source), _options(source, timeout, site), site)
     asker = LdapAsker(name, query, driver, pool, site)
-    return DatabaseTable(name, rules, asker.ask, site.warn, pool.close)
+    return DatabaseTable(name, rules, asker.ask, site, pool.close)
 
 
 def _pool(

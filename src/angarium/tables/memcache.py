@@ -74,7 +74,7 @@ def open_table(name: str, argument: str, site: TableSite) -> Table:
     rules = LookupRules.read(source, site, settings.key_format, fixed=True)
     backup = source.text("backup")
     asker = MemcacheAsker(name, settings, site.open(backup) if backup else None, site)
-    return DatabaseTable(name, rules, asker.ask, site.warn, asker.close)
+    return DatabaseTable(name, rules, asker.ask, site, asker.close)
 
 
 class MemcacheAsker:

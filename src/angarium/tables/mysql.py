@@ -76,7 +76,7 @@ class MysqlSettings:
             servers=tuple(parse_server(host) for host in hosts),
             user=source.text("user") or options.get("user", ""),
             password=password,
-            database=source.text("dbname") or options.get("database", ""),
+            database=source.text("dbname", required=True),
             charset=source.text("charset") or "utf8mb4",
             tls=_tls(source, options),
             limits=Limits(
@@ -118,7 +118,7 @@ class MysqlConnection:
             host=host,
             unix_socket=path,
             port=port,
-            database=settings.database or None,
+            database=settings.database,
             charset=settings.charset,
             conv={},
             use_unicode=False,
@@ -304,7 +304,7 @@ def open_table(name: str, argument: str, site: TableSite) -> Table:
     settings = MysqlSettings.read(source)
     driver, pool = _pool(settings, site)
     asker = MysqlAsker(name, query, driver, pool, result_wanted=result_wanted)
-    return DatabaseTable(name, rules, asker.ask, site.warn, pool.close)
+    return DatabaseTable(name, rules, asker.ask, site, pool.close)
 
 
 def _pool(settings: MysqlSettings, site: TableSite) -> tuple[MysqlDriver, ServerPool[MysqlConnection]]:

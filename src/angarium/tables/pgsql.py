@@ -51,11 +51,14 @@ class PgsqlSettings:
     @classmethod
     def read(cls, source: TableSource) -> PgsqlSettings:
         """The settings of a table. Raises ValueError."""
+        hosts = source.secret("hosts") or Secret("localhost")
+        # A URI has the name in it; Postfix wants dbname all the same.
+        named = all(word.startswith(_URI) for word in hosts.reveal().replace(",", " ").split())
         return cls(
-            hosts=source.secret("hosts") or Secret("localhost"),
+            hosts=hosts,
             user=source.text("user"),
             password=source.secret("password"),
-            database=source.text("dbname"),
+            database=source.text("dbname", required=not named),
             limits=Limits(
                 source.seconds("connect_timeout", 10),
                 source.seconds("query_timeout", 10),
@@ -192,7 +195,7 @@ def open_table(name: str, argument: str, site: TableSite) -> Table:
     query = parse_template(source, query_text(source, functions=True))
     rules = LookupRules.read(source, site, query)
     pool = _pool(PgsqlSettings.read(source), site)
-    return DatabaseTable(name, rules, PgsqlAsker(name, query, pool).ask, site.warn, pool.close)
+    return DatabaseTable(name, rules, PgsqlAsker(name, query, pool).ask, site, pool.close)
 
 
 def _pool(settings: PgsqlSettings, site: TableSite) -> ServerPool[Any]:

@@ -44,13 +44,14 @@ class SocketmapTable:
     def __init__(self, name: str, mapname: str, server: Server, site: TableSite, limits: Limits = LIMITS) -> None:
         self.name = name
         self._mapname = mapname
+        self._utf8 = site.utf8
         self._warn = site.warn
         self._pool = _pool(server, limits, site)
         self.close = self._pool.close
 
     async def lookup(self, key: str) -> Lookup:
         """The server's answer for a key."""
-        if not is_text(key):
+        if self._utf8 and not is_text(key):
             self._warn(f'{self.name}: non-UTF-8 key "{printable(key)}": malformed UTF-8 or invalid codepoint')
             return NOT_FOUND
         if len(key) > KEY_LIMIT:
@@ -61,7 +62,7 @@ class SocketmapTable:
                 replies = connection.parser.receive_data(data)
                 return parse_reply(replies[0]) if replies else None
 
-            return await connection.ask(request(self._mapname, key.encode()), receive)
+            return await connection.ask(request(self._mapname, key.encode("utf-8", "surrogateescape")), receive)
 
         try:
             reply = await self._pool.run(self.name, work)
@@ -71,10 +72,10 @@ class SocketmapTable:
             return self._error(reply.fault)
         if reply.data is None:
             return NOT_FOUND
-        try:
-            return Found(reply.data.partition(b"\0")[0].decode(), self.name)
-        except UnicodeDecodeError:
+        value = reply.data.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+        if self._utf8 and not is_text(value):
             return self._error(f'key "{printable(key)}": non-UTF-8 value: malformed UTF-8')
+        return Found(value, self.name)
 
     def _error(self, cause: str) -> TemporaryError:
         self._warn(f"{self.name}: {cause}")

@@ -41,7 +41,7 @@ def open_table(name: str, argument: str, site: TableSite) -> Table:
     async def close() -> None:
         reader.close()
 
-    return DatabaseTable(name, rules, ask, site.warn, close)
+    return DatabaseTable(name, rules, ask, site, close)
 
 
 def quote(text: str) -> str:

@@ -34,13 +34,14 @@ class TcpTable:
 
     def __init__(self, name: str, server: Server, site: TableSite, limits: Limits = LIMITS) -> None:
         self.name = name
+        self._utf8 = site.utf8
         self._warn = site.warn
         self._pool: ServerPool[Connection] = ServerPool((server,), StreamDriver("tcp", LineReader), limits, site.warn)
         self.close = self._pool.close
 
     async def lookup(self, key: str) -> Lookup:
         """The server's answer for a key."""
-        if not is_text(key):
+        if self._utf8 and not is_text(key):
             self._warn(f'{self.name}: non-UTF-8 key "{printable(key)}": malformed UTF-8 or invalid codepoint')
             return NOT_FOUND
         if len(key) > KEY_LIMIT:
@@ -51,7 +52,7 @@ class TcpTable:
                 lines = connection.parser.receive_data(data)
                 return parse_reply(lines[0]) if lines else None
 
-            return await connection.ask(request(key.encode()), receive)
+            return await connection.ask(request(key.encode("utf-8", "surrogateescape")), receive)
 
         try:
             reply = await self._pool.run(self.name, work)
@@ -61,10 +62,10 @@ class TcpTable:
             return self._error(reply.fault)
         if reply.data is None:
             return NOT_FOUND
-        try:
-            return Found(reply.data.partition(b"\0")[0].decode(), self.name)
-        except UnicodeDecodeError:
+        value = reply.data.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+        if self._utf8 and not is_text(value):
             return self._error(f'key "{printable(key)}": non-UTF-8 value: malformed UTF-8')
+        return Found(value, self.name)
 
     def _error(self, cause: str) -> TemporaryError:
         self._warn(f"{self.name}: {cause}")

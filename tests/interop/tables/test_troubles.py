@@ -127,7 +127,9 @@ def test_a_server_that_says_nothing_costs_bounded_time_and_holds_up_nobody_else(
         "ldap": f"server_host = 127.0.0.1:{silent}\ntimeout = 1\n",
         "memcache": f"memcache = inet:127.0.0.1:{silent}\ntimeout = 1\nmax_try = 1\n",
     }
-    head = heads.get(kind, f"hosts = 127.0.0.1:{silent}\nconnect_timeout = 1\nquery_timeout = 1\nquery = SELECT '%s'\n")
+    head = heads.get(
+        kind, f"hosts = 127.0.0.1:{silent}\ndbname = x\nconnect_timeout = 1\nquery_timeout = 1\nquery = SELECT '%s'\n"
+    )
 
     async def work():
         opener = lab.opener()
@@ -171,7 +173,7 @@ def test_unix_sockets_come_first(people, lab, silent):
 
 def test_a_server_that_is_down_at_the_start(lab):
     for kind in ("mysql", "pgsql"):
-        answer = ask(lab, "hosts = 127.0.0.1:1\nquery = SELECT '%s'\n", "alice", kind=kind)[0]
+        answer = ask(lab, "hosts = 127.0.0.1:1\ndbname = x\nquery = SELECT '%s'\n", "alice", kind=kind)[0]
         assert isinstance(answer, TemporaryError)
         assert f"connect to {kind} server 127.0.0.1:1" in answer.cause
         assert any("refused" in each for each in lab.warnings)
@@ -310,9 +312,14 @@ def test_a_domain_list_that_cannot_be_read_is_a_temporary_error(people, lab):
     ("kind", "text", "words"),
     [
         ("mysql", "", "bad string length 0 < 1: table ="),
+        ("mysql", "query = SELECT 1", "bad string length 0 < 1: dbname ="),
         ("mysql", "query = SELECT '%q'", "Invalid query template"),
         ("mysql", "query = SELECT 1\nresult_format = %", "Invalid result template"),
-        ("pgsql", "query = SELECT 1\nexpansion_limit = many", "bad numerical configuration: expansion_limit = many"),
+        (
+            "pgsql",
+            "dbname = x\nquery = SELECT 1\nexpansion_limit = many",
+            "bad numerical configuration: expansion_limit = many",
+        ),
         ("sqlite", "query = SELECT 1", "bad string length 0 < 1: dbpath ="),
         ("mysql", "query = SELECT 1\nrequire_result_set = maybe", "bad boolean configuration"),
         ("ldap", "bind = perhaps", "bind = perhaps"),

@@ -82,7 +82,7 @@ class DatabaseTable:
         name: ``type:name``.
         rules: the common settings.
         ask: the back end.
-        warn: takes warnings for the log.
+        site: where the table is opened: how keys are folded, who takes warnings.
         close: gives back what the back end holds open.
     """
 
@@ -93,13 +93,15 @@ class DatabaseTable:
         name: str,
         rules: LookupRules,
         ask: Ask,
-        warn: Callable[[str], None],
+        site: TableSite,
         close: Callable[[], Awaitable[None]],
     ) -> None:
         self.name = name
         self._rules = rules
         self._ask = ask
-        self._warn = warn
+        self._fold = site.fold
+        self._utf8 = site.utf8
+        self._warn = site.warn
         self.close = close
 
     async def lookup(self, key: str) -> Lookup:
@@ -120,10 +122,11 @@ class DatabaseTable:
             return NOT_FOUND
         if len(key) > KEY_LIMIT:
             return self._error(f"key of {len(key)} characters is too long")
-        folded = key.lower() if key.isascii() else key.casefold()
-        if not is_text(folded):
-            self._warn(f'{self.name}: non-UTF-8 key "{printable(key)}": malformed UTF-8 or invalid codepoint')
+        if not is_text(key):
+            if self._utf8:
+                self._warn(f'{self.name}: non-UTF-8 key "{printable(key)}": malformed UTF-8 or invalid codepoint')
             return NOT_FOUND
+        folded = self._fold(key)
         if self._rules.domains is not None:
             refused = await self._check_domain(self._rules.domains, folded)
             if refused is not None:
@@ -161,7 +164,7 @@ class DatabaseTable:
         joined = ",".join(out)
         if not joined:
             return NOT_FOUND
-        if not joined.isascii() and not is_text(joined):
+        if self._utf8 and not joined.isascii() and not is_text(joined):
             whole = printable(key.parts.whole)
             return self._error(f'key "{whole}": non-UTF-8 value "{printable(joined)}": malformed UTF-8')
         return Found(joined, self.name)
