@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import os
 import pwd
+import re
 import signal
 import smtplib
 import socket
@@ -415,3 +416,28 @@ def test_the_configuration_that_we_ship_works_with_other_ports_and_places(server
     assert postfix(server, "start") == (0, "")
     trial.run(site, server.passwords)
     assert "postfix/submission/smtpd" in server.log()
+
+
+def test_a_child_that_hangs_is_replaced_and_children_are_confined(servers):
+    server = servers.start({"worker_processes": "1"})
+    pid = master_pid(server)
+    before = children(pid)
+    for child in before:
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{child}/status").read_text().splitlines())
+        assert status["NoNewPrivs"].strip() == "1"
+        limits = Path(f"/proc/{child}/limits").read_text()
+        assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
+    time.sleep(2.1)  # the time after which an end counts as an accident: it is replaced at once
+    os.kill(before[0], signal.SIGALRM)  # what its watchdog would have the kernel do
+    until(lambda: "hung: killed by its watchdog" in server.log())
+    until(lambda: len(children(pid)) == 2)
+    until(lambda: can_serve(server))
+
+
+def test_a_chroot_that_is_asked_for_is_said_not_to_be(servers):
+    server = servers.prepare()
+    path = server.site.configuration / "master.cf"
+    path.write_text(re.sub(r"^(pickup .*?)-       n", r"\1-       y", path.read_text(), flags=re.MULTILINE))
+    code, text = postfix(server, "check")
+    assert code == 0
+    assert "chroot is not done here: these services see the whole file system: pickup/unix" in text

@@ -76,7 +76,8 @@ def test_who_the_master_is_says_the_lock_and_not_the_text(tmp_path):
     (tmp_path / "pid").mkdir()
     code = (
         "import os, sys; from pathlib import Path; from angarium.master.pidfile import PidFile\n"
-        "file = PidFile(Path(sys.argv[1])); file.acquire(); os.pwrite(file._descriptor, b'1', 0); print('held', flush=True)\n"
+        "file = PidFile(Path(sys.argv[1])); file.acquire(); os.pwrite(file._descriptor, b'1', 0)\n"
+        "print('held', flush=True)\n"
         "sys.stdin.read()"
     )
     with subprocess.Popen(
