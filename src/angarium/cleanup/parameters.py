@@ -56,6 +56,8 @@ class CleanupParameters:
     mime_nesting_limit: int = 100
     mime_boundary_length_limit: int = 2048
     disable_mime_input_processing: bool = False
+    smtputf8_enable: bool = True
+    smtputf8_autodetect_classes: tuple[str, ...] = ("sendmail", "verify")
     strict_7bit_headers: bool = False
     strict_8bitmime: bool = False
     strict_8bitmime_body: bool = False
@@ -123,6 +125,8 @@ class CleanupParameters:
             mime_nesting_limit=conf.integer("mime_nesting_limit"),
             mime_boundary_length_limit=conf.integer("mime_boundary_length_limit"),
             disable_mime_input_processing=conf.boolean("disable_mime_input_processing"),
+            smtputf8_enable=conf.boolean("smtputf8_enable"),
+            smtputf8_autodetect_classes=names("smtputf8_autodetect_classes"),
             strict_7bit_headers=conf.boolean("strict_7bit_headers"),
             strict_8bitmime=conf.boolean("strict_8bitmime"),
             strict_8bitmime_body=conf.boolean("strict_8bitmime_body"),

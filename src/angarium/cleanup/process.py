@@ -93,6 +93,9 @@ class CleanupService:
         options = parameters.receive_override_options
         mapping = "no_address_mappings" not in options
         self._leave = Leave(mapping=mapping, copies=mapping)
+        self._detected = (
+            frozenset(parameters.smtputf8_autodetect_classes) if parameters.smtputf8_enable else frozenset()
+        )
         self._checking = bool(self._checks) and "no_header_body_checks" not in options
         of_reports = {"bounce", "notify"} & set(parameters.internal_mail_filter_classes)
         self._reports_checked = bool(self._checks and of_reports)
@@ -175,7 +178,19 @@ class CleanupService:
         bcc = findings.bcc if findings is not None else []
         if bcc or self._parameters.always_bcc:
             await self._envelopes.add_copies(queue_id, final, bcc, leave)
+        if not envelope.smtputf8 and self._detected and self._detects(envelope, final, header):
+            envelope = replace(envelope, smtputf8=True)
         return self._message(queue_id, envelope, final, prefix, stored, hold, findings, ours=ours)
+
+    def _detects(self, envelope: Envelope, final: FinalEnvelope, header: HeaderBlock) -> bool:
+        """Whether a message that did not ask for SMTPUTF8 needs it (smtputf8_autodetect_classes)."""
+        origin = envelope.origin
+        taker = "smtpd" if origin.client_address else "bounce" if origin.uid is None else "sendmail"
+        if taker not in self._detected and "all" not in self._detected:
+            return False
+        if not header.raw.isascii() or not final.sender.isascii():
+            return True
+        return not all(each.address.isascii() for each in final.recipients)
 
     def _read(self, content: Content) -> tuple[Content, HeaderBlock]:
         """The header block; the content is another one when headers over header_size_limit had to be cut."""

@@ -263,3 +263,19 @@ def test_resent_messages_get_resent_headers():
         "4F2A: message-id=<1@x>",
         "4F2A: resent-message-id=<20261124075842.4F2A@mail.example.test>",
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "origin", "settings", "needed"),
+    [
+        ("Subject: ö\r\n\r\nb\r\n", LOCAL, {}, True),
+        ("Subject: o\r\n\r\nö\r\n", LOCAL, {}, False),
+        ("Subject: ö\r\n\r\nb\r\n", NETWORK, {}, False),
+        ("Subject: ö\r\n\r\nb\r\n", NETWORK, {"smtputf8_autodetect_classes": "all"}, True),
+        ("Subject: ö\r\n\r\nb\r\n", LOCAL, {"smtputf8_enable": "no"}, False),
+        ("Subject: o\r\n\r\nb\r\n", LOCAL, {"virtual_alias_maps": "inline:{alice@vbox.test=علی@vbox.test}"}, True),
+    ],
+)
+def test_what_needs_smtputf8_is_noticed_where_it_is_looked_for(content, origin, settings, needed):
+    message, _ = run(content.encode(), origin=origin, settings={"smtputf8_enable": "yes", **settings})
+    assert message.envelope.smtputf8 == needed

@@ -284,10 +284,8 @@ PARAMETERS = (
         "smtputf8_autodetect_classes",
         Type.NAMES,
         "sendmail, verify",
-        "",
+        "Where a message comes from (sendmail, smtpd, bounce, all) that is looked at for what needs SMTPUTF8.",
         "cleanup",
-        Status.UNSUPPORTED,
-        "cleanup does not do this yet",
     ),
     Parameter(
         "smtputf8_enable",
