@@ -26,5 +26,36 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         "Comments in master.cf stay where they are when a service is edited.",
         "`-v` prints nothing more.",
     ),
+    "tables over databases": (
+        (
+            "A query that a server refuses is tried at the other servers, and puts none of them aside: the next key "
+            "may be fine. Postfix asks no server again for a minute, so a key of a sender's choice can switch a "
+            "table off. A server that cannot be reached, breaks off or does not answer is left alone for that minute."
+        ),
+        (
+            "Connecting and asking are bounded by 10 seconds each; in a table's file `connect_timeout` and "
+            "`query_timeout` are ours. Tables with the same settings share their connections."
+        ),
+        (
+            "What is fatal to a Postfix program (a template with an unknown letter, a wrong number, a SQLite database "
+            "that is not there) is a temporary error and a warning, with Postfix's words: mail waits."
+        ),
+        (
+            "`pgsql:` text is UTF-8, as in Postfix 3.8 and later; Postfix 3.7 calls the same bytes Latin-1 and does "
+            "not find what is not ASCII. A query is one SELECT, VALUES, or a statement with RETURNING; Postfix also "
+            "takes several statements."
+        ),
+        "`sqlite:` opens the database for reading only; Postfix creates a missing one that it may write to.",
+        (
+            "`ldap:` has the SASL mechanisms EXTERNAL and PLAIN; `sasl_realm`, `sasl_minssf`, `debuglevel` and "
+            "`tls_random_file` have no effect, and `tls_cipher_suite` is in OpenSSL's syntax."
+        ),
+        (
+            "A socketmap reply of `OK` without the blank after it, and an empty value in memcached, are temporary "
+            "errors; Postfix takes the first for not found."
+        ),
+        "A key that is too long for memcached is not sent to it. Only lookups are done in `memcache:`.",
+        "A key of over 256 KiB is a temporary error, and so is an answer of over 16 MiB.",
+    ),
 }
 """Area -> its differences, in Markdown."""

@@ -150,6 +150,8 @@ class Node:
             store = self.__dict__.get(name)
             if store is not None:
                 await store.close()
+        if "tables" in self.__dict__:
+            await self.tables.close()
         self.bus.close()
         self.sink.flush()
 
