@@ -188,12 +188,24 @@ async def _finish(node: TracedNode, conf: Config, done: Explanation, facts: Fact
         facts.sasl_username,
     )
     people = (Recipient(question.recipient, question.recipient),)
-    envelope = Envelope(question.sender, people, time.time(), origin)
-    cleanup = make_cleanup(conf, node.rewrite, node.tables, node.log("cleanup"))
-    requests = [request for answer in done.answers for request in answer.verdict.requests]
-    hold = any(request.effect is Effect.HOLD for request in requests)
+    seen = node.cleanup_conf(conf.text("cleanup_service_name"))
+    cleanup = make_cleanup(seen, node.rewrite, node.tables, node.log("cleanup"), service=conf)
+    wishes = {request.effect: request for answer in done.answers for request in answer.verdict.requests}
+
+    def wished(effect: Effect) -> str:
+        return wishes[effect].argument if effect in wishes else ""
+
+    envelope = Envelope(
+        question.sender,
+        people,
+        time.time(),
+        origin,
+        content_filter=wished(Effect.FILTER),
+        redirect=wished(Effect.REDIRECT),
+    )
+    copies = (wished(Effect.BCC),) if Effect.BCC in wishes else ()
     try:
-        message = await cleanup.process(_QUEUE_ID, envelope, content, hold=hold)
+        message = await cleanup.process(_QUEUE_ID, envelope, content, hold=Effect.HOLD in wishes, copies=copies)
     except MailError as error:
         return replace(done, refusal=str(error.reply), rewriting=node.tables.take())
     rewriting = node.tables.take()
