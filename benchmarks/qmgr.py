@@ -19,7 +19,8 @@ import uvloop
 
 from angarium.agents.bounce.interface import Notice
 from angarium.agents.discard.main import DiscardAgent
-from angarium.daemons.qmgr.main import QueueManager, Transport
+from angarium.daemons.qmgr.attempt import Transport
+from angarium.daemons.qmgr.main import QueueManager
 from angarium.daemons.qmgr.parameters import QmgrParameters
 from angarium.daemons.qmgr.requeue import Requeuer
 from angarium.daemons.qmgr.scheduler import Limits

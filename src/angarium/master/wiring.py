@@ -35,7 +35,8 @@ from angarium.config.master_cf import MasterService
 from angarium.daemons.imapd.main import ImapdParameters, ImapdService
 from angarium.daemons.pickup.main import make_pickup
 from angarium.daemons.pop3d.main import Pop3dParameters, Pop3dService
-from angarium.daemons.qmgr.main import QueueManager, Transport
+from angarium.daemons.qmgr.attempt import Transport
+from angarium.daemons.qmgr.main import QueueManager
 from angarium.daemons.qmgr.parameters import QmgrParameters, transport_limits
 from angarium.daemons.qmgr.requeue import Requeuer
 from angarium.daemons.qmgr.showq import ShowqService

@@ -11,7 +11,7 @@ Follows qmgr(8) (retry times, lifetimes), RFC 5321 section 4.5.4.1 and RFC 3461 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from angarium.agents import deliverylog
@@ -84,11 +84,38 @@ class Conclusion:
             self._log.info(
                 f"{message.queue_id}: from=<{message.envelope.sender}>, status={expired}, returned to sender"
             )
-        for notice in notices if recorded.notices else ():
-            self._bounce_log.info(f"{message.queue_id}: {notice.text}: {notice.message.queue_id}")
+        self._tell(message.queue_id, notices if recorded.notices else ())
         if removed:
             deliverylog.removed(self._log, message.queue_id)
         return bool(recorded.notices)
+
+    async def conclude_part(self, active: ActiveMessage) -> None:
+        """Record what is decided of an attempt that ends early, with the notices that it owes; the rest is given back.
+
+        Without this, whoever asked for a report of success would get the message again from the next queue manager.
+
+        Raises:
+            OSError: it cannot be recorded.
+        """
+        decided = ActiveMessage(active.message, active.started)
+        decided.results = [result for result in active.results if result.status is not Status.DEFERRED]
+        if not decided.results:
+            return
+        notices, _late = await self._notices(decided, self._clock())
+        attempt = Attempt(
+            active.message.queue_id,
+            [result for result in decided.results if result.status is not Status.DEFERRED],
+            0.0,
+            [notice.message for notice in notices],
+            final=False,
+            expansion_reported=bool(notices) and bool(active.message.envelope.expanded),
+        )
+        await self._queue.record_attempt(attempt)
+        self._tell(active.message.queue_id, notices)
+
+    def _tell(self, queue_id: str, notices: Sequence[Notice]) -> None:
+        for notice in notices:
+            self._bounce_log.info(f"{queue_id}: {notice.text}: {notice.message.queue_id}")
 
     async def _record(self, attempt: Attempt) -> tuple[bool, Attempt]:
         """Record the end of an attempt, however long the disk is full: nothing may be forgotten.

@@ -20,19 +20,20 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from angarium.agents import deliverylog
 from angarium.agents.bounce.interface import Reporter
 from angarium.daemons.qmgr.active import ActiveMessage
+from angarium.daemons.qmgr.attempt import SYSTEM_FAILURE, Transport, attempt, unforeseen, without_agent
 from angarium.daemons.qmgr.conclusion import RETRY_QUEUE, Conclusion
 from angarium.daemons.qmgr.parameters import QmgrParameters
 from angarium.daemons.qmgr.requeue import Requeuer
-from angarium.daemons.qmgr.scheduler import Action, Cause, Delivery, Limits, Route, Scheduler, Start
+from angarium.daemons.qmgr.scheduler import Action, Cause, Delivery, Route, Scheduler, Start
 from angarium.mailqueue.interface import Attempt, MailQueue, QueuedMessage
 from angarium.model.content import Content, MemoryContent
-from angarium.model.delivery import DeliveryAgent, DeliveryRequest, DeliveryResult, QueuedRecipient, Status
+from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
 from angarium.model.error import MailError
 from angarium.model.lookup import TemporaryError
@@ -55,23 +56,7 @@ _CLOCK_ERROR = 60.0
 _TURN = 100
 """Recipients that are resolved in one turn of the loop."""
 
-_SYSTEM_FAILURE = Dsn(4, 3, 0)
 _NOTHING = MemoryContent(b"")
-
-
-@dataclass(frozen=True, slots=True)
-class Transport:
-    """A delivery transport of master.cf.
-
-    Attributes:
-        agent: who delivers.
-        log: in whose name: ``postfix/smtp``, ``postfix/virtual`` …
-        limits: concurrency and the like, from ``parameters.transport_limits``.
-    """
-
-    agent: DeliveryAgent
-    log: ServiceLog
-    limits: Limits
 
 
 class QueueManager:
@@ -231,6 +216,9 @@ class QueueManager:
             except OSError as error:
                 self._log.error(f"cannot read the queue: {error}")
                 self._wake_later(self._clock() + RETRY_QUEUE)
+            except Exception as error:  # noqa: BLE001 - a fault of ours: what is under way had better go on
+                unforeseen(self._log, "queue", error)
+                self._wake_later(self._clock() + RETRY_QUEUE)
             self._act(self._scheduler.tick(self._steady()))
             self._set_timer()
 
@@ -298,7 +286,10 @@ class QueueManager:
         while self._tasks:
             await asyncio.wait(self._tasks)
         for active in list(self._active.values()):
-            await self._record_part(active)
+            try:
+                await self._conclusion.conclude_part(active)
+            except OSError as error:
+                self._log.warning(f"{active.message.queue_id}: cannot record a part of the attempt: {error}")
         if await self._queue.give_back() and self._bus is not None:
             self._bus.publish("queue", "")  # to the next queue manager
 
@@ -317,7 +308,7 @@ class QueueManager:
             return
         if isinstance(error, OSError) and self._draining:
             return  # the end could not be recorded: the lease is given back
-        self._unforeseen(self._log, "task" if active is None else active.message.queue_id, error)
+        unforeseen(self._log, "task" if active is None else active.message.queue_id, error)
         if active is not None and self._active.pop(active.message.queue_id, None) is not None:
             self._spawn(self._put_back(active))
 
@@ -332,15 +323,11 @@ class QueueManager:
             try:
                 await self._queue.record_attempt(attempt)
             except Exception as error:  # noqa: BLE001 - the results are what is wrong with it
-                self._unforeseen(self._log, active.message.queue_id, error)
+                unforeseen(self._log, active.message.queue_id, error)
                 await self._queue.record_attempt(replace(attempt, results=()))
         except OSError as error:
             self._log.error(f"{active.message.queue_id}: cannot be deferred, waits for a restart: {error}")
         self.wake()
-
-    @staticmethod
-    def _unforeseen(log: ServiceLog, where: str, error: BaseException) -> None:
-        log.panic(f"{where}: {type(error).__name__}: {error}")
 
     def _take_up(self, message: QueuedMessage) -> None:
         if message.queue_id in self._active:
@@ -357,7 +344,7 @@ class QueueManager:
     async def _requeue(self, active: ActiveMessage) -> None:
         """Send it through cleanup again; what cleanup refuses for good is returned to its sender."""
         message = active.message
-        dsn, text, status = _SYSTEM_FAILURE, "", Status.DEFERRED
+        dsn, text, status = SYSTEM_FAILURE, "", Status.DEFERRED
         try:
             await self._requeuer.requeue(message)
         except MailError as error:
@@ -371,7 +358,7 @@ class QueueManager:
             return
         self._log.warning(f"{message.queue_id}: cannot be requeued: {text}")
         active.requeue_failed = True
-        results = [self._without_agent(pending.queued, status, dsn, text) for pending in message.pending]
+        results = [without_agent(self._clock(), pending.queued, status, dsn, text) for pending in message.pending]
         queued = tuple(pending.queued for pending in message.pending)
         delivery = Delivery(message.queue_id, "error", "", queued, ())
         self._settle(active, self._request(active, delivery, b"", _NOTHING), results, self._error_log)
@@ -409,20 +396,20 @@ class QueueManager:
             resolution = TemporaryError(f"unforeseen: {type(error).__name__}: {error}", "resolver")
         if isinstance(resolution, TemporaryError):
             self._log.warning(f"{message.queue_id}: {resolution.source}: {resolution.cause}")
-            return self._without_agent(queued, Status.DEFERRED, _SYSTEM_FAILURE, "address resolver failure")
+            return without_agent(self._clock(), queued, Status.DEFERRED, SYSTEM_FAILURE, "address resolver failure")
         if resolution.recipient != address:
             queued = QueuedRecipient(queued.number, replace(queued.recipient, address=resolution.recipient))
         local, _, _ = resolution.recipient.rpartition("@")
         if resolution.address_class is AddressClass.LOCAL and local.lower() == self._parameters.double_bounce_sender:
             text = "undeliverable postmaster notification discarded"
-            return self._without_agent(queued, Status.SENT, Dsn(2, 0, 0), text)
+            return without_agent(self._clock(), queued, Status.SENT, Dsn(2, 0, 0), text)
         if resolution.transport in self._parameters.defer_transports:
-            return self._without_agent(queued, Status.DEFERRED, Dsn(4, 3, 2), "deferred transport")
+            return without_agent(self._clock(), queued, Status.DEFERRED, Dsn(4, 3, 2), "deferred transport")
         if resolution.transport not in self._transports:
             self._log.warning(
                 f"{message.queue_id}: no transport {resolution.transport} in master.cf, which {resolution.source} names"
             )
-            return self._without_agent(queued, Status.DEFERRED, _SYSTEM_FAILURE, "mail transport unavailable")
+            return without_agent(self._clock(), queued, Status.DEFERRED, SYSTEM_FAILURE, "mail transport unavailable")
         return Route(resolution.transport, resolution.nexthop, queued)
 
     def _filtered(self, message: QueuedMessage, queued: QueuedRecipient) -> Route | DeliveryResult:
@@ -432,14 +419,11 @@ class QueueManager:
         if not nexthop:
             nexthop = queued.recipient.address.rpartition("@")[2] or self._parameters.myhostname
         if transport in self._parameters.defer_transports:
-            return self._without_agent(queued, Status.DEFERRED, Dsn(4, 3, 2), "deferred transport")
+            return without_agent(self._clock(), queued, Status.DEFERRED, Dsn(4, 3, 2), "deferred transport")
         if transport not in self._transports:
             self._log.warning(f"{message.queue_id}: no transport {transport} in master.cf, which content_filter names")
-            return self._without_agent(queued, Status.DEFERRED, _SYSTEM_FAILURE, "mail transport unavailable")
+            return without_agent(self._clock(), queued, Status.DEFERRED, SYSTEM_FAILURE, "mail transport unavailable")
         return Route(transport, nexthop, queued)
-
-    def _without_agent(self, queued: QueuedRecipient, status: Status, dsn: Dsn, text: str) -> DeliveryResult:
-        return DeliveryResult(queued, status, dsn, "none", text, finished=self._clock())
 
     # --- deliveries --------------------------------------------------------------------------------------------------
 
@@ -455,7 +439,7 @@ class QueueManager:
     async def _suspended(self, delivery: Delivery, active: ActiveMessage, cause: Cause) -> None:
         text = f"delivery temporarily suspended: {cause.text}"
         dsn = Dsn.parse(cause.dsn)
-        results = [self._without_agent(queued, Status.DEFERRED, dsn, text) for queued in delivery.recipients]
+        results = [without_agent(self._clock(), queued, Status.DEFERRED, dsn, text) for queued in delivery.recipients]
         self._settle(active, self._request(active, delivery, b"", _NOTHING), results, self._error_log)
         await self._ended(active)
 
@@ -472,7 +456,7 @@ class QueueManager:
                 await self._unreadable(active, error)
                 return
             request = self._request(active, delivery, prefix, content)
-            results = await self._attempt(transport, request)
+            results = await attempt(transport, request, self._parameters.daemon_timeout, self._clock)
             broken = next((result for result in results if result.destination_broken), None)
             cause = None if broken is None else Cause(str(broken.dsn), broken.text)
         finally:  # whatever happens: who has been given a place must give it back
@@ -481,29 +465,6 @@ class QueueManager:
                 self._set_timer()
         self._settle(active, request, results, transport.log)
         await self._ended(active)
-
-    async def _attempt(self, transport: Transport, request: DeliveryRequest) -> Sequence[DeliveryResult]:
-        """Have the agent deliver; exactly one result for each recipient, whatever it does."""
-        limit = self._parameters.daemon_timeout
-        patience = asyncio.timeout(limit)
-        try:
-            async with patience:
-                results = await transport.agent.deliver(request)
-        except Exception as error:  # noqa: BLE001 - a fault of ours in an agent must not lose the message
-            if patience.expired():
-                transport.log.warning(f"{request.queue_id}: no outcome within {limit:g} seconds")
-            else:
-                self._unforeseen(transport.log, request.queue_id, error)
-            results = ()
-        told = {result.recipient.number for result in results}
-        if len(results) == len(request.recipients) == len(told):
-            return results
-        missing = [
-            self._without_agent(queued, Status.DEFERRED, _SYSTEM_FAILURE, "unknown mail transport error")
-            for queued in request.recipients
-            if queued.number not in told
-        ]
-        return [*{result.recipient.number: result for result in results}.values(), *missing]
 
     def _request(self, active: ActiveMessage, delivery: Delivery, prefix: bytes, content: Content) -> DeliveryRequest:
         message = active.message

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from angarium.agents.bounce.interface import Notice
-from angarium.daemons.qmgr.main import QueueManager, Transport
+from angarium.daemons.qmgr.attempt import Transport
+from angarium.daemons.qmgr.main import QueueManager
 from angarium.daemons.qmgr.parameters import QmgrParameters
 from angarium.daemons.qmgr.requeue import Requeuer
 from angarium.daemons.qmgr.scheduler import Limits

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from angarium.agents.bounce.interface import Event
+from angarium.daemons.qmgr import main
 from angarium.daemons.qmgr.scheduler import Limits
 from angarium.mailqueue.control import QueueControl
 from angarium.mailqueue.interface import QueueName
-from angarium.model.delivery import Status
+from angarium.model.delivery import QueuedRecipient, Status
 from angarium.model.envelope import Notify
 
 DEFER = (Status.DEFERRED, "4.2.2", "mailbox is full")
@@ -225,5 +228,66 @@ def test_a_site_that_is_asked_for_again_and_again_is_flushed_once(run_world, mon
             world.manager._flushed("virtual.test")
         await until(lambda: world.agent.delivered)
         assert flushed == ["virtual.test"]
+
+    run_world(work)
+
+
+def test_a_drain_reports_what_is_decided_so_that_nobody_gets_it_twice(make_world):
+    async def main():
+        world = make_world()
+        world.limits["smtp"] = Limits(recipient_limit=1, process_limit=2)
+        world.manager = world.make_manager()
+        running = asyncio.create_task(world.manager.run())
+        world.agent.gate = asyncio.Event()
+        world.agent.script["r1@smtp.test"] = BOUNCE
+        queue_id = await world.enqueue(*[f"r{n}@smtp.test" for n in range(6)], notify=Notify.SUCCESS | Notify.FAILURE)
+        await until(lambda: len(world.agent.requests) == 2)
+        world.manager.drain()
+        world.agent.gate.set()
+        await running
+        listed = {message.queue_id: message for message in await world.listed()}
+        addresses = [pending.queued.recipient.address for pending in listed[queue_id].pending]
+        assert addresses == [f"r{n}@smtp.test" for n in range(2, 6)]
+        assert world.reporter.reports == [(Event.FAILURE, ["r1@smtp.test"]), (Event.SUCCESS, ["r0@smtp.test"])]
+        assert listed[queue_id].queue is QueueName.INCOMING
+        assert len(listed) == 3  # it and the two notices
+        await world.queue.close()
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_what_an_agent_says_of_others_than_those_asked_for_is_not_believed(run_world, monkeypatch):
+    async def work(world):
+        real = world.agent.deliver
+
+        async def confused(request):
+            results = await real(request)
+            return [replace(results[0], recipient=QueuedRecipient(1, results[0].recipient.recipient))]
+
+        monkeypatch.setattr(world.agent, "deliver", confused)
+        await world.enqueue("a@virtual.test", "b@smtp.test")
+        await world.settled()
+        (message,) = await world.listed()
+        assert [pending.queued.number for pending in message.pending] == [0]
+
+    run_world(work)
+
+
+def test_a_fault_of_ours_in_reading_the_queue_is_survived(run_world, monkeypatch):
+    monkeypatch.setattr(main, "RETRY_QUEUE", 0.01)
+
+    async def work(world):
+        real = world.queue.lease
+        calls = []
+
+        async def lease(*words, **more):
+            calls.append(1)
+            if len(calls) == 1:
+                raise UnforeseenError
+            return await real(*words, **more)
+
+        monkeypatch.setattr(world.queue, "lease", lease)
+        await world.enqueue()
+        await until(lambda: world.agent.delivered)
 
     run_world(work)
