@@ -106,6 +106,8 @@ def envelope_lines(message: QueuedMessage, place: str) -> Iterator[str]:
         yield f"named_attribute: ret_flags={1 if envelope.ret.value == 'FULL' else 2}"
     if envelope.body.value:
         yield f"named_attribute: encoding={'8bit' if envelope.body.value != '7BIT' else '7bit'}"
+    if envelope.content_filter:
+        yield f"content_filter: {envelope.content_filter}"
     yield f"sender: {envelope.sender}"
     attributes = (
         ("log_client_name", origin.client_name),
