@@ -293,7 +293,8 @@ class TableCommand:
                 self._command.fail(f"open {argument}: {error.strerror}")
         builder = BUILDERS.get(kind)
         if builder is None:
-            self._open(name)
+            if kind not in self._opener.types:
+                self._command.fail(f"unsupported dictionary type: {kind}")
             if kind == "fail":
                 self._command.fail(f"table {name}: write error: Application error")
             self._command.fail(f"unsupported dictionary type: {kind} does not support bulk-mode creation.")
