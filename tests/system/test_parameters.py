@@ -8,6 +8,7 @@ that is asked for must not be declared anything else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 from pathlib import Path
 
@@ -37,7 +38,14 @@ def names_in_code():
 async def build_and_stop(conf):
     sink = open_log(conf.text("maillog_file"), "text", "host")
     server = OneProcess(conf, sink)
-    await server.serve(server.stop)
+    ready = asyncio.Event()
+    serving = asyncio.create_task(server.serve(ready.set))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
     sink.flush()
 
 
@@ -55,7 +63,8 @@ def seen(tmp_path_factory):
         reached.add(name)
         return raw(self, name)
 
-    site = Site(tmp_path_factory.mktemp("site"), ports=Ports(0, 0, 0, 0, 0, 0, 0))
+    system_users = {"local_recipient_maps": "proxy:unix:passwd.byname $alias_maps"}
+    site = Site(tmp_path_factory.mktemp("site"), ports=Ports(0, 0, 0, 0, 0, 0, 0), parameters=system_users)
     site.prepare(())
     master = site.configuration / "master.cf"
     have = master.read_text()
