@@ -19,6 +19,11 @@ from pathlib import Path
 CHUNK = 64 * 1024
 SPOOL_BOUND = 1024 * 1024
 """Content over this many bytes goes to a file."""
+CROWDED_BOUND = 64 * 1024
+"""The same while the process holds more than ``MEMORY_ROOM``."""
+MEMORY_ROOM = 64 * 1024 * 1024
+"""Bytes of messages that the sessions of a process receive into memory, all together: a thousand that stop in the
+middle of one cost no more. Sessions that have not sent ``CROWDED_BOUND`` bytes come on top of it."""
 
 
 def _remove(descriptor: int, path: Path | None) -> None:
@@ -108,11 +113,20 @@ class SpoolFile:
 
 
 class Spool:
-    """A directory of spool files, shared by processes: names carry the pid."""
+    """A directory of spool files, shared by processes: names carry the pid.
+
+    Attributes:
+        in_memory: bytes of messages that sessions are receiving into memory; they keep the account themselves.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.in_memory = 0
         self._numbers = itertools.count()
+
+    def wants(self, size: int) -> bool:
+        """Whether a message of which ``size`` bytes are in memory, and counted there, should go to a file."""
+        return size > SPOOL_BOUND or (size > CROWDED_BOUND and self.in_memory > MEMORY_ROOM)
 
     def create(self) -> SpoolFile:
         """Begin a file. Raises OSError."""

@@ -91,10 +91,12 @@ class AppendInProgress:
         self._pieces = []
         self._held = 0
         # Several messages that are small one by one are not small together.
-        if message.size > SPOOL_BOUND or self._memory + message.size > 4 * SPOOL_BOUND:
+        self._memory += message.size
+        self._spool.in_memory += message.size
+        if self._spool.wants(message.size) or self._memory > 4 * SPOOL_BOUND:
+            self._memory -= message.size
+            self._spool.in_memory -= message.size
             self._file = self._spool.create()
-        else:
-            self._memory += message.size
 
     def add(self, data: bytes, *, last: bool) -> None:
         """A piece. A full disk is remembered and told at the end: the client's bytes have to be read anyway."""
@@ -162,3 +164,5 @@ class AppendInProgress:
                 content.close()
         self._done.clear()
         self._pieces = []
+        self._spool.in_memory -= self._memory
+        self._memory = 0

@@ -1,9 +1,13 @@
-"""A message while it is being received: in memory up to 1 MiB, beyond that in a spool file."""
+"""A message while it is being received: in memory up to 1 MiB, beyond that in a spool file.
+
+With many large ones at once the bound is lower (``runtime.spool``), so that clients that stop in the middle of a
+message cannot fill the memory.
+"""
 
 from __future__ import annotations
 
 from angarium.model.content import Content, MemoryContent
-from angarium.runtime.spool import SPOOL_BOUND, Spool, SpoolFile
+from angarium.runtime.spool import Spool, SpoolFile
 
 
 class IncomingMessage:
@@ -40,11 +44,14 @@ class IncomingMessage:
             return
         self._pieces.append(data)
         self._held += len(data)
-        if self._held > SPOOL_BOUND and self._spool is not None:
-            self._file = self._spool.create()
-            for piece in self._pieces:
-                self._file.write(piece)
-            self._pieces.clear()
+        spool = self._spool
+        if spool is not None:
+            spool.in_memory += len(data)
+            if spool.wants(self._held):
+                self._file = spool.create()
+                for piece in self._pieces:
+                    self._file.write(piece)
+                self._forget()
 
     def finish(self) -> Content:
         """The whole message."""
@@ -53,12 +60,20 @@ class IncomingMessage:
             self._file = None
             return content
         pieces = self._pieces
-        return MemoryContent(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        whole = MemoryContent(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        self._forget()
+        return whole
 
     def abandon(self) -> None:
         """Throw away what came in."""
-        self._pieces.clear()
-        self._held = 0
+        self._forget()
         if self._file is not None:
             self._file.abandon()
             self._file = None
+
+    def _forget(self) -> None:
+        """Hold nothing in memory any more."""
+        self._pieces = []
+        if self._spool is not None:
+            self._spool.in_memory -= self._held
+        self._held = 0

@@ -217,3 +217,24 @@ def test_combinations_of_flags_that_no_message_has_are_forgotten(server, connect
 
     assert server.on_loop(count()) < writing._FLAG_SETS_KEPT + 10
     assert client.ok("FETCH 1 FLAGS")[0] == b"* 1 FETCH (FLAGS (\\Recent k19))"
+
+
+def test_half_messages_of_many_clients_do_not_fill_the_memory(server, connect, monkeypatch):
+    """APPENDs whose messages are announced and do not come, from as many connections as one likes."""
+    monkeypatch.setattr("angarium.runtime.spool.MEMORY_ROOM", 300_000)
+    clients = [connect() for _ in range(10)]
+    message = MESSAGE + b"x" * 100_000
+    half = b"h APPEND INBOX {%d+}\r\n" % len(message) + message[:-1]
+    for client in clients:
+        client.send(half)
+    for client in clients[5:]:
+        client.send(message[-1:] + b"\r\n")
+        assert client.line().startswith(b"h OK [APPENDUID")
+    spool = server.service.spool
+    assert 0 < spool.in_memory <= 400_000
+    for client in clients:
+        client.close()
+    server.settled()
+    assert spool.in_memory == 0
+    assert not list(spool.directory.iterdir())
+    assert len(connect(select="INBOX").ok("FETCH 1:* (RFC822.SIZE)")) == 6

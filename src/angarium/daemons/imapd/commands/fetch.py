@@ -33,7 +33,7 @@ _JOINED_BATCH = 1000
 _BODY_BATCH = 200
 _LARGE = 256 * 1024
 """A body over this is written piece by piece."""
-_BODY_BYTES = 4 * 1024 * 1024
+_BODY_BYTES = 512 * 1024
 """Bytes of messages whose bodies are in memory at once; one is, whatever its size."""
 _COLUMN_BYTES = 32 * 1024 * 1024
 """Bytes of messages of which something is in memory that may be as large as they are: headers, ENVELOPE."""
