@@ -36,6 +36,7 @@ from angarium.tables.opener import TableSite
 
 try:
     import pymysql  # type: ignore[import-untyped,import-not-found,unused-ignore]  # it has no types, or is not there
+    from pymysql.charset import charset_by_name  # type: ignore[import-untyped,import-not-found,unused-ignore]
     from pymysql.connections import Connection  # type: ignore[import-untyped,import-not-found,unused-ignore]
     from pymysql.constants import CR  # type: ignore[import-untyped,import-not-found,unused-ignore]
     from pymysql.cursors import SSCursor  # type: ignore[import-untyped,import-not-found,unused-ignore]
@@ -77,7 +78,7 @@ class MysqlSettings:
             user=source.text("user") or options.get("user", ""),
             password=password,
             database=source.text("dbname", required=True),
-            charset=source.text("charset") or "utf8mb4",
+            charset=_charset(source.text("charset") or "utf8mb4"),
             tls=_tls(source, options),
             limits=Limits(
                 source.seconds("connect_timeout", 10),
@@ -88,6 +89,17 @@ class MysqlSettings:
             default_socket=options.get("socket", ""),
             default_port=int(options["port"]) if options.get("port", "").isdecimal() else DEFAULT_PORT,
         )
+
+
+def _charset(name: str) -> str:
+    """A character set that the driver knows. Raises ValueError."""
+    try:
+        known = charset_by_name(name) is not None
+    except KeyError:
+        known = False
+    if not known:
+        raise ValueError(f"unknown character set: charset = {name}")
+    return name
 
 
 def _tls(source: TableSource, options: Mapping[str, str]) -> ClientTls | None:
@@ -253,7 +265,8 @@ class MysqlDriver:
     def discard(self, connection: MysqlConnection) -> None:
         """Cut it off. Its thread, should it have one, closes it."""
         connection.abort()
-        self._executor.submit(connection.quit)
+        with contextlib.suppress(RuntimeError):  # at the end of the program there are no threads any more
+            self._executor.submit(connection.quit)
 
     async def close(self, connection: MysqlConnection) -> None:
         """Say good-bye."""

@@ -301,6 +301,12 @@ def test_settings_in_main_cf(people, lab):
     assert lab.postmap("mysql:p", "alice", "nobody") == ["found", None]
 
 
+def test_a_character_set_that_does_not_exist(people, lab):
+    answer = ask(lab, mysql(people, PLAIN, "charset = nonsense\n"), "alice")[0]
+    assert isinstance(answer, TemporaryError)
+    assert "nonsense" in answer.cause
+
+
 def test_a_domain_list_that_cannot_be_read_is_a_temporary_error(people, lab):
     text = mysql(people, "SELECT '%s'", "domain = fail:down\n")
     answers = ask(lab, text, "a@b.test", "unqualified")

@@ -175,6 +175,11 @@ class LdapReader:
         self._limit = limit
         self._buffer = bytearray()
 
+    @property
+    def pending(self) -> int:
+        """Bytes of a message that is not complete."""
+        return len(self._buffer)
+
     def receive_data(self, data: bytes) -> list[Message]:
         """The messages that are complete now. Raises BerError."""
         self._buffer += data

@@ -89,7 +89,7 @@ class LdapConnection:
         """TLS, if it is asked for, and the log-in. Raises ServerError."""
         if self._options.start_tls:
             self._check("STARTTLS", await self._result(messages.start_tls(self._next())))
-            await self._writer.start_tls(context(), server_hostname=host or "localhost")
+            await self._start_tls(context(), host or "localhost")
         login = self._options.login
         password = login.password.reveal() if login.password else ""
         if login.kind == "no":
@@ -102,6 +102,21 @@ class LdapConnection:
                 who += b"\0" + login.name.encode() + b"\0" + password.encode()
             request = messages.sasl_bind(self._next(), "" if login.kind == "PLAIN" else login.name, login.kind, who)
         self._check(f"Unable to bind with dn {login.name!r}", await self._result(request))
+
+    async def _start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Go on inside TLS. What came in the clear after the answer is not read, whoever sent it (RFC 4513, 6.2)."""
+        if self._parser.pending:
+            raise ServerError("data in the clear after STARTTLS")
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport = await loop.start_tls(self._writer.transport, protocol, context, server_hostname=host)
+        if transport is None:
+            raise ServerError("the connection was closed in STARTTLS")
+        protocol.connection_made(transport)
+        self._clear_writer = self._writer  # it would close the socket when it is collected
+        self._reader = reader
+        self._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
 
     @staticmethod
     def _check(what: str, result: Result) -> None:

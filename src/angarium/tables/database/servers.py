@@ -214,6 +214,10 @@ class ServerPool(Generic[C]):
                 return await self._driver.connect(state.server)
         except TimeoutError:
             raise ServerError(f"no connection within {self._limits.connect:g} seconds") from None
+        except (ServerError, QueryError):
+            raise
+        except Exception as error:  # whatever a driver raises over a broken answer, a look-up does not raise
+            raise ServerError(f"{type(error).__name__}: {error}") from error
 
     async def _ask(self, state: _State, connection: C, work: Callable[[C], Awaitable[T]]) -> T:
         """Run ``work``, then keep the connection or cut it off."""
@@ -225,6 +229,10 @@ class ServerPool(Generic[C]):
         except QueryError as error:
             whole = not error.broken
             raise
+        except (ServerError, TimeoutError):
+            raise
+        except Exception as error:  # as in _connect
+            raise ServerError(f"{type(error).__name__}: {error}") from error
         finally:
             if whole:
                 self._keep(state, connection)
