@@ -95,4 +95,7 @@ class QueueCommand:
 
 def complain(name: str, error: object) -> None:
     """What a command prints before it ends with an error."""
-    print(f"{name}: fatal: {error}", file=sys.stderr)
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    print(f"{name}: fatal: {text}", file=sys.stderr)

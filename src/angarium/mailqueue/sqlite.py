@@ -77,11 +77,14 @@ def open_database(directory: Path, *, create: bool) -> Connection:
     Raises:
         QueueDamagedError: it cannot be opened, or is of an unknown version.
     """
-    with storage_errors():
-        path = directory / DATABASE
-        connection = connect(path, create=create)
-        schema.prepare(connection)
-        return connection
+    path = directory / DATABASE
+    try:
+        with storage_errors():
+            connection = connect(path, create=create)
+            schema.prepare(connection)
+            return connection
+    except QueueDamagedError as error:
+        raise QueueDamagedError(f"{path}: {error.strerror}") from error
 
 
 class SqliteMailQueue:

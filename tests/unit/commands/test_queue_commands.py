@@ -355,6 +355,22 @@ def test_postcat(fill, site, capfdbinary):
     assert out.endswith(f"{header}{body}*** HEADER EXTRACTED {place} ***\n*** MESSAGE FILE END {place} ***\n")
 
 
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        (lambda etc: postqueue.main(["-c", etc, "-p"]), 69),
+        (lambda etc: postqueue.main(["-c", etc, "-f"]), 69),
+        (lambda etc: postsuper.main(["-c", etc, "-d", "ALL"]), 1),
+        (lambda etc: postcat.main(["-c", etc, "-q", "ABC12345"]), 1),
+    ],
+)
+def test_a_database_that_is_none_is_named(site, capsys, command, status):
+    path = site.parent / "queue" / "queue.db"
+    path.write_text("garbage" * 100)
+    assert command(str(site)) == status
+    assert f"fatal: {path}: NotADBError: file is not a database\n" in capsys.readouterr().err
+
+
 def test_postcat_of_a_damaged_envelope(fill, site, capfdbinary):
     queue_id = fill("a@slow.test")
     connection = connect(site.parent / "queue" / "queue.db")
