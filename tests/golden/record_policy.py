@@ -466,8 +466,13 @@ def session(port: int, line: str) -> str:
 
 
 @contextlib.contextmanager
-def postfix(settings: dict[str, str], services: list[str]) -> Iterator[Path]:
-    """A Postfix in a temporary directory, with these lines of master.cf on top of its own; yields its ``-c``."""
+def postfix(
+    settings: dict[str, str], services: list[str], defer: str = "smtp, virtual, local, relay, error"
+) -> Iterator[Path]:
+    """A Postfix in a temporary directory, with these lines of master.cf on top of its own; yields its ``-c``.
+
+    ``defer`` are the transports that deliver nothing.
+    """
     root = Path(tempfile.mkdtemp(prefix="golden"))
     root.chmod(0o755)
     for name in ("conf", "queue", "data"):
@@ -479,7 +484,7 @@ def postfix(settings: dict[str, str], services: list[str]) -> Iterator[Path]:
         "data_directory": str(root / "data"),
         "maillog_file": str(root / "log"),
         "maillog_file_prefixes": str(root),
-        "defer_transports": "smtp, virtual, local, relay, error",
+        "defer_transports": defer,
     }
     (root / "conf" / "main.cf").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
     commands = {"rewrite": "trivial-rewrite", "defer": "bounce", "trace": "bounce", "retry": "error"}

@@ -57,3 +57,9 @@ def test_lists_and_policy_services(recorder):
     finally:
         server.close()
     assert answers == expected
+
+
+def test_destinations(recorder):
+    module = recorder("record_delivery.py")
+    lines = (GOLDEN / "delivery.txt").read_text(encoding="utf-8").splitlines()
+    assert module["answers"]() == dict(line.split(" -> ", 1) for line in lines)

@@ -94,7 +94,8 @@ class Resolver(Protocol):
     ) -> Answer[str]:
         """Addresses in text, those of the first family first.
 
-        ``lookup`` names the sources in order (smtp_host_lookup): ``dns``, and ``native`` for the hosts file.
+        ``lookup`` names the sources in order (smtp_host_lookup): ``dns``, and ``native`` for the hosts file with DNS
+        behind it, as the system's own resolver has it.
         """
         ...
 
@@ -211,12 +212,16 @@ class DnsResolver:
             return Records((literal,)) if _family(literal) in families else NoRecords(name_exists=True)
         answer: Answer[str] = NoRecords()
         for source in lookup:
-            found = self._native(host, families) if source == "native" else await self._dns(host, families)
+            found: Answer[str] = NoRecords()
+            if source == "native":
+                found = self._native(host, families)
+            if not isinstance(found, Records):  # the system's resolver looks into both, too
+                found = await self._dns(host, families)
             if isinstance(found, Records):
                 return found
             # A failure stays the answer even when a later source says no: no source has denied the name for all.
             if not isinstance(answer, DnsFailure):
-                answer = found if source == "dns" else answer
+                answer = found
         return answer
 
     async def ptr(self, address: str) -> Answer[str]:

@@ -23,6 +23,7 @@ from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.pool import ConnectionPool
 from angarium.agents.smtp.tlspolicy import TlsPolicies, TlsPolicy
 from angarium.agents.smtp.trouble import NotConnectedError, TroubleError, refused
+from angarium.model.address import Address
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import Found, Lookup, TemporaryError
 from angarium.protocols.smtp.client import ClientSession
@@ -66,9 +67,12 @@ class Connector:
         self._step_timeouts = parameters.timeouts.by_step()
         self._policies = policies
 
-    async def connect(self, target: Target, destination: Destination, sender: str) -> Connection:
+    async def policy(self, destination: Destination) -> TlsPolicy:
+        """How much TLS a destination gets. Raises TroubleError."""
+        return await self._policies.of(destination)
+
+    async def connect(self, target: Target, destination: Destination, sender: str, policy: TlsPolicy) -> Connection:
         """A connection on which MAIL FROM may be sent. Raises TroubleError."""
-        policy = await self._policies.of(destination)
         try:
             return await self._attempt(target, destination, sender, policy)
         except _PlaintextNextError:
@@ -250,10 +254,9 @@ class Connector:
     async def _password(
         self, target: Target, destination: Destination, sender: str, passwords: PasswordLookup
     ) -> str | None:
-        keys = [target.host, destination.text]
-        if self._parameters.authentication.by_sender and sender:
-            keys.insert(0, sender)
-        for key in keys:
+        by_sender = self._parameters.authentication.by_sender and sender
+        senders = sender_keys(sender, self._parameters.recipient_delimiter) if by_sender else ()
+        for key in (*senders, target.host, destination.text):
             result = await passwords(key)
             if isinstance(result, TemporaryError):
                 raise TroubleError("4.3.0", "local data error while looking up the SASL password", broken=False)
@@ -278,6 +281,18 @@ class Connector:
             text = f"SASL authentication failed; authentication protocol loop with server {connection.target.peer}"
             raise TroubleError("4.7.0", text)
         return reply
+
+
+def sender_keys(sender: str, delimiters: str) -> list[str]:
+    """The keys of a sender in smtp_sasl_password_maps: ``user+ext@domain``, ``user@domain``, ``@domain``."""
+    parts = Address.split(sender)
+    user, extension = parts.extension(delimiters) if delimiters else (parts.local, "")
+    keys = [sender]
+    if extension:
+        keys.append(str(Address(user, parts.domain)))
+    if parts.domain:
+        keys.append(f"@{parts.domain}")
+    return keys
 
 
 def _encoded(text: str) -> str:

@@ -16,7 +16,7 @@ from itertools import chain
 from angarium.agents.smtp.connection import Connection
 from angarium.agents.smtp.connector import Connector
 from angarium.agents.smtp.destination import Destination, destinations
-from angarium.agents.smtp.hosts import HostFinder
+from angarium.agents.smtp.hosts import LOOP, HostFinder
 from angarium.agents.smtp.outgoing import Outgoing, mapped
 from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.pool import ConnectionPool
@@ -112,8 +112,13 @@ class Delivery:
         for place in places:
             try:
                 targets = await self._tools.finder.find(place)
+                policy = await self._tools.connector.policy(place)
             except TroubleError as trouble:
-                self._settle_all(trouble, None, final=False)
+                # Another place would only send the loop round once more.
+                loop = trouble.dsn == LOOP
+                self._settle_all(trouble, None, final=loop)
+                if loop:
+                    return
                 continue
             limit = self._tools.parameters.mx_session_limit
             for target in targets:
@@ -122,7 +127,9 @@ class Delivery:
                 connection: Connection | None = None
                 try:
                     self._sessions += 1
-                    connection = await self._tools.connector.connect(target, place, self._request.envelope.sender)
+                    connection = await self._tools.connector.connect(
+                        target, place, self._request.envelope.sender, policy
+                    )
                     await self._send(connection, place, key)
                 except NotConnectedError as trouble:
                     self._sessions -= 1

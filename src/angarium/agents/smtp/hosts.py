@@ -19,7 +19,11 @@ from dataclasses import dataclass
 from angarium.agents.smtp.destination import Destination
 from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.trouble import TroubleError
+from angarium.model.dsn import Dsn
 from angarium.runtime.dns import Answer, DnsFailure, Mx, NoRecords, Records, Resolver, Srv
+
+LOOP = Dsn(5, 4, 6)
+"""The status of mail that loops (RFC 3463 section 3.5)."""
 
 _FAMILY_TYPES = {4: "A", 6: "AAAA"}
 
@@ -116,12 +120,10 @@ class HostFinder:
         answer = await self._resolver.mx(domain)
         if isinstance(answer, Records):
             if any(not exchanger.host for exchanger in answer.values) and len(answer.values) == 1:
-                raise TroubleError("5.1.10", f"Domain {domain} does not accept mail (nullMX)", broken=False)
+                raise TroubleError("5.1.0", f"Domain {domain} does not accept mail (nullMX)", broken=False)
             return await self._addresses_of(destination, [mx for mx in answer.values if mx.host])
         if isinstance(answer, DnsFailure) and not self._parameters.ignore_mx_lookup_error:
             raise _name_service("4.4.3", domain, "MX", answer)
-        if isinstance(answer, NoRecords) and not answer.name_exists:
-            raise _name_service("5.4.4", domain, "MX", answer)
         return await self._of_host(destination)
 
     async def _addresses_of(self, destination: Destination, exchangers: Sequence[Mx]) -> list[Target]:
@@ -149,8 +151,16 @@ class HostFinder:
         if isinstance(answer, Records):
             targets = [Target(destination.host, address, destination.port) for address in answer.values]
             return self._without_loops(destination, self._ordered(targets))
+        if not self._asks_dns and isinstance(answer, NoRecords):
+            known = "No address associated with hostname" if answer.name_exists else "Name or service not known"
+            raise TroubleError("5.3.0", f"unable to look up host {destination.host}: {known}", broken=False)
         dsn = "4.4.3" if isinstance(answer, DnsFailure) else "5.4.4"
         raise _name_service(dsn, destination.host, self._type, answer)
+
+    @property
+    def _asks_dns(self) -> bool:
+        """Hosts are looked up in the DNS itself, not by the system's resolver alone."""
+        return self._parameters.dns_enabled and "dns" in self._parameters.host_lookup
 
     async def _addresses(self, host: str) -> Records[str] | NoRecords | DnsFailure:
         lookup = self._parameters.host_lookup if self._parameters.dns_enabled else ("native",)
@@ -185,7 +195,7 @@ class HostFinder:
 
 def loops(destination: Destination) -> TroubleError:
     """We are the host that the mail is to be sent to, and yet it is not ours."""
-    return TroubleError("5.4.6", f"mail for {destination.host} loops back to myself", broken=False)
+    return TroubleError(LOOP, f"mail for {destination.host} loops back to myself", broken=False)
 
 
 def _name_service(dsn: str, name: str, kind: str, answer: Answer[str] | Answer[Mx] | Answer[Srv]) -> TroubleError:

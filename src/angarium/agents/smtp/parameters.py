@@ -142,6 +142,7 @@ class SmtpParameters:
     use_srv_lookup: frozenset[str] = frozenset()
     allow_srv_lookup_fallback: bool = False
     ignore_srv_lookup_error: bool = False
+    recipient_delimiter: str = ""
     soft_bounce: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
     authentication: Authentication = field(default_factory=Authentication)
@@ -216,6 +217,7 @@ class SmtpParameters:
             tls_loglevel=conf.integer("smtp_tls_loglevel"),
             tls_verify_match=tuple(conf.names("smtp_tls_verify_cert_match")),
             tls_secure_match=tuple(conf.names("smtp_tls_secure_cert_match")),
+            recipient_delimiter=conf.text("recipient_delimiter"),
             soft_bounce=conf.boolean("soft_bounce"),
             timeouts=Timeouts(
                 connect=conf.seconds("smtp_connect_timeout"),

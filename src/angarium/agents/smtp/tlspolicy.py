@@ -167,7 +167,7 @@ class TlsPolicies:
         match = await self._find(self._lookup, destination)
         if isinstance(match, TemporaryError):
             self._log.warning(f"{match.source}: {match.cause}")
-            raise TroubleError("4.7.5", "TLS policy lookup failure", broken=False)
+            raise TroubleError("4.7.5", "client TLS configuration problem", broken=False)
         if not isinstance(match, Found):
             return self._defaults.policy
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from angarium.agents.smtp.connector import sender_keys
 from angarium.agents.smtp.destination import destinations
 from angarium.agents.smtp.hosts import HostFinder
 from angarium.agents.smtp.parameters import SmtpParameters
@@ -121,7 +122,8 @@ class DeliveryTrial:
         find = self._finder(conf, "smtp_sasl_password_maps")
         if not parameters.authentication.enabled or find is None:
             return ""
-        keys = [sender] if parameters.authentication.by_sender and sender else []
+        by_sender = parameters.authentication.by_sender and sender
+        keys = sender_keys(sender, parameters.recipient_delimiter) if by_sender else []
         for key in (*keys, host, nexthop):
             match = await find(key)
             if isinstance(match, TemporaryError):

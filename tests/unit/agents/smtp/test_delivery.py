@@ -266,7 +266,7 @@ def test_fallback_relay():
 @pytest.mark.parametrize(
     ("answer", "status", "dsn", "words"),
     [
-        (NoRecords(), Status.BOUNCED, "5.4.4", "Name service error for name=example.org type=MX: Host not found"),
+        (NoRecords(), Status.BOUNCED, "5.4.4", "Name service error for name=example.org type=AAAA: Host not found"),
         (
             NoRecords(name_exists=True),
             Status.BOUNCED,
@@ -274,7 +274,7 @@ def test_fallback_relay():
             "Host or domain name not found. Name service error for name=example.org type=AAAA: Host not found",
         ),
         (DnsFailure("SERVFAIL"), Status.DEFERRED, "4.4.3", "name=example.org type=MX: Host not found, try again"),
-        (Records((Mx(0, ""),)), Status.BOUNCED, "5.1.10", "Domain example.org does not accept mail (nullMX)"),
+        (Records((Mx(0, ""),)), Status.BOUNCED, "5.1.0", "Domain example.org does not accept mail (nullMX)"),
         (Records((Mx(0, "gone.example"),)), Status.BOUNCED, "5.4.4", "name=gone.example type=AAAA: Host not found"),
     ],
 )

@@ -209,7 +209,7 @@ def test_order_of_password_keys():
             return asked, server.port, result.status
 
     asked, port, status = run(scenario)
-    assert asked == ["a@example.org", "127.0.0.1", f"[127.0.0.1]:{port}"]
+    assert asked == ["a@example.org", "@example.org", "127.0.0.1", f"[127.0.0.1]:{port}"]
     assert status is Status.SENT
 
 
@@ -332,7 +332,7 @@ def test_a_fingerprint_is_as_good_as_a_name(certificate, which):
         ("encrypt protocols=nonsense", True, "client TLS configuration problem"),
         ("fingerprint", True, "client TLS configuration problem"),
         (" ", True, "client TLS configuration problem"),
-        (None, True, "TLS policy lookup failure"),
+        (None, True, "client TLS configuration problem"),
     ],
 )
 def test_policies_by_nexthop(certificate, entry, offer, outcome):
