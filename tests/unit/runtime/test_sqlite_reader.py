@@ -9,7 +9,6 @@ import pytest
 from angarium.runtime.sqlite import SqlError
 from angarium.runtime.sqlite_reader import InterruptError, SqliteReader, TooLargeError
 
-
 WRITER = """
 import sqlite3, sys
 database = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -18,6 +17,16 @@ print("locked", flush=True)
 sys.stdin.readline()
 database.execute("COMMIT")
 """
+
+
+@contextlib.contextmanager
+def locked(path):
+    """A process that has the database to itself until it is told to go on."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        writer.stdout.readline()
+        yield writer
 
 
 @pytest.fixture
@@ -86,10 +95,7 @@ def test_a_locked_database_is_waited_for_off_the_loop(path):
     async def work():
         reader = SqliteReader(path, 5, 1000)
         # Another process: locks of one process do not keep it out itself.
-        with subprocess.Popen(
-            [sys.executable, "-c", WRITER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        ) as writer:
-            writer.stdout.readline()
+        with locked(path) as writer:
             query = asyncio.create_task(reader.column("SELECT v FROM t WHERE k = 'a'"))
             await asyncio.sleep(0.1)
             waiting = not query.done()
