@@ -9,10 +9,8 @@ PARAMETERS = (
         "alias_database",
         Type.TABLES,
         "hash:/etc/aliases",
-        "",
+        "The alias tables that newaliases and sendmail -bi build. Tables in alias_maps alone are not built by them.",
         "local",
-        Status.UNSUPPORTED,
-        "newaliases is not there yet",
     ),
     Parameter(
         "alias_maps",

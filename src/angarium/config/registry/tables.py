@@ -12,7 +12,7 @@ PARAMETERS = (
         "",
         "tables",
         Status.NO_EFFECT,
-        "Berkeley DB files are read without its library",
+        "Berkeley DB files are read and built without its library",
         minimum=0,
     ),
     Parameter(
@@ -22,11 +22,15 @@ PARAMETERS = (
         "",
         "tables",
         Status.NO_EFFECT,
-        "Berkeley DB files are read without its library",
+        "Berkeley DB files are read and built without its library",
         minimum=0,
     ),
     Parameter(
-        "default_database_type", Type.STRING, "hash", "", "tables", Status.NO_EFFECT, "tables are not built here yet"
+        "default_database_type",
+        Type.STRING,
+        "hash",
+        "The type of a table that is named without one, on the command lines of postmap and postalias and in main.cf.",
+        "tables",
     ),
     Parameter(
         "lmdb_map_size",
@@ -34,8 +38,8 @@ PARAMETERS = (
         "16777216",
         "",
         "tables",
-        Status.UNSUPPORTED,
-        "no LMDB file is written yet",
+        Status.NO_EFFECT,
+        "LMDB files are as large as they have to be",
         minimum=0,
     ),
 )
