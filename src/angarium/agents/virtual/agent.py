@@ -86,7 +86,8 @@ class VirtualAgent:
             return Status.DEFERRED, _LOOKUP_FAILED, "mail system configuration error"
         if not isinstance(found, Found):
             return Status.BOUNCED, _UNKNOWN_USER, f'unknown user: "{recipient.address}"'
-        headers = delivery_headers(request.envelope.sender, recipient.original or recipient.address, recipient.address)
+        original = recipient.original or recipient.address if self._parameters.enable_original_recipient else ""
+        headers = delivery_headers(request.envelope.sender, original, recipient.address)
         now = self._clock()
         mail = NewMail(
             mailbox="INBOX",

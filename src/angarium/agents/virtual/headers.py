@@ -6,10 +6,10 @@ from angarium.protocols.smtp.path import quote_address
 
 
 def delivery_headers(sender: str, original: str, recipient: str) -> bytes:
-    """Return-Path, X-Original-To and Delivered-To, in that order."""
+    """Return-Path, X-Original-To (unless ``original`` is empty) and Delivered-To, in that order."""
     lines = (
         f"Return-Path: <{quote_address(sender)}>\r\n"
-        f"X-Original-To: {quote_address(original)}\r\n"
-        f"Delivered-To: {quote_address(recipient)}\r\n"
+        + (f"X-Original-To: {quote_address(original)}\r\n" if original else "")
+        + f"Delivered-To: {quote_address(recipient)}\r\n"
     )
     return lines.encode("utf-8", "surrogateescape")

@@ -13,14 +13,19 @@ class Conf(Protocol):
         """A string parameter."""
         ...
 
+    def boolean(self, name: str) -> bool:
+        """A yes-or-no parameter."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class VirtualParameters:
     """Attributes are the parameters of the same names."""
 
     recipient_delimiter: str = ""
+    enable_original_recipient: bool = True
 
     @classmethod
     def from_config(cls, conf: Conf) -> VirtualParameters:
         """Read them."""
-        return cls(recipient_delimiter=conf.text("recipient_delimiter"))
+        return cls(conf.text("recipient_delimiter"), conf.boolean("enable_original_recipient"))

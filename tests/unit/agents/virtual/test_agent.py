@@ -53,11 +53,15 @@ def request_for(*addresses, sender="bob@x.test", queue_id="4F2A", content=CONTEN
 
 
 class Scene:
-    def __init__(self, tmp_path, **parameters):
+    def __init__(self, tmp_path, *, original=True, **parameters):
         self.log = MemoryLog()
         self.store = open_mailstore(MailstoreParameters(tmp_path, **parameters), ServiceLog(self.log, "test"))
         self.agent = virtual_agent(
-            VirtualParameters("+"), self.store, locate, ServiceLog(self.log, "postfix/virtual"), lambda: 1_795_500_000.0
+            VirtualParameters("+", original),
+            self.store,
+            locate,
+            ServiceLog(self.log, "postfix/virtual"),
+            lambda: 1_795_500_000.0,
         )
 
     async def messages(self, account):
@@ -102,6 +106,15 @@ def test_headers_as_postfix_writes_them(play):
         ]
 
     play(test)
+
+
+def test_the_original_address_is_not_told_without_enable_original_recipient(play):
+    async def test(scene):
+        await scene.agent.deliver(request_for(("bob@example.test", "al@example.test")))
+        (message,) = await scene.messages("bob@example.test")
+        assert message.startswith(b"Return-Path: <bob@x.test>\r\nDelivered-To: bob@example.test\r\nReceived: ")
+
+    play(test, original=False)
 
 
 def test_the_date_is_in_the_local_zone(play, monkeypatch):
