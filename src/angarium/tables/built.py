@@ -207,7 +207,9 @@ class BuiltTable:
             except BlockingIOError:
                 self._file = None
             except DamagedFileError as error:
-                self._use_source(error)
+                if self._use_source(error):
+                    continue
+                return TemporaryError(f"open database {self._path}: {error}", self.name)
             except OSError as error:
                 return TemporaryError(f"open database {self._path}: {error.strerror}", self.name)
             if not deadline:
@@ -247,13 +249,15 @@ class BuiltTable:
         self._checked = now
         return self._file
 
-    def _use_source(self, error: DamagedFileError) -> None:
-        """Read the source until the built file changes. Raises OSError when that cannot help."""
+    def _use_source(self, error: DamagedFileError) -> bool:
+        """Read the source until the built file changes; False when that cannot help."""
         if self._strict or not self._source.exists():
-            raise OSError(0, f"{error}")
+            self._file = None
+            return False
         self._warn(f"{self._path}: {error}; using its source {self._source}")
         self._file = self._text_table()
         self._checked = self._clock()
+        return True
 
     def _text_table(self) -> FileTable:
         return FileTable(self.name, self._source, self._warn, utf8=self._utf8, fold=self._fold, aliases=True)
