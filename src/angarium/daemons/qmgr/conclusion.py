@@ -27,6 +27,7 @@ from angarium.runtime.log import ServiceLog
 RETRY_QUEUE = 5.0
 """Seconds until a queue that could not be used is tried again."""
 
+_LONGEST_PAUSE = 60.0
 _SYSTEM_FAILURE = Dsn(4, 3, 0)
 
 
@@ -123,6 +124,7 @@ class Conclusion:
         Returns:
             whether the message was removed, and what was recorded.
         """
+        pause = RETRY_QUEUE
         while True:
             try:
                 return await self._queue.record_attempt(attempt), attempt
@@ -130,7 +132,8 @@ class Conclusion:
                 self._log.error(f"{attempt.queue_id}: cannot record the attempt, will try again: {error}")
                 if self.ending:
                     raise
-                await asyncio.sleep(RETRY_QUEUE)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)  # thousands of messages may be waiting here
             except Exception as error:  # a fault of ours
                 self._log.panic(f"{attempt.queue_id}: cannot record the attempt: {type(error).__name__}: {error}")
                 if not attempt.results:

@@ -146,6 +146,8 @@ class QueueManager:
 
     async def _abandon(self) -> None:
         """Cancelled: what is under way is given up, and tried again by the next queue manager."""
+        self._draining = True
+        self._scheduler.withdraw()  # or the end of one delivery would begin another
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -307,9 +309,12 @@ class QueueManager:
         if task.cancelled() or (error := task.exception()) is None:
             return
         if isinstance(error, OSError) and self._draining:
-            return  # the end could not be recorded: the lease is given back
+            return  # the end could not be recorded, which is said already: the lease is given back
         unforeseen(self._log, "task" if active is None else active.message.queue_id, error)
-        if active is not None and self._active.pop(active.message.queue_id, None) is not None:
+        if active is None or self._draining:
+            return  # the lease is given back
+        if self._active.pop(active.message.queue_id, None) is not None:
+            self._scheduler.drop(active.message.queue_id)
             self._spawn(self._put_back(active))
 
     async def _put_back(self, active: ActiveMessage) -> None:
@@ -496,6 +501,7 @@ class QueueManager:
         queue_id = active.message.queue_id
         if self._active.pop(queue_id, None) is None:
             return  # another delivery of the same message has seen it before
+        self._scheduler.drop(queue_id)
         if isinstance(error, OSError):
             self._log.warning(f"{queue_id}: {error}; moved to the corrupt queue")
             try:

@@ -2,7 +2,7 @@
 
 What Postfix does by way of maildrop and pickup(8): the addresses that are left are rewritten and expanded anew, the
 message gets a queue id of its own and a Received line before the others, its lifetime begins again; the arrival time,
-the sender's wishes for reports and what is known of the client stay. The checks of cleanup are made again, milters are
+the sender's wishes for reports and what is known of the client stay. The checks of cleanup are made again and choose the content filter, milters are
 not asked. postsuper(1), option -r.
 
 Guarantees: the new message takes the old one's place in one transaction; without it the old one is as it was.
@@ -65,7 +65,8 @@ class Requeuer:
         uid = os.getuid()
         envelope = message.envelope
         reported = () if message.expansion_reported else envelope.expanded
-        left = replace(envelope, recipients=tuple(pending.queued.recipient for pending in message.pending), expanded=())
+        people = tuple(pending.queued.recipient for pending in message.pending)
+        left = replace(envelope, recipients=people, expanded=(), content_filter="")
         self._log.info(f"{queue_id}: uid={uid} from=<{envelope.sender}> orig_id={message.queue_id}", queue_id=queue_id)
         finished = await self._cleanup.process(queue_id, left, content)
         ours = replace(left, arrival=self._clock(), origin=Origin("local", service=self._log.tag, uid=uid))

@@ -11,7 +11,7 @@ deliveries that reached the destination and shrinks with negative feedback by th
 Guarantees: never more deliveries than the window of the destination and the process limit of the transport; a rate
 delay is kept between two deliveries; transports, the destinations of a transport, and the messages of a destination
 take turns, so nobody waits behind somebody else's long list; each recipient that arrives comes back in exactly one
-Start or Suspend. All steps cost the same whatever is queued.
+Start or Suspend, unless its message is dropped. All steps but that one cost the same whatever is queued.
 
 States of a destination:
 
@@ -359,6 +359,12 @@ class Scheduler:
             if destination.cause is not None:
                 destination.revive()
                 destination.until = 0.0
+                self._forget(destination)
+
+    def drop(self, queue_id: str) -> None:
+        """Forget what waits of one message: it is gone."""
+        for destination in list(self._destinations.values()):
+            if destination.jobs.pop(queue_id, None) is not None:
                 self._forget(destination)
 
     def withdraw(self) -> None:

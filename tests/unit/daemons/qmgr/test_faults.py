@@ -291,3 +291,25 @@ def test_a_fault_of_ours_in_reading_the_queue_is_survived(run_world, monkeypatch
         await until(lambda: world.agent.delivered)
 
     run_world(work)
+
+
+def test_a_cancelled_manager_begins_nothing_new(make_world):
+    """The end of a delivery that is given up gives its place back: nobody may take it any more."""
+
+    async def main():
+        world = make_world()
+        world.limits["smtp"] = Limits(recipient_limit=1, process_limit=2)
+        world.manager = world.make_manager()
+        running = asyncio.create_task(world.manager.run())
+        world.agent.gate = asyncio.Event()
+        await world.enqueue(*[f"r{n}@smtp.test" for n in range(6)])
+        await until(lambda: len(world.agent.requests) == 2)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await asyncio.sleep(0)
+        assert len(world.agent.requests) == 2
+        assert [message.queue for message in await world.listed()] == [QueueName.INCOMING]
+        await world.queue.close()
+
+    asyncio.run(asyncio.wait_for(main(), 20))
