@@ -38,12 +38,12 @@ from angarium.tables.opener import TableSite
 _SCOPES = {"sub": Scope.SUB, "base": Scope.BASE, "one": Scope.ONE}
 _MECHANISMS = ("EXTERNAL", "PLAIN")
 _BINDS = {"no": "no", "none": "no", "yes": "simple", "simple": "simple", "sasl": "sasl"}
-_DN_SPECIAL = re.compile(r'[ \t"#+,;<>\\]')
+_DN_SPECIAL = re.compile(r'[\x00-\x1f\x7f "#+,;<>\\]')
 
 
 def escape_dn(text: str) -> str:
-    """A piece of an attribute's value in a DN."""
-    return _DN_SPECIAL.sub(lambda found: "\\" + found[0], text)
+    """A piece of an attribute's value in a DN; what does not print goes by its number (RFC 4514 section 2.4)."""
+    return _DN_SPECIAL.sub(lambda found: f"\\{found[0] if found[0].isprintable() else f'{ord(found[0]):02x}'}", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """LDAP tables against slapd, and beside Postfix's postmap with the same files."""
 
+import random
+
 import pytest
 
-from angarium.model.lookup import Found, TemporaryError
+from angarium.model.lookup import NOT_FOUND, Found, TemporaryError
 
 KEYS = [
     "alice", "Alice", "bob", "carol", "nobody", "al*", "*", "a)(uid=*", "alice@example.test", "ALICE@Example.TEST",
@@ -133,3 +135,18 @@ def ask_one(slapd, lab, text, key):
     start = "" if "server_host" in text else f"server_host = ldap://127.0.0.1:{slapd.port}\n"
     base = "" if "search_base" in text else "search_base = dc=example,dc=test\n"
     return lab.ask("ldap:" + lab.table("one.cf", start + base + text), key)[0]
+
+
+NASTY = "'\"\\%_;-/*#`$(){}[]=<>+,&|!~:\n\r\t\x01\x7f aZ0@.é漢\U0001f600"
+
+
+def test_any_text_goes_into_a_filter_and_a_base_as_one_value(slapd, lab):
+    chance = random.Random(5)
+    keys = ["".join(chance.choices(NASTY, k=chance.randint(1, 30))) for _ in range(500)]
+    start = f"server_host = {slapd.url}\nversion = 3\nresult_attribute = uid\n"
+    query = "search_base = dc=example,dc=test\nquery_filter = (|(uid=alice)(cn=%s)(mail=%s))\n"
+    answers = lab.ask("ldap:" + lab.table("filter.cf", start + query), *keys)
+    assert {answer.value for answer in answers} == {"alice"}
+    query = "search_base = uid=%s,ou=people,dc=example,dc=test\nscope = base\nquery_filter = objectClass=*\n"
+    answers = lab.ask("ldap:" + lab.table("base.cf", start + query), *keys)
+    assert set(answers) == {NOT_FOUND}

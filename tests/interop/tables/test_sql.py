@@ -1,6 +1,7 @@
 """MySQL, PostgreSQL and SQLite tables in the schemas that people use, beside Postfix's postmap with the same files."""
 
 import contextlib
+import random
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from angarium.model.lookup import Found, TemporaryError
+from angarium.tables.keys import fold_unicode
 
 SCHEMA = """
 CREATE TABLE domain (domain varchar(200) NOT NULL PRIMARY KEY, transport varchar(200) NOT NULL,
@@ -143,3 +145,17 @@ def test_answers_are_those_of_postfix(backend, lab, configuration):
     ]
     assert not differing
     assert not any(isinstance(each, TemporaryError) for each in answers)
+
+
+NASTY = "'\"\\%_;-/*#`$(){}[]\n\r\t\x01\x1a\x7f aZ0@.é漢\U0001f600\u202eß"
+
+
+def test_any_text_goes_into_a_query_as_one_piece_of_text(backend, lab):
+    chance = random.Random(5)
+    keys = ["".join(chance.choices(NASTY, k=chance.randint(1, 30))) for _ in range(500)]
+    name = f"{backend.kind}:" + lab.table("t.cf", f"{backend.head}query = SELECT '%s'\n")
+    answers = lab.ask(name, *keys)
+    assert [answer.value for answer in answers] == [fold_unicode(key) for key in keys]
+    parts = f"{backend.kind}:" + lab.table("u.cf", f"{backend.head}query = SELECT '%u' WHERE '%d' = 'example.test'\n")
+    answers = lab.ask(parts, *(f"{key}@example.test" for key in keys))
+    assert [answer.value for answer in answers] == [fold_unicode(key) for key in keys]
