@@ -2,8 +2,8 @@
 
 What Postfix does by way of maildrop and pickup(8): the addresses that are left are rewritten and expanded anew, the
 message gets a queue id of its own and a Received line before the others, its lifetime begins again; the arrival time,
-the sender's wishes for reports and what is known of the client stay. The checks of cleanup are made again and choose the content filter, milters are
-not asked. postsuper(1), option -r.
+the sender's wishes for reports and what is known of the client stay. The checks of cleanup are made again and choose
+the content filter, milters are not asked. postsuper(1), option -r.
 
 Guarantees: the new message takes the old one's place in one transaction; without it the old one is as it was.
 """
