@@ -69,17 +69,27 @@ class ContentChecks:
         parameters: main.cf.
         opener: opens the tables.
         log: of cleanup.
+        prefix: before the parameters' names: ``smtp_`` for the checks of the smtp client.
+        allowed: the actions that can be had there; None is all.
     """
 
-    def __init__(self, parameters: CleanupParameters, opener: TableOpener, log: ServiceLog) -> None:
+    def __init__(
+        self,
+        parameters: CleanupParameters,
+        opener: TableOpener,
+        log: ServiceLog,
+        prefix: str = "",
+        allowed: frozenset[str] | None = None,
+    ) -> None:
         self._parameters = parameters
         self._log = log
+        self._allowed = allowed
         self._headers = {
-            Class.PRIMARY: Maps.open("header_checks", parameters.header_checks, opener),
-            Class.MIME: Maps.open("mime_header_checks", parameters.mime_header_checks, opener),
-            Class.NESTED: Maps.open("nested_header_checks", parameters.nested_header_checks, opener),
+            Class.PRIMARY: Maps.open(f"{prefix}header_checks", parameters.header_checks, opener),
+            Class.MIME: Maps.open(f"{prefix}mime_header_checks", parameters.mime_header_checks, opener),
+            Class.NESTED: Maps.open(f"{prefix}nested_header_checks", parameters.nested_header_checks, opener),
         }
-        self._body = Maps.open("body_checks", parameters.body_checks, opener)
+        self._body = Maps.open(f"{prefix}body_checks", parameters.body_checks, opener)
         self.limits = _walk_limits(parameters, headers=any(self._headers.values()))
 
     def __bool__(self) -> bool:
@@ -127,6 +137,9 @@ class ContentChecks:
         word, _, rest = found.value.partition(" ")
         word, tab, more = word.partition("\t")
         operand = (more + " " + rest if tab else rest).strip(" \t")
+        if self._allowed is not None and word.upper() not in self._allowed:
+            self._log.warning(f"unsupported command in {maps.parameter} map: {found.value}")
+            return None
         case = _Case(run, maps.parameter, context, text, operand)
         action = _ACTIONS.get(word.upper())
         if action is None:

@@ -20,6 +20,7 @@ from angarium.agents.bounce.parameters import BounceParameters
 from angarium.agents.discard.main import DiscardAgent
 from angarium.agents.error.main import ErrorAgent
 from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
+from angarium.agents.smtp.outgoing import Rules, make_checks
 from angarium.agents.virtual.main import virtual_agent
 from angarium.agents.virtual.parameters import VirtualParameters
 from angarium.auth.penalty import LoginPenalty, Networks
@@ -373,7 +374,7 @@ def _smtp(node: Node, conf: Config, _entry: MasterService, log: ServiceLog) -> D
         node.dns,
         _finder(node, conf, "smtp_sasl_password_maps"),
         _finder(node, conf, "smtp_tls_policy_maps"),
-        generic,
+        Rules(generic, make_checks(conf, node.tables, log)),
     )
 
 

@@ -17,11 +17,10 @@ from angarium.agents.smtp.connection import Connection
 from angarium.agents.smtp.connector import Connector
 from angarium.agents.smtp.destination import Destination, destinations
 from angarium.agents.smtp.hosts import LOOP, HostFinder
-from angarium.agents.smtp.outgoing import Outgoing, mapped
+from angarium.agents.smtp.outgoing import Outgoing, Rules
 from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.pool import ConnectionPool
 from angarium.agents.smtp.trouble import LostError, NotConnectedError, TroubleError, said
-from angarium.cleanup.generic import GenericMap
 from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
 from angarium.model.error import MailError
@@ -31,6 +30,7 @@ from angarium.protocols.smtp.client_states import Step
 from angarium.runtime.log import ServiceLog
 
 _HEADER_PROBE = 65536
+_NO_RULES = Rules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Tools:
     connector: Connector
     pool: ConnectionPool
     clock: Callable[[], float]
-    generic: GenericMap | None = None
+    rules: Rules = _NO_RULES
 
 
 class Delivery:
@@ -71,9 +71,9 @@ class Delivery:
             self._tools.service_log.warning(f"{self._request.queue_id}: {error}")
             self._settle_all(TroubleError("4.3.5", f"Mail system configuration error: {error}"), None)
             return self._ordered()
-        if self._tools.generic is not None:
+        if self._tools.rules:
             try:
-                self._message = await mapped(self._request, self._tools.generic)
+                self._message = await self._tools.rules.apply(self._request)
             except MailError as error:
                 self._tools.service_log.warning(f"{self._request.queue_id}: {error.cause}")
                 self._settle_all(TroubleError("4.3.0", "address mapping lookup failure", broken=False), None)

@@ -1,9 +1,9 @@
 """The smtp service: what the wiring makes, one for each smtp entry of master.cf (``smtp``, ``relay`` …).
 
 ``SmtpAgent`` needs the parameters, a log with the service's tag (``postfix/smtp``, ``postfix/relay/smtp``), a resolver,
-and, where they are configured, look-ups in smtp_sasl_password_maps and smtp_tls_policy_maps, and smtp_generic_maps. It
-keeps connections open for reuse, so there is one for each service, and it belongs to one event loop; ``close`` ends
-them.
+and, where they are configured, look-ups in smtp_sasl_password_maps and smtp_tls_policy_maps, and rules for mail that
+leaves. It keeps connections open for reuse, so there is one for each service, and it belongs to one event loop;
+``close`` ends them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from angarium.agents.smtp.connector import Connector, PasswordLookup
 from angarium.agents.smtp.delivery import Delivery, Tools
 from angarium.agents.smtp.hosts import HostFinder
+from angarium.agents.smtp.outgoing import Rules
 from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.pool import ConnectionPool
 from angarium.agents.smtp.tlspolicy import PolicyLookup, TlsPolicies
-from angarium.cleanup.generic import GenericMap
 from angarium.model.delivery import DeliveryRequest, DeliveryResult
 from angarium.runtime.dns import Resolver
 from angarium.runtime.log import ServiceLog
@@ -35,7 +35,7 @@ class SmtpAgent:
         resolver: Resolver,
         passwords: PasswordLookup | None = None,
         policies: PolicyLookup | None = None,
-        generic: GenericMap | None = None,
+        rules: Rules | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._pool = ConnectionPool(parameters)
@@ -46,7 +46,7 @@ class SmtpAgent:
             connector=Connector(
                 parameters, log, self._pool, passwords, TlsPolicies(parameters.tls_defaults, log, policies)
             ),
-            generic=generic,
+            rules=rules or Rules(),
             pool=self._pool,
             clock=clock,
         )

@@ -1,7 +1,10 @@
-"""What a message becomes when it leaves: smtp_generic_maps on its envelope and on the addresses in its headers.
+"""What a message becomes when it leaves: smtp_header_checks and their like, then smtp_generic_maps.
 
-The log and reports go on speaking of the addresses inside; the server hears those of the outside. Without a map a
-message leaves as it is, at no cost. Failures: a table that cannot be asked is a ``MailError``.
+Checks may change, add and take out lines of headers and body (DUNNO, IGNORE, INFO, PREPEND, REPLACE, STRIP, WARN); the
+generic map changes the addresses of the envelope and of the headers. The log and reports go on speaking of the
+addresses inside; the server hears those of the outside. Without either a message leaves as it is, at no cost.
+
+Failures: a table that cannot be asked is a ``MailError``.
 """
 
 from __future__ import annotations
@@ -9,10 +12,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from angarium.cleanup.checks import ContentChecks
 from angarium.cleanup.generic import GenericMap
-from angarium.model.content import Content
+from angarium.cleanup.headers import HeaderBlock
+from angarium.cleanup.parameters import CleanupParameters
+from angarium.cleanup.splice import SplicedContent, spliced
+from angarium.config.config import Config
+from angarium.model.content import Content, MemoryContent
 from angarium.model.delivery import DeliveryRequest
 from angarium.model.envelope import Envelope, Recipient
+from angarium.runtime.log import ServiceLog
+from angarium.tables.opener import TableOpener
+
+_ALLOWED = frozenset({"DUNNO", "IGNORE", "INFO", "OK", "PREPEND", "REPLACE", "STRIP", "WARN"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +52,72 @@ class Outgoing:
         return len(self.prefix) + self.content.size
 
 
-async def mapped(request: DeliveryRequest, generic: GenericMap | None) -> Outgoing:
-    """The message as it leaves. Raises MailError."""
-    message = Outgoing.of(request)
-    if generic is None:
-        return message
-    envelope = replace(request.envelope, sender=await generic.address(request.envelope.sender))
-    people = {
-        number: replace(recipient, address=await generic.address(recipient.address))
-        for number, recipient in message.recipients.items()
-    }
-    return Outgoing(envelope, people, b"", await generic.content(request.prefix, request.content))
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is done to all mail that leaves through one service."""
+
+    generic: GenericMap | None = None
+    checks: ContentChecks | None = None
+
+    def __bool__(self) -> bool:
+        return self.generic is not None or self.checks is not None
+
+    async def apply(self, request: DeliveryRequest) -> Outgoing:
+        """The message as it leaves. Raises MailError."""
+        message = Outgoing.of(request)
+        if self.checks is not None:
+            whole = SplicedContent([message.prefix, *spliced(message.content, [])])
+            checked = await _checked(whole, self.checks, request.queue_id)
+            message = replace(message, prefix=b"", content=checked)
+        if self.generic is None:
+            return message
+        generic = self.generic
+        people = {
+            number: replace(recipient, address=await generic.address(recipient.address))
+            for number, recipient in message.recipients.items()
+        }
+        sender = await generic.address(request.envelope.sender)
+        content = await generic.content(message.prefix, message.content)
+        return Outgoing(replace(request.envelope, sender=sender), people, b"", content)
+
+
+def make_checks(conf: Config, opener: TableOpener, log: ServiceLog, prefix: str = "smtp_") -> ContentChecks | None:
+    """The checks that ``smtp_header_checks`` and its three companions configure; None: there are none."""
+    parameters = replace(
+        CleanupParameters.from_config(conf),
+        header_checks=tuple(conf.names(f"{prefix}header_checks")),
+        mime_header_checks=tuple(conf.names(f"{prefix}mime_header_checks")),
+        nested_header_checks=tuple(conf.names(f"{prefix}nested_header_checks")),
+        body_checks=tuple(conf.names(f"{prefix}body_checks")),
+        strict_7bit_headers=False,
+        strict_8bitmime=False,
+        strict_8bitmime_body=False,
+        strict_mime_encoding_domain=False,
+    )
+    return ContentChecks(parameters, opener, log, prefix, _ALLOWED) if _asked_for(parameters) else None
+
+
+def _asked_for(parameters: CleanupParameters) -> bool:
+    return bool(
+        parameters.header_checks
+        or parameters.mime_header_checks
+        or parameters.nested_header_checks
+        or parameters.body_checks
+    )
+
+
+async def _checked(content: Content, checks: ContentChecks, queue_id: str) -> Content:
+    """The message with what the checks change. Raises MailError."""
+    header = HeaderBlock.read(content)
+    end = len(header.raw)
+    run = checks.examination(queue_id, "", "", "")
+    run.tail = ""  # it comes from nowhere but our queue
+    run.follow(end)
+    edits = await run.block(header.raw, None)
+    raw = SplicedContent(spliced(MemoryContent(header.raw), edits)).read()
+    raw = SplicedContent(spliced(MemoryContent(raw), run.findings.prepended)).read()
+    await run.body(content, end)
+    body = run.findings.body
+    if raw == header.raw and not body:
+        return content
+    return SplicedContent([raw, *spliced(content, body, start=end)])

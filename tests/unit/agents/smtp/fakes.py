@@ -137,7 +137,7 @@ def request(
 class Bench:
     """An agent with its log and resolver."""
 
-    def __init__(self, passwords=None, policies=None, generic=None, **parameters) -> None:
+    def __init__(self, passwords=None, policies=None, rules=None, **parameters) -> None:
         self.log = MemoryLog()
         self.resolver = StaticResolver()
         defaults = {"helo_name": "client.test", "myhostname": "client.test", "randomize_addresses": False}
@@ -147,7 +147,7 @@ class Bench:
             self.resolver,
             passwords,
             policies,
-            generic,
+            rules,
         )
 
     async def __aenter__(self) -> Self:

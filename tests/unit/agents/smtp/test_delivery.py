@@ -5,11 +5,14 @@ import asyncio
 import pytest
 from tests.unit.agents.smtp.fakes import CLOSE, SILENCE, Bench, FakeServer, request
 
+from angarium.agents.smtp.outgoing import Rules, make_checks
 from angarium.agents.smtp.parameters import Timeouts
 from angarium.cleanup.generic import make_generic
+from angarium.config.config import Config
 from angarium.model.delivery import Status
 from angarium.model.envelope import BodyType
 from angarium.runtime.dns import DnsFailure, Mx, NoRecords, Records
+from angarium.runtime.log import ServiceLog
 from angarium.tables.opener import TableOpener
 
 
@@ -402,7 +405,7 @@ def generic(table):
 def test_generic_maps_change_what_the_server_hears_and_nothing_else():
     async def scenario():
         table = "inline:{a@example.org=out@public.test, b@example.org=b@public.test}"
-        async with FakeServer() as server, Bench(generic=generic(table)) as bench:
+        async with FakeServer() as server, Bench(rules=Rules(generic(table))) as bench:
             content = b"From: A <a@example.org>\r\nTo: x@example.org,\r\n b@example.org\r\n\r\na@example.org\r\n"
             asked = request(f"[127.0.0.1]:{server.port}", "b@example.org", "x@example.org", content=content)
             return await bench.agent.deliver(asked), server
@@ -422,8 +425,43 @@ def test_generic_maps_change_what_the_server_hears_and_nothing_else():
 
 def test_a_generic_map_that_is_down_defers():
     async def scenario():
-        async with FakeServer() as server, Bench(generic=generic("fail:down")) as bench:
+        async with FakeServer() as server, Bench(rules=Rules(generic("fail:down"))) as bench:
             return await bench.one(f"[127.0.0.1]:{server.port}"), server.connections
 
     result, connections = run(scenario)
     assert (result.status, str(result.dsn), connections) == (Status.DEFERRED, "4.3.0", 0)
+
+
+CHECKS = {
+    "smtp_header_checks": "regexp:{{/^Subject: a/ WARN seen it}, {/^Received:/ IGNORE}, {/^X-Rej/ REJECT no}, "
+    "{/^X-Rep/ REPLACE X-New: 1}, {/^X-Pre/ PREPEND X-Before: 1}, {/^X-Info/ INFO told}, {/^X-Strip/ STRIP gone}, "
+    "{/^X-Odd/ ODDITY}}",
+    "smtp_body_checks": "regexp:{{/^b/ REPLACE c}}",
+}
+
+
+def test_header_checks_of_mail_that_leaves():
+    lines = ["Subject: a", "X-Rej: 1", "X-Rep: 1", "X-Pre: 1", "X-Info: 1", "X-Strip: 1", "X-Odd: 1", "", "b", "d", ""]
+
+    async def scenario():
+        async with FakeServer() as server, Bench() as bench:
+            log = ServiceLog(bench.log, "postfix/smtp")
+            checks = make_checks(Config.of(CHECKS), TableOpener(log.warning), log)
+            async with Bench(rules=Rules(None, checks)) as checking:
+                content = "\r\n".join(lines).encode()
+                await checking.agent.deliver(request(f"[127.0.0.1]:{server.port}", content=content))
+            return server.messages[0], bench.log.lines
+
+    message, log = run(scenario)
+    kept = ["Subject: a", "X-Rej: 1", "X-New: 1", "X-Before: 1", "X-Pre: 1", "X-Info: 1", "X-Odd: 1", "", "c", "d"]
+    assert message.decode().split("\r\n") == [*kept, ".", ""]
+    assert log == [
+        "postfix/smtp: 4F2A: warning: header Subject: a: seen it",
+        "postfix/smtp: warning: unsupported command in smtp_header_checks map: REJECT no",
+        "postfix/smtp: 4F2A: replace: header X-Rep: 1: X-New: 1",
+        "postfix/smtp: 4F2A: prepend: header X-Pre: 1: X-Before: 1",
+        "postfix/smtp: 4F2A: info: header X-Info: 1: told",
+        "postfix/smtp: 4F2A: strip: header X-Strip: 1: gone",
+        "postfix/smtp: warning: unsupported command in smtp_header_checks map: ODDITY",
+        "postfix/smtp: 4F2A: replace: body b: c",
+    ]

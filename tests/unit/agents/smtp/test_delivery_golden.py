@@ -10,6 +10,7 @@ import pytest
 from tests.unit.agents.smtp.fakes import request
 
 from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
+from angarium.agents.smtp.outgoing import Rules
 from angarium.cleanup.generic import make_generic
 from angarium.config.config import Config
 from angarium.rewrite.main import make_resolver
@@ -67,7 +68,7 @@ def test_ends_as_with_postfix(world, name):
 
     async def main():
         dns = DnsResolver([name_server], hosts=HostsFile(hosts))
-        agent = SmtpAgent(SmtpParameters.from_config(conf), log, dns, None, finder(policies), generic)
+        agent = SmtpAgent(SmtpParameters.from_config(conf), log, dns, None, finder(policies), Rules(generic))
         try:
             (result,) = await agent.deliver(request(here(nexthop), "u@case.test"))
         finally:
