@@ -30,6 +30,7 @@ class CleanupParameters:
     message_drop_headers: tuple[str, ...] = ("bcc", "content-length", "resent-bcc", "return-path")
     undisclosed_recipients_header: str = ""
     always_add_missing_headers: bool = False
+    header_from_format: str = "standard"
     local_header_rewrite_clients: tuple[str, ...] = ("permit_inet_interfaces",)
     remote_header_rewrite_domain: str = ""
     canonical_maps: tuple[str, ...] = ()
@@ -98,6 +99,7 @@ class CleanupParameters:
             header_size_limit=conf.integer("header_size_limit"),
             message_drop_headers=names("message_drop_headers"),
             undisclosed_recipients_header=conf.text("undisclosed_recipients_header"),
+            header_from_format=conf.text("header_from_format"),
             always_add_missing_headers=conf.boolean("always_add_missing_headers"),
             local_header_rewrite_clients=tuple(taker.names("local_header_rewrite_clients")),
             remote_header_rewrite_domain=conf.text("remote_header_rewrite_domain"),

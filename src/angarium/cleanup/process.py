@@ -342,6 +342,8 @@ class CleanupService:
         if not sender:
             return "MAILER-DAEMON"
         address = quote_local(sender)
+        if full_name and self._parameters.header_from_format == "obsolete":
+            return f"{address} ({_comment(full_name)})"
         return f"{_phrase(full_name)} <{address}>" if full_name else address
 
     async def _is_local_client(self, origin: Origin) -> bool:
@@ -436,6 +438,18 @@ def _protocol(envelope: Envelope) -> str:
 def _added(missing: bytes, name: bytes) -> str:
     """The value of the header that ``missing`` starts with, if it is this one."""
     return missing[len(name) : missing.index(b"\r\n")].decode("ascii") if missing.startswith(name) else ""
+
+
+def _comment(name: str) -> str:
+    """A name as the inside of a comment: what would end it early is escaped."""
+    name = name.replace("\r", " ").replace("\n", " ").strip()
+    depth = lowest = 0
+    for char in name:
+        depth += (char == "(") - (char == ")")
+        lowest = min(lowest, depth)
+    if depth == lowest == 0 and not name.endswith("\\"):
+        return name
+    return name.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
 
 
 _PHRASE = frozenset("!#$%&'*+-/=?^_`{|}~ ")

@@ -279,3 +279,20 @@ def test_resent_messages_get_resent_headers():
 def test_what_needs_smtputf8_is_noticed_where_it_is_looked_for(content, origin, settings, needed):
     message, _ = run(content.encode(), origin=origin, settings={"smtputf8_enable": "yes", **settings})
     assert message.envelope.smtputf8 == needed
+
+
+@pytest.mark.parametrize(
+    ("name", "standard", "obsolete"),
+    [
+        ("Joe (X) Q.", '"Joe (X) Q." <s@sender.test>', "s@sender.test (Joe (X) Q.)"),
+        ("a@b", '"a@b" <s@sender.test>', "s@sender.test (a@b)"),
+        ("Joe", "Joe <s@sender.test>", "s@sender.test (Joe)"),
+        ("J) x", '"J) x" <s@sender.test>', "s@sender.test (J\\) x)"),
+        ("J\\", '"J\\\\" <s@sender.test>', "s@sender.test (J\\\\)"),
+        ("", "s@sender.test", "s@sender.test"),
+    ],
+)
+def test_the_name_in_a_missing_from_header(name, standard, obsolete):
+    for form, shown in (("standard", standard), ("obsolete", obsolete)):
+        message, _ = run(b"A: b\r\n\r\n", origin=LOCAL, full_name=name, settings={"header_from_format": form})
+        assert f"From: {shown}\r\n".encode() in message.content.read()

@@ -135,10 +135,8 @@ PARAMETERS = (
         "header_from_format",
         Type.ENUM,
         "standard",
-        "",
+        "How a missing From header shows a name: before the address (standard) or behind it (obsolete).",
         "cleanup",
-        Status.UNSUPPORTED,
-        "cleanup does not do this yet",
         choices=(
             "standard",
             "obsolete",
