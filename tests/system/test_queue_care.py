@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import smtplib
+import subprocess
 import time
 
 SECONDS = 20.0
@@ -59,3 +60,24 @@ def test_success_through_an_alias_is_reported_as_expanded(servers):
         if path.is_file() and b"Action: expanded" in (text := path.read_bytes())
     ][:1]
     assert b"Final-Recipient: rfc822; team@example.test" in report
+
+
+def test_bounces_of_bounces_end(servers):
+    """A message from nobody to nobody, of which a postmaster shall hear who is nobody either."""
+    server = servers.start(
+        {
+            "transport_maps": "inline:{ bad.test=error:5.1.1 }",
+            "notify_classes": "bounce, 2bounce, delay",
+            "bounce_notice_recipient": "x@bad.test",
+            "2bounce_notice_recipient": "y@bad.test",
+        }
+    )
+    command = [*server.site.command("sendmail")[:1], "-C", str(server.site.configuration)]
+    for sender in ("<>", "z@bad.test"):
+        done = subprocess.run([*command, "-f", sender, "w@bad.test"], input=b"Subject: x\n\ny\n", capture_output=True)
+        assert done.returncode == 0
+    until(server, lambda: server.log().count("undeliverable postmaster notification discarded") >= 3)
+    until(server, lambda: "Mail queue is empty" in server.site.administer("postqueue", "-p"))
+    bounced = re.findall(r"from=<(.*?)>, size=", server.log())
+    # two messages, the bounce of the second, and to the postmaster: its copy, and the two that had no sender
+    assert sorted(bounced) == ["", "", *["double-bounce@mail.example.test"] * 3, "z@bad.test"]
