@@ -23,10 +23,9 @@ async def check_policy_service(evaluation: Evaluation, tools: Tools, argument: s
 
 
 def attributes(evaluation: Evaluation, context: str) -> dict[str, str]:
-    """The request, with the names and the order of Postfix 3.7."""
+    """The request, with the names and the order of Postfix 3.7; nothing is said of client certificates."""
     facts = evaluation.facts
     several = evaluation.stage in ("DATA", "END-OF-MESSAGE")
-    certificate = facts.certificate
     protocol, cipher, bits = facts.cipher
     return {
         "request": "smtpd_access_policy",
@@ -50,10 +49,10 @@ def attributes(evaluation: Evaluation, context: str) -> dict[str, str]:
         "sasl_method": facts.sasl_method,
         "sasl_username": facts.sasl_username,
         "sasl_sender": facts.sasl_sender,
-        "ccert_subject": certificate.name,
-        "ccert_issuer": certificate.issuer,
-        "ccert_fingerprint": certificate.fingerprint,
-        "ccert_pubkey_fingerprint": certificate.key_fingerprint,
+        "ccert_subject": "",
+        "ccert_issuer": "",
+        "ccert_fingerprint": "",
+        "ccert_pubkey_fingerprint": "",
         "encryption_protocol": protocol,
         "encryption_cipher": cipher,
         "encryption_keysize": str(bits),

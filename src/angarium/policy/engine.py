@@ -122,7 +122,6 @@ class RestrictionPolicy:
             is_own=resolver.is_own,
             own_addresses=own_addresses,
             rbl_replies=Maps.open("rbl_reply_maps", parameters.rbl_reply_maps, opener),
-            certificates=Maps.open("relay_clientcerts", parameters.relay_clientcerts, opener),
             backup_networks=MatchList(
                 "permit_mx_backup_networks",
                 parameters.permit_mx_backup_networks,

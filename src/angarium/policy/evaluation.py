@@ -32,7 +32,6 @@ class Subject(enum.Enum):
     END_OF_DATA = "End-of-data"
     ETRN = "Etrn command"
     LOGIN = "SASL login name"
-    CERTIFICATE = "Client certificate"
 
 
 @dataclass(slots=True)
@@ -90,8 +89,6 @@ class Evaluation:
                 return facts.reverse_client_name
             case Subject.LOGIN:
                 return facts.sasl_username
-            case Subject.CERTIFICATE:
-                return facts.certificate.name
             case Subject.HELO:
                 return facts.helo
             case Subject.SENDER:

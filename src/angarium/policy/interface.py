@@ -9,20 +9,6 @@ from angarium.model.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
-    """A client's TLS certificate. Fingerprints are in the form of smtpd_tls_fingerprint_digest: ``AB:CD:…``."""
-
-    name: str = ""
-    issuer: str = ""
-    fingerprint: str = ""
-    key_fingerprint: str = ""
-    trusted: bool = False
-
-
-NO_CERTIFICATE = Certificate()
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of a session at one command. Later commands know more; unknown is empty.
 
@@ -43,7 +29,6 @@ class Facts:
         reverse_client_name: the name that the client's address has, verified or not, or ``unknown``.
         name_failed: the client's name could not be looked up or verified now; later it may.
         reverse_failed: its address's name could not be looked up now.
-        certificate: of the client.
         server_address: where the client has connected to.
         server_port: likewise.
         instance: of the message: the same for all its commands and for no other's.
@@ -67,7 +52,6 @@ class Facts:
     reverse_client_name: str = "unknown"
     name_failed: bool = False
     reverse_failed: bool = False
-    certificate: Certificate = NO_CERTIFICATE
     server_address: str = ""
     server_port: int = 0
     instance: str = ""

@@ -63,7 +63,6 @@ class PolicyParameters:
     plaintext_reject_code: int = 450
     default_rbl_reply: str = "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain"
     rbl_reply_maps: tuple[str, ...] = ()
-    relay_clientcerts: tuple[str, ...] = ()
     permit_mx_backup_networks: tuple[str, ...] = ()
     unknown_address_tempfail_action: str = "defer_if_permit"
     unknown_helo_hostname_tempfail_action: str = "defer_if_permit"

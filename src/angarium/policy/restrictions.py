@@ -33,12 +33,9 @@ from angarium.policy.domains import (
 from angarium.policy.evaluation import Evaluation, Subject
 from angarium.policy.hosts import HOST_RESTRICTIONS
 from angarium.policy.sessions import (
-    check_ccert_access,
     check_sasl_access,
     defer_if_permit,
     defer_if_reject,
-    permit_tls_all_clientcerts,
-    permit_tls_clientcerts,
     reject_multi_recipient_bounce,
     reject_plaintext_session,
     sleep,
@@ -375,8 +372,6 @@ def _table() -> dict[str, Restriction]:
         reject_plaintext_session,
         reject_multi_recipient_bounce,
         permit_mx_backup,
-        permit_tls_clientcerts,
-        permit_tls_all_clientcerts,
         defer_if_permit,
         defer_if_reject,
     )
@@ -403,7 +398,6 @@ TABLE_RESTRICTIONS: dict[str, Restriction] = {
         check_sender_access,
         check_recipient_access,
         check_etrn_access,
-        check_ccert_access,
         check_sasl_access,
     )
 } | HOST_RESTRICTIONS
@@ -442,6 +436,9 @@ NOT_YET: dict[str, int] = {
     "reject_unverified_sender": 0,
     "reject_unverified_recipient": 0,
     "permit_naked_ip_address": 0,
+    "permit_tls_clientcerts": 0,
+    "permit_tls_all_clientcerts": 0,
+    "check_ccert_access": 1,
 }
 """Postfix's restrictions that this engine does not know yet, with the number of their arguments."""
 

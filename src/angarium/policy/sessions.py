@@ -1,4 +1,4 @@
-"""Restrictions that judge the session itself: TLS, log-ins, certificates, recipients of a bounce; and those that wait.
+"""Restrictions that judge the session itself: TLS, log-ins, recipients of a bounce; and those that wait.
 
 ``defer_if_permit`` and ``defer_if_reject`` change what a later restriction's answer becomes. ``sleep`` holds the
 client up, at most ``_LONGEST`` seconds.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 
-from angarium.model.lookup import NOT_FOUND, Found, NotFound, TemporaryError
 from angarium.model.verdict import Verdict
 from angarium.policy.evaluation import Evaluation, Subject
 from angarium.policy.tools import Tools
@@ -33,34 +32,6 @@ async def reject_multi_recipient_bounce(evaluation: Evaluation, _tools: Tools, _
     code = evaluation.parameters.multi_recipient_bounce_reject_code
     reason = f"reject_multi_recipient_bounce: {count} recipients"
     return evaluation.rejected(code, "5.5.3", "Multi-recipient bounce", reason)
-
-
-async def permit_tls_all_clientcerts(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
-    """``permit_tls_all_clientcerts``: the client has a certificate that we trust."""
-    certificate = evaluation.facts.certificate
-    return evaluation.permit(f"permit_tls_all_clientcerts: {certificate.name}") if certificate.trusted else None
-
-
-async def permit_tls_clientcerts(evaluation: Evaluation, tools: Tools, _argument: str) -> Verdict | None:
-    """``permit_tls_clientcerts``: relay_clientcerts has the fingerprint of the client's certificate or key."""
-    certificate = evaluation.facts.certificate
-    for key in (certificate.fingerprint, certificate.key_fingerprint):
-        match = await tools.certificates.find(key) if key else NOT_FOUND
-        if isinstance(match, TemporaryError):
-            return evaluation.try_later(match)
-        if isinstance(match, Found):
-            return evaluation.permit(f"permit_tls_clientcerts: {key}", match.source)
-    return None
-
-
-async def check_ccert_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
-    """``check_ccert_access``: access(5) by the fingerprint of the client's certificate, then of its key."""
-    certificate = evaluation.facts.certificate
-    for key in (certificate.fingerprint, certificate.key_fingerprint):
-        match = await tools.access.word(argument, key)
-        if not isinstance(match, NotFound):
-            return await tools.access.act(evaluation, Subject.CERTIFICATE, match, "check_ccert_access", argument)
-    return None
 
 
 async def check_sasl_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:

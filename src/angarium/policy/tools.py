@@ -26,7 +26,6 @@ class Tools:
         is_own: whether bare users may stand for addresses of a domain.
         own_addresses: the IP addresses of inet_interfaces and proxy_interfaces.
         rbl_replies: rbl_reply_maps.
-        certificates: relay_clientcerts.
         backup_networks: permit_mx_backup_networks.
         services: asks policy servers.
         service: their settings.
@@ -39,7 +38,6 @@ class Tools:
     is_own: Callable[[str], Awaitable[bool]]
     own_addresses: frozenset[str]
     rbl_replies: Maps
-    certificates: Maps
     backup_networks: MatchList
     services: PolicyClient
     service: ServiceSettings
