@@ -45,7 +45,7 @@ def attributes(evaluation: Evaluation, context: str) -> dict[str, str]:
         "instance": facts.instance,
         "size": str(facts.size),
         "etrn_domain": (facts.recipient or "") if evaluation.etrn else "",
-        "stress": "",
+        "stress": evaluation.parameters.stress,
         "sasl_method": facts.sasl_method,
         "sasl_username": facts.sasl_username,
         "sasl_sender": facts.sasl_sender,

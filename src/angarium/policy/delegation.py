@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from angarium.config.error import ConfigError
@@ -63,14 +63,9 @@ def _time(value: str) -> float:
 
 
 _READERS: Mapping[str, Callable[[str], str | float | int]] = {
-    "timeout": _time,
-    "max_idle": _time,
-    "max_ttl": _time,
-    "retry_delay": _time,
-    "request_limit": int,
-    "try_limit": int,
-    "default_action": str,
-    "policy_context": str,
+    each.name: {"float": _time, "int": int}.get(str(each.type), str)
+    for each in fields(ServiceSettings)
+    if each.name != "server"
 }
 
 

@@ -67,6 +67,7 @@ class PolicyParameters:
     unknown_address_tempfail_action: str = "defer_if_permit"
     unknown_helo_hostname_tempfail_action: str = "defer_if_permit"
     policy_service: ServiceSettings = field(default_factory=lambda: ServiceSettings(""))
+    stress: str = ""
     queue_directory: str = "/var/spool/postfix"
     mailstore_transports: frozenset[str] = frozenset({"virtual"})
 
@@ -127,6 +128,7 @@ class PolicyParameters:
             unknown_address_tempfail_action=conf.text("unknown_address_tempfail_action"),
             unknown_helo_hostname_tempfail_action=conf.text("unknown_helo_hostname_tempfail_action"),
             policy_service=_policy_service(conf),
+            stress=conf.text("stress"),
             queue_directory=conf.text("queue_directory"),
         )
 

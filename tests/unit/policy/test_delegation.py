@@ -7,6 +7,7 @@ from angarium.policy.consultation import attributes
 from angarium.policy.delegation import PolicyClient, ServiceSettings
 from angarium.policy.evaluation import Evaluation
 from angarium.policy.interface import Facts
+from angarium.policy.parameters import PolicyParameters
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 DEFAULT = ServiceSettings("", retry_delay=0.0, default_action="DUNNO")
@@ -52,7 +53,7 @@ def test_the_request_is_postfix_s():
         server_port=int(told["server_port"]),
         instance=told["instance"],
     )
-    evaluation = Evaluation(facts, None, None, None, stage="RCPT")
+    evaluation = Evaluation(facts, PolicyParameters("m.test"), None, None, stage="RCPT")
     request = attributes(evaluation, "")
     assert request == told
     assert list(request) == list(told)

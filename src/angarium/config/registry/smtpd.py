@@ -829,15 +829,7 @@ PARAMETERS = (
         "the server takes no XCLIENT, XFORWARD or PROXY yet",
     ),
     Parameter("smtpd_use_tls", Type.BOOLEAN, "no", "Older form of smtpd_tls_security_level = may.", "smtpd"),
-    Parameter(
-        "stress",
-        Type.STRING,
-        "",
-        "",
-        "smtpd",
-        Status.NO_EFFECT,
-        "set by the server under load, not by the administrator",
-    ),
+    Parameter("stress", Type.STRING, "", "Told to policy servers; Postfix sets it under load.", "smtpd"),
     Parameter(
         "strict_rfc821_envelopes",
         Type.BOOLEAN,
