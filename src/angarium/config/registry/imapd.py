@@ -51,7 +51,7 @@ PARAMETERS = (
     _size("imapd_login_literal_limit", "8192", "What the literals of a command may have in all before log-in."),
     _size(
         "imapd_literal_limit",
-        "1048576",
+        "65536",
         "What the literals of a command may have in all after log-in; messages of APPEND are not counted.",
     ),
     _size(

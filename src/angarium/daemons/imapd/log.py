@@ -6,6 +6,7 @@ Before log-in the tag is ``dovecot: imap-login``, after it ``dovecot: imap(user)
 from __future__ import annotations
 
 import os
+import socket
 from typing import TYPE_CHECKING
 
 from angarium.auth.interface import Refused
@@ -87,6 +88,21 @@ class ImapLog:
             event="imap_login_failed" if attempts else "imap_no_login",
             user=statistics.user,
             rip=connection.peer,
+        )
+
+    def no_handshake(self, client: socket.socket, error: Exception, session: str) -> None:
+        """A connection that ended in its TLS handshake, and never became one of ours."""
+        try:
+            remote, local = client.getpeername()[0], client.getsockname()[0]
+        except OSError:  # it has gone, and its name with it
+            remote = local = ""
+        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+        self._log.info(
+            f"Disconnected: Connection closed: TLS handshaking: {reason} (disconnected during TLS handshake): "
+            f"user=<>, rip={remote}, lip={local}, session=<{session}>",
+            event="imap_no_login",
+            user="",
+            rip=remote,
         )
 
     def _tagged(self, connection: ImapConnection) -> ServiceLog:

@@ -13,13 +13,14 @@ from angarium.auth.interface import Authenticator
 from angarium.auth.penalty import LoginPenalty, Networks
 from angarium.auth.sessions import UserSessions
 from angarium.auth.strangers import Strangers
-from angarium.daemons.imapd.connection import TLS_SHUTDOWN, ImapConnection
+from angarium.daemons.imapd.connection import ImapConnection
 from angarium.daemons.imapd.hub import Hubs
 from angarium.daemons.imapd.log import ImapLog
 from angarium.daemons.imapd.parameters import ImapdParameters
 from angarium.mailstore.interface import MailStore, MailstoreError
 from angarium.protocols.imap.states import State
 from angarium.runtime.admission import Admission
+from angarium.runtime.handshakes import Handshakes
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import Spool
 
@@ -74,6 +75,8 @@ class ImapdService:
         self._service_log = log
         self._connections: set[ImapConnection] = set()
         self._strangers = Strangers(parameters.login_connection_limit)
+        self._handshakes: Handshakes | None = None
+        self._acceptors: list[asyncio.Task[None]] = []
         self._servers: list[asyncio.Server] = []
         self._admission = None if most is None else Admission(most, self._admit, log.warning)
         self._starting: set[asyncio.Task[None]] = set()
@@ -105,20 +108,24 @@ class ImapdService:
         if implicit and self.tls_context is None:
             msg = "imapd_tls_wrappermode needs imapd_tls_cert_file"
             raise ValueError(msg)
-        context = self.tls_context if implicit else None
-        timeout = self.parameters.starttls_timeout if implicit else None
+        if implicit and self.tls_context is not None:
+            self._handshakes = Handshakes(
+                self.tls_context,
+                self.parameters.starttls_timeout,
+                lambda: ImapConnection(self, tls=True),
+                self._handshake_failed,
+                self.parameters.login_connection_limit,
+            )
         watch = loop.create_task(self._watch())
         try:
             if self._admission is not None:
                 self._admission.open(sockets)
             for listener in sockets if self._admission is None else ():
+                if self._handshakes is not None:
+                    self._acceptors.append(loop.create_task(self._handshakes.accept(listener)))
+                    continue
                 server = await loop.create_server(
-                    lambda: ImapConnection(self, tls=implicit),
-                    sock=listener,
-                    backlog=_BACKLOG,
-                    ssl=context,
-                    ssl_handshake_timeout=timeout,
-                    ssl_shutdown_timeout=TLS_SHUTDOWN if implicit else None,
+                    lambda: ImapConnection(self, tls=False), sock=listener, backlog=_BACKLOG
                 )
                 self._servers.append(server)
             await self._drained.wait()
@@ -130,6 +137,8 @@ class ImapdService:
             self._stop_listening()
             for task in tuple(self._starting):
                 task.cancel()
+            if self._handshakes is not None:
+                self._handshakes.close()
             for connection in tuple(self._connections):
                 connection.abort("Server shutting down.")
             self.hubs.close()
@@ -146,31 +155,31 @@ class ImapdService:
 
     def _admit(self, accepted: socket.socket, _peer: object) -> None:
         """A connection was accepted within the limit."""
+        if self._handshakes is not None:
+            self._handshakes.begin(accepted)
+            return
         task = asyncio.get_running_loop().create_task(self._begin(accepted))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
     async def _begin(self, accepted: socket.socket) -> None:
-        implicit = self.parameters.tls_wrappermode
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: ImapConnection(self, tls=implicit),
-                accepted,
-                ssl=self.tls_context if implicit else None,
-                ssl_handshake_timeout=self.parameters.starttls_timeout if implicit else None,
-                ssl_shutdown_timeout=TLS_SHUTDOWN if implicit else None,
-            )
-        except OSError:  # the handshake failed, and there is no session that would end
-            accepted.close()
-            if self._admission is not None:
-                self._admission.leave()
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: ImapConnection(self, tls=False), accepted)
+
+    def _handshake_failed(self, client: socket.socket, error: Exception) -> None:
+        """There is no session that would end."""
+        if self._admission is not None:
+            self._admission.leave()
+        self.log.no_handshake(client, error, self.new_session_id())
 
     def _stop_listening(self) -> None:
         if self._admission is not None:
             self._admission.close()
         for server in self._servers:
             server.close()
+        for acceptor in self._acceptors:
+            acceptor.cancel()
         self._servers.clear()
+        self._acceptors.clear()
 
     # --- what the connections call ---
 

@@ -35,7 +35,7 @@ class ImapdParameters:
     idle_keepalive_interval: float = 120.0
     line_length_limit: int = 65536
     login_literal_limit: int = 8192
-    literal_limit: int = 1 << 20
+    literal_limit: int = 65536
     message_size_limit: int = 0
     max_userip_connections: int = 10
     login_connection_limit: int = 1000

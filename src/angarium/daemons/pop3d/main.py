@@ -13,12 +13,12 @@ from angarium.auth.penalty import LoginPenalty, Networks
 from angarium.auth.sessions import UserSessions
 from angarium.auth.strangers import Strangers
 from angarium.daemons.pop3d import lines
-from angarium.daemons.pop3d.acceptor import accept_tls, begin_tls
 from angarium.daemons.pop3d.connection import Pop3Connection
 from angarium.daemons.pop3d.conversation import Collaborators
 from angarium.daemons.pop3d.parameters import Pop3dParameters
 from angarium.mailstore.interface import MailStore
 from angarium.runtime.admission import Admission
+from angarium.runtime.handshakes import Handshakes
 from angarium.runtime.log import ServiceLog
 
 __all__ = ["Pop3dParameters", "Pop3dService"]
@@ -76,6 +76,17 @@ class Pop3dService:
         self._tls = tls
         self._connections: set[Pop3Connection] = set()
         self._strangers = Strangers(parameters.login_connection_limit)
+        self._handshakes = (
+            Handshakes(
+                tls,
+                parameters.starttls_timeout,
+                self._accept,
+                self._handshake_failed,
+                parameters.login_connection_limit,
+            )
+            if parameters.wrappermode and tls is not None
+            else None
+        )
         self._servers: list[asyncio.Server] = []
         self._admission = None if most is None else Admission(most, self._admit, log.warning)
         self._starting: set[asyncio.Task[None]] = set()
@@ -100,10 +111,8 @@ class Pop3dService:
             if self._admission is not None:
                 self._admission.open(sockets)
             for listener in sockets if self._admission is None else ():
-                if self._shared.parameters.wrappermode and self._tls is not None:
-                    timeout = self._shared.parameters.starttls_timeout
-                    accepting = accept_tls(listener, self._tls, timeout, self._accept, self._handshake_failed)
-                    self._acceptors.append(loop.create_task(accepting))
+                if self._handshakes is not None:
+                    self._acceptors.append(loop.create_task(self._handshakes.accept(listener)))
                 else:
                     self._servers.append(await loop.create_server(self._accept, sock=listener, backlog=_BACKLOG))
             await self._draining.wait()
@@ -114,6 +123,8 @@ class Pop3dService:
             self._close_listeners()
             for task in tuple(self._starting):
                 task.cancel()
+            if self._handshakes is not None:
+                self._handshakes.close()
             for connection in tuple(self._connections):
                 connection.close()
 
@@ -128,16 +139,15 @@ class Pop3dService:
 
     def _admit(self, accepted: socket.socket, _peer: object) -> None:
         """A connection was accepted within the limit."""
+        if self._handshakes is not None:
+            self._handshakes.begin(accepted)
+            return
         task = asyncio.get_running_loop().create_task(self._begin(accepted))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
     async def _begin(self, accepted: socket.socket) -> None:
-        parameters = self._shared.parameters
-        if parameters.wrappermode and self._tls is not None:
-            await begin_tls(accepted, self._tls, parameters.starttls_timeout, self._accept, self._handshake_failed)
-        else:
-            await asyncio.get_running_loop().connect_accepted_socket(self._accept, accepted)
+        await asyncio.get_running_loop().connect_accepted_socket(self._accept, accepted)
 
     def _came(self, connection: Pop3Connection) -> None:
         self._connections.add(connection)

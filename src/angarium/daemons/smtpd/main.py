@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from angarium.auth.interface import Authenticator
 from angarium.cleanup.interface import Cleanup
@@ -19,7 +22,9 @@ from angarium.daemons.smtpd.connection import ConnectionSetting, SmtpdConnection
 from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.mailqueue.interface import Intake
+from angarium.model.reply import Reply
 from angarium.policy.interface import Policy
+from angarium.protocols.smtp.render import render_reply
 from angarium.runtime.admission import Admission
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import Spool
@@ -104,6 +109,8 @@ class SmtpdService:
         self._report: asyncio.TimerHandle | None = None
         self._servers: list[asyncio.Server] = []
         self._acceptors: list[asyncio.Task[None]] = []
+        self._ceiling = sys.maxsize
+        self._told_full = False
 
     @property
     def name(self) -> str:
@@ -117,6 +124,7 @@ class SmtpdService:
     async def run(self, sockets: Sequence[socket.socket]) -> None:
         """Serve until drained; on cancellation close all and re-raise."""
         loop = asyncio.get_running_loop()
+        self._ceiling = _most_sessions()
         self._report_later()
         try:
             if self._admission is not None:
@@ -125,7 +133,7 @@ class SmtpdService:
                 if self._setting.parameters.tls_wrappermode:
                     self._acceptors.append(loop.create_task(self._accept_for_tls(listener)))
                 else:
-                    self._servers.append(await loop.create_server(self._accept, sock=listener, backlog=_BACKLOG))
+                    self._servers.append(await loop.create_server(self._accept_plain, sock=listener, backlog=_BACKLOG))
             await self._drained.wait()
             self._close_listeners()
             while self._connections:
@@ -164,8 +172,24 @@ class SmtpdService:
         self._connections.add(connection)
         return connection
 
+    def _accept_plain(self) -> asyncio.Protocol:
+        """A session; one that says that there are too many when the process needs its file descriptors for others."""
+        if self._full():
+            return _Busy(self._setting.parameters.myhostname)
+        return self._accept()
+
+    def _full(self) -> bool:
+        if len(self._connections) < self._ceiling:
+            return False
+        if not self._told_full:
+            self._told_full = True
+            text = f"all server ports are busy: {len(self._connections)} sessions, a quarter of all open files"
+            self._setting.collaborators.journal.warning(text)
+        return True
+
     def _ended(self, connection: SmtpdConnection) -> None:
         self._connections.discard(connection)
+        self._told_full = False
         if self._admission is not None:
             self._admission.leave()
 
@@ -194,6 +218,9 @@ class SmtpdService:
             while True:
                 try:
                     accepted, peer = await loop.sock_accept(listener)
+                    if self._full():
+                        accepted.close()
+                        continue
                     accepted.setblocking(False)
                     self._accept().begin_with_tls(accepted, peer)
                 except OSError as error:
@@ -210,6 +237,25 @@ class SmtpdService:
         for server in self._servers:
             server.close()
         self._servers.clear()
+
+
+class _Busy(asyncio.Protocol):
+    """Refuses a client (RFC 5321 section 3.8: 421 at any time)."""
+
+    def __init__(self, hostname: str) -> None:
+        self._hostname = hostname
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say so and close."""
+        reply = Reply.of(421, "4.3.2", f"{self._hostname} Error: all server ports are busy")
+        cast("asyncio.Transport", transport).write(render_reply(reply))
+        transport.close()
+
+
+def _most_sessions() -> int:
+    """A quarter of the files that a process may open, so that SMTP clients leave some for mailboxes and the queue."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft // 4
 
 
 class _FreeSpace:

@@ -452,3 +452,26 @@ def test_a_service_that_is_drained_before_it_runs_returns(server):
 
     server.run(test)
     assert server.lines == []
+
+
+def test_more_sessions_than_file_descriptors_allow(server, monkeypatch):
+    """The rest of them is for mailboxes and the queue."""
+    monkeypatch.setattr("angarium.daemons.smtpd.main._most_sessions", lambda: 2)
+    busy = "421 4.3.2 mail.example.test Error: all server ports are busy"
+
+    async def test():
+        first = await server.connect()
+        second = await server.connect()
+        for _ in range(2):
+            third = await server.connect(greeting=False)
+            assert await third.reply() == busy
+            assert await third.closed()
+        assert await first.say("QUIT") == "221 2.0.0 Bye"
+        assert await first.closed()
+        while server.service.statistics()["sessions"] > 1:
+            await asyncio.sleep(0)
+        await ready(server)
+        assert (await second.say("NOOP")).startswith("250")
+
+    server.run(test)
+    assert sum("all server ports are busy" in line for line in server.lines) == 1

@@ -33,6 +33,8 @@ _JOINED_BATCH = 1000
 _BODY_BATCH = 200
 _LARGE = 256 * 1024
 """A body over this is written piece by piece."""
+_WAITING = 64 * 1024
+"""Bytes of it that wait for the client."""
 _BODY_BYTES = 512 * 1024
 """Bytes of messages whose bodies are in memory at once; one is, whatever its size."""
 _COLUMN_BYTES = 32 * 1024 * 1024
@@ -283,7 +285,7 @@ class _Plan:
         self._connection.write(b"{%d}\r\n" % (stop - start))
         for piece in content.chunks(start, stop):
             self._connection.write(piece)
-            if self._connection.pending > _LARGE:
+            if self._connection.pending > _WAITING:
                 await self._connection.drain()
 
     def _count(self, messages: int, contents: dict[int, Content], size: int) -> None:
