@@ -96,7 +96,7 @@ class BounceService:
             notices.append(await self._copy(letter, parameters.bounce_notice_recipient, results, whole=False))
         elif event is Event.DELAY and "delay" in classes:
             notices.append(await self._copy(letter, parameters.delay_notice_recipient, results, whole=False))
-        return notices
+        return [notice for notice in notices if not notice.message.discard]  # which a check of cleanup may want
 
     async def _copy(self, letter: _Letter, target: str, results: Sequence[DeliveryResult], *, whole: bool) -> Notice:
         sender = self._parameters.double_bounce_address

@@ -39,10 +39,12 @@ ALL = frozenset({"bounce", "2bounce", "delay", "resource", "software"})
 
 
 class FakeCleanup:
+    discard = False
+
     async def process(self, queue_id, envelope, content, *, hold=False):
         assert not envelope.origin.client_address
         prefix = f"Received: by mail.example.test (Postfix)\r\n\tid {queue_id}; {mail_date(1_795_507_422)}\r\n"
-        return NewMessage(queue_id, envelope, prefix.encode(), content, hold)
+        return NewMessage(queue_id, envelope, prefix.encode(), content, hold, self.discard)
 
 
 def received(for_="", protocol="ESMTP") -> bytes:
@@ -273,6 +275,12 @@ def test_an_alias_that_wants_a_report_of_success_was_expanded():
     to = recipient("many@al.test", notify=Notify.SUCCESS | Notify.FAILURE, orcpt="rfc822;old@x.test")
     notices, _ = report(Event.SUCCESS, [expansion(to)], received("many@al.test"), sender="me@slow.test", envid="e1")
     check("success-expanded", notices)
+
+
+def test_a_notice_that_a_check_throws_away_is_none(monkeypatch):
+    monkeypatch.setattr(FakeCleanup, "discard", True)
+    notices, _ = report(Event.FAILURE, [result(0, recipient("x@err.test"))], received(), classes={"bounce"})
+    assert notices == []
 
 
 def test_no_agent_is_named_where_none_delivered():
