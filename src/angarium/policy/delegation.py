@@ -62,8 +62,10 @@ def _time(value: str) -> float:
     return float(seconds("smtpd_policy_service", value))
 
 
-_READERS: Mapping[str, Callable[[str], str | float | int]] = {
-    each.name: {"float": _time, "int": int}.get(str(each.type), str)
+_Reader = Callable[[str], str | float | int]
+_BY_TYPE: Mapping[str, _Reader] = {"float": _time, "int": int, "str": str}
+_READERS: Mapping[str, _Reader] = {
+    each.name: _BY_TYPE[str(each.type)]
     for each in fields(ServiceSettings)
     if each.name != "server"
 }
