@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
+from angarium.cleanup.actions import ACTIONS, Case, Change, Edit, Findings
 from angarium.cleanup.mapping import map_error
 from angarium.cleanup.mimewalk import Class, Fault, MimeWalk, WalkedHeader, WalkedLine, WalkLimits, header_class
 from angarium.cleanup.parameters import CleanupParameters
@@ -26,40 +26,7 @@ from angarium.tables.maps import Maps
 from angarium.tables.opener import TableOpener
 
 _HEADER = re.compile(rb"[!-9;-~]+[ \t]*:")
-_DSN = re.compile(r"([245])\.([0-9]{1,3})\.([0-9]{1,3})(?=\s|$)\s*")
-_SHOWN = 200
 _SHOWN_OF_FAULT = 100
-
-Edit = tuple[int, int, bytes]
-
-
-@dataclass(slots=True)
-class Findings:
-    """What the checks of one message have asked for.
-
-    Attributes:
-        hold: put it on hold.
-        discard: throw it away.
-        content_filter: send it to this transport:nexthop.
-        redirect: send it to this address alone.
-        bcc: send it to these too.
-        refusal: answer this.
-        ended: a check has ended the checks.
-        prepended: lines for before a header, by place in the block that ``header`` makes.
-        header: edits of the header block.
-        body: edits of the body.
-    """
-
-    hold: bool = False
-    discard: bool = False
-    content_filter: str = ""
-    redirect: str = ""
-    bcc: list[str] = field(default_factory=list)
-    ended: bool = False
-    refusal: Reply | None = None
-    prepended: list[Edit] = field(default_factory=list)
-    header: list[Edit] = field(default_factory=list)
-    body: list[Edit] = field(default_factory=list)
 
 
 class ContentChecks:
@@ -101,12 +68,12 @@ class ContentChecks:
 
     # For Examination
 
-    async def header(self, run: Examination, kind: Class, text: bytes) -> _Change | None:
+    async def header(self, run: Examination, kind: Class, text: bytes) -> Change | None:
         """Look one header up. Raises MailError."""
         maps = self._headers[kind]
         return await self._ask(run, maps, "header", text) if maps else None
 
-    async def line(self, run: Examination, line: WalkedLine) -> _Change | None:
+    async def line(self, run: Examination, line: WalkedLine) -> Change | None:
         """Look a body line up, if it is one that is looked at; a long one in pieces. Raises MailError."""
         limit = self._parameters.body_checks_size_limit
         if not self._body or (limit and line.offset >= limit):
@@ -126,9 +93,9 @@ class ContentChecks:
                 changed = changed or change.instead is not piece
                 piece = change.instead or b""
             pieces.append(piece)
-        return _Change(tuple(before), b"".join(pieces) if changed else line.text) if changed or before else None
+        return Change(tuple(before), b"".join(pieces) if changed else line.text) if changed or before else None
 
-    async def _ask(self, run: Examination, maps: Maps, context: str, text: bytes) -> _Change | None:
+    async def _ask(self, run: Examination, maps: Maps, context: str, text: bytes) -> Change | None:
         found = await maps.find(text.decode("utf-8", "surrogateescape"))
         if isinstance(found, TemporaryError):
             raise map_error(f"{maps.parameter} map lookup problem", found)
@@ -140,12 +107,12 @@ class ContentChecks:
         if self._allowed is not None and word.upper() not in self._allowed:
             self._log.warning(f"unsupported command in {maps.parameter} map: {found.value}")
             return None
-        case = _Case(run, maps.parameter, context, text, operand)
-        action = _ACTIONS.get(word.upper())
+        case = Case(run.queue_id, run.tail, run.findings, maps.parameter, context, text, operand)
+        action = ACTIONS.get(word.upper())
         if action is None:
             self._log.warning(f"unknown command in {maps.parameter} map: {found.value}")
             return None
-        return action(self, case)
+        return action(self._log, case)
 
     def body_wanted(self, walk: MimeWalk, offset: int) -> bool:
         """Whether anything that follows can still be looked at."""
@@ -154,23 +121,12 @@ class ContentChecks:
         limit = self._parameters.body_checks_size_limit
         return bool(self._body) and not (limit and offset >= limit)
 
-    # The actions
-
-    def say(self, action: str, case: _Case, text: str) -> None:
-        """The log line of an action."""
-        shown = case.text[:_SHOWN].decode("utf-8", "replace").replace("\n", "?")
-        colon = f": {text}" if text else ""
-        queue_id = case.run.queue_id
-        self._log.info(f"{queue_id}: {action}: {case.context} {shown}{case.run.tail}{colon}", queue_id=queue_id)
+    # The log
 
     def fault(self, queue_id: str, fault: Fault, text: bytes, tail: str) -> None:
         """The log line of what MIME forbids."""
         shown = text[:_SHOWN_OF_FAULT].decode("utf-8", "replace").replace("\n", "?")
         self._log.info(f"{queue_id}: reject: mime-error {fault.value}: {shown}{tail}", queue_id=queue_id)
-
-    def warn(self, text: str) -> None:
-        """A fault in a table."""
-        self._log.warning(text)
 
 
 class Examination:
@@ -280,145 +236,6 @@ class Examination:
             edits.append((found.start, found.stop, b"" if change.instead is None else _wire(change.instead)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """Lines for before the text, and what stands in its place: itself, something else, or None for nothing."""
-
-    before: tuple[bytes, ...]
-    instead: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    run: Examination
-    parameter: str
-    context: str
-    text: bytes
-    operand: str
-
-
-_Action = Callable[[ContentChecks, _Case], _Change | None]
-
-
-def _reject(checks: ContentChecks, case: _Case) -> None:
-    reply = rejection(case.operand, checks.warn)
-    checks.say("reject", case, str(reply).partition(" ")[2])
-    case.run.findings.refusal = reply
-    case.run.findings.ended = True
-
-
-def _told(word: str) -> _Action:
-    def action(checks: ContentChecks, case: _Case) -> None:
-        checks.say(word, case, case.operand)
-
-    return action
-
-
-def _filter(checks: ContentChecks, case: _Case) -> None:
-    if not case.operand:
-        checks.warn(f"missing FILTER command argument in {case.parameter} map")
-    elif ":" not in case.operand:
-        checks.warn(f"bad FILTER command {case.operand} in {case.parameter} -- need transport:destination")
-    else:
-        case.run.findings.content_filter = case.operand
-        checks.say("filter", case, case.operand)
-
-
-def _pass(checks: ContentChecks, case: _Case) -> None:
-    checks.say("pass", case, case.operand)
-    case.run.findings.ended = True
-
-
-def _discard(checks: ContentChecks, case: _Case) -> None:
-    checks.say("discard", case, case.operand)
-    case.run.findings.discard = case.run.findings.ended = True
-
-
-def _hold(checks: ContentChecks, case: _Case) -> None:
-    if not case.run.findings.hold:
-        case.run.findings.hold = True
-        checks.say("hold", case, case.operand)
-
-
-def _redirect(checks: ContentChecks, case: _Case) -> None:
-    if "@" not in case.operand:
-        checks.warn(f'bad REDIRECT target "{case.operand}" in {case.parameter} map -- need user@domain')
-        return
-    case.run.findings.redirect = case.operand
-    case.run.findings.ended = True
-    checks.say("redirect", case, case.operand)
-
-
-def _bcc(checks: ContentChecks, case: _Case) -> None:
-    if "@" not in case.operand:
-        checks.warn(f'bad BCC address "{case.operand}" in {case.parameter} map -- need user@domain')
-        return
-    case.run.findings.bcc.append(case.operand)
-    checks.say("bcc", case, case.operand)
-
-
-def _line_of(checks: ContentChecks, case: _Case, word: str) -> bytes | None:
-    """The operand of PREPEND and REPLACE, if it may stand there."""
-    if not case.operand:
-        checks.warn(f"{word} action without text in {case.parameter} map")
-        return None
-    line = case.operand.encode("utf-8", "surrogateescape")
-    if case.context == "header" and _HEADER.match(line) is None:
-        checks.warn(
-            f'bad {word} header text "{case.operand}" in {case.parameter} map -- need "headername: headervalue"'
-        )
-        return None
-    return line
-
-
-def _prepend(checks: ContentChecks, case: _Case) -> _Change | None:
-    line = _line_of(checks, case, "PREPEND")
-    if line is None:
-        return None
-    checks.say("prepend", case, case.operand)
-    return _Change((line,), case.text)
-
-
-def _replace(checks: ContentChecks, case: _Case) -> _Change | None:
-    line = _line_of(checks, case, "REPLACE")
-    if line is None:
-        return None
-    checks.say("replace", case, case.operand)
-    return _Change((), line)
-
-
-def _strip(checks: ContentChecks, case: _Case) -> _Change:
-    checks.say("strip", case, case.operand)
-    return _Change((), None)
-
-
-def _ignore(_checks: ContentChecks, _case: _Case) -> _Change:
-    return _Change((), None)
-
-
-def _nothing(_checks: ContentChecks, _case: _Case) -> None:
-    return None
-
-
-_ACTIONS: dict[str, _Action] = {
-    "BCC": _bcc,
-    "DISCARD": _discard,
-    "DUNNO": _nothing,
-    "FILTER": _filter,
-    "HOLD": _hold,
-    "IGNORE": _ignore,
-    "INFO": _told("info"),
-    "OK": _nothing,
-    "PASS": _pass,
-    "PREPEND": _prepend,
-    "REDIRECT": _redirect,
-    "REJECT": _reject,
-    "REPLACE": _replace,
-    "STRIP": _strip,
-    "WARN": _told("warning"),
-}
-
-
 def _walk_limits(parameters: CleanupParameters, *, headers: bool) -> WalkLimits:
     strict = {
         Fault.NESTING: headers,
@@ -434,19 +251,6 @@ def _walk_limits(parameters: CleanupParameters, *, headers: bool) -> WalkLimits:
         parameters.disable_mime_input_processing,
         frozenset(fault for fault, wanted in strict.items() if wanted and not parameters.disable_mime_input_processing),
     )
-
-
-def rejection(text: str, warn: Callable[[str], None]) -> Reply:
-    """The reply of REJECT: ``5.7.1 text`` unless the text begins with a status of its own."""
-    match = _DSN.match(text)
-    if match is None:
-        return Reply.of(550, "5.7.1", text or "message content rejected")
-    kind = match[1]
-    if kind == "2":
-        warn(f"bad DSN action in {text} -- need 4.x.x or 5.x.x")
-        kind = "4"
-    code = 550 if kind == "5" else 451
-    return Reply.of(code, f"{kind}.{match[2]}.{match[3]}", text[match.end() :])
 
 
 def _spans(raw: bytes) -> Iterator[tuple[int, int]]:

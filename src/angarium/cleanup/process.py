@@ -18,8 +18,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from angarium.cleanup.actions import Findings
 from angarium.cleanup.addresses import Edit, address_edits, mapped_edits
-from angarium.cleanup.checks import ContentChecks, Examination, Findings
+from angarium.cleanup.checks import ContentChecks, Examination
 from angarium.cleanup.headers import HeaderBlock, oversized
 from angarium.cleanup.parameters import CleanupParameters
 from angarium.cleanup.received import mail_date, message_id, quote_local, received

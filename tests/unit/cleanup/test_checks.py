@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angarium.cleanup.checks import rejection
+from angarium.cleanup.actions import rejection
 from angarium.cleanup.main import make_cleanup
 from angarium.config.config import Config
 from angarium.model.content import MemoryContent
