@@ -251,6 +251,44 @@ def test_every_single_default(tmp_path, capsysbinary):
             assert len(mine.splitlines()) >= len(theirs.splitlines())
 
 
+BAD = {
+    "a NUL": b"relayhost = a\0b\nbiff = no\n",
+    "only a NUL": b"\0\n",
+    "10 MB in a line": b"mynetworks = " + b"10.0.0.0/8 " * 900_000 + b"\n",
+    "broken UTF-8": b"smtpd_banner = caf\xe9 \xff\xfe\n\xff = 1\nmydestination = \xc3\x28\n",
+    "a name of itself": b"relayhost = $relayhost\n",
+    "names of each other": b"a = $b\nb = $a\nrelayhost = $a\n",
+    "braces that do not end": b"relayhost = ${a?{${b?{\n",
+    "no name": b"= x\n",
+    "no value": b"relayhost\n",
+    "an include of nothing": b"mydestination = /nonexistent\n",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("call", ["-n", "-nx", "-nf", "-h relayhost"])
+def test_bad_input(tmp_path, capsysbinary, name, call):
+    write(tmp_path, "", STOCK)
+    (tmp_path / "main.cf").write_bytes(BAD[name])
+    os.utime(tmp_path / "main.cf", (1_000_000_000, 1_000_000_000))
+    theirs, mine = real(tmp_path, *call.split()), ours(tmp_path, capsysbinary, *call.split())
+    assert mine[:2] == theirs[:2]
+
+
+@pytest.mark.parametrize("file", ["main.cf", "master.cf"])
+@pytest.mark.parametrize("call", ["-n", "-M", "-d biff", "-e biff=no"])
+@pytest.mark.parametrize("what", ["missing", "directory"])
+def test_files_that_cannot_be_read(tmp_path, capsysbinary, file, call, what):
+    if (file, call, what) == ("master.cf", "-M", "directory"):
+        pytest.skip("Postfix takes it for an empty file: docs/compatibility.md")
+    write(tmp_path, "biff = no\n", STOCK)
+    (tmp_path / file).unlink()
+    if what == "directory":
+        (tmp_path / file).mkdir()
+    theirs, mine = real(tmp_path, *call.split()), ours(tmp_path, capsysbinary, *call.split())
+    assert mine[:2] == theirs[:2]
+
+
 def test_there_are_thirty_configurations_and_all_options():
     assert len(SMALL) + len(list(CONFIGURATIONS.iterdir())) >= 30
     assert len(LETTERS) == 22

@@ -33,7 +33,7 @@ from angarium.config.config import Config, configuration_directory
 from angarium.config.error import ConfigError
 from angarium.config.expansion import compatibility_level
 from angarium.config.lines import decode
-from angarium.config.main_cf import MainCf, parse_main_cf, shown, split_name_value
+from angarium.config.main_cf import MainCf, Setting, parse_main_cf, shown, split_name_value
 from angarium.config.master_cf import MasterService, parse_master_cf
 from angarium.config.parameter import Parameter, Type
 from angarium.config.registry import registry
@@ -103,7 +103,22 @@ def _loaded(request: Request, directory: Path) -> Config:
     compatibility_level(config.text("compatibility_level"))
     for warning in config.main.warnings:
         warn(warning)
+    for setting in config.main.settings.values():
+        _expandable(config, setting)
     return Config(directory, _with(config, request.overrides)) if request.overrides else config
+
+
+def _expandable(config: Config, setting: Setting) -> None:
+    """Refuse a parameter whose value refers to itself, as Postfix does whatever was asked for."""
+    parameter = registry().get(setting.name)
+    if parameter is None or parameter.type is Type.RAW or "$" not in setting.value:
+        return
+    try:
+        config.expand(setting.value)
+    except ConfigError as error:
+        if error.text.startswith("unreasonable macro call nesting"):
+            warn(error.text)
+            raise ConfigError("macro processing error") from error
 
 
 def _with(config: Config, overrides: Mapping[str, str]) -> MainCf:

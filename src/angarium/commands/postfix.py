@@ -118,7 +118,7 @@ class Script:
             if finding.rule is BAD_VALUE and not fatal:
                 fatal = f"{finding.file}, line {finding.line}: {finding.text}" if finding.line else finding.text
             elif not quick or finding.rule.severity is not Severity.NOTE:
-                self.warn(f"{finding} [{finding.rule.id}]")
+                self.warn(finding.log_line)
         if fatal:
             raise PostfixError(fatal)
 

@@ -24,6 +24,7 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         ),
         "`-Fh` leaves a blank between a command and its arguments, which Postfix 3.7 forgets.",
         "Comments in master.cf stay where they are when a service is edited.",
+        "A master.cf that is a directory is an error, not an empty file.",
         "`-v` prints nothing more.",
     ),
     "tables over databases": (

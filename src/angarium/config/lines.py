@@ -5,7 +5,7 @@ Empty lines and lines whose first visible character is ``#`` are left out, also 
 A continuation with nothing before it to continue is not an error: it is reported and left out, as Postfix does it.
 
 Owns nothing. Never fails: any bytes are a list of logical lines and a list of complaints. Bytes that are not UTF-8
-survive as surrogates; a NUL ends a line's text, as it does in Postfix.
+survive as surrogates; a NUL ends a line's text, as it does in Postfix, and a line that begins with one is not empty.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def logical_lines(text: str) -> LogicalLines:
     for number, raw in enumerate(text.split("\n"), 1):
         physical = raw.partition("\0")[0]
         visible = physical.lstrip()
-        if not visible or visible[0] == "#":
+        if (not visible and len(physical) == len(raw)) or visible[:1] == "#":
             continue
-        if physical[0].isspace() and pieces:
+        if physical[:1].isspace() and pieces:
             pieces.append(physical)
             continue
         if pieces:
@@ -59,4 +59,4 @@ def logical_lines(text: str) -> LogicalLines:
 def _keep(lines: list[LogicalLine], stray: list[LogicalLine], pieces: list[str], first: int) -> None:
     """File a finished logical line under ``lines`` or, when it continues nothing, under ``stray``."""
     joined = pieces[0] if len(pieces) == 1 else "".join(pieces)
-    (stray if joined[0].isspace() else lines).append(LogicalLine(joined, first))
+    (stray if joined[:1].isspace() else lines).append(LogicalLine(joined, first))

@@ -76,7 +76,7 @@ def split_name_value(text: str, file: str = "", line: int = 0) -> tuple[str, str
     """Split ``name = value``. Raises ConfigError with Postfix's words for what is missing."""
     name, equals, value = text.partition("=")
     name = name.strip()
-    if not name and equals:
+    if not name and (equals or not text):
         raise ConfigError(f'missing attribute name: "{text:.100}"', file, line)
     if not equals or any(char.isspace() for char in name):
         raise ConfigError(f"missing '=' after attribute name: \"{text.strip():.100}\"", file, line)

@@ -6,7 +6,7 @@ import os
 import stat
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angarium.config import edit
@@ -50,6 +50,7 @@ def test_a_file_that_cannot_be_replaced(tmp_path):
 LINES = st.lists(st.sampled_from(["a = 1", "b = 2", "  more", "# c", "", "  # d", "c=3", "a=9"]), max_size=12)
 
 
+@settings(deadline=None)
 @given(LINES, st.sampled_from(["a", "b", "z"]))
 def test_what_is_set_is_read_and_the_rest_stays(lines, name):
     text = "".join(f"{line}\n" for line in lines)
@@ -60,6 +61,7 @@ def test_what_is_set_is_read_and_the_rest_stays(lines, name):
     assert {key: setting.value for key, setting in after.items() if key != name} == others
 
 
+@settings(deadline=None)
 @given(LINES, st.sampled_from(["a", "b", "z"]))
 def test_what_is_removed_or_commented_out_is_gone(lines, name):
     text = "".join(f"{line}\n" for line in lines)

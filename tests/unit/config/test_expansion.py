@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angarium.config.error import ConfigError
@@ -84,6 +84,7 @@ def test_levels_are_ordered_part_by_part():
     assert compatibility_level("3.6") < compatibility_level("3.10") < compatibility_level("4")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="${}()?:=<>!level ab_1", max_size=60))
 def test_any_text_expands_or_is_a_config_error(text):
     try:
@@ -93,6 +94,7 @@ def test_any_text_expands_or_is_a_config_error(text):
     assert isinstance(result, str)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_characters="$"), max_size=60))
 def test_text_without_a_dollar_stays(text):
     assert expand(text) == text

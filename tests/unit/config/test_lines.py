@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angarium.config.lines import decode, logical_lines
@@ -27,6 +27,7 @@ def test_a_nul_ends_the_line():
     assert lines("a = b\0c\nd = e") == [("a = b", 1), ("d = e", 2)]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_lines(data):
     found = logical_lines(decode(data))
@@ -36,6 +37,7 @@ def test_any_bytes_are_lines(data):
         assert 1 <= line.line <= data.count(b"\n") + 1
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab=# \t\n\r\0", max_size=60), st.text(alphabet="ab=# \t\n", max_size=60))
 def test_what_follows_a_line_that_starts_anew_does_not_change_what_was_before(first, second):
     whole = logical_lines(first + "\nx=1\n" + second).lines

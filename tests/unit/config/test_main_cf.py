@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angarium.config.error import ConfigError
@@ -44,6 +44,7 @@ def test_a_file_that_is_not_there(tmp_path):
         read_main_cf(tmp_path / "main.cf")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_settings_or_a_config_error(data):
     try:
@@ -58,6 +59,7 @@ def test_any_bytes_are_settings_or_a_config_error(data):
             assert setting.value == setting.value.strip()
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"[a-z0-9_]{1,12}", fullmatch=True), st.text(alphabet="ab $,{}=#", max_size=30))
 def test_what_is_written_is_read(name, value):
     assert split_name_value(f"{name} = {value}") == (name, value.strip())

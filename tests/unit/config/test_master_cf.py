@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angarium.config.error import ConfigError
@@ -67,6 +67,7 @@ def test_what_is_odd_is_kept_and_told():
     assert parse_master_cf("smtp inet n - n - - smtpd -o { a = b", "m").services[0].overrides == {"a": "b"}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_services_or_a_config_error(data):
     try:
@@ -76,6 +77,7 @@ def test_any_bytes_are_services_or_a_config_error(data):
             raise
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(

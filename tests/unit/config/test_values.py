@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angarium.config import values
@@ -54,6 +54,7 @@ def test_names_keep_braces_together():
     assert values.names("a {b c") == ["a", "{b c"]
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab{}, \t\n", max_size=40))
 def test_names_lose_nothing_but_separators(text):
     kept = "".join(values.names(text))

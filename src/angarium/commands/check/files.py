@@ -17,21 +17,36 @@ from pathlib import Path
 from angarium.commands.check.finding import Finding, Rule, Severity
 from angarium.commands.check.installation import Installation
 
-OWNER = Rule("wrong-owner", Severity.WARNING, "not owned by {owner}: {path}", "run: chown {owner} {path}")
+OWNER = Rule(
+    "wrong-owner", Severity.WARNING, "not owned by {owner}: {path}", "run: chown {owner} {path}", as_postfix=True
+)
 WRITABLE = Rule(
     "writable-by-others",
     Severity.WARNING,
     "group or other writable: {path}",
     "who can write it can run commands as root or read mail; run: chmod go-w {path}",
+    as_postfix=True,
 )
-SYMLINK = Rule("symlink-leaves", Severity.WARNING, "symlink leaves directory: {path}", "put the file itself there")
+SYMLINK = Rule(
+    "symlink-leaves",
+    Severity.WARNING,
+    "symlink leaves directory: {path}",
+    "put the file itself there",
+    as_postfix=True,
+)
 MISSING = Rule(
     "missing-directory",
     Severity.WARNING,
     "{parameter}: no directory {path}",
     "`postfix check` and a start make it; by hand: install -d -o {owner} {path}",
 )
-GROUP = Rule("wrong-group", Severity.WARNING, "not owned by group {group}: {path}", "run: chgrp {group} {path}")
+GROUP = Rule(
+    "wrong-group",
+    Severity.WARNING,
+    "not owned by group {group}: {path}",
+    "run: chgrp {group} {path}",
+    as_postfix=True,
+)
 NO_USER = Rule("missing-user", Severity.ERROR, "{parameter}: no such user: {name}", "run: useradd --system {name}")
 SECRETS = Rule(
     "secrets-exposed",
@@ -81,28 +96,29 @@ def _of_root(path: Path) -> bool:
     return path.stat().st_uid == 0  # a start gives it to mail_owner
 
 
-def _one(path: Path, owner: int, name: str) -> Iterator[Finding]:
+def _one(path: Path, owner: int, name: str, shown: str = "") -> Iterator[Finding]:
+    """One file or directory; ``shown`` is how Postfix writes its path."""
     try:
         status = path.lstat()
     except OSError:
         return
+    values = {"owner": name, "path": shown or str(path)}
     if status.st_uid != owner:
-        yield Finding(OWNER, str(path), 0, {"owner": name, "path": path})
+        yield Finding(OWNER, str(path), 0, values)
     if stat.S_ISLNK(status.st_mode):
-        target = path.readlink()
-        if "/" in str(target):
-            yield Finding(SYMLINK, str(path), 0, {"path": path})
         try:
+            if "/" in str(path.readlink()):
+                yield Finding(SYMLINK, str(path), 0, values)
             status = path.stat()
         except OSError:
             return
     if status.st_mode & _OTHERS and not stat.S_ISSOCK(status.st_mode):
-        yield Finding(WRITABLE, str(path), 0, {"path": path})
+        yield Finding(WRITABLE, str(path), 0, values)
 
 
 def _tree(top: Path, owner: int, name: str, *, own_only: bool = False) -> Iterator[Finding]:
     """A directory and all below it."""
-    yield from _one(top, owner, name)
+    yield from _one(top, owner, name, f"{top}/.")
     count = 0
     for directory, directories, files in os.walk(top):
         for each in (*directories, *files):
@@ -110,7 +126,8 @@ def _tree(top: Path, owner: int, name: str, *, own_only: bool = False) -> Iterat
             if count > _FILES:
                 return
             path = Path(directory, each)
-            yield from (f for f in _one(path, owner, name) if not (own_only and f.rule is SYMLINK))
+            shown = f"{top}/./{path.relative_to(top)}"
+            yield from (f for f in _one(path, owner, name, shown) if not (own_only and f.rule is SYMLINK))
 
 
 def _queue(site: Installation, queue: Path, mail_uid: int, mail_owner: str) -> Iterator[Finding]:

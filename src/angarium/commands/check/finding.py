@@ -28,12 +28,14 @@ class Rule:
         severity: of every finding of the kind.
         text: what is wrong, with ``{fields}``.
         hint: what to do about it, with ``{fields}``.
+        as_postfix: the text is Postfix's own line and names the file itself: the log has it without place and id.
     """
 
     id: str
     severity: Severity
     text: str
     hint: str
+    as_postfix: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,12 @@ class Finding:
         return f"{self.file}:{self.line}" if self.line else self.file
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.text}" if self.place else self.text
+        return f"{self.place}: {self.text}" if self.place and not self.rule.as_postfix else self.text
+
+    @property
+    def log_line(self) -> str:
+        """The finding as ``postfix check`` logs it."""
+        return self.text if self.rule.as_postfix else f"{self} [{self.rule.id}]"
 
     def as_json(self) -> dict[str, object]:
         """The finding as ``angarium check --json`` prints it."""
