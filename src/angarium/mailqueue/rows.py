@@ -430,6 +430,11 @@ def content(connection: Connection, queue_id: str) -> tuple[bytes, bytes | None,
     return row
 
 
+def exists(connection: Connection, queue_id: str) -> bool:
+    """Whether there is such a message."""
+    return _find(connection, queue_id) is not None
+
+
 def unnamed(connection: Connection, files: Sequence[str]) -> list[str]:
     """Those of the content files that no row names. A file has its message's queue id as its name."""
     return [

@@ -294,6 +294,9 @@ class SqliteMailQueue:
             return ahead[1], MemoryContent(ahead[2])
         with storage_errors():
             found = rows.content(self._reader, queue_id)
+            lost = found is None and rows.exists(self._reader, queue_id)
+        if lost:
+            raise QueueDamagedError(f"{queue_id}: its content is gone")
         if found is None:
             raise KeyError(queue_id)
         return found[0], stored_content(self._directory, queue_id, found[1], found[2])

@@ -149,6 +149,21 @@ def test_a_file_that_a_row_names_outside_of_the_queue_is_not_touched(tmp_path):
     assert victim.read_text() == "precious"
 
 
+def test_a_message_whose_content_row_is_gone_is_damaged_and_not_deleted(tmp_path):
+    async def main():
+        queue = opened(tmp_path)
+        new = message(queue)
+        await queue.enqueue(new)
+        queue._writer._connection.execute("DELETE FROM content")
+        with pytest.raises(QueueDamagedError):
+            await queue.content(new.queue_id)
+        with pytest.raises(KeyError):
+            await queue.content("ABC1234567")
+        await queue.close()
+
+    asyncio.run(main())
+
+
 def test_what_a_cancelled_enqueue_leaves_goes_with_a_later_scan(tmp_path, monkeypatch):
     """The client went away while its content was being flushed: nobody waits for the thread that does it."""
     (tmp_path / "spool").mkdir()
