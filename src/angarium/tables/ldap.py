@@ -32,6 +32,7 @@ from angarium.tables.database.servers import Limits, QueryError, Server, ServerP
 from angarium.tables.database.source import TableSource
 from angarium.tables.database.template import KeyParts, Template
 from angarium.tables.database.tls import ClientTls
+from angarium.tables.database.watched import open_watched
 from angarium.tables.interface import Table
 from angarium.tables.opener import TableSite
 
@@ -149,6 +150,11 @@ def _login(source: TableSource) -> LdapLogin:
 
 
 def open_table(name: str, argument: str, site: TableSite) -> Table:
+    """The table of ``ldap:argument``, which follows its file. Raises ValueError for settings that make no sense."""
+    return open_watched(name, argument, site, _make)
+
+
+def _make(name: str, argument: str, site: TableSite) -> Table:
     """The table of ``ldap:argument``. Raises ValueError for settings that make no sense."""
     source = TableSource("ldap", argument, site)
     for ignored in ("cache", "cache_expiry", "cache_size"):

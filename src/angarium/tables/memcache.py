@@ -21,6 +21,7 @@ from angarium.tables.database.servers import Limits, Server, ServerPool
 from angarium.tables.database.source import TableSource
 from angarium.tables.database.stream import StreamConnection, StreamDriver
 from angarium.tables.database.template import KeyParts, Template
+from angarium.tables.database.watched import open_watched
 from angarium.tables.interface import Table
 from angarium.tables.opener import TableSite
 
@@ -68,6 +69,11 @@ def _server(text: str) -> Server:
 
 
 def open_table(name: str, argument: str, site: TableSite) -> Table:
+    """The table of ``memcache:argument``, which follows its file. Raises ValueError for settings that make no sense."""
+    return open_watched(name, argument, site, _make)
+
+
+def _make(name: str, argument: str, site: TableSite) -> Table:
     """The table of ``memcache:argument``. Raises ValueError."""
     source = TableSource("memcache", argument, site)
     settings = MemcacheSettings.read(source)

@@ -31,6 +31,7 @@ from angarium.tables.database.servers import Limits, QueryError, Server, ServerE
 from angarium.tables.database.source import TableSource
 from angarium.tables.database.template import KeyParts, Template
 from angarium.tables.database.tls import ClientTls, client_context
+from angarium.tables.database.watched import open_watched
 from angarium.tables.interface import Table
 from angarium.tables.opener import TableSite
 
@@ -309,6 +310,11 @@ def _text(error: BaseException) -> str:
 
 
 def open_table(name: str, argument: str, site: TableSite) -> Table:
+    """The table of ``mysql:argument``, which follows its file. Raises ValueError for settings that make no sense."""
+    return open_watched(name, argument, site, _make)
+
+
+def _make(name: str, argument: str, site: TableSite) -> Table:
     """The table of ``mysql:argument``. Raises ValueError for settings that make no sense."""
     source = TableSource("mysql", argument, site)
     query = parse_template(source, query_text(source))

@@ -24,6 +24,7 @@ from angarium.tables.database.lookup import RESULT_LIMIT, DatabaseTable, LookupR
 from angarium.tables.database.servers import Limits, QueryError, Server, ServerError, ServerPool, parse_server
 from angarium.tables.database.source import TableSource
 from angarium.tables.database.template import KeyParts, Template
+from angarium.tables.database.watched import open_watched
 from angarium.tables.interface import Table
 from angarium.tables.opener import TableSite
 
@@ -190,6 +191,11 @@ def _text(error: BaseException) -> str:
 
 
 def open_table(name: str, argument: str, site: TableSite) -> Table:
+    """The table of ``pgsql:argument``, which follows its file. Raises ValueError for settings that make no sense."""
+    return open_watched(name, argument, site, _make)
+
+
+def _make(name: str, argument: str, site: TableSite) -> Table:
     """The table of ``pgsql:argument``. Raises ValueError for settings that make no sense."""
     source = TableSource("pgsql", argument, site)
     query = parse_template(source, query_text(source, functions=True))

@@ -15,11 +15,17 @@ from angarium.tables.database.legacy import query_text
 from angarium.tables.database.lookup import RESULT_LIMIT, DatabaseTable, LookupFailedError, LookupRules, parse_template
 from angarium.tables.database.source import TableSource
 from angarium.tables.database.template import KeyParts
+from angarium.tables.database.watched import open_watched
 from angarium.tables.interface import Table
 from angarium.tables.opener import TableSite
 
 
 def open_table(name: str, argument: str, site: TableSite) -> Table:
+    """The table of ``sqlite:argument``, which follows its file. Raises ValueError for settings that make no sense."""
+    return open_watched(name, argument, site, _make)
+
+
+def _make(name: str, argument: str, site: TableSite) -> Table:
     """The table of ``sqlite:argument``. Raises ValueError for settings that make no sense."""
     source = TableSource("sqlite", argument, site)
     query = parse_template(source, query_text(source))
