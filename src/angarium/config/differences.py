@@ -58,5 +58,24 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         "A key that is too long for memcached is not sent to it. Only lookups are done in `memcache:`.",
         "A key of over 256 KiB is a temporary error, and so is an answer of over 16 MiB.",
     ),
+    "rewriting and checks": (
+        (
+            "A header in which an address is rewritten is changed only where that address stands; its folding, quotes, "
+            "comments and blanks stay. Postfix lays the whole header out anew. A blank before a header's colon stays "
+            "too, for the signatures over it; tables see the header without it, as in Postfix."
+        ),
+        (
+            "Headers beyond the first MiB of a header block are checked, and neither rewritten nor removed. Our own "
+            "Received header is not cut by `header_size_limit`."
+        ),
+        (
+            "A message that is redirected has its one new recipient in the queue from the start; Postfix keeps the "
+            "others there until it delivers. Both deliver it alike."
+        ),
+        (
+            "The log has a message's id before it has what went wrong with the addresses in its headers, and names the "
+            "table and the cause behind Postfix's `map lookup problem`."
+        ),
+    ),
 }
 """Area -> its differences, in Markdown."""
