@@ -23,6 +23,7 @@ CHARKEY = b"%$sniglet^&\0"
 """What the description of a hash database has the hash of, to tell one hash function from another."""
 
 _VERSIONS = range(8, 11)
+_BUCKET = (HASH_SORTED, HASH_UNSORTED)
 _DEPTH_LIMIT = 64
 
 
@@ -66,10 +67,15 @@ class _Pages:
         self.bytes = file.size
         self.count = min(last + 1, file.size // size)
 
-    def page(self, number: int) -> _Page:
+    def read(self, number: int) -> bytes:
+        """A page."""
         if not 0 < number < self.count:
             raise DamagedFileError(f"there is no page {number}")
-        return _Page(self._file.read(number * self.size, self.size))
+        return self._file.read(number * self.size, self.size)
+
+    def page(self, number: int) -> _Page:
+        """A page, taken apart."""
+        return _Page(self.read(number))
 
     def chain(self, number: int) -> Iterator[_Page]:
         """A page and those that follow it."""
@@ -114,7 +120,7 @@ class HashFile:
 
     def _bucket(self, number: int) -> Iterator[_Page]:
         for page in self._pages.chain(number + self._spares[number.bit_length()]):
-            if page.type not in (HASH_SORTED, HASH_UNSORTED):
+            if page.type not in _BUCKET:
                 raise DamagedFileError("a bucket stands on a page of another kind")
             if len(page.offsets) % 2:
                 raise DamagedFileError("a key has no value")
@@ -127,21 +133,41 @@ class HashFile:
             bucket &= self._low
         if bucket > self._last:
             raise DamagedFileError("its buckets make no sense")
-        long = len(key) >= self._pages.size // 8
+        if len(key) >= self._pages.size // 8:
+            return self._get_long(bucket, key)
         wanted = b"\x01" + key
-        for page in self._bucket(bucket):
-            index = self._find_long(page, key) if long else _find(page, wanted)
+        number = bucket + self._spares[bucket.bit_length()]
+        for _ in range(self._pages.count):
+            data = self._pages.read(number)
+            if data[25] not in _BUCKET:
+                raise DamagedFileError("a bucket stands on a page of another kind")
+            index = _find(data, wanted)
             if index is not None:
-                return self._item(page, index + 1)
-        return None
+                return self._value(data, index)
+            number = int.from_bytes(data[16:20], "little")
+            if not number:
+                return None
+        raise DamagedFileError("a chain of pages has no end")
 
-    def _find_long(self, page: _Page, key: bytes) -> int | None:
-        for index in range(0, len(page.offsets), 2):
-            if self._item(page, index) == key:
-                return index
+    def _value(self, data: bytes, index: int) -> bytes:
+        """What follows a key, on a page that is not taken apart."""
+        at = HEADER + 2 * index
+        end, start = data[at] | data[at + 1] << 8, int.from_bytes(data[at + 2 : at + 4], "little")
+        if not HEADER <= start < end or data[start] != ON_PAGE:
+            return self._item(_Page(data), index + 1)
+        return data[start + 1 : end]
+
+    def _get_long(self, bucket: int, key: bytes) -> bytes | None:
+        """The value of a key that may stand off its page."""
+        for page in self._bucket(bucket):
+            for index in range(0, len(page.offsets), 2):
+                if self._item(page, index) == key:
+                    return self._item(page, index + 1)
         return None
 
     def _item(self, page: _Page, index: int) -> bytes:
+        if index >= len(page.offsets):
+            raise DamagedFileError("a key has no value")
         start = page.offsets[index]
         end = page.offsets[index - 1] if index else len(page.data)
         if not HEADER <= start < end <= len(page.data):
@@ -165,16 +191,23 @@ class HashFile:
                     yield self._item(page, index), self._item(page, index + 1)
 
 
-def _find(page: _Page, wanted: bytes) -> int | None:
-    """The index of the item ``wanted`` (its kind and its bytes) among the keys of a page of a bucket."""
-    data, offsets = page.data, page.offsets
-    at = data.find(wanted, HEADER)
+def _find(data: bytes, wanted: bytes) -> int | None:
+    """The index of the item ``wanted`` (its kind and its bytes) among the keys of a page of a bucket.
+
+    The page is searched and not taken apart: what is found is a key when an offset of a key leads to it.
+    """
+    stop = HEADER + 2 * (data[20] | data[21] << 8)
+    at = data.find(wanted, stop)
     while at >= 0:
-        if at in offsets:
-            index = offsets.index(at)
-            end = offsets[index - 1] if index else len(data)
-            if index % 2 == 0 and end - at == len(wanted):
-                return index
+        offset = at.to_bytes(2, "little")
+        place = data.find(offset, HEADER, stop)
+        while place >= 0:
+            index = (place - HEADER) // 2
+            if place % 2 == 0 and index % 2 == 0:
+                end = data[place - 2] | data[place - 1] << 8 if index else len(data)
+                if end - at == len(wanted):
+                    return index
+            place = data.find(offset, place + 1, stop)
         at = data.find(wanted, at + 1)
     return None
 
@@ -197,6 +230,8 @@ class BtreeFile:
 
     def _search(self, page: _Page, key: bytes) -> int:
         """Which item of an internal page leads to the key: the last that is not greater; the first counts as least."""
+        if page.type != INTERNAL:
+            raise DamagedFileError("the tree has a page of another kind")
         low, high = 0, len(page.offsets)
         while high - low > 1:
             middle = (low + high) // 2
@@ -207,6 +242,19 @@ class BtreeFile:
         return low
 
     def _in_leaf(self, page: _Page, key: bytes) -> bytes | None:
+        if len(key) >= self._pages.size // 8:
+            return self._long_in_leaf(page, key)
+        wanted = struct.pack("<HB", len(key), ON_PAGE) + key
+        at = page.data.find(wanted, HEADER)
+        while at >= 0:
+            if at in page.offsets:
+                index = page.offsets.index(at)
+                if index % 2 == 0:
+                    return self._item(page, index + 1)
+            at = page.data.find(wanted, at + 1)
+        return None
+
+    def _long_in_leaf(self, page: _Page, key: bytes) -> bytes | None:
         low, high = 0, len(page.offsets) // 2
         while low < high:
             middle = (low + high) // 2
@@ -233,10 +281,11 @@ class BtreeFile:
         return start
 
     def _internal_key(self, page: _Page, index: int) -> bytes:
-        if page.type != INTERNAL:
-            raise DamagedFileError("the tree has a page of another kind")
-        start = self._start(page, index, 12)
-        length, kind = struct.unpack_from("<HB", page.data, start)
+        data = page.data
+        start = page.offsets[index]
+        if not HEADER <= start <= len(data) - 12:
+            raise DamagedFileError("an item stands outside of its page")
+        length, kind = data[start] | data[start + 1] << 8, data[start + 2]
         if kind & 0x7F == OFF_PAGE and start + 24 <= len(page.data):
             return self._pages.overflow(*struct.unpack_from("<II", page.data, start + 16))
         if start + 12 + length > len(page.data):

@@ -104,7 +104,7 @@ class LmdbFile:
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key."""
-        if self._root == _NONE:
+        if self._root == _NONE or len(key) > KEY_LIMIT:
             return None
         page = self._page(self._root)
         for _ in range(_DEPTH_LIMIT):
@@ -114,11 +114,13 @@ class LmdbFile:
         raise DamagedFileError("the tree is too deep")
 
     def _in_leaf(self, page: _Page, key: bytes) -> bytes | None:
-        index = bisect_right(page, key) - 1
-        if index < 0:
-            return None
-        node = page.node(index)
-        return self._value(page, node) if node.key == key else None
+        wanted = struct.pack("<H", len(key)) + key
+        at = page.data.find(wanted, _HEADER)
+        while at >= 0:
+            if at - 6 in page.offsets:
+                return self._value(page, page.node(page.offsets.index(at - 6)))
+            at = page.data.find(wanted, at + 1)
+        return None
 
     def _value(self, page: _Page, node: _Node) -> bytes:
         if node.flags & ~_BIG:
