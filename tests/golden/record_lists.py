@@ -7,6 +7,7 @@ told is recorded in ``lists/policy_request.txt``. A line is client, HELO, sender
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
@@ -24,6 +25,7 @@ NAME_SERVER = runpy.run_path(str(GOLDEN.parent / "fakes" / "dns_server.py"))
 SERVFAIL = NAME_SERVER["SERVFAIL"]
 SERVER_ADDRESS = "127.53.53.1"
 POLICY_SERVER = ("127.0.0.1", 28530)
+AUTH_SERVER = ("127.0.0.1", 28531)
 
 BASE = {
     **POLICY["BASE"],
@@ -145,6 +147,24 @@ ACTIONS = {
     "class": "reject_non_fqdn_helo_hostname, reject",
     "nonsense": "no such thing",
     "other": "defer_if_permit",
+}
+OWNERS = (
+    "inline:{{a@x.test = alice}, {b@x.test = bob, alice}, {c@x.test = carol dave}, {@own.test = alice}, "
+    "{bare@example.test = alice}, {E@x.test = Eve}}"
+)
+LOGINS = [
+    f"127.0.0.3 {user}{sender} alice@vbox.test"
+    for sender in (
+        *("a@x.test", "A@X.TEST", "a+e@x.test", "b@x.test", "c@x.test", "e@x.test", "any@own.test", "free@x.test"),
+        *("<>", "bare", "joe@local.test"),
+    )
+    for user in ("", "SASL=alice ", "SASL=bob ", "SASL=Alice ", "SASL=eve ")
+]
+LOGIN = {
+    "smtpd_sasl_auth_enable": "yes",
+    "smtpd_sasl_type": "dovecot",
+    "smtpd_sasl_path": f"inet:{AUTH_SERVER[0]}:{AUTH_SERVER[1]}",
+    "smtpd_sender_login_maps": OWNERS,
 }
 EVERYONE = {"virtual_mailbox_maps": "static:all"}
 SERVICE = f"check_policy_service inet:{POLICY_SERVER[0]}:{POLICY_SERVER[1]}"
@@ -385,6 +405,37 @@ CASES: dict[str, tuple[str, dict[str, str], list[str]]] = {
         {"smtpd_client_restrictions": "warn_if_reject defer_if_permit, warn_if_reject reject_rbl_client rbl.test"},
         ["127.0.0.3 s@x.test alice@vbox.test", "127.0.0.3 s@x.test zed@vbox.test"],
     ),
+    **{
+        f"login_{verb}": (
+            f"reject_{verb}_mismatch.",
+            {**LOGIN, "smtpd_sender_restrictions": f"reject_{verb}_mismatch"},
+            LOGINS,
+        )
+        for verb in ("sender_login", "authenticated_sender_login", "unauthenticated_sender_login", "known_sender_login")
+    },
+    "login_down": (
+        "smtpd_sender_login_maps that are down.",
+        {
+            **LOGIN,
+            "smtpd_sender_login_maps": "fail:down",
+            "smtpd_sender_restrictions": "reject_sender_login_mismatch",
+        },
+        LOGINS[:3],
+    ),
+    "sasl_access": (
+        "check_sasl_access, and permit_sasl_authenticated.",
+        {
+            **LOGIN,
+            "smtpd_sender_restrictions": "check_sasl_access inline:{{bob = REJECT not bob}, {alice = HOLD}}",
+            "smtpd_relay_restrictions": "permit_sasl_authenticated, reject_unauth_destination",
+        },
+        [
+            "127.0.0.3 s@x.test o@other.test",
+            "127.0.0.3 SASL=alice s@x.test o@other.test",
+            "127.0.0.3 SASL=bob s@x.test o@other.test",
+            "127.0.0.3 SASL=Bob s@x.test o@other.test",
+        ],
+    ),
     "sleep": (
         "sleep.",
         {"smtpd_client_restrictions": "sleep 0, reject_rbl_client rbl.test"},
@@ -428,7 +479,11 @@ def session(port: int, line: str) -> str:
     *first, recipients = line.removesuffix(" DATA").split(" ")
     client, sender = first[0], first[-1]
     helo = next((word[5:] for word in first if word.startswith("HELO=")), "client.test")
-    commands = [f"EHLO {helo}", f"MAIL FROM:<{sender.strip('<>')}>"]
+    user = next((word[5:] for word in first if word.startswith("SASL=")), "")
+    commands = [f"EHLO {helo}"]
+    if user:
+        commands.append("AUTH PLAIN " + base64.b64encode(f"\0{user}\0x".encode()).decode())
+    commands += [f"MAIL FROM:<{sender.strip('<>')}>"]
     commands += [f"RCPT TO:<{recipient}>" for recipient in recipients.split(",")]
     commands += ["DATA", "Subject: a\r\n\r\nb\r\n."] if line.endswith(" DATA") else []
     with socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(client, 0)) as connection:
@@ -485,6 +540,37 @@ class PolicyServer:
         self._listener.close()
 
 
+class AuthServer:
+    """Dovecot's auth protocol, as far as Postfix speaks it: everyone is who he says he is."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(AUTH_SERVER)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    @staticmethod
+    def _serve(connection: socket.socket) -> None:
+        with connection, connection.makefile("rwb") as stream, contextlib.suppress(OSError):
+            stream.write(b"VERSION\t1\t1\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\t00\nDONE\n")
+            stream.flush()
+            for raw in stream:
+                words = raw.decode().rstrip("\n").split("\t")
+                if words[0] == "AUTH":
+                    response = next(word for word in words if word.startswith("resp="))
+                    user = base64.b64decode(response.removeprefix("resp=")).split(b"\0")[1].decode()
+                    stream.write(f"OK\t{words[1]}\tuser={user}\n".encode())
+                    stream.flush()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._listener.close()
+
+
 def answers(cases: dict[str, tuple[str, dict[str, str], list[str]]]) -> Iterator[tuple[str, str, str]]:
     """What Postfix says: case, line, reply."""
     first = POLICY["free_ports"]()
@@ -493,7 +579,7 @@ def answers(cases: dict[str, tuple[str, dict[str, str], list[str]]]) -> Iterator
         services.append(f"127.0.0.1:{first + number} inet n - y - - smtpd")
         services += [f"  -o {{ {key} = {value} }}" for key, value in overrides.items()]
     server = NAME_SERVER["FakeDnsServer"](ZONE, SERVER_ADDRESS, 53)
-    with server, POLICY["postfix"](BASE, services) as conf:
+    with contextlib.closing(AuthServer()), server, POLICY["postfix"](BASE, services) as conf:
         etc = conf.parent / "queue" / "etc"
         etc.mkdir(exist_ok=True)
         (etc / "resolv.conf").write_text(f"nameserver {SERVER_ADDRESS}\noptions timeout:1 attempts:1\n")

@@ -66,7 +66,8 @@ async def converse(policy, dns, session):
     *first, recipients = session.removesuffix(" DATA").split(" ")
     helo = next((word[5:] for word in first if word.startswith("HELO=")), "client.test")
     facts = await client_facts(dns, first[0])
-    facts = replace(facts, helo=helo, protocol="ESMTP", sender=first[-1].strip("<>"))
+    user = next((word[5:] for word in first if word.startswith("SASL=")), "")
+    facts = replace(facts, helo=helo, protocol="ESMTP", sender=first[-1].strip("<>"), sasl_username=user)
     for count, recipient in enumerate(recipients.split(",")):
         verdict = await policy.rcpt(replace(facts, recipient=recipient, recipient_count=count))
         if verdict.refused:
