@@ -430,9 +430,11 @@ def content(connection: Connection, queue_id: str) -> tuple[bytes, bytes | None,
     return row
 
 
-def exists(connection: Connection, queue_id: str) -> bool:
-    """Whether there is such a message."""
-    return _find(connection, queue_id) is not None
+def size(connection: Connection, queue_id: str) -> int | None:
+    """How long a message is, prefix and content; None when there is none."""
+    key = serial_number(queue_id)
+    row = connection.execute("SELECT size FROM message WHERE id = ? AND queue_id = ?", (key, queue_id)).fetchone()
+    return None if row is None else int(row[0])
 
 
 def unnamed(connection: Connection, files: Sequence[str]) -> list[str]:

@@ -293,13 +293,16 @@ class SqliteMailQueue:
         if ahead is not None and ahead[0] >= time.monotonic():
             return ahead[1], MemoryContent(ahead[2])
         with storage_errors():
+            size = rows.size(self._reader, queue_id)
             found = rows.content(self._reader, queue_id)
-            lost = found is None and rows.exists(self._reader, queue_id)
-        if lost:
-            raise QueueDamagedError(f"{queue_id}: its content is gone")
-        if found is None:
+        if size is None:
             raise KeyError(queue_id)
-        return found[0], stored_content(self._directory, queue_id, found[1], found[2])
+        if found is None:
+            raise QueueDamagedError(f"{queue_id}: its content is gone")
+        content = stored_content(self._directory, queue_id, found[1], found[2])
+        if len(found[0]) + content.size != size:  # a part of a message is worse than none
+            raise QueueDamagedError(f"{queue_id}: {len(found[0]) + content.size} bytes are left of {size}")
+        return found[0], content
 
     async def record_attempt(self, attempt: Attempt) -> bool:
         """Record results."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import shutil
 import threading
@@ -159,6 +160,23 @@ def test_a_message_whose_content_row_is_gone_is_damaged_and_not_deleted(tmp_path
             await queue.content(new.queue_id)
         with pytest.raises(KeyError):
             await queue.content("ABC1234567")
+        await queue.close()
+
+    asyncio.run(main())
+
+
+def test_a_content_file_that_was_cut_is_damage(tmp_path):
+    (tmp_path / "spool").mkdir()
+
+    async def main():
+        queue = opened(tmp_path)
+        file = Spool(tmp_path / "spool").create()
+        file.write(b"x" * 2_000_000)
+        new = message(queue, content=file.finish())
+        await queue.enqueue(new)
+        os.truncate(tmp_path / "content" / new.queue_id, 1_000_000)
+        with pytest.raises(QueueDamagedError, match="1000006 bytes are left of 2000006"):
+            await queue.content(new.queue_id)
         await queue.close()
 
     asyncio.run(main())
