@@ -44,6 +44,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_QUICK_SIZE = 32 * 1024
+"""Bytes of a message that is stored in less time than another thread takes to begin."""
+_QUICK_COUNT = 10
+"""Messages whose flags are changed likewise."""
+
 _SCANNED_INLINE = 2000
 """Messages of a mailbox that is searched on the loop's thread: some 6 ms at most."""
 _SIFTED_INLINE = 50_000
@@ -156,7 +161,8 @@ class SqliteAccount:
         unchanged_since: int = -1,
     ) -> tuple[Sequence[MessageState], Sequence[int]]:
         states, kept, modseq = await self._write(
-            lambda connection: writing.store_flags(connection, mailbox, uids, operation, flags, unchanged_since)
+            lambda connection: writing.store_flags(connection, mailbox, uids, operation, flags, unchanged_since),
+            quick=len(uids) <= _QUICK_COUNT,
         )
         if modseq:
             self._store.announce(self._account, mailbox, modseq)
@@ -170,8 +176,9 @@ class SqliteAccount:
         ready = [await self._ready(mail) for mail in mails]
         limits = await store.limits(self._account)
         now = store.clock()
+        quick = len(ready) == 1 and ready[0].derived.size <= _QUICK_SIZE
         try:
-            appended = await self._write(lambda connection: arrival.append(connection, ready, limits, now))
+            appended = await self._write(lambda connection: arrival.append(connection, ready, limits, now), quick=quick)
         except (NoSuchMailboxError, OverQuotaError):
             await self._forget(ready)
             raise  # after any other failure, and when cancelled, the rows may be there: a file too many is an orphan
@@ -269,5 +276,5 @@ class SqliteAccount:
             return await self._read(work)
         return await self._store.read_aside(self._account, work)
 
-    async def _write(self, work: Callable[[Connection], T]) -> T:
-        return await self._store.write(self._account, work)
+    async def _write(self, work: Callable[[Connection], T], *, quick: bool = False) -> T:
+        return await self._store.write(self._account, work, quick=quick)

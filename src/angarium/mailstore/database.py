@@ -19,10 +19,20 @@ from angarium.mailstore.bodies import BodyFiles
 from angarium.mailstore.creation import create_database
 from angarium.mailstore.layout import BODIES, DATABASE
 from angarium.mailstore.rows import all_rows, one_row
-from angarium.runtime.sqlite import Connection, GroupCommitWriter, WriteLock, connect, integrity, limit_length
+from angarium.runtime.sqlite import (
+    CommitsAtOnce,
+    Connection,
+    GroupCommitWriter,
+    WriteLock,
+    connect,
+    integrity,
+    limit_length,
+)
 
 T = TypeVar("T")
 _LOOK_AGAIN_SECONDS = 1.0
+_CHECKPOINT_PAGES = 1000
+"""How long the WAL grows before it is copied back: 4 MiB."""
 LONGEST_ANSWER = 64 * 1024 * 1024
 """Bytes of one value that reading may make: what is joined of many messages has no other bound."""
 
@@ -72,7 +82,7 @@ class Database:
         self._looked = self.used
 
     @classmethod
-    def open(cls, directory: Path, executor: Executor, now: float) -> Database:
+    def open(cls, directory: Path, executor: Executor, now: float, at_once: CommitsAtOnce) -> Database:
         """Open, and create when it is new.
 
         Raises:
@@ -94,7 +104,8 @@ class Database:
             dead = one_row(connection, "SELECT EXISTS (SELECT 1 FROM dead)")[0]
             reader = connect(path, readonly=True)
             limit_length(reader, LONGEST_ANSWER)
-            writer = GroupCommitWriter(connection, executor, lock, partial(_require, path, file))
+            check = partial(_require, path, file)
+            writer = GroupCommitWriter(connection, executor, lock, check, at_once=at_once, checkpoint=_CHECKPOINT_PAGES)
             database = cls(directory, file, writer, reader, dead=bool(dead))
             if not new:
                 database._collect(connection, now)
@@ -104,9 +115,9 @@ class Database:
             raise
         return database
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], *, quick: bool = False) -> T:
         """Run ``work`` in a transaction; durable when this returns. Raises ReplacedError before anything is written."""
-        return await self._writer.submit(work)
+        return await self._writer.submit(work, quick=quick)
 
     def is_current(self) -> bool:
         """Whether the file is still the one that was opened: an account's directory may be removed or restored.

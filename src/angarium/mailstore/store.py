@@ -32,7 +32,7 @@ from angarium.model.content import Content
 from angarium.runtime.bus import Bus
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.memory import give_back
-from angarium.runtime.sqlite import Connection, CorruptError, NotADatabaseError, SqlError
+from angarium.runtime.sqlite import CommitsAtOnce, Connection, CorruptError, NotADatabaseError, SqlError
 
 TOPIC = "mailbox"
 _ANALYSES = 4
@@ -90,6 +90,7 @@ class SqliteMailStore:
         self._idle_limit = idle_limit
         self._sweeper: asyncio.TimerHandle | None = None
         self._key_lifetime = key_lifetime
+        self._at_once = CommitsAtOnce()
         self._executor = ThreadPoolExecutor(writers, thread_name_prefix="mailstore")
         self._open: OrderedDict[str, Database] = OrderedDict()
         self._opening: dict[str, asyncio.Future[Database]] = {}
@@ -184,13 +185,13 @@ class SqliteMailStore:
         finally:
             database.users -= 1
 
-    async def write(self, account: str, work: Callable[[Connection], T]) -> T:
-        """Run a writing function in a transaction; durable when this returns."""
+    async def write(self, account: str, work: Callable[[Connection], T], *, quick: bool = False) -> T:
+        """Run a writing function in a transaction; durable when this returns. ``quick``: it touches few rows."""
         while True:
             database = self._open_now(account) or await self.database(account)
             database.users += 1
             try:
-                return await database.write(work)
+                return await database.write(work, quick=quick)
             except ReplacedError:
                 self._let_go(account, database)
             except SqlError as error:
@@ -310,7 +311,7 @@ class SqliteMailStore:
         loop = asyncio.get_running_loop()
         try:
             database = await loop.run_in_executor(
-                self._executor, Database.open, directory, self._executor, self.clock()
+                self._executor, Database.open, directory, self._executor, self.clock(), self._at_once
             )
         except (SqlError, OSError, SchemaError) as error:
             raise self._unavailable(account, error) from error

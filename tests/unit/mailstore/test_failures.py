@@ -173,9 +173,9 @@ def test_a_cancelled_append_keeps_its_file(open_store, run, mail, tmp_path):
         committing = asyncio.Event()
         original = store.write
 
-        async def write(name, work):
+        async def write(name, work, **how):
             committing.set()
-            return await original(name, work)
+            return await original(name, work, **how)
 
         store.write = write
         task = asyncio.create_task(account.append([mail(data, key="k")]))
@@ -322,9 +322,9 @@ def test_opening_twice_at_once_is_one_opening(open_store, run, tmp_path, monkeyp
     opened = []
     original = Database.open.__func__
 
-    def counting(cls, directory, executor, now):
+    def counting(cls, directory, executor, *more):
         opened.append(directory)
-        return original(cls, directory, executor, now)
+        return original(cls, directory, executor, *more)
 
     monkeypatch.setattr(Database, "open", classmethod(counting))
 

@@ -180,3 +180,91 @@ def test_a_loop_that_closes_before_the_answer_does_not_stop_the_writer(writer, t
     go.set()
     assert asyncio.run(writer.submit(insert(2))) == 2
     assert rows(tmp_path) == [1, 2]
+
+
+@pytest.fixture
+def prompt(tmp_path, executor):
+    connection = sqlite.connect(tmp_path / "a.sqlite")
+    connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
+    lock = sqlite.WriteLock(tmp_path / "a.lock")
+    writer = sqlite.GroupCommitWriter(connection, executor, lock, at_once=sqlite.CommitsAtOnce(), checkpoint=20)
+    yield writer
+    writer.close()
+
+
+def whose_thread(_connection):
+    return threading.current_thread()
+
+
+def test_a_quick_job_that_is_alone_runs_on_the_loops_thread(prompt, tmp_path):
+    async def one_by_one():
+        first = await prompt.submit(whose_thread, quick=True)
+        slow = await prompt.submit(whose_thread)
+        await prompt.submit(insert(1), quick=True)
+        with pytest.raises(sqlite.ConstraintError):
+            await prompt.submit(insert(1), quick=True)
+        together = await asyncio.gather(*(prompt.submit(whose_thread, quick=True) for _ in range(3)))
+        return first, slow, together, await prompt.submit(insert(2), quick=True)
+
+    first, slow, together, last = asyncio.run(one_by_one())
+    assert first is threading.current_thread()
+    assert slow is not first
+    assert first not in together
+    assert last == 2
+    assert rows(tmp_path) == [1, 2]
+
+
+def test_the_loop_waits_for_no_lock(prompt, tmp_path):
+    other = sqlite.connect(tmp_path / "a.sqlite")
+    lock = sqlite.WriteLock(tmp_path / "a.lock")
+
+    async def beside(hold, release):
+        hold()
+        waiting = asyncio.ensure_future(prompt.submit(whose_thread, quick=True))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        release()
+        return await waiting
+
+    for hold, release in (
+        (lock.__enter__, lock.release),
+        (lambda: other.execute("BEGIN IMMEDIATE"), lambda: other.execute("COMMIT")),
+    ):
+        assert asyncio.run(beside(hold, release)) is not threading.current_thread()
+    other.close()
+    lock.close()
+
+
+def test_slow_commits_do_not_hold_the_loop_again_soon(tmp_path, executor):
+    now = 100.0
+    at_once = sqlite.CommitsAtOnce(lambda: now)
+    writer = sqlite.GroupCommitWriter(sqlite.connect(tmp_path / "a.sqlite"), executor, at_once=at_once)
+
+    def slow(connection):
+        nonlocal now
+        now += 0.01
+        return whose_thread(connection)
+
+    async def several():
+        nonlocal now
+        threads = [await writer.submit(slow, quick=True), await writer.submit(whose_thread, quick=True)]
+        now += 0.21
+        return [*threads, await writer.submit(whose_thread, quick=True)]
+
+    here = threading.current_thread()
+    assert [thread is here for thread in asyncio.run(several())] == [True, False, True]
+    writer.close()
+
+
+def test_the_wal_is_copied_back_when_the_waiter_knows(prompt, tmp_path):
+    def large(number):
+        return lambda connection: connection.execute("INSERT INTO t VALUES (?)", (number,)).fetchall()
+
+    async def many():
+        for number in range(200):
+            await prompt.submit(large(number), quick=number % 2 == 0)
+
+    asyncio.run(many())
+    assert (tmp_path / "a.sqlite-wal").stat().st_size < 60 * 4200
+    assert rows(tmp_path) == list(range(200))
