@@ -23,7 +23,8 @@ CHARKEY = b"%$sniglet^&\0"
 """What the description of a hash database has the hash of, to tell one hash function from another."""
 
 _VERSIONS = range(8, 11)
-_BUCKET = (HASH_SORTED, HASH_UNSORTED)
+_BUCKET = (HASH_SORTED, HASH_UNSORTED, 0)
+"""The kinds of the pages of a bucket; one that was never written to is all zero."""
 _DEPTH_LIMIT = 64
 
 

@@ -113,5 +113,17 @@ def test_a_chain_of_pages_without_end_is_damage():
         opened("hash", bytes(data)).get(b"nobody")
 
 
+def test_a_bucket_that_was_never_written_to_is_empty():
+    entries = {b"a%d" % number: b"v%d" % number for number in range(400)}
+    data = bytearray(built("hash", entries))
+    first = opened("hash", bytes(data))
+    data[4096 : 2 * 4096] = bytes(4096)
+    file = opened("hash", bytes(data))
+    lost = entries.keys() - dict(file.items()).keys()
+    assert 0 < len(lost) < len(entries)
+    assert {key for key in entries if file.get(key) is None} == lost
+    assert dict(first.items()) == entries
+
+
 def test_the_hash_of_berkeley_db():
     assert berkeley_hash(b"%$sniglet^&\0") == 0x5E688DD1

@@ -134,6 +134,23 @@ def test_a_hung_server_is_left_for_another():
     assert bench.driver.open == 0
 
 
+def test_one_query_that_takes_too_long_puts_nobody_aside_but_two_in_a_row_do():
+    bench = Bench(A)
+
+    async def work():
+        answers = []
+        for fault in ("hang", None, "hang", "hang", None):
+            bench.faults["a"] = fault
+            answers.append(await bench.ask())
+        bench.now += 61
+        answers.append(await bench.ask())
+        await bench.pool.close()
+        return [str(each) for each in answers]
+
+    slow, gone = "a did not answer within 0.02 seconds", "no fake server is available"
+    assert run(work()) == [slow, "a", slow, slow, gone, "a"]
+
+
 def test_a_connection_that_broke_while_it_idled_is_replaced_without_a_word():
     bench = Bench(A)
 
