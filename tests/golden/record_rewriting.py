@@ -538,6 +538,19 @@ CONFIGS: dict[str, tuple[dict[str, str], dict[str, Case]]] = {
             "headers_only": ({}, "A: b\n"),
         },
     ),
+    "unwanted": (
+        {
+            "message_reject_characters": "\\1\\002",
+            "message_strip_characters": "\\0q",
+            "header_checks": regexp("/^Subject: / WARN"),
+        },
+        {
+            "strip": ({}, "Subject: quick\nqX: y\n\nqq a\n"),
+            "reject_body": ({}, "Message-Id: <1@y>\nSubject: a\n\nb\nab\x01c\n"),
+            "reject_header": ({}, "Subject: a\x01\nMessage-Id: <1@y>\n\nb\n"),
+            "fine": ({}, "Subject: a\n\nb\n"),
+        },
+    ),
     "broken_canonical": ({"canonical_maps": "fail:down"}, {"envelope": ({}, PLAIN)}),
     "broken_aliases": ({"virtual_alias_maps": "fail:down"}, {"aliases": ({}, PLAIN)}),
     "broken_headers": (

@@ -63,6 +63,8 @@ class CleanupParameters:
     strict_8bitmime: bool = False
     strict_8bitmime_body: bool = False
     strict_mime_encoding_domain: bool = False
+    message_reject_characters: str = ""
+    message_strip_characters: str = ""
     content_filter: str = ""
     receive_override_options: tuple[str, ...] = ()
     internal_mail_filter_classes: tuple[str, ...] = ()
@@ -133,6 +135,8 @@ class CleanupParameters:
             strict_8bitmime=conf.boolean("strict_8bitmime"),
             strict_8bitmime_body=conf.boolean("strict_8bitmime_body"),
             strict_mime_encoding_domain=conf.boolean("strict_mime_encoding_domain"),
+            message_reject_characters=conf.text("message_reject_characters"),
+            message_strip_characters=conf.text("message_strip_characters"),
             content_filter=taker.text("content_filter"),
             receive_override_options=tuple(taker.names("receive_override_options")),
             internal_mail_filter_classes=names("internal_mail_filter_classes"),

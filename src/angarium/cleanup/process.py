@@ -15,11 +15,12 @@ configured. Refuses with ``MailError``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from angarium.cleanup.actions import Findings
 from angarium.cleanup.addresses import Edit, address_edits, mapped_edits
+from angarium.cleanup.characters import UnwantedCharacters
 from angarium.cleanup.checks import ContentChecks, Examination
 from angarium.cleanup.headers import HeaderBlock, oversized
 from angarium.cleanup.parameters import CleanupParameters
@@ -98,6 +99,10 @@ class CleanupService:
             frozenset(parameters.smtputf8_autodetect_classes) if parameters.smtputf8_enable else frozenset()
         )
         self._checking = bool(self._checks) and "no_header_body_checks" not in options
+        self._refused = UnwantedCharacters(parameters.message_reject_characters)
+        self._stripped = UnwantedCharacters(parameters.message_strip_characters)
+        unwanted = parameters.message_reject_characters or parameters.message_strip_characters
+        self._unwanted = bool(unwanted) and "no_header_body_checks" not in options
         of_reports = {"bounce", "notify"} & set(parameters.internal_mail_filter_classes)
         self._reports_checked = bool(self._checks and of_reports)
 
@@ -148,6 +153,8 @@ class CleanupService:
         ours = not envelope.origin.client_address and envelope.origin.uid is None
         leave = Leave(copies=False) if ours else self._leave
         final = self._envelopes.simple(envelope) or await self._envelopes.finish(queue_id, envelope, leave)
+        if self._unwanted and not ours:
+            content = await self._without_unwanted(queue_id, envelope, final, content)
         content, header = self._read(content)
         hops = header.count(b"received")
         local = await self._is_local_client(envelope.origin)
@@ -192,6 +199,25 @@ class CleanupService:
         if not header.raw.isascii() or not final.sender.isascii():
             return True
         return not all(each.address.isascii() for each in final.recipients)
+
+    async def _without_unwanted(
+        self, queue_id: str, envelope: Envelope, final: FinalEnvelope, content: Content
+    ) -> Content:
+        """The content without message_strip_characters. Raises MailError for one of message_reject_characters."""
+        if self._parameters.message_reject_characters:
+            line = self._refused.first_line(content)
+            if line is not None:
+                run = self._checks.examination(queue_id, _origin(envelope), _people(final), _protocol(envelope))
+                reply = Reply.of(550, "5.7.1", "disallowed character")
+                shown = line.decode("utf-8", "replace")
+                self._log.info(f"{queue_id}: reject: content {shown}{run.tail}: {reply.dsn} {reply.lines[0]}")
+                raise MailError(reply)
+        if not self._parameters.message_strip_characters or self._stripped.first_line(content) is None:
+            return content
+        chunks = self._stripped.stripped(content)
+        if self._spool is None or content.size <= SPOOL_BOUND:
+            return MemoryContent(b"".join(chunks))
+        return await self._spooled(self._spool, chunks)
 
     def _read(self, content: Content) -> tuple[Content, HeaderBlock]:
         """The header block; the content is another one when headers over header_size_limit had to be cut."""
@@ -300,10 +326,14 @@ class CleanupService:
         """Spliced content over the spool's bound goes to a file of its own: nobody shall have to hold it in memory."""
         if self._spool is None or content.size <= SPOOL_BOUND or not isinstance(content, SplicedContent):
             return content
-        file = self._spool.create()
+        return await self._spooled(self._spool, content.chunks())
+
+    @staticmethod
+    async def _spooled(spool: Spool, chunks: Iterator[bytes]) -> Content:
+        file = spool.create()
 
         def copy() -> None:
-            for chunk in content.chunks():
+            for chunk in chunks:
                 file.write(chunk)
 
         try:

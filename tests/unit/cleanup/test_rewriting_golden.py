@@ -35,6 +35,8 @@ DIFFERENT = {
     "incomplete:local": '"a@b", "a!b", j@[1.2.3.4]\n',
     # The message's id is logged before its addresses are looked up.
     "broken_headers:header": "sender_canonical_maps map lookup problem for f@x.test -- message not accepted",
+    # A message is looked at for such characters before its headers are looked at for anything else.
+    "unwanted:reject_body": "QID: reject: content ab?c from unknown[127.0.0.9]; from=<s@x.test> to=<a@x.test>",
     # A warning, as for all other tables.
     "broken_exceptions:exceptions": "warning: QID: masquerade_exceptions map lookup problem -- message not accepted",
 }

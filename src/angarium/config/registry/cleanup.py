@@ -198,10 +198,18 @@ PARAMETERS = (
         "cleanup",
     ),
     Parameter(
-        "message_reject_characters", Type.STRING, "", "", "cleanup", Status.UNSUPPORTED, "content is not inspected yet"
+        "message_reject_characters",
+        Type.STRING,
+        "",
+        "Characters, with the escapes of C, that no message may have.",
+        "cleanup",
     ),
     Parameter(
-        "message_strip_characters", Type.STRING, "", "", "cleanup", Status.UNSUPPORTED, "content is not inspected yet"
+        "message_strip_characters",
+        Type.STRING,
+        "",
+        "Characters, with the escapes of C, that are taken out of messages.",
+        "cleanup",
     ),
     Parameter(
         "mime_boundary_length_limit",
