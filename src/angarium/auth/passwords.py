@@ -26,6 +26,7 @@ _HASH_BYTES = 32
 _SALT_BYTES = 16
 _CRYPT_SCHEMES = frozenset({"CRYPT", "MD5-CRYPT", "SHA256-CRYPT", "SHA512-CRYPT", "BLF-CRYPT", "ARGON2ID", "ARGON2I"})
 _CRYPT_DATA_BYTES = 32768  # sizeof(struct crypt_data) of libxcrypt; glibc's own is larger
+_CRYPT_LONGEST = 511  # CRYPT_MAX_PASSPHRASE_SIZE - 1: of a longer password crypt(3) makes no hash
 _CRYPT_LIBRARIES = ("libcrypt.so.1", "libcrypt.so.2")
 
 
@@ -94,11 +95,12 @@ def _check_crypt(stored: str, password: str) -> bool:
         msg = "not a password hash"
         raise UnknownHashError(msg) from error
     data = ctypes.create_string_buffer(_CRYPT_DATA_BYTES)
-    computed: bytes | None = _libcrypt().crypt_rn(phrase, setting, data, _CRYPT_DATA_BYTES)
+    # A password that is too long to be right costs what a wrong one costs.
+    computed: bytes | None = _libcrypt().crypt_rn(phrase[:_CRYPT_LONGEST], setting, data, _CRYPT_DATA_BYTES)
     if computed is None or computed.startswith(b"*"):
         msg = "a crypt(3) format that this system does not know"
         raise UnknownHashError(msg)
-    return hmac.compare_digest(computed, setting)
+    return hmac.compare_digest(computed, setting) and len(phrase) <= _CRYPT_LONGEST
 
 
 _library: Any = None  # loaded at the first imported hash; a process needs one

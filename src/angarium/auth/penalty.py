@@ -1,7 +1,8 @@
 """What wrong passwords cost the address that they come from, whatever the protocol.
 
 Lives in one process, which its services share. Exempt networks (loopback by default, where proxies and web mail sit)
-are not counted. The table is bounded: the oldest entries go first.
+are not counted. An IPv6 client counts as its network of 64 bits, for it may take any address in it. The table is
+bounded: the oldest entries go first.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class LoginPenalty:
 
     def delay(self, address: str, now: float) -> float:
         """How long this address has to wait now."""
-        failures, last = self._failures.get(address, (0, 0.0))
+        failures, last = self._failures.get(_source(address), (0, 0.0))
         if not failures or now - last > _FORGET_AFTER:
             return 0.0
         return min(_LAST_DELAY, _FIRST_DELAY * float(1 << min(failures - 1, 8)))
@@ -56,13 +57,27 @@ class LoginPenalty:
         """A wrong password came from there."""
         if address in self._exempt:
             return
-        failures, last = self._failures.pop(address, (0, 0.0))
+        source = _source(address)
+        failures, last = self._failures.pop(source, (0, 0.0))
         if now - last > _FORGET_AFTER:
             failures = 0
-        self._failures[address] = (failures + 1, now)
+        self._failures[source] = (failures + 1, now)
         if len(self._failures) > _MAX_ADDRESSES:
             self._failures.popitem(last=False)
 
     def succeeded(self, address: str) -> None:
         """A right one: all is forgiven."""
-        self._failures.pop(address, None)
+        self._failures.pop(_source(address), None)
+
+
+def _source(address: str) -> str:
+    """What counts as one client."""
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))

@@ -187,6 +187,7 @@ class NetworkWiring:
             policy=make_policy(conf, node.rewrite, node.tables, log, node.is_full, node.dns),
             log=log,
             authenticator=node.authenticator if conf.boolean("smtpd_sasl_auth_enable") else None,
+            penalty=self._penalty,
             tls=self.contexts.get(entry.key),
             resolver=self._client_resolver if conf.boolean("smtpd_peername_lookup") else None,
             spool=node.spool,

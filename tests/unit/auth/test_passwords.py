@@ -30,6 +30,14 @@ def test_imported(stored: str) -> None:
     assert not check_password(stored, "geheim2")
 
 
+@pytest.mark.parametrize("stored", IMPORTED)
+@pytest.mark.parametrize("length", [511, 512, 4096])
+def test_a_password_longer_than_crypt_takes_is_wrong_and_no_failure_of_ours(stored: str, length: int) -> None:
+    """It said "temporary failure" there: the same for all passwords tells who has an imported hash."""
+    assert not check_password(stored, "x" * length)
+    assert not check_password(stored, "geheim" + " " * length)
+
+
 def test_our_own() -> None:
     stored = hash_password("geheim")
     assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")

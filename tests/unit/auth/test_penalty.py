@@ -27,3 +27,16 @@ def test_the_penalty_grows_ends_and_is_forgotten():
     assert penalty.delay("192.0.2.1", 101.0) == 0
     penalty.failed("127.0.0.1", 100.0)
     assert penalty.delay("127.0.0.1", 100.0) == 0
+
+
+def test_an_ipv6_client_is_its_network():
+    """It may take any of 2^64 addresses, one for each guess."""
+    penalty = LoginPenalty(Networks([]))
+    penalty.failed("2001:db8:1:2::1", 100.0)
+    penalty.failed("2001:db8:1:2:ffff::2%eth0", 100.0)
+    assert penalty.delay("2001:db8:1:2:3:4:5:6", 100.0) == 4
+    assert penalty.delay("2001:db8:1:3::1", 100.0) == 0
+    penalty.failed("::ffff:192.0.2.1", 100.0)
+    assert penalty.delay("192.0.2.1", 100.0) == 2
+    penalty.failed("no:address", 100.0)
+    assert penalty.delay("no:address", 100.0) == 2

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from angarium.auth.interface import Authenticator
+from angarium.auth.penalty import LoginPenalty
 from angarium.cleanup.interface import Cleanup
 from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.mailqueue.interface import Intake
@@ -40,6 +41,7 @@ class Collaborators:
         forbidden_command: does this command word end the session (smtpd_forbidden_commands)?
         free_space: octets free where the queue lives; asked when queue_minfree is set.
         clock: seconds since the epoch.
+        penalty: what wrong passwords cost a client; None: nothing but an error.
         flush: asks for the delivery of a domain's mail (ETRN); False when it may not be asked for.
     """
 
@@ -54,4 +56,5 @@ class Collaborators:
     forbidden_command: Callable[[str], Awaitable[bool]]
     free_space: Callable[[], int]
     tls_available: bool = False
+    penalty: LoginPenalty | None = None
     flush: Callable[[str], Awaitable[bool]] | None = None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from angarium.auth.interface import Authenticator
+from angarium.auth.penalty import LoginPenalty
 from angarium.cleanup.interface import Cleanup
 from angarium.daemons.smtpd.client import Client, ClientResolver
 from angarium.daemons.smtpd.collaborators import NOT_EXEMPT, Collaborators, Exemptions
@@ -53,6 +54,7 @@ class SmtpdService:
         policy: decides.
         log: the service's log; its tag is ``tag``.
         authenticator: checks passwords; None: AUTH is refused.
+        penalty: the process's memory of wrong passwords, which imapd and pop3d share.
         tls: to accept TLS with; None: STARTTLS is not offered.
         resolver: finds client names; None: all are ``unknown``.
         spool: takes messages over 1 MiB; None keeps them in memory.
@@ -75,6 +77,7 @@ class SmtpdService:
         policy: Policy,
         log: ServiceLog,
         authenticator: Authenticator | None = None,
+        penalty: LoginPenalty | None = None,
         tls: ssl.SSLContext | None = None,
         resolver: ClientResolver | None = None,
         spool: Spool | None = None,
@@ -99,6 +102,7 @@ class SmtpdService:
             forbidden_command=forbidden_command,
             free_space=_FreeSpace(queue_directory, time.monotonic).octets,
             tls_available=tls is not None,
+            penalty=penalty,
             flush=flush,
         )
         self._setting = ConnectionSetting(parameters, collaborators, HANDLERS, resolver, exemptions, tls)

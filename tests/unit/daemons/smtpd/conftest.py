@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from angarium.auth.interface import Accepted, Outcome, Refused
+from angarium.auth.penalty import LoginPenalty
 from angarium.daemons.smtpd.client import ClientName
 from angarium.daemons.smtpd.collaborators import NOT_EXEMPT, Exemptions
 from angarium.daemons.smtpd.main import SmtpdService
@@ -139,6 +140,7 @@ class Server:
     queue: FakeQueue = field(default_factory=FakeQueue)
     cleanup: FakeCleanup = field(default_factory=FakeCleanup)
     authenticator: FakeAuthenticator | None = field(default_factory=FakeAuthenticator)
+    penalty: LoginPenalty | None = None
     resolver: FakeResolver = field(default_factory=FakeResolver)
     log: MemoryLog = field(default_factory=MemoryLog)
     tls: ssl.SSLContext | None = None
@@ -175,6 +177,7 @@ class Server:
                 policy=self.policy,
                 log=ServiceLog(self.log, "postfix/smtpd"),
                 authenticator=self.authenticator,
+                penalty=self.penalty,
                 tls=self.tls,
                 resolver=self.resolver,
                 spool=self.spool,

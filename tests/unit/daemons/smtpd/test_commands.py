@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 
+from angarium.auth import penalty
 from angarium.auth.interface import Unavailable
 from angarium.model.envelope import Notify
 from angarium.model.reply import Reply
@@ -309,3 +313,30 @@ def test_responses_after_a_refused_auth_are_not_logged(server):
 
     server.run(test)
     assert f"warning: non-SMTP command from {CLIENT}: ..." in server.lines
+
+
+def test_wrong_passwords_cost_the_address_time(server, monkeypatch):
+    """A guesser gets no more guesses by SMTP than by IMAP and POP3: they share the memory."""
+    monkeypatch.setattr(penalty, "_FIRST_DELAY", 0.01)
+    server.configure(sasl_auth_enable=True)
+    server.penalty = penalty.LoginPenalty(penalty.Networks([]))
+    slept = []
+    real = asyncio.sleep
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        await real(0)
+
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO c")
+        monkeypatch.setattr("angarium.daemons.smtpd.commands.auth.asyncio.sleep", sleep)
+        wrong = "AUTH PLAIN AGFsaWNlAHdyb25n"
+        for _ in range(3):
+            assert (await talk.say(wrong)).startswith("535")
+        assert (await talk.say("AUTH PLAIN AGFsaWNlAHNlY3JldA==")).startswith("235")
+        monkeypatch.undo()
+
+    server.run(test)
+    assert slept == [0.01, 0.01, 0.02, 0.02, 0.04, 0.04]
+    assert server.penalty.delay("127.0.0.1", time.monotonic()) == 0

@@ -1,12 +1,15 @@
 """AUTH (RFC 4954): drives a SASL exchange and asks the authenticator.
 
-Passwords are never logged. A failure is logged as ``warning: NAME[IP]: SASL PLAIN authentication failed: …``, which
-is what banning tools look for.
+Wrong passwords cost the client's address time, as those of IMAP and POP3 do. Passwords are never logged. A failure
+is logged as ``warning: NAME[IP]: SASL PLAIN authentication failed: …``, which is what banning tools look for.
 """
 
 from __future__ import annotations
 
-from angarium.auth.interface import Accepted, Refused
+import asyncio
+import time
+
+from angarium.auth.interface import Accepted, Authenticator, Outcome, Refused
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.conversation import Conversation
 from angarium.daemons.smtpd.limits import Counted
@@ -15,6 +18,9 @@ from angarium.model.reply import Reply
 from angarium.protocols.sasl.session import SaslExchange
 from angarium.protocols.sasl.types import Challenge, Credentials, Fault, SaslError, Step
 from angarium.protocols.smtp.types import CommandReceived, LineReceived
+
+_FAILURE_DELAY = 2.0
+"""Seconds for which the answer to a wrong password is held back, as Dovecot does for Postfix."""
 
 
 async def auth(talk: Conversation, command: CommandReceived) -> Reply | None:
@@ -91,7 +97,7 @@ async def _check(talk: Conversation, method: str, credentials: Credentials) -> R
     authenticator = talk.ask.authenticator
     if authenticator is None:
         return replies.AUTH_NOT_ENABLED
-    outcome = await authenticator.check_password(credentials.user, credentials.password.reveal())
+    outcome = await _outcome(talk, authenticator, credentials)
     if isinstance(outcome, Accepted):
         talk.sasl_method = method
         talk.sasl_username = outcome.account
@@ -102,6 +108,22 @@ async def _check(talk: Conversation, method: str, credentials: Credentials) -> R
     reason = f"{talk.client.shown}: SASL {talk.auth_method} authentication failed: Temporary authentication failure"
     talk.ask.journal.warning(f"{reason}: {outcome.cause}")
     return Reply.of(454, "4.7.0", "Temporary authentication failure: (reason unavailable)")
+
+
+async def _outcome(talk: Conversation, authenticator: Authenticator, credentials: Credentials) -> Outcome:
+    """Ask the authenticator, at the pace that the client's address has earned."""
+    penalty, address = talk.ask.penalty, talk.client.address
+    if penalty is not None and (delay := penalty.delay(address, time.monotonic())) > 0:
+        await asyncio.sleep(delay)
+    outcome = await authenticator.check_password(credentials.user, credentials.password.reveal())
+    if penalty is None:
+        return outcome
+    if isinstance(outcome, Accepted):
+        penalty.succeeded(address)
+    elif isinstance(outcome, Refused):
+        penalty.failed(address, time.monotonic())
+        await asyncio.sleep(min(penalty.delay(address, time.monotonic()), _FAILURE_DELAY))
+    return outcome
 
 
 def _failed(talk: Conversation, method: str, reason: str, user: str) -> Reply:
