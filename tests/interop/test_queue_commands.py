@@ -229,3 +229,28 @@ def test_postcat_shows_the_same(sides_shared):
 
 def without_received(text: str) -> str:
     return re.sub(r"^Received: .*\n(\s.*\n)*", "", text)
+
+
+RECEIVED = re.compile(r"^Received: (?:by \S+ \(\S+, from userid \d+\)|from client\.example\.test)", re.MULTILINE)
+
+
+def test_requeue_makes_the_same_new_message(sides):
+    """postsuper -r: a new id, a Received line before the others, everything else of the envelope as it was."""
+    address = "d@slow.test"
+    old = [side.id_of(address) for side in sides]
+    same_for(sides, address, "postsuper", "-r")
+    sides[1].run("postkick", "public", "pickup", "W")  # which would look by itself within a minute
+    for side, queue_id in zip(sides, old, strict=True):
+        deadline = time.monotonic() + 60
+        while True:
+            lines = [line for line in side.queue() if line["recipients"][0]["address"] == address]
+            if lines and lines[0]["queue_id"] != queue_id and "delay_reason" in lines[0]["recipients"][0]:
+                break
+            assert time.monotonic() < deadline, lines
+            time.sleep(0.05)
+    same(sides, "postqueue", "-j", pick=json_shape)
+    same_for(sides, address, "postcat", "-eq", pick=lambda text: sorted(RECORDS.findall(normal(text))))
+    same_for(sides, address, "postcat", "-bq")
+    same_for(
+        sides, address, "postcat", "-hq", pick=lambda text: [re.sub(r"\d+", "N", m) for m in RECEIVED.findall(text)]
+    )
