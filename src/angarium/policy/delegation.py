@@ -65,9 +65,7 @@ def _time(value: str) -> float:
 _Reader = Callable[[str], str | float | int]
 _BY_TYPE: Mapping[str, _Reader] = {"float": _time, "int": int, "str": str}
 _READERS: Mapping[str, _Reader] = {
-    each.name: _BY_TYPE[str(each.type)]
-    for each in fields(ServiceSettings)
-    if each.name != "server"
+    each.name: _BY_TYPE[str(each.type)] for each in fields(ServiceSettings) if each.name != "server"
 }
 
 

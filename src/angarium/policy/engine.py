@@ -21,7 +21,7 @@ from angarium.model.verdict import Action, Effect, Request, Verdict
 from angarium.policy.access import AccessTables
 from angarium.policy.delegation import PolicyClient
 from angarium.policy.evaluation import Evaluation, Subject
-from angarium.policy.interface import Facts
+from angarium.policy.interface import SYNTAX, Facts
 from angarium.policy.parameters import PolicyParameters
 from angarium.policy.recipients import RecipientTables
 from angarium.policy.restrictions import (
@@ -293,7 +293,7 @@ class RestrictionPolicy:
         """An address that is none; smtpd_sender_restrictions, smtpd_reject_unlisted_sender, when not delayed."""
         if facts.sender and self._resolver.is_malformed(facts.sender):
             evaluation = self._begin(facts, "MAIL")
-            evaluation.list_name, evaluation.subject = "address syntax", Subject.SENDER
+            evaluation.list_name, evaluation.subject = SYNTAX, Subject.SENDER
             reason = f"address syntax: {facts.sender} cannot be an address"
             return evaluation.refuse(501, "5.1.7", "Bad sender address syntax", reason)
         if self._parameters.smtpd_delay_reject:
@@ -324,8 +324,8 @@ class RestrictionPolicy:
         if facts.recipient:
             way = await evaluation.resolve(facts.recipient)
             if isinstance(way, Resolution) and way.malformed:
-                evaluation.list_name, evaluation.subject = "address syntax", Subject.RECIPIENT
-                verdict = evaluation.refuse(501, "5.1.3", "Bad recipient address syntax", way.reason, way.source)
+                evaluation.list_name, evaluation.subject = SYNTAX, Subject.RECIPIENT
+                verdict = evaluation.refuse(501, "5.1.3", "Bad recipient address syntax", way.reason)
         return self._end(evaluation, verdict or await self._rcpt(evaluation))
 
     async def _rcpt(self, evaluation: Evaluation) -> Verdict | None:

@@ -7,6 +7,9 @@ from typing import Protocol
 
 from angarium.model.verdict import Verdict
 
+SYNTAX = "address syntax"
+"""The source of a refusal of what cannot be an address."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:

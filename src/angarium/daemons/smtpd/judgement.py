@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from angarium.daemons.smtpd.knowledge import facts_of
 from angarium.model.reply import Reply
 from angarium.model.verdict import Effect, Request, Verdict
+from angarium.policy.interface import SYNTAX
 from angarium.protocols.smtp.path import quote_address
 from angarium.protocols.smtp.render import soften
 
@@ -64,6 +65,11 @@ def judge(talk: Conversation, verdict: Verdict, stage: str, recipient: str | Non
     if not verdict.refused:
         return None
     assert verdict.reply is not None
+    if verdict.source == SYNTAX:  # as for what the parser cannot read
+        transaction = talk.transaction
+        address = recipient or (transaction.mail.sender if transaction is not None else "")
+        talk.log_illegal_address(stage, f"<{quote_address(address)}>")
+        return verdict.reply
     reply = soften(verdict.reply) if talk.parameters.soft_bounce else verdict.reply
     log_reject(talk, stage, str(reply), recipient)
     if verdict.disconnect:

@@ -52,6 +52,8 @@ class SmtpdParameters:
     disable_vrfy_command: bool = False
     strict_rfc821_envelopes: bool = False
     allow_min_user: bool = False
+    resolve_numeric_domain: bool = False
+    resolve_null_domain: bool = False
     smtputf8_enable: bool = True
     soft_bounce: bool = False
     reject_footer: str = ""
@@ -128,6 +130,8 @@ class SmtpdParameters:
             disable_vrfy_command=conf.boolean("disable_vrfy_command"),
             strict_rfc821_envelopes=conf.boolean("strict_rfc821_envelopes"),
             allow_min_user=conf.boolean("allow_min_user"),
+            resolve_numeric_domain=conf.boolean("resolve_numeric_domain"),
+            resolve_null_domain=conf.boolean("resolve_null_domain"),
             smtputf8_enable=conf.boolean("smtputf8_enable"),
             soft_bounce=conf.boolean("soft_bounce"),
             reject_footer=conf.text("smtpd_reject_footer"),

@@ -105,7 +105,14 @@ def _path_and_parameters(text: str, keyword: str, syntax: Reply, bad_path: Reply
 
 
 def parse_mail(
-    text: str, *, strict: bool = False, dsn: bool = True, smtputf8: bool = True, min_user: bool = True
+    text: str,
+    *,
+    strict: bool = False,
+    dsn: bool = True,
+    smtputf8: bool = True,
+    min_user: bool = True,
+    numeric: bool = False,
+    null: bool = False,
 ) -> MailCommand:
     """Parse a MAIL line.
 
@@ -115,6 +122,8 @@ def parse_mail(
         dsn: RET and ENVID are allowed.
         smtputf8: SMTPUTF8 is allowed.
         min_user: postconf(5) ``allow_min_user``.
+        numeric: ``resolve_numeric_domain``.
+        null: ``resolve_null_domain``.
 
     Raises:
         CommandError: with the reply for the client.
@@ -122,7 +131,7 @@ def parse_mail(
     path, parameters = _path_and_parameters(text, "FROM:", MAIL_SYNTAX, BAD_SENDER)
     try:
         utf8 = smtputf8 and any(word.upper() == "SMTPUTF8" for word in parameters)
-        sender = parse_path(path, strict=strict, smtputf8=utf8, min_user=min_user)
+        sender = parse_path(path, strict=strict, smtputf8=utf8, min_user=min_user, numeric=numeric, null=null)
     except ValueError as error:
         raise CommandError(BAD_SENDER, path) from error
     if not parameters:
@@ -181,12 +190,19 @@ def _once_envid(envid: str, value: str) -> str:
 
 
 def parse_rcpt(
-    text: str, *, strict: bool = False, dsn: bool = True, smtputf8: bool = False, min_user: bool = True
+    text: str,
+    *,
+    strict: bool = False,
+    dsn: bool = True,
+    smtputf8: bool = False,
+    min_user: bool = True,
+    numeric: bool = False,
+    null: bool = False,
 ) -> RcptCommand:
     """Parse an RCPT line; arguments and failures as for ``parse_mail``, but ``smtputf8`` is what MAIL asked for."""
     path, parameters = _path_and_parameters(text, "TO:", RCPT_SYNTAX, BAD_RECIPIENT)
     try:
-        recipient = parse_path(path, strict=strict, smtputf8=smtputf8, min_user=min_user)
+        recipient = parse_path(path, strict=strict, smtputf8=smtputf8, min_user=min_user, numeric=numeric, null=null)
     except ValueError as error:
         raise CommandError(BAD_RECIPIENT, path) from error
     if not recipient:

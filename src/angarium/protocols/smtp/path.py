@@ -24,7 +24,15 @@ _HEX = frozenset("0123456789ABCDEFabcdef")
 _XTEXT_PLAIN = frozenset(chr(code) for code in range(33, 127)) - {"+", "="}
 
 
-def parse_path(text: str, *, strict: bool = False, smtputf8: bool = False, min_user: bool = True) -> str:
+def parse_path(
+    text: str,
+    *,
+    strict: bool = False,
+    smtputf8: bool = False,
+    min_user: bool = True,
+    numeric: bool = False,
+    null: bool = False,
+) -> str:
     """The address of a reverse- or forward-path in internal form; empty for ``<>``.
 
     Args:
@@ -32,6 +40,8 @@ def parse_path(text: str, *, strict: bool = False, smtputf8: bool = False, min_u
         strict: postconf(5) ``strict_rfc821_envelopes``.
         smtputf8: the domain may have characters beyond ASCII (RFC 6531 section 3.3).
         min_user: the address may begin with ``-``, as options of commands do (postconf(5) ``allow_min_user``).
+        numeric: the domain may be an IPv4 address without brackets (``resolve_numeric_domain``).
+        null: the domain may be empty (``resolve_null_domain``).
 
     Raises:
         ValueError: no address, or more than one, or one with a domain that cannot be.
@@ -43,7 +53,12 @@ def parse_path(text: str, *, strict: bool = False, smtputf8: bool = False, min_u
         if address[:1] == "@" and ":" in address:
             address = address.partition(":")[2]
     domain = _implied_domain(address)
-    if domain is not None and not is_domain(domain, smtputf8=smtputf8):
+    if (
+        domain is not None
+        and not is_domain(domain, smtputf8=smtputf8)
+        and not (null and not domain)
+        and not (numeric and domain[:1].isdigit() and _is_address(domain))
+    ):
         msg = f"{domain!r} is no domain"
         raise ValueError(msg)
     if address[:1] == "-" and not min_user:

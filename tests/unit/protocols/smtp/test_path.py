@@ -111,3 +111,21 @@ def test_domains(name: str, good: bool) -> None:
 def test_control_characters_have_no_place_in_an_address(char: str, form: str) -> None:
     with pytest.raises(ValueError, match="control character"):
         parse_path(form.format(char))
+
+
+@pytest.mark.parametrize(
+    ("text", "switches", "expected"),
+    [
+        ("<a@192.0.2.1>", {"numeric": True}, "a@192.0.2.1"),
+        ("<a@192.0.2.1>", {}, None),
+        ("<a@192.0.2>", {"numeric": True}, None),
+        ("<a@>", {"null": True}, "a@"),
+        ("<a@>", {"numeric": True}, None),
+    ],
+)
+def test_domains_that_some_tolerate(text, switches, expected):
+    if expected is None:
+        with pytest.raises(ValueError, match="no domain"):
+            parse_path(text, **switches)
+    else:
+        assert parse_path(text, **switches) == expected

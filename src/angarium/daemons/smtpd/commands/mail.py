@@ -31,6 +31,8 @@ async def mail(talk: Conversation, command: CommandReceived) -> Reply | None:
             dsn="dsn" not in talk.ehlo_discard,
             smtputf8=parameters.smtputf8_enable and "smtputf8" not in talk.ehlo_discard,
             min_user=parameters.allow_min_user,
+            numeric=parameters.resolve_numeric_domain,
+            null=parameters.resolve_null_domain,
         )
     except CommandError as error:
         talk.log_illegal_address("MAIL", error.address)

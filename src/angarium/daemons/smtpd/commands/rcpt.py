@@ -29,6 +29,8 @@ async def rcpt(talk: Conversation, command: CommandReceived) -> Reply | None:
             dsn="dsn" not in talk.ehlo_discard,
             smtputf8=transaction.mail.smtputf8,
             min_user=parameters.allow_min_user,
+            numeric=parameters.resolve_numeric_domain,
+            null=parameters.resolve_null_domain,
         )
     except CommandError as error:
         talk.log_illegal_address("RCPT", error.address)

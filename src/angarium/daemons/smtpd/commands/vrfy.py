@@ -23,7 +23,12 @@ async def vrfy(talk: Conversation, command: CommandReceived) -> Reply | None:
     if not argument:
         return replies.VRFY_SYNTAX
     try:
-        address = parse_path(argument, min_user=talk.parameters.allow_min_user)
+        address = parse_path(
+            argument,
+            min_user=talk.parameters.allow_min_user,
+            numeric=talk.parameters.resolve_numeric_domain,
+            null=talk.parameters.resolve_null_domain,
+        )
     except ValueError:
         address = ""
     if not address:
