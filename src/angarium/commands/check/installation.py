@@ -110,7 +110,7 @@ class Installation:
         words = values.names(setting.value)
         exact: list[tuple[str, Place]] = []
         lines = self.lines(setting.file) if setting.file else []
-        for number in range(setting.line, len(lines) + 1):
+        for number in range(setting.line or 1, len(lines) + 1):
             text = lines[number - 1]
             if number == setting.line:
                 text = text.partition("=")[2]

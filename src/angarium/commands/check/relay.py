@@ -21,11 +21,12 @@ from angarium.commands.check.finding import Finding, Rule, Severity
 from angarium.commands.check.installation import Installation, Place
 from angarium.commands.check.networks import is_world
 from angarium.commands.check.sources import Entry, entries
-from angarium.commands.check.verbs import RestrictionReader, Step
+from angarium.commands.check.verbs import FINAL, RestrictionReader, Step
 from angarium.config.config import Config
 from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 from angarium.policy.parameters import SAFE_RELAY_RESTRICTIONS
+from angarium.policy.restrictions import GUARDS
 
 OPEN = Rule(
     "open-relay",
@@ -164,6 +165,9 @@ EFFECTS: Mapping[str, Effect] = {
     ),
 }
 
+_BY_RECIPIENT = frozenset({"reject_unauth_destination", "defer_unauth_destination", "check_relay_domains"})
+"""They have no opinion before there is a recipient."""
+
 EVERYBODY: frozenset[Condition] = frozenset()
 NOBODY: Clients = {}
 
@@ -231,9 +235,12 @@ def _of_service(site: Installation, view: Config, service: str, entry: MasterSer
 
 def _guards(steps: Sequence[Step]) -> bool:
     """Whether something in a list keeps strangers from relaying, as the engine demands it."""
-    return any(
-        _guards(step.steps) if step.steps is not None else EFFECTS.get(step.verb) is Effect.STOP for step in steps
-    )
+    for step in steps:
+        if not step.warn and (_guards(step.steps) if step.steps is not None else step.verb in GUARDS):
+            return True
+        if step.verb in FINAL and not step.warn:
+            return False  # the engine does not look at what stands behind it
+    return False
 
 
 def relayed(site: Installation, view: Config, lists: Mapping[str, Sequence[Step]]) -> Clients:
@@ -293,11 +300,13 @@ class _Evaluation:
                     return permitted, True
                 continue
             if step.missing or not step.verb:
+                if step.warn or step.verb == "warn_if_reject":
+                    continue
                 return permitted, True  # a fault answers 451 to everybody who gets here
             match EFFECTS.get(step.verb, Effect.NONE):
                 case Effect.PERMIT:
                     return union(permitted, {EVERYBODY: step.place}), True
-                case Effect.STOP if not step.warn and not (self._early and step.verb.endswith("_destination")):
+                case Effect.STOP if not step.warn and not (self._early and step.verb in _BY_RECIPIENT):
                     return permitted, True
                 case Effect.GRANT:
                     permitted = union(permitted, self._granted(step))

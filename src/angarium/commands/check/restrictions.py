@@ -23,7 +23,7 @@ ARGUMENT = Rule(
     "restriction-without-argument",
     Severity.ERROR,
     'restriction "{word}" in {parameter} needs an argument',
-    "whenever it is reached the client gets 451 4.3.5: write what it shall ask or do",
+    "whenever it is reached the client gets 451 4.3.5: write the table (type:name), service or list that it shall ask",
 )
 UNREACHABLE = Rule(
     "unreachable-restriction",

@@ -39,7 +39,7 @@ class Step:
         argument: the table, service or list that it asks; empty when it takes none.
         place: its line.
         warn: ``warn_if_reject`` stands in front.
-        missing: its argument is missing.
+        missing: its argument is missing, or is none.
         steps: those of a restriction class.
     """
 
@@ -114,7 +114,9 @@ class RestrictionReader:
             if len(rest) < takes:
                 step = replace(step, missing=True)
             elif takes:
-                step = replace(step, argument=" ".join(rest.pop(0)[0] for _ in range(takes)))
+                argument = " ".join(rest.pop(0)[0] for _ in range(takes))
+                no_table = verb in TABLE_RESTRICTIONS and ":" not in argument and not argument.startswith("/")
+                step = replace(step, argument=argument, missing=no_table)
             steps.append(replace(step, warn=warn))
             warn = False
         if warn and words:

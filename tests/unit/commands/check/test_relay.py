@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from angarium.commands.check import relay
 from angarium.commands.check.installation import Installation, Place
 from angarium.commands.check.relay import EFFECTS, EVERYBODY, GRANTS, Condition, Effect, Trust, intersection, union
 from angarium.commands.check.verbs import all_verbs
 from angarium.config import Config
+from angarium.policy.interface import Facts
+from angarium.policy.main import make_policy
+from angarium.policy.restrictions import RESTRICTIONS
+from angarium.rewrite.main import make_resolver
+from angarium.runtime.log import MemoryLog, ServiceLog
+from angarium.tables.opener import TableOpener
 
 
 def test_every_restriction_of_the_engine_has_its_effect():
@@ -56,17 +67,15 @@ def test_proved_to_be_closed(tmp_path, name):
 
 
 OPEN = {
-    "permit first": "smtpd_relay_restrictions = permit, reject_unauth_destination\n",
     "a table for all": "smtpd_relay_restrictions = check_client_access static:OK, reject_unauth_destination\n",
     "a network of all": "mynetworks = 0.0.0.0/0\nsmtpd_relay_restrictions = permit_mynetworks, reject\n",
     "a network for everybody": "mynetworks = static:all\n"
     "smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\n",
-    "a guard that only warns": "smtpd_relay_restrictions = warn_if_reject reject_unauth_destination\n"
-    "smtpd_recipient_restrictions = permit\n",
-    "a guard in a class behind permit": "smtpd_restriction_classes = ours\nours = permit, reject_unauth_destination\n"
-    "smtpd_relay_restrictions = ours\n",
-    "a guard before there is a recipient": "smtpd_delay_reject = no\nsmtpd_relay_restrictions = permit\n"
-    "smtpd_client_restrictions = reject_unauth_destination\nsmtpd_recipient_restrictions = permit, reject\n",
+    "a class that permits": "smtpd_restriction_classes = ours\nours = permit\n"
+    "smtpd_relay_restrictions = ours, reject_unauth_destination\n",
+    "guards in lists that do not meet": "smtpd_delay_reject = no\n"
+    "smtpd_client_restrictions = reject_unauth_destination\n"
+    "smtpd_relay_restrictions = check_client_access static:OK, reject\n",
     "regexp for all": "smtpd_relay_restrictions = check_sender_access regexp:TABLE, reject_unauth_destination\n",
 }  # fmt: skip
 
@@ -79,7 +88,10 @@ def test_open_for_everybody(tmp_path, name):
 
 
 def test_the_line_of_what_permits(tmp_path):
-    main = "biff = no\nsmtpd_relay_restrictions =\n  reject_unknown_sender_domain\n# why not\n  permit,\n  reject\n"
+    main = (
+        "biff = no\nsmtpd_relay_restrictions =\n  reject_unknown_sender_domain\n# why not\n"
+        "  check_helo_access static:OK,\n  reject\n"
+    )
     ((rule, line, text),) = findings(tmp_path, main)
     assert (rule, line) == ("open-relay", 5)
     assert text.startswith("service smtp relays mail for everybody")
@@ -122,15 +134,19 @@ def test_each_service_by_its_own_settings(tmp_path):
     master = (
         "smtp inet n - n - - smtpd\n"
         "10025 inet n - n - - smtpd\n"
-        "  -o smtpd_relay_restrictions=permit -o smtpd_recipient_restrictions=permit,reject\n"
+        "  -o smtpd_relay_restrictions=permit\n"
+        "  -o { smtpd_recipient_restrictions=check_client_access static:OK, reject }\n"
     )
     ((rule, line, text),) = findings(tmp_path, "smtpd_relay_restrictions = reject_unauth_destination\n", master)
-    assert (rule, line) == ("open-relay", 3)
+    assert (rule, line) == ("open-relay", 4)
     assert text.startswith("service 10025 ")
 
 
-def test_no_guard_at_all(tmp_path):
-    assert ids(tmp_path, "smtpd_relay_restrictions = permit_mynetworks\n") == ["relay-unguarded"]
+@pytest.mark.parametrize(
+    "words", ["permit_mynetworks", "permit, reject_unauth_destination", "warn_if_reject reject_unauth_destination"]
+)
+def test_no_guard_at_all(tmp_path, words):
+    assert ids(tmp_path, f"smtpd_relay_restrictions = {words}\n") == ["relay-unguarded"]
 
 
 def test_the_algebra_of_sets():
@@ -141,3 +157,55 @@ def test_the_algebra_of_sets():
     assert intersection({one: place}, everybody).keys() == {one}
     assert intersection({one: place, two: place}, {one: place}).keys() == {one}
     assert intersection({one: place}, {}) == {}
+
+
+WORDS = (
+    *sorted(verb for verb in RESTRICTIONS if "unknown" not in verb and verb != "permit_mx_backup"),
+    "warn_if_reject",
+    "ours",
+    "check_sender_access inline:{s@x.test=OK}",
+    "check_sender_access inline:{s@x.test=permit_mynetworks,reject}",
+    "check_sender_access inline:{s@x.test=ours}",
+    "check_helo_access inline:{client.test=OK}",
+    "check_helo_access inline:{client.test=DUNNO}",
+    "check_client_access static:OK",
+    "check_client_access static:REJECT",
+    "check_client_access",
+    "nonsense",
+)
+LISTS = st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join)
+
+
+@settings(max_examples=100, deadline=None)
+@given(LISTS, LISTS, LISTS, LISTS, st.sampled_from(["yes", "no"]))
+def test_whoever_the_engine_lets_relay_is_found(client, sender, relay_list, recipient, delay):
+    """The engine itself is asked for one stranger; what it permits has to be in the set."""
+    conf = Config.of(
+        {
+            "compatibility_level": "3.6",
+            "myhostname": "mail.example.test",
+            "mynetworks": "127.0.0.1",
+            "inet_interfaces": "127.0.0.1",
+            "mydestination": "local.test",
+            "smtpd_restriction_classes": "ours",
+            "ours": "permit_mynetworks, check_helo_access inline:{client.test=OK}, reject",
+            "smtpd_delay_reject": delay,
+            "smtpd_client_restrictions": client,
+            "smtpd_sender_restrictions": sender,
+            "smtpd_relay_restrictions": relay_list,
+            "smtpd_recipient_restrictions": recipient,
+        }
+    )
+    log = ServiceLog(MemoryLog(), "postfix/smtpd")
+    opener = TableOpener(log.warning)
+    policy = make_policy(conf, make_resolver(conf, opener), opener, log)
+    facts = Facts("unknown", "203.0.113.9", helo="client.test", protocol="ESMTP", sender="s@x.test")
+
+    async def refused():
+        verdicts = [await policy.connect(facts), await policy.helo(facts), await policy.mail(facts)]
+        verdicts.append(await policy.rcpt(dataclasses.replace(facts, recipient="o@other.test")))
+        return any(verdict.refused for verdict in verdicts)
+
+    found = {finding.rule.id for finding in relay.check(Installation(conf, []))}
+    if not asyncio.run(refused()):
+        assert found & {"open-relay", "relay-by-claim"}
