@@ -11,6 +11,7 @@ passed on by reference. Failures: a table that cannot be asked is a ``MailError`
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
 
@@ -27,6 +28,8 @@ from angarium.tables.opener import TableOpener
 
 _HEADER = re.compile(rb"[!-9;-~]+[ \t]*:")
 _SHOWN_OF_FAULT = 100
+_TURN = 500
+"""How many lines are looked at before others have their turn."""
 
 
 class ContentChecks:
@@ -75,8 +78,7 @@ class ContentChecks:
 
     async def line(self, run: Examination, line: WalkedLine) -> Change | None:
         """Look a body line up, if it is one that is looked at; a long one in pieces. Raises MailError."""
-        limit = self._parameters.body_checks_size_limit
-        if not self._body or (limit and line.offset >= limit):
+        if not self.wants_line(line.offset):
             return None
         width = self._parameters.line_length_limit
         if len(line.text) <= width:
@@ -86,7 +88,7 @@ class ContentChecks:
         before: list[bytes] = []
         for start in range(0, len(line.text), width):
             piece = line.text[start : start + width]
-            looked_at = not run.findings.ended and not (limit and line.offset + start >= limit)
+            looked_at = not run.findings.ended and self.wants_line(line.offset + start)
             change = await self._ask(run, self._body, "body", piece) if looked_at else None
             if change is not None:
                 before += change.before
@@ -114,10 +116,8 @@ class ContentChecks:
             return None
         return action(self._log, case)
 
-    def body_wanted(self, walk: MimeWalk, offset: int) -> bool:
-        """Whether anything that follows can still be looked at."""
-        if not walk.plain:
-            return True
+    def wants_line(self, offset: int) -> bool:
+        """Whether body_checks look at a line at that offset of its body."""
         limit = self._parameters.body_checks_size_limit
         return bool(self._body) and not (limit and offset >= limit)
 
@@ -195,22 +195,22 @@ class Examination:
         """What follows the header block. Raises MailError."""
         walk = self._walk
         assert walk is not None
-        offset = 0
-        for text, ending in _lines(content, start):
+        for number, (text, ending) in enumerate(_lines(content, start, walk, self._wants_line), 1):
             for found in walk.line(text, ending):
                 await self._found(found)
-                offset = found.offset if isinstance(found, WalkedLine) else 0
-            self._tell()
-            if self.stopped or not self._goes_on(walk, offset):
+            if walk.faults:
+                self._tell()
+            if self.stopped or (walk.plain and not self._wants_line(walk.offset)):
                 return
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
         for found in walk.end():
             await self._found(found)
         self._tell()
 
-    def _goes_on(self, walk: MimeWalk, offset: int) -> bool:
-        if self.findings.ended:
-            return bool(self._checks.limits.report) and not walk.plain
-        return self._checks.body_wanted(walk, offset)
+    def _wants_line(self, offset: int) -> bool:
+        """Whether a body line at that offset is looked at."""
+        return not self.findings.ended and self._checks.wants_line(offset)
 
     def _tell(self) -> None:
         """Log what MIME forbids."""
@@ -284,13 +284,24 @@ def _wire(text: bytes) -> bytes:
 _LONGEST = 1024 * 1024
 
 
-def _lines(content: Content, start: int) -> Iterator[tuple[bytes, int]]:
-    """Each line from ``start`` without its line break, and the size of that; one over a MiB comes in pieces."""
+def _lines(content: Content, start: int, walk: MimeWalk, wanted: Callable[[int], bool]) -> Iterator[tuple[bytes, int]]:
+    """Each line from ``start`` without its line break, and the size of that; one over a MiB comes in pieces.
+
+    Lines that the walk does not need and nobody wants are skipped, as fast as a boundary can be searched for.
+    """
     rest = b""
     for chunk in content.chunks(start):
         data = rest + chunk if rest else chunk
         position = 0
         while True:
+            if walk.idle and not data.startswith(b"--", position) and not wanted(walk.offset):
+                mark = data.find(b"\n--", position)
+                stop = (mark if mark >= 0 else data.rfind(b"\n", position)) + 1
+                if stop > position:
+                    walk.skip(stop - position)
+                    position = stop
+                if mark < 0:
+                    break
             feed = data.find(b"\n", position)
             if feed < 0:
                 break

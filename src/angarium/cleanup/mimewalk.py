@@ -136,6 +136,21 @@ class MimeWalk:
         """All that follows is body, and nothing will be found in it."""
         return self._state is None and not self._levels and Fault.EIGHT_BIT_BODY not in self._limits.report
 
+    @property
+    def idle(self) -> bool:
+        """Only a boundary would change anything: lines that do not begin with ``--`` may be skipped."""
+        return self._state is None and Fault.EIGHT_BIT_BODY not in self._limits.report
+
+    @property
+    def offset(self) -> int:
+        """Bytes of this body that have been read."""
+        return self._offset
+
+    def skip(self, size: int) -> None:
+        """Whole lines of a body, when ``idle``, that nobody wants to see: their bytes, line breaks included."""
+        self._position += size
+        self._offset += size
+
     def primary(self, text: bytes) -> None:
         """A header of the main block."""
         self._note(text)

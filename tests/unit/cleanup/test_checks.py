@@ -258,3 +258,18 @@ def test_any_message_is_finished_or_refused(text, size, local):
     stored = message.content.read()
     assert len(stored) == message.content.size
     assert b"".join(message.content.chunks()) == stored
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 64, 10_000])
+@pytest.mark.parametrize("limit", ["1", "20", "0"])
+def test_parts_are_found_behind_lines_that_nobody_looks_at(size, limit):
+    part = b"--q\r\nX-M: old\r\n\r\n" + b"-- no boundary\r\n-\r\nline\r\n" * 20
+    data = b"Content-Type: multipart/mixed; boundary=q\r\n\r\n" + b"pre\r\n" * 9 + part * 3 + b"--q--\r\nX-M: old\r\n--"
+    parameters = {
+        "mime_header_checks": rules("/^X-M: / REPLACE X-M: new"),
+        "body_checks": rules("/^line/ WARN"),
+        "body_checks_size_limit": limit,
+    }
+    message, lines = run(ChunkedContent(data, size), parameters)
+    assert message.content.read() == data.replace(b"X-M: old\r\n\r\n", b"X-M: new\r\n\r\n")
+    assert sum("warning: body line" in line for line in lines) == {"1": 0, "20": 3, "0": 60}[limit]
