@@ -107,6 +107,7 @@ class QueueManager:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._next_scan = 0.0
+        self._retry_at = 0.0
         self._more_deferred = False
         self._draining = False
         self._flushing: set[str] = set()
@@ -213,16 +214,21 @@ class QueueManager:
         while not self._draining:
             await self._wake_event.wait()
             self._wake_event.clear()
-            try:
-                await self._fill()
-            except OSError as error:
-                self._log.error(f"cannot read the queue: {error}")
-                self._wake_later(self._clock() + RETRY_QUEUE)
-            except Exception as error:  # noqa: BLE001 - a fault of ours: what is under way had better go on
-                unforeseen(self._log, "queue", error)
-                self._wake_later(self._clock() + RETRY_QUEUE)
+            if self._steady() >= self._retry_at:
+                await self._fill_or_wait()
             self._act(self._scheduler.tick(self._steady()))
             self._set_timer()
+
+    async def _fill_or_wait(self) -> None:
+        """Lease; a queue that cannot be used is left alone for a while, whoever wakes us."""
+        try:
+            await self._fill()
+        except OSError as error:
+            self._log.error(f"cannot read the queue: {error}")
+            self._retry_at = self._steady() + RETRY_QUEUE
+        except Exception as error:  # noqa: BLE001 - a fault of ours: what is under way had better go on
+            unforeseen(self._log, "queue", error)
+            self._retry_at = self._steady() + RETRY_QUEUE
 
     async def _fill(self) -> None:
         now = self._clock()
@@ -269,9 +275,10 @@ class QueueManager:
 
     def _set_timer(self) -> None:
         """Wake up for the next deferred scan or the scheduler's next tick, whichever is first."""
-        at = self._next_scan
+        ahead = self._clock() - self._steady()
+        at = max(self._next_scan, self._retry_at + ahead) if self._retry_at > self._steady() else self._next_scan
         if self._scheduler.wake_at is not None:
-            at = min(at, self._clock() + self._scheduler.wake_at - self._steady())
+            at = min(at, self._scheduler.wake_at + ahead)
         self._wake_later(at)
 
     def _wake_later(self, at: float) -> None:

@@ -11,7 +11,7 @@ from angarium.agents.bounce.interface import Event
 from angarium.daemons.qmgr import main
 from angarium.daemons.qmgr.scheduler import Limits
 from angarium.mailqueue.control import QueueControl
-from angarium.mailqueue.interface import QueueName
+from angarium.mailqueue.interface import QueueDamagedError, QueueName
 from angarium.model.delivery import QueuedRecipient, Status
 from angarium.model.envelope import Notify
 
@@ -274,8 +274,6 @@ def test_what_an_agent_says_of_others_than_those_asked_for_is_not_believed(run_w
 
 
 def test_a_fault_of_ours_in_reading_the_queue_is_survived(run_world, monkeypatch):
-    monkeypatch.setattr(main, "RETRY_QUEUE", 0.01)
-
     async def work(world):
         real = world.queue.lease
         calls = []
@@ -288,6 +286,9 @@ def test_a_fault_of_ours_in_reading_the_queue_is_survived(run_world, monkeypatch
 
         monkeypatch.setattr(world.queue, "lease", lease)
         await world.enqueue()
+        await until(lambda: calls)
+        world.steady.now += main.RETRY_QUEUE
+        world.manager.wake()
         await until(lambda: world.agent.delivered)
 
     run_world(work)
@@ -313,3 +314,22 @@ def test_a_cancelled_manager_begins_nothing_new(make_world):
         await world.queue.close()
 
     asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_a_queue_that_cannot_be_used_is_tried_again_at_leisure(run_world, monkeypatch):
+    async def work(world):
+        async def take_over():
+            raise QueueDamagedError("on fire")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(world.queue, "take_over", take_over)
+            world.manager.flush()
+            await asyncio.sleep(0.2)
+        assert 1 <= sum("cannot read the queue" in line for line in world.lines) <= 2
+        await world.enqueue()
+        world.clock.now += main.RETRY_QUEUE
+        world.steady.now += main.RETRY_QUEUE
+        world.manager.wake()
+        await until(lambda: world.agent.delivered)
+
+    run_world(work)
