@@ -13,7 +13,7 @@ if __name__ == "__main__":
         from angarium.config.error import ConfigError
         from angarium.config.lines import decode
         from angarium.config.main_cf import parse_main_cf
-        from angarium.config.usage import complaints
+        from angarium.config.usage import examine
 
     def one(data: bytes) -> None:
         """One input."""
@@ -27,7 +27,7 @@ if __name__ == "__main__":
             except ConfigError:
                 continue
         try:
-            list(complaints(config))
+            examine(config)
         except ConfigError:
             return
 

@@ -129,33 +129,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return found[0] if found else ""
 
 
-def complaints(config: Config, services: Iterable[MasterService] = ()) -> Iterator[str]:
-    """Everything worth a warning at start-up, each with its file and line.
-
-    Values that cannot be read are not among them: those are errors, found by ``Config.check``.
-    """
-    services = list(services)
-    yield from config.main.warnings
-    usage = examine(config, services)
-    known = [*registry(), *usage.services]
-    for file, name in usage.undefined:
-        yield f"{file}: undefined parameter: {name}{_hint(name, known)}"
-    for setting in usage.unused:
-        yield f"{setting.place}: unused parameter: {setting.name}={setting.value}{_hint(setting.name, known)}"
-    for entry, name, text in usage.unused_overrides:
-        yield f"{entry.file}:{entry.line}: unused parameter: {name}={text}{_hint(name, known)}"
-    for setting in config.main.settings.values():
-        yield from without_effect(setting.name, setting.place, setting.value)
-    for entry in services:
-        for name, text in entry.overrides.items():
-            yield from without_effect(name, f"{entry.file}:{entry.line}", text)
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    near = nearest(name, known)
-    return f" (did you mean {near}?)" if near else ""
-
-
 def _behind(name: str) -> Parameter | None:
     """Of a parameter of one service the one that is its default: they are honoured together."""
     own = by_suffix(name)

@@ -135,7 +135,7 @@ class Installation:
         for view, setting in self.settings():
             parameter = view.declared(setting.name)
             kind = parameter.type if parameter else None
-            if kind is Type.TABLES:
+            if kind is Type.TABLES or (kind is Type.RESTRICTIONS and not setting.name.endswith("_restrictions")):
                 pattern = _TABLE
             elif kind is Type.RESTRICTIONS or kind is None:
                 pattern = _ACCESS

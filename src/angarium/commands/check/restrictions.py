@@ -8,7 +8,6 @@ from angarium.commands.check.finding import Finding, Rule, Severity
 from angarium.commands.check.installation import Installation
 from angarium.commands.check.verbs import RestrictionReader, Step, all_verbs
 from angarium.config.obsolete import OLD_VERBS
-from angarium.config.parameter import Type
 from angarium.config.registry import registry
 from angarium.config.usage import nearest
 from angarium.policy.restrictions import NOT_YET
@@ -44,7 +43,7 @@ RULES = (UNKNOWN, ARGUMENT, UNREACHABLE, OLD, SKIPPED)
 
 def check(site: Installation) -> Iterator[Finding]:
     """Find restrictions that do not do what they seem to."""
-    lists = [parameter.name for parameter in registry().values() if parameter.type is Type.RESTRICTIONS]
+    lists = [parameter.name for parameter in registry().values() if parameter.name.endswith("_restrictions")]
     said: set[tuple[str, str, int, str]] = set()
     for view, entry in site.views:
         reader = RestrictionReader(site, view)
