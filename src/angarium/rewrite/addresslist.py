@@ -22,6 +22,9 @@ _TOKEN = re.compile(
 _PARENTHESIS = re.compile(rb"[()]|\\.", re.DOTALL)
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _BLANK = re.compile(rb"\r\n|[ \t\r\n]")
+_ONE = re.compile(r"[\w.+=/-]+@[\w.-]+")
+"""What nearly every entry of a table is: one address that needs no reading."""
+
 _WORDS = frozenset({"quoted", "literal", "atom", "other"})
 
 _Token = tuple[str, int, int]
@@ -76,6 +79,8 @@ def parse_list(raw: bytes, start: int = 0, stop: int | None = None, limit: int =
 
 def list_texts(text: str) -> list[str]:
     """The addresses of a table's result, in internal form."""
+    if _ONE.fullmatch(text) is not None:
+        return [text]
     return [each.text for each in parse_list(text.encode("utf-8", "surrogateescape")).addresses]
 
 
