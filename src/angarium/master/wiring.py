@@ -412,3 +412,6 @@ _AGENTS: Mapping[str, Callable[[Node, Config, MasterService, ServiceLog], Delive
     "error": _error,
     "discard": _discard,
 }
+
+AGENT_COMMANDS = frozenset(_AGENTS)
+"""The commands of master.cf that deliver mail here; mail for others waits."""

@@ -19,6 +19,8 @@ from angarium.policy.parameters import PolicyParameters
 from angarium.rewrite.interface import Resolution, Resolver
 from angarium.tables.matchlist import MatchList
 
+_CONTROLS = dict.fromkeys((*range(32), 127), "?")
+
 
 class Subject(enum.Enum):
     """What a restriction judges, in the words of the reply: ``<x>: Sender address rejected: …``."""
@@ -114,7 +116,8 @@ class Evaluation:
         code = code - 100 if self.parameters.soft_bounce and 500 <= code < 600 else code
         status = fit_dsn(Dsn.parse(dsn), code, self.subject)
         action = Action.REJECT if code >= 500 else Action.DEFER
-        reply = Reply(code, status, (text,))
+        # Texts may come from the DNS, from policy servers and from clients.
+        reply = Reply(code, status, (text if text.isprintable() else text.translate(_CONTROLS),))
         return Verdict(action, reason, source or self.list_name, reply, disconnect=code in (421, 521))
 
     def rejected(self, code: int, dsn: str, why: str, reason: str, source: str = "") -> Verdict:

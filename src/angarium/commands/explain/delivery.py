@@ -20,6 +20,7 @@ from angarium.config.config import Config
 from angarium.config.master_cf import MasterService
 from angarium.directory.interface import QuotaLimit
 from angarium.master.node import Node
+from angarium.master.wiring import AGENT_COMMANDS
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
 from angarium.rewrite.interface import Resolution
@@ -58,6 +59,9 @@ class DeliveryTrial:
             return _refusal(entry, way)
         if entry.command == "discard":
             return Ending(("thrown away",), {"outcome": "discarded"})
+        if entry.command not in AGENT_COMMANDS:
+            text = f"deferred: this server has no {entry.command} ({entry.file}:{entry.line})"
+            return Ending((text,), {"outcome": "deferred", "command": entry.command})
         return Ending((f"handed to {entry.command} ({entry.file}:{entry.line})",), {"command": entry.command})
 
     async def _virtual(self, conf: Config, way: Resolution) -> Ending:

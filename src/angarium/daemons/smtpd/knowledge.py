@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from angarium.model.envelope import Origin
@@ -53,6 +54,7 @@ def _instance(talk: Conversation) -> str:
 _TLS = re.compile(r"(\S+) with cipher (\S+) \((\d+)/")
 
 
+@lru_cache(maxsize=64)
 def _cipher(description: str) -> tuple[str, str, int]:
     """``TLSv1.3 with cipher NAME (256/256 bits)``, taken apart."""
     parts = _TLS.match(description) if description else None
