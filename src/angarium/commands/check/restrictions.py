@@ -8,6 +8,7 @@ from angarium.commands.check.finding import Finding, Rule, Severity
 from angarium.commands.check.installation import Installation
 from angarium.commands.check.verbs import RestrictionReader, Step, all_verbs
 from angarium.config.obsolete import OLD_VERBS
+from angarium.config.parameter import Type
 from angarium.config.registry import registry
 from angarium.config.usage import nearest
 from angarium.policy.restrictions import NOT_YET
@@ -43,7 +44,8 @@ RULES = (UNKNOWN, ARGUMENT, UNREACHABLE, OLD, SKIPPED)
 
 def check(site: Installation) -> Iterator[Finding]:
     """Find restrictions that do not do what they seem to."""
-    lists = [parameter.name for parameter in registry().values() if parameter.name.endswith("_restrictions")]
+    lists = [each.name for each in registry().values() if each.type is Type.RESTRICTIONS]
+    lists = [name for name in lists if name.endswith("_restrictions")]  # others are lists of clients
     said: set[tuple[str, str, int, str]] = set()
     for view, entry in site.views:
         reader = RestrictionReader(site, view)
