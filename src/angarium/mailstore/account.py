@@ -24,6 +24,7 @@ from angarium.mailstore.interface import (
     FlagOperation,
     Mailbox,
     MailboxStatus,
+    MailstoreUnavailableError,
     MessageState,
     NewMail,
     NoSuchMailboxError,
@@ -177,8 +178,16 @@ class SqliteAccount:
         limits = await store.limits(self._account)
         now = store.clock()
         quick = len(ready) == 1 and ready[0].derived.size <= _QUICK_SIZE
+        files = [store.bodies_directory(self._account) / one.file for one in ready if one.file is not None]
+
+        def work(connection: Connection) -> list[Appended]:
+            for path in files:
+                if not path.exists():  # the account was removed and made anew meanwhile
+                    raise MailstoreUnavailableError(f"{path}: a body is missing")
+            return arrival.append(connection, ready, limits, now)
+
         try:
-            appended = await self._write(lambda connection: arrival.append(connection, ready, limits, now), quick=quick)
+            appended = await self._write(work, quick=quick)
         except (NoSuchMailboxError, OverQuotaError):
             await self._forget(ready)
             raise  # after any other failure, and when cancelled, the rows may be there: a file too many is an orphan

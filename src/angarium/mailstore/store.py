@@ -35,6 +35,8 @@ from angarium.runtime.memory import give_back
 from angarium.runtime.sqlite import CommitsAtOnce, Connection, CorruptError, NotADatabaseError, SqlError
 
 TOPIC = "mailbox"
+BROKEN = (SqlError, UnicodeDecodeError)
+"""What reading and writing raise when they cannot: damage that SQLite does not see shows as text that is none."""
 _ANALYSES = 4
 _SMALL = 64 * 1024
 """Bytes of a message that is analysed on the spot; hostile ones cost half a microsecond a byte."""
@@ -168,7 +170,7 @@ class SqliteMailStore:
         database = self._open_now(account) or await self.database(account)
         try:
             return work(database.reader)
-        except SqlError as error:
+        except BROKEN as error:
             raise self._unavailable(account, error) from error
 
     async def read_aside(self, account: str, work: Callable[[Connection], T]) -> T:
@@ -180,7 +182,7 @@ class SqliteMailStore:
         database.users += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(None, database.read_aside, work)
-        except SqlError as error:
+        except BROKEN as error:
             raise self._unavailable(account, error) from error
         finally:
             database.users -= 1
@@ -194,7 +196,7 @@ class SqliteMailStore:
                 return await database.write(work, quick=quick)
             except ReplacedError:
                 self._let_go(account, database)
-            except SqlError as error:
+            except BROKEN as error:
                 raise self._unavailable(account, error) from error
             finally:
                 database.users -= 1
@@ -351,7 +353,7 @@ class SqliteMailStore:
 
     def _unavailable(self, account: str, error: Exception) -> MailstoreUnavailableError:
         """The error for the caller; a damaged database is let go, so that a repaired one is opened anew."""
-        damaged = isinstance(error, (CorruptError, NotADatabaseError))
+        damaged = isinstance(error, (CorruptError, NotADatabaseError, UnicodeDecodeError))
         what = "the database is damaged" if damaged else "the database is unavailable"
         self._log.error(f"mailbox of {account}: {what}: {error}")
         if damaged and account in self._open:

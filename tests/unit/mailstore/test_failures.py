@@ -65,6 +65,56 @@ def test_a_damaged_database_is_unavailable_and_others_work(open_store, run, mail
     run(after())
 
 
+def test_text_that_is_none_is_damage(open_store, run, mail, tmp_path, log):
+    """SQLite does not see it: it was told to the client as a fault of the server's."""
+
+    async def before():
+        store = open_store()
+        await filled(store, mail)
+        await store.close()
+
+    async def after():
+        store = open_store()
+        handle = await store.open("bob@example.test")
+        with pytest.raises(MailstoreUnavailableError):
+            await handle.mailboxes()
+        with pytest.raises(MailstoreUnavailableError):
+            await handle.rename("Junk", "Trash/x")
+        assert any("the database is damaged" in line for line in log.lines)
+        await store.close()
+
+    run(before())
+    connection = connect(account_directory(tmp_path, "bob@example.test") / "mail.sqlite")
+    connection.execute("UPDATE mailbox SET name = CAST(x'4acafeba' AS TEXT) WHERE name = 'Junk'")
+    connection.execute("UPDATE mailbox SET name = CAST(x'4a756e6b2fca' AS TEXT) WHERE name = 'Archive'")
+    connection.execute("INSERT INTO mailbox (name, uidvalidity) VALUES ('Junk', 77)")
+    connection.close()
+    run(after())
+
+
+def test_a_row_names_no_file_that_is_gone(open_store, run, mail, tmp_path, monkeypatch):
+    """Between a large body's file and the row that names it the account may be removed and made anew."""
+
+    async def use():
+        store = open_store(body_file_threshold=10)
+        handle = await filled(store, mail)
+        real = store.store_file
+
+        async def lost(account, content):
+            name = await real(account, content)
+            (store.bodies_directory(account) / name).unlink()
+            return name
+
+        monkeypatch.setattr(store, "store_file", lost)
+        with pytest.raises(MailstoreUnavailableError, match="a body is missing"):
+            await handle.append([mail()])
+        monkeypatch.undo()
+        assert (await handle.status((await handle.mailbox("INBOX")).id)).messages == 1
+        await store.close()
+
+    run(use())
+
+
 def test_integrity_tells_damage(open_store, run, mail, tmp_path):
     async def test():
         store = open_store()
