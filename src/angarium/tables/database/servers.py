@@ -9,7 +9,8 @@ Guarantees:
   alone.
 - a connection that broke while it idled is replaced once by a new one to the same server, before that counts as failed.
 - a query that a server refuses is tried at the others, but does not put a server aside: the next key may well be fine,
-  and a sender must not be able to switch a table off with a key. (Postfix puts the server aside for a minute.)
+  and a sender must not be able to switch a table off with a key. (Postfix puts the server aside for a minute.) Nor does
+  one query that takes too long; two in a row do.
 
 Fails with LookupFailedError; what went wrong is in the log before, in Postfix's words.
 """
@@ -25,6 +26,8 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from angarium.tables.database.lookup import LookupFailedError
+
+_SLOW_LIMIT = 2
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -123,6 +126,7 @@ class _State:
     idle: list[tuple[C, float]] = field(default_factory=list)  # type: ignore[valid-type]  # C is the pool's
     down_until: float = float("-inf")
     up: bool = False
+    slow: int = 0  # queries in a row that took too long
 
 
 class ServerPool(Generic[C]):
@@ -201,7 +205,10 @@ class ServerPool(Generic[C]):
             except TimeoutError:
                 reason = f"{state.server.name} did not answer within {self._limits.query:g} seconds"
                 self._warn(f"{table}: query failed: {reason}")
-                self._put_aside(state, refused)
+                refused.add(id(state))
+                state.slow += 1
+                if state.slow >= _SLOW_LIMIT:
+                    self._put_aside(state, refused)
         raise LookupFailedError(reason or f"no {self._driver.kind} server is available")
 
     def _failed(self, table: str, reason: str) -> LookupFailedError:
@@ -226,6 +233,7 @@ class ServerPool(Generic[C]):
             async with asyncio.timeout(self._limits.query):
                 result = await work(connection)
             whole = True
+            state.slow = 0
         except QueryError as error:
             whole = not error.broken
             raise
@@ -253,6 +261,7 @@ class ServerPool(Generic[C]):
     def _put_aside(self, state: _State, refused: set[int]) -> None:
         refused.add(id(state))
         state.up = False
+        state.slow = 0
         state.down_until = self._clock() + self._limits.retry_interval
         self._drop_idle(state)
 
