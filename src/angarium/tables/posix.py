@@ -1,8 +1,9 @@
 """POSIX regular expressions: those of glibc, or a translation for ``re``.
 
-glibc is called directly, in the C locale as Postfix does it. Its matching is bounded by the length of the subject for
-expressions without back-references; those with them, and systems with another C library, have ``re`` with a bound on
-its time (``patience``). Expressions that would exhaust glibc's stack or memory are refused.
+glibc is called directly, in the C locale as Postfix does it. Without back-references its matching takes time that grows
+with the square of the subject's length at worst, so no more than ``SUBJECT_LIMIT`` bytes are looked at: tenths of a
+second. Expressions with back-references, and systems with another C library, have ``re`` with a bound on its time
+(``patience``). Expressions that would exhaust glibc's stack or memory are refused.
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ from angarium.tables.rules import BadExpressionError, Expression, TooLongError
 EXTENDED, ICASE, NEWLINE = 1, 2, 4
 """Flags, with the numbers that glibc has for them."""
 
-_NOSUB = 8
+SUBJECT_LIMIT = 8192
+"""Bytes: no more of a key is given to glibc."""
+
 _LENGTH_LIMIT = 8192
 _DEPTH_LIMIT = 200
-_REPEAT_LIMIT = 20000
+_REPEAT_LIMIT = 1000
+_NESTED_REPEAT_LIMIT = 300
 _LC_ALL_MASK = 0x1FBF
 _REGEX_BYTES = 64
 _GROUPS_AT = 48
 _BACK_REFERENCE = re.compile(r"(?:^|[^\\])(?:\\\\)*\\[1-9]")
-_INTERVAL = re.compile(r"\{(\d*)(?:,(\d*))?\\?\}", re.ASCII)
+_REPEATED = re.compile(r"\\?[()]|\\?\{(\d*)(?:,(\d*))?\\?\}|\\.|.", re.ASCII | re.DOTALL)
 
 
 class _Library:
@@ -84,6 +88,7 @@ class _GlibcExpression:
 
     def search(self, subject: bytes) -> Sequence[bytes | None] | None:
         """See Expression."""
+        subject = subject[:SUBJECT_LIMIT]
         if self._library.regexec(self._buffer, subject, self.groups + 1, self._offsets, 0):
             return None
         offsets = self._offsets
@@ -127,11 +132,29 @@ def compile_posix(pattern: str, flags: int) -> Expression:
 
 def _check(pattern: str) -> None:
     """Refuse what would exhaust the C library."""
-    repeats = 1
-    for found in _INTERVAL.finditer(pattern):
-        repeats *= max(int(found[1][:6] or 1), int((found[2] or "1")[:6]), 1)
-    if len(pattern) > _LENGTH_LIMIT or pattern.count("(") > _DEPTH_LIMIT or repeats > _REPEAT_LIMIT:
+    if len(pattern) > _LENGTH_LIMIT or pattern.count("(") > _DEPTH_LIMIT or not _repeats_are_few(pattern):
         raise BadExpressionError("Regular expression too big")
+
+
+def _repeats_are_few(pattern: str) -> bool:
+    """Whether intervals, and intervals of what has intervals inside, stay below what glibc copes with."""
+    inside = [1]
+    last = 1
+    for found in _REPEATED.finditer(pattern):
+        if found[0] in ("(", "\\("):
+            inside.append(1)
+        elif found[0] in (")", "\\)"):
+            last = inside.pop() if len(inside) > 1 else 1
+            inside[-1] = max(inside[-1], last)
+        elif found[1] is not None:
+            times = max(int(found[1][:6] or 0), int((found[2] or "0")[:6]), 1)
+            if times > _REPEAT_LIMIT or (last > 1 and times * last > _NESTED_REPEAT_LIMIT):
+                return False
+            last *= times
+            inside[-1] = max(inside[-1], last)
+        else:
+            last = 1
+    return True
 
 
 def _re_flags(flags: int) -> int:

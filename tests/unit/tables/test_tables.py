@@ -208,3 +208,34 @@ def test_any_text_is_read_without_an_exception(text):
             path.write_bytes(text.encode("utf-8", "surrogatepass"))
             Opened().ask(f"{kind}:{path}", "10.0.0.1")
             path.unlink()
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a{0,30}){0,30}", "a{1000}{20}", "((x{9}){9}){9}", "(" * 300 + ")" * 300, "a" * 9000]
+)
+def test_expressions_that_would_exhaust_the_c_library_are_refused(pattern, tmp_path):
+    (tmp_path / "r").write_text(f"/{pattern}/ x\n/b{{1,63}}(c{{1,63}})/ y\n")
+    opened = Opened(tmp_path)
+    assert value(opened.ask("regexp:r", "bcx")) == "y"
+    assert opened.warnings == ["regexp map r, line 1: Regular expression too big"]
+
+
+def test_a_long_key_costs_little():
+    opened = Opened()
+    assert opened.ask("regexp:{{/(.*)(.*)(.*)x/ y}}", "a" * 10_000_000) is NOT_FOUND
+    assert value(opened.ask("pcre:{{/^a.*z/ y}}", "a" * 100_000 + "z")) == "y"
+
+
+def test_without_glibc_expressions_are_translated(monkeypatch):
+    monkeypatch.setattr("angarium.tables.posix._library", lambda: None)
+    opened = Opened()
+    ask = lambda rule, key: value(opened.ask(f"regexp:{{{{{rule}}}}}", key))  # noqa: E731
+    assert ask(r"/^[[:alpha:]]+[]x-]\.$/ y", "Ab].") == "y"
+    assert ask(r"/\<word\>/ y", "a word.") == "y"
+    assert ask(r"/^[^[:space:]a-c\]+$/ y", "def") == "y"
+    assert ask(r"/^a.c$/ <$0>", "a\nc") is None
+    assert ask(r"/^(a)(.)c$/m <$2>", "abc") == "<b>"
+    assert ask(r"/c$/ y", "c\n") is None
+    assert ask(r"/\(a\)/x y", "a") is None
+    assert any("basic expressions are not supported" in each for each in opened.warnings)
+    assert any("out-of-range" in each for each in opened.warnings)
