@@ -262,6 +262,8 @@ class RestrictionPolicy:
         return replace(verdict, requests=tuple(evaluation.requests), trail=tuple(evaluation.trail))
 
     async def _ask(self, facts: Facts, stage: str, *names: str) -> Verdict:
+        if not any(self._lists[name] for name in names):
+            return _PASS
         evaluation = self._begin(facts, stage)
         evaluation.etrn = stage == "ETRN"
         last: Verdict | None = None
