@@ -40,9 +40,16 @@ class SequenceSet:
                 found.append((start, stop - 1))
         return [(start, stop + 1) for start, stop in _merge(found)]
 
-    def contains(self, number: int, largest: int) -> bool:
-        """Whether ``number`` is in the set when ``*`` means ``largest``."""
-        return any(low <= number <= high for low, high in _bounded(self.ranges, largest, 0xFFFFFFFF))
+    def among(self, numbers: Iterable[int], largest: int) -> list[int]:
+        """Those of ``numbers`` that are in the set when ``*`` means ``largest``; a step each, however many ranges."""
+        ranges = _merge(_bounded(self.ranges, largest, 0xFFFFFFFF))
+        starts = [low for low, _high in ranges]
+        found = []
+        for number in numbers:
+            at = bisect_right(starts, number) - 1
+            if at >= 0 and number <= ranges[at][1]:
+                found.append(number)
+        return found
 
 
 def _bounded(ranges: Iterable[tuple[int, int]], star: int, limit: int) -> list[tuple[int, int]]:

@@ -44,12 +44,15 @@ def test_positions_of_uids(ranges, expected):
 
 
 @given(st.sets(st.integers(1, 300)), st.lists(st.tuples(st.integers(0, 310), st.integers(0, 310)), max_size=8))
-def test_positions_are_what_contains_says(uids, ranges):
+def test_positions_and_among_are_what_the_ranges_say(uids, ranges):
     uids = sorted(uids)
     numbers = SequenceSet(tuple(ranges))
     found = [uids[at] for start, stop in numbers.positions(uids) for at in range(start, stop)]
     largest = uids[-1] if uids else 0
-    assert found == [uid for uid in uids if numbers.contains(uid, largest)]
+    ordered = [sorted((low or largest, high or largest)) for low, high in numbers.ranges]
+    expected = [uid for uid in uids if any(low <= uid <= high for low, high in ordered)]
+    assert found == expected
+    assert numbers.among(uids, largest) == expected
 
 
 @given(st.sets(st.integers(1, 500)))

@@ -83,18 +83,17 @@ async def _resync(connection: ImapConnection, resync: Resync) -> None:
     snapshot = view.snapshot
     changes = await connection.account_store().changes(mailbox.id, resync.modseq)
     connection.write(vanished_earlier(changes.vanished, resync.known))
-    changed = [
-        at
-        for at, modseq in enumerate(snapshot.modseqs)
-        if modseq > resync.modseq and (resync.known is None or resync.known.contains(snapshot.uids[at], 0))
-    ]
+    changed = [at for at, modseq in enumerate(snapshot.modseqs) if modseq > resync.modseq]
+    if resync.known is not None:
+        uids = resync.known.among((snapshot.uids[at] for at in changed), 0)
+        changed = list(map(snapshot.position, uids))
     if changed:
         connection.write(render_states(snapshot, changed, uid=True, modseq=True, recent=view.recent))
 
 
 def vanished_earlier(uids: Iterable[int], known: SequenceSet | None, largest: int = 0) -> bytes:
     """``VANISHED (EARLIER)`` for those of ``uids`` that the client knows; nothing when there are none."""
-    told = compact(uid for uid in uids if known is None or known.contains(uid, largest))
+    told = compact(uids if known is None else known.among(uids, largest))
     return b"* VANISHED (EARLIER) %b\r\n" % told if told else b""
 
 
