@@ -20,7 +20,7 @@ from pathlib import Path
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
 from angarium.tables.interface import OpensTables, Table
 from angarium.tables.maps import parent_domains
-from angarium.tables.text import logical_lines
+from angarium.tables.text import logical_lines, split_list
 from angarium.tables.watch import WatchedFile
 
 _NESTING_LIMIT = 10
@@ -98,11 +98,14 @@ class MatchList:
         return _Pattern(text, source, negated, network=network)
 
     def _read(self, path: Path, raw: str, depth: int) -> tuple[_Pattern, ...]:
-        return tuple(
-            self._compile(word, f"{path}:{number}", depth + 1)
-            for number, line in logical_lines(raw)
-            for word in line.replace(",", " ").split()
-        )
+        patterns: list[_Pattern] = []
+        for number, line in logical_lines(raw):
+            source = f"{path}:{number}"
+            try:
+                patterns += (self._compile(word, source, depth + 1) for word in split_list(line))
+            except ValueError as error:
+                patterns.append(_Pattern(line, source, negated=False, fault=f"{error} in {line!r}"))
+        return tuple(patterns)
 
     async def match_domain(self, domain: str) -> Lookup:
         """Whether the list holds a domain."""
@@ -132,13 +135,38 @@ class MatchList:
     async def _match(
         self, patterns: Sequence[_Pattern], keys: Sequence[str], address: IPv4Address | IPv6Address | None
     ) -> Lookup:
+        return await self._search(patterns, keys, address, negated=False) or NOT_FOUND
+
+    async def _search(
+        self,
+        patterns: Sequence[_Pattern],
+        keys: Sequence[str],
+        address: IPv4Address | IPv6Address | None,
+        *,
+        negated: bool,
+    ) -> Lookup | None:
+        """The answer of the first pattern that matches; None when none does.
+
+        The patterns of a file stand in the list where the file does, so a match in it ends the search, whichever way;
+        ``!`` before the file turns each of them round.
+        """
         for pattern in patterns:
+            turned = pattern.negated != negated
+            if pattern.file is not None:
+                try:
+                    nested = pattern.file.current()
+                except OSError as error:
+                    return TemporaryError(f"open {pattern.file.path}: {error.strerror}", self._parameter)
+                answer = await self._search(nested, keys, address, negated=turned)
+                if answer is not None:
+                    return answer
+                continue
             result = await self._match_one(pattern, keys, address)
             if isinstance(result, TemporaryError):
                 return result
             if isinstance(result, Found):
-                return NOT_FOUND if pattern.negated else result
-        return NOT_FOUND
+                return NOT_FOUND if turned else result
+        return None
 
     async def _match_one(
         self, pattern: _Pattern, keys: Sequence[str], address: IPv4Address | IPv6Address | None
@@ -149,12 +177,6 @@ class MatchList:
             return self._found(pattern) if address is not None and address in pattern.network else NOT_FOUND
         if pattern.table is not None:
             return await self._match_table(pattern.table, keys)
-        if pattern.file is not None:
-            try:
-                nested = pattern.file.current()
-            except OSError as error:
-                return TemporaryError(f"open {pattern.file.path}: {error.strerror}", self._parameter)
-            return await self._match(nested, keys, address)
         return TemporaryError(pattern.fault, pattern.source)
 
     async def _match_table(self, table: Table, keys: Sequence[str]) -> Lookup:

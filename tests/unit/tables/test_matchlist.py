@@ -65,6 +65,15 @@ def test_files_of_patterns(tmp_path):
     inner.write_text("# ours\na.test, b.test\n  !c.test\n")
     assert match([str(inner)], domain="b.test") == Found("b.test", f"{inner}:2")
     assert match([f"!{inner}", "static:all"], domain="a.test") is NOT_FOUND
+    assert match([str(inner), "static:all"], domain="c.test") is NOT_FOUND
+    assert isinstance(match([f"!{inner}"], domain="c.test"), Found)
+    assert match(["!a.test", str(inner)], domain="a.test") is NOT_FOUND
+    tables = tmp_path / "tables"
+    tables.write_text("inline:{x.test=1, y.test=2} !z.test\n")
+    assert isinstance(match([str(tables)], domain="y.test"), Found)
+    assert match([str(tables), "z.test"], domain="z.test") is NOT_FOUND
+    (tmp_path / "broken").write_text("inline:{x\n")
+    assert isinstance(match([str(tmp_path / "broken")], domain="x.test"), TemporaryError)
     loop = tmp_path / "loop"
     loop.write_text(f"{loop}\n")
     assert isinstance(match([str(loop)], domain="a.test"), TemporaryError)
