@@ -17,6 +17,7 @@ from angarium.runtime.dns import (
     Mx,
     NoRecords,
     Records,
+    Srv,
     StaticResolver,
 )
 
@@ -30,6 +31,9 @@ ZONE = {
     ("1.2.0.192.in-addr.arpa", "PTR"): ["mx1.example.org."],
     ("9.2.0.192.in-addr.arpa", "PTR"): ["mx1.example.org."],
     ("example.org", "TXT"): ['"v=spf1 " "-all"'],
+    ("example.org", "NS"): ["ns1.example.org."],
+    ("_submission._tcp.example.org", "SRV"): ["20 0 587 b.example.org.", "10 5 587 a.example.org."],
+    ("_smtp._tcp.example.org", "SRV"): ["0 0 0 ."],
 }
 BROKEN = {("half.example", "AAAA"), ("broken.example", "MX"), ("broken.example", "A")}
 SILENT = "silent.example"
@@ -172,6 +176,17 @@ def test_text_is_joined(tmp_path):
         return await resolver.txt("example.org")
 
     assert run(scenario, tmp_path).values == ("v=spf1 -all",)
+
+
+def test_name_servers_and_services(tmp_path):
+    async def scenario(resolver, server):
+        names = await resolver.ns("example.org")
+        return names, await resolver.srv("_submission._tcp.example.org"), await resolver.srv("_smtp._tcp.example.org")
+
+    names, servers, closed = run(scenario, tmp_path)
+    assert names == Records(("ns1.example.org",), 300.0)
+    assert servers.values == (Srv(10, 5, 587, "a.example.org"), Srv(20, 0, 587, "b.example.org"))
+    assert closed.values == (Srv(0, 0, 0, ""),)
 
 
 def test_equal_questions_are_asked_once_and_kept_for_their_ttl(tmp_path):

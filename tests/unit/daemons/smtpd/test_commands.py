@@ -340,3 +340,18 @@ def test_wrong_passwords_cost_the_address_time(server, monkeypatch):
     server.run(test)
     assert slept == [0.01, 0.01, 0.02, 0.02, 0.04, 0.04]
     assert server.penalty.delay("127.0.0.1", time.monotonic()) == 0
+
+
+def test_what_the_policy_finds_to_be_no_address_is_logged_as_what_the_parser_finds(server):
+    reply = Reply.of(501, "5.1.3", "Bad recipient address syntax")
+    server.policy.verdicts["rcpt"] = Verdict(Action.REJECT, "its domain is empty", "address syntax", reply)
+
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO c.test")
+        await talk.say("MAIL FROM:<a@x.test>")
+        assert (await talk.say("RCPT TO:<u%@y.test>")) == str(reply)
+
+    server.run(test)
+    assert f"warning: Illegal address syntax from {CLIENT} in RCPT command: <u%@y.test>" in server.lines
+    assert not any("reject" in line for line in server.lines)
