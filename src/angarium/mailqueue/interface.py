@@ -34,6 +34,10 @@ class QueueDamagedError(OSError):
         super().__init__(errno.EIO, cause)
 
 
+MANY = 1_000_000
+"""Recipients that one lease may hold in memory, when nothing else is said."""
+
+
 class QueueName(enum.Enum):
     """The queues of qmgr(8). A message is in exactly one."""
 
@@ -169,10 +173,11 @@ class MailQueue(Intake, Protocol):
         ...
 
     async def lease(
-        self, limit: int, now: float, *, incoming: bool = True, deferred: bool = True
+        self, limit: int, now: float, *, recipients: int = MANY, incoming: bool = True, deferred: bool = True
     ) -> Sequence[QueuedMessage]:
         """Move up to ``limit`` messages to active: incoming ones, then deferred ones that are due, as asked.
 
+        With the one that makes it ``recipients`` or more in all it ends; a positive number lets at least one through.
         Oldest first. A message that cannot be read goes to corrupt and is not returned.
         """
         ...

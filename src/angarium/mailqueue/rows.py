@@ -23,7 +23,11 @@ from angarium.model.envelope import Envelope
 from angarium.runtime.sqlite import Connection
 
 # Text as octets: it may be damaged, which must concern its row alone and not the whole answer.
-_COLUMNS = "id, CAST(queue_id AS BLOB), CAST(state AS BLOB), next_attempt, queued, attempts, size, flags, envelope"
+_COLUMNS = (
+    "id, CAST(queue_id AS BLOB), CAST(state AS BLOB), next_attempt, queued, attempts, size, flags, envelope, recipients"
+)
+
+_RECIPIENTS = 9
 
 _DAMAGE = (msgspec.MsgspecError, ValueError, TypeError, AttributeError)
 """What comes of reading a row that does not hold what it should."""
@@ -115,11 +119,15 @@ def insert(connection: Connection, row: NewRow, now: float) -> None:
     )
 
 
-def lease(connection: Connection, limit: int, now: float, owner: int, *, incoming: bool, deferred: bool) -> Leased:
-    """Incoming, or deferred and due -> active, for ``owner``; oldest first."""
-    rows = _take(connection, "state = 'incoming'", limit, owner, ()) if incoming else []
+def lease(
+    connection: Connection, limit: int, now: float, owner: int, *, recipients: int, incoming: bool, deferred: bool
+) -> Leased:
+    """Incoming, or deferred and due -> active, for ``owner``; oldest first, until they have so many recipients."""
+    rows = _take(connection, "state = 'incoming'", limit, owner, recipients, ()) if incoming else []
     if deferred and len(rows) < limit:
-        rows += _take(connection, "state = 'deferred' AND next_attempt <= ?", limit - len(rows), owner, (now,))
+        due = "state = 'deferred' AND next_attempt <= ?"
+        left = recipients - sum(row[_RECIPIENTS] for row in rows)
+        rows += _take(connection, due, limit - len(rows), owner, left, (now,))
     messages = []
     corrupt = []
     small = {}
@@ -144,12 +152,17 @@ def _contents(connection: Connection, wanted: dict[int, str]) -> dict[str, tuple
     return {wanted[key]: (prefix, body) for key, prefix, body in connection.execute(query)}
 
 
-def _take(connection: Connection, where: str, limit: int, owner: int, values: tuple[float, ...]) -> list[Any]:
-    chosen = f"SELECT id FROM message WHERE {where} ORDER BY next_attempt LIMIT ?"  # noqa: S608 - constants of ours
+def _take(
+    connection: Connection, where: str, limit: int, owner: int, recipients: int, values: tuple[float, ...]
+) -> list[Any]:
+    """The oldest ones, up to the one that reaches the number of recipients."""
+    oldest = f"SELECT id, recipients FROM message WHERE {where} ORDER BY next_attempt LIMIT ?"  # noqa: S608 - ours
+    before = "sum(recipients) OVER (ROWS UNBOUNDED PRECEDING) - recipients"
+    chosen = f"SELECT id FROM (SELECT id, {before} AS before FROM ({oldest})) WHERE before < ?"  # noqa: S608 - ours
     rows = connection.execute(
         f"UPDATE message SET state = 'active', owner = ?, attempts = attempts + 1"  # noqa: S608 - the same
         f" WHERE id IN ({chosen}) RETURNING {_COLUMNS}",
-        (owner, *values, limit),
+        (owner, *values, limit, recipients),
     ).fetchall()
     rows.sort(key=_by_next_attempt)  # RETURNING promises no order
     return rows
@@ -161,7 +174,7 @@ def _by_next_attempt(row: tuple[Any, ...]) -> float:
 
 def _message(connection: Connection, row: tuple[Any, ...]) -> QueuedMessage:
     """The value of a row. Raises what ``_DAMAGE`` names for a damaged one."""
-    key, octets, state_octets, next_attempt, queued, attempts, size, flags, encoded = row
+    key, octets, state_octets, next_attempt, queued, attempts, size, flags, encoded, _recipients = row
     queue_id = octets.decode()
     state = state_octets.decode()
     envelope = _decode(encoded)

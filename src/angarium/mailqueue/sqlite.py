@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from angarium.mailqueue import rows, schema
 from angarium.mailqueue.ids import QueueIds
-from angarium.mailqueue.interface import Attempt, NewMessage, QueueDamagedError, QueuedMessage, QueueFullError
+from angarium.mailqueue.interface import MANY, Attempt, NewMessage, QueueDamagedError, QueuedMessage, QueueFullError
 from angarium.mailqueue.ownership import Ownership
 from angarium.model.content import Content, MemoryContent
 from angarium.runtime.log import ServiceLog
@@ -253,13 +253,15 @@ class SqliteMailQueue:
             (self._content / name).unlink(missing_ok=True)
 
     async def lease(
-        self, limit: int, now: float, *, incoming: bool = True, deferred: bool = True
+        self, limit: int, now: float, *, recipients: int = MANY, incoming: bool = True, deferred: bool = True
     ) -> Sequence[QueuedMessage]:
         """Move messages to active."""
         owner = 0 if self._owner is None else self._owner.number
 
         def work(connection: Connection) -> rows.Leased:
-            return rows.lease(connection, limit, now, owner, incoming=incoming, deferred=deferred)
+            return rows.lease(
+                connection, limit, now, owner, recipients=recipients, incoming=incoming, deferred=deferred
+            )
 
         with storage_errors():
             leased = await self._writer.submit(work)

@@ -128,6 +128,17 @@ def test_lease_is_oldest_first_and_bounded_and_takes_each_once(on_queue):
     on_queue(work)
 
 
+def test_a_lease_ends_with_the_message_that_reaches_the_number_of_recipients(on_queue):
+    async def work(queue):
+        for _ in range(5):
+            people = tuple(Recipient(f"r{n}@x", f"r{n}@x") for n in range(4))
+            envelope = Envelope("a@x", people, 1.0, Origin("ESMTP"))
+            await queue.enqueue(NewMessage(queue.allocate_id(), envelope, b"", MemoryContent(b"x")))
+        return [len(await queue.lease(10, LATER, recipients=number)) for number in (1, 5, 100, 100)]
+
+    assert on_queue(work) == [1, 2, 2, 0]
+
+
 def test_two_processes_never_lease_the_same(open_queue):
     async def work():
         one, two = open_queue(), open_queue()

@@ -247,10 +247,9 @@ PARAMETERS = (
         "qmgr_message_recipient_limit",
         Type.INTEGER,
         "20000",
-        "",
+        "The queue manager takes up no further message while those that it works on have ten times so many recipients. "
+        "(A message is taken up whole, whatever it has; Postfix reads recipients in portions.)",
         "qmgr",
-        Status.NO_EFFECT,
-        "the scheduler works on another plan",
         minimum=0,
     ),
     Parameter(

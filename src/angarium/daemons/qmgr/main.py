@@ -101,6 +101,7 @@ class QueueManager:
         self._steady = steady
         self._scheduler = Scheduler(lambda name: transports[name].limits, parameters.minimal_backoff_time)
         self._active: dict[str, ActiveMessage] = {}
+        self._recipients = 0
         self._tasks: dict[asyncio.Task[None], ActiveMessage | None] = {}
         self._wake_event: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -243,20 +244,29 @@ class QueueManager:
                 await self._compact()
         while not self._draining:
             room = min(BATCH, self._parameters.qmgr_message_active_limit - len(self._active))
-            if room <= 0:
+            if room <= 0 or self._is_full:
                 return  # the end of a message wakes us
-            messages = list(await self._queue.lease(room, now, deferred=False))
-            more = len(messages) == room
+            more = await self._lease(room, now, deferred=False) == room
             share = self._room_for_deferred(room)
-            if self._more_deferred and share > 0:
-                old = await self._queue.lease(share, now, incoming=False)
-                self._more_deferred = len(old) == share
+            if self._more_deferred and share > 0 and not self._is_full:
+                taken = await self._lease(share, now, incoming=False)
+                self._more_deferred = taken == share or self._is_full
                 more |= self._more_deferred
-                messages += old
-            for message in messages:
-                self._take_up(message)
             if not more:
                 return
+
+    async def _lease(self, limit: int, now: float, *, incoming: bool = True, deferred: bool = True) -> int:
+        """Take messages up as soon as they are ours; how many."""
+        room = self._parameters.most_recipients - self._recipients
+        messages = await self._queue.lease(limit, now, recipients=room, incoming=incoming, deferred=deferred)
+        for message in messages:
+            self._take_up(message)
+        return len(messages)
+
+    @property
+    def _is_full(self) -> bool:
+        """So many recipients are in memory that no message may join them."""
+        return self._recipients >= self._parameters.most_recipients
 
     def _room_for_deferred(self, room: int) -> int:
         """How much old mail to take: half of the room, and never the last fifth of the active queue.
@@ -320,7 +330,7 @@ class QueueManager:
         unforeseen(self._log, "task" if active is None else active.message.queue_id, error)
         if active is None or self._draining:
             return  # the lease is given back
-        if self._active.pop(active.message.queue_id, None) is not None:
+        if self._let_go(active.message.queue_id):
             self._scheduler.drop(active.message.queue_id)
             self._spawn(self._put_back(active))
 
@@ -346,12 +356,20 @@ class QueueManager:
             return  # requeued while we work on it: the record of the attempt under way decides
         active = ActiveMessage(message, self._clock())
         self._active[message.queue_id] = active
+        self._recipients += len(message.pending)
         if message.requeue and message.pending:
             self._spawn(self._requeue(active), active)
             return
         sender = message.envelope.sender
         deliverylog.taken_up(self._log, message.queue_id, sender, message.size, len(message.pending))
         self._spawn(self._resolve(active), active)
+
+    def _let_go(self, queue_id: str) -> bool:
+        """The message is not active any more; False when it was not."""
+        active = self._active.pop(queue_id, None)
+        if active is not None:
+            self._recipients -= len(active.message.pending)
+        return active is not None
 
     async def _requeue(self, active: ActiveMessage) -> None:
         """Send it through cleanup again; what cleanup refuses for good is returned to its sender."""
@@ -365,7 +383,7 @@ class QueueManager:
         except OSError as error:
             text = str(error)
         if not text:
-            self._active.pop(message.queue_id, None)
+            self._let_go(message.queue_id)
             self.wake()
             return
         self._log.warning(f"{message.queue_id}: cannot be requeued: {text}")
@@ -506,7 +524,7 @@ class QueueManager:
     async def _unreadable(self, active: ActiveMessage, error: Exception) -> None:
         """The content is gone: deleted by the administrator (KeyError), or damaged."""
         queue_id = active.message.queue_id
-        if self._active.pop(queue_id, None) is None:
+        if not self._let_go(queue_id):
             return  # another delivery of the same message has seen it before
         self._scheduler.drop(queue_id)
         if isinstance(error, OSError):
@@ -539,8 +557,8 @@ class QueueManager:
             self._log.warning(f"{queue_id}: cannot record a part of the attempt: {error}")  # the end will
 
     async def _finish(self, active: ActiveMessage) -> None:
-        noticed = await self._conclusion.conclude(active)
-        self._active.pop(active.message.queue_id, None)
+        noticed = await self._conclusion.conclude(active) or self._is_full
+        self._let_go(active.message.queue_id)
         self.finished += 1
         if noticed or self._more_deferred or len(self._active) + 1 >= self._parameters.qmgr_message_active_limit:
             self.wake()

@@ -22,6 +22,7 @@ class QmgrParameters:
     bounce_queue_lifetime: float = 432_000.0
     delay_warning_time: float = 0.0
     qmgr_message_active_limit: int = 20_000
+    qmgr_message_recipient_limit: int = 20_000
     defer_transports: frozenset[str] = frozenset()
     double_bounce_sender: str = "double-bounce"
     soft_bounce: bool = False
@@ -29,6 +30,11 @@ class QmgrParameters:
     daemon_timeout: float = 18_000.0
     default_filter_nexthop: str = ""
     myhostname: str = ""
+
+    @property
+    def most_recipients(self) -> int:
+        """Recipients in memory that keep further messages out: a message comes in whole, so there is room to spare."""
+        return max(1, 10 * self.qmgr_message_recipient_limit)
 
     @property
     def longest_backoff(self) -> float:
@@ -46,6 +52,7 @@ class QmgrParameters:
             bounce_queue_lifetime=conf.seconds("bounce_queue_lifetime"),
             delay_warning_time=conf.seconds("delay_warning_time"),
             qmgr_message_active_limit=conf.integer("qmgr_message_active_limit"),
+            qmgr_message_recipient_limit=conf.integer("qmgr_message_recipient_limit"),
             defer_transports=frozenset(conf.names("defer_transports")),
             double_bounce_sender=conf.text("double_bounce_sender"),
             soft_bounce=conf.boolean("soft_bounce"),

@@ -333,3 +333,38 @@ def test_a_queue_that_cannot_be_used_is_tried_again_at_leisure(run_world, monkey
         await until(lambda: world.agent.delivered)
 
     run_world(work)
+
+
+def test_what_is_leased_is_taken_up_whatever_comes_after(run_world, monkeypatch):
+    """New mail was leased; the lease of old mail failed."""
+
+    async def work(world):
+        real = world.queue.lease
+
+        async def lease(*words, incoming=True, **more):
+            if not incoming:
+                raise OSError(28, "no space")
+            return await real(*words, incoming=incoming, **more)
+
+        monkeypatch.setattr(world.queue, "lease", lease)
+        world.manager._more_deferred = True
+        await world.enqueue()
+        await until(lambda: world.agent.delivered)
+
+    run_world(work)
+
+
+def test_recipients_in_memory_are_bounded(run_world):
+    async def work(world):
+        world.agent.gate = asyncio.Event()
+        ids = [await world.enqueue(*[f"r{n}@virtual.test" for n in range(8)]) for _ in range(6)]
+        await until(lambda: world.manager.statistics()["active"] == 3)
+        await asyncio.sleep(0.05)
+        assert world.manager.statistics()["active"] == 3  # 24 recipients: with the third it is 20 and more
+        world.agent.gate.set()
+        await world.settled()
+        assert await world.listed() == []
+        assert {queue_id for queue_id, _address, _text in world.agent.delivered} == set(ids)
+        assert world.manager._recipients == 0
+
+    run_world(work, qmgr_message_recipient_limit=2)
