@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -167,6 +169,27 @@ def _unicode(value: object) -> object:
     return value
 
 
+def _no_strangers_link(path: Path) -> int:
+    """The flag that keeps root from following a link that somebody else has put in the log's place.
+
+    Whoever may write to the log's directory could have lines, of which clients choose the words, written to any file.
+
+    Raises:
+        PermissionError: there is such a link.
+    """
+    if os.geteuid() != 0:
+        return 0
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return os.O_NOFOLLOW
+    if not stat.S_ISLNK(status.st_mode):
+        return os.O_NOFOLLOW
+    if status.st_uid != 0:
+        raise PermissionError(errno.EPERM, "a link that is not root's", str(path))
+    return 0
+
+
 class FileLog:
     """A log file, or standard output (``maillog_file = /dev/stdout``) or standard error."""
 
@@ -185,7 +208,8 @@ class FileLog:
             return os.dup(sys.stderr.fileno())
         if str(self._path) == "/dev/stdout":
             return os.dup(sys.stdout.fileno())
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        return os.open(self._path, flags | _no_strangers_link(self._path), 0o644)
 
     def write(self, level: str, tag: str, text: str, event: dict[str, object]) -> None:
         """Take one event; it is written when the event loop's turn ends, or at once outside a loop."""

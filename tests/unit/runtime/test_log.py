@@ -93,3 +93,14 @@ def test_octets_that_are_no_text_never_fail_a_log_line():
     )
     assert json.loads(line)["text"] == "helo=<?>"
     assert json.loads(line)["all"] == ["?", {"?": 1}]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make links of others")
+def test_root_follows_no_link_of_others_to_the_log(tmp_path):
+    (tmp_path / "shadow").touch()
+    link = tmp_path / "mail.log"
+    link.symlink_to(tmp_path / "shadow")
+    FileLog(link, text_formatter("mx")).close()  # the administrator's own
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+    with pytest.raises(PermissionError, match="a link that is not root's"):
+        FileLog(link, text_formatter("mx"))
