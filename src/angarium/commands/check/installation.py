@@ -20,8 +20,11 @@ from angarium.config.main_cf import Setting
 from angarium.config.master_cf import MasterService
 from angarium.config.parameter import Type
 
-_TABLE = re.compile(r"(?:^|[\s,{}])(?:proxy:|proxywrite:)*([a-z][a-z0-9_]*):([^\s,{}]*)")
-_ACCESS = re.compile(r"\bcheck_\w+_access[\s,]+(?:proxy:|proxywrite:)*([a-z][a-z0-9_]*):([^\s,{}]*)")
+_NAME = r"(?:proxy:|proxywrite:)*([a-z][a-z0-9_]*):(\{(?:[^{}]|\{[^{}]*\})*\}|[^\s,{}]*)"
+_TABLE = re.compile(rf"(?:^|[\s,{{}}]){_NAME}")
+_ACCESS = re.compile(rf"\bcheck_\w+_access[\s,]+{_NAME}")
+_OF_TABLES = ("unionmap", "pipemap")
+"""Tables that are lists of tables."""
 
 
 class Place(NamedTuple):
@@ -145,5 +148,13 @@ class Installation:
                 text = view.expand(setting.value)
             except ConfigError:
                 continue
-            for match in pattern.finditer(text):
-                yield TableUse(match[1], match[2], setting.name, self.find(setting, f"{match[1]}:{match[2]}"))
+            for table in _named(pattern, text):
+                yield TableUse(*table, setting.name, self.find(setting, ":".join(table)))
+
+
+def _named(pattern: re.Pattern[str], text: str) -> Iterator[tuple[str, str]]:
+    """The tables in a value, also those that others are made of."""
+    for match in pattern.finditer(text):
+        yield match[1], match[2]
+        if match[1] in _OF_TABLES:
+            yield from _named(_TABLE, match[2])

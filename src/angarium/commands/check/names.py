@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from angarium.commands.check.finding import Finding, Rule, Severity
 from angarium.commands.check.installation import Installation
+from angarium.config.lines import logical_lines
 from angarium.config.main_cf import Setting
 from angarium.config.obsolete import GONE, OLD
 from angarium.config.parameter import Status, Type
@@ -44,8 +46,14 @@ TWICE = Rule(
 STRAY = Rule(
     "stray-line",
     Severity.WARNING,
-    "{complaint}",
+    'logical line must not start with whitespace: "{text}"',
     "the line continues nothing and is left out: remove the blanks in front of it",
+)
+ODD_SERVICE = Rule(
+    "odd-service-line",
+    Severity.WARNING,
+    "{complaint}",
+    "the service is taken as it can be understood: correct the braces",
 )
 UNSUPPORTED = Rule(
     "unsupported-parameter",
@@ -81,11 +89,15 @@ RULES = (
     OLD_NAME,
     TWICE,
     STRAY,
+    ODD_SERVICE,
     UNSUPPORTED,
     NO_EFFECT,
     TABLE_SETTING,
     TABLE_FILE,
 )
+
+
+_PLACE = re.compile(r"(.*), line ([0-9]+): (.*)", re.DOTALL)
 
 
 def check(site: Installation) -> Iterator[Finding]:
@@ -112,9 +124,12 @@ def _files(site: Installation) -> Iterator[Finding]:
         if main.settings[setting.name].value != setting.value:
             values = {"name": setting.name, "value": setting.value, "earlier": setting.line}
             yield Finding(TWICE, setting.file, later, values)
-    for complaint in (*main.warnings, *site.conf.master.warnings):
-        if "overriding earlier entry" not in complaint:
-            yield Finding(STRAY, values={"complaint": complaint})
+    for file in (main.file, site.conf.master.file):
+        for line in logical_lines("\n".join(site.lines(file))).stray:
+            yield Finding(STRAY, file, line.line, {"text": line.text[:100]})
+    for complaint in site.conf.master.warnings:
+        if place := _PLACE.match(complaint):
+            yield Finding(ODD_SERVICE, place[1], int(place[2]), {"complaint": place[3]})
 
 
 def _unused(site: Installation, usage: Usage) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from angarium.commands.check.finding import Finding, Rule, Severity
 from angarium.commands.check.installation import Installation
+from angarium.commands.check.sources import entries
 from angarium.config.master_cf import MasterService
 from angarium.config.usage import nearest
 from angarium.master import programs
@@ -63,7 +64,16 @@ POSTFIX = frozenset(
 )
 """Programs of Postfix, beside those that ``master.programs`` knows."""
 
-_TRANSPORTS = ("local_transport", "virtual_transport", "relay_transport", "default_transport")
+_TRANSPORTS = (
+    "local_transport",
+    "virtual_transport",
+    "relay_transport",
+    "default_transport",
+    "content_filter",
+    "mailbox_transport",
+    "fallback_transport",
+)
+_TRANSPORT_MAPS = ("transport_maps", "sender_dependent_default_transport_maps")
 
 
 def check(site: Installation) -> Iterator[Finding]:
@@ -100,3 +110,12 @@ def _transports(site: Installation) -> Iterator[Finding]:
             continue
         values: dict[str, object] = {"parameter": parameter, "value": value, "transport": transport}
         yield Finding(TRANSPORT, *site.place(site.conf, parameter), values)
+    for use in site.tables():
+        if use.parameter not in _TRANSPORT_MAPS:
+            continue
+        for entry in entries(use.kind, use.name) or ():
+            transport, colon, _nexthop = entry.value.partition(":")
+            if colon and transport and "$" not in transport and transport not in there:
+                place = (use.name, entry.line) if entry.line else use.place
+                values = {"parameter": f"{use.parameter}: {entry.key}", "value": entry.value, "transport": transport}
+                yield Finding(TRANSPORT, *place, values)

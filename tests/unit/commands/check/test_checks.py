@@ -58,7 +58,11 @@ SIMPLE = {
     "relayhost = a.test # for now": [("hash-in-value", 1)],
     "mydestination = a.test,\n  # a comment\n  b.test, # not one": [("hash-in-value", 3)],
     "relayhost = $nowhere": [("undefined-reference", 1)],
-    " relayhost = a.test": [("stray-line", 0)],
+    " relayhost = a.test": [("stray-line", 1)],
+    "relayhost = $relayhost": [("bad-value", 1)],
+    "a = $b\nb = $a\nrelayhost = x$a": [("bad-value", 1), ("bad-value", 2), ("bad-value", 3)],
+    "content_filter = nosuch:[127.0.0.1]:10024": [("missing-transport", 1)],
+    "transport_maps = inline:{a.test=nosuch:x, b.test=smtp:y, c.test=:z}": [("missing-transport", 1)],
     "swap_bangpath = maybe": [("bad-value", 1)],
     "smtpd_timeout = 5x\nmessage_size_limit = big": [("bad-value", 1), ("bad-value", 2)],
     "relayhost = ${a": [("unusable-configuration", 1)],
@@ -107,6 +111,16 @@ def test_found_in_master_cf(check):
         ("doubled-service", 6), ("unknown-service", 7), ("chroot-not-done", 8), ("misspelt-parameter", 9)
     ]  # fmt: skip
     assert check.found[1].hint == "did you mean smtpd?"
+
+
+def test_an_entry_of_a_transport_map(check):
+    (check.directory / "transport").write_text("a.test smtp:x\n# b\nb.test nosuch:[y]\n")
+    assert check(f"transport_maps = texthash:{check.directory}/transport\n") == [("missing-transport", 3)]
+    assert check.found[0].text == "transport_maps: b.test = nosuch:[y]: master.cf has no service nosuch"
+
+
+def test_odd_braces_in_master_cf(check):
+    assert check("", MASTER + "x unix - - n - - smtp\n  -o { smtpd_banner = a\n") == [("odd-service-line", 6)]
 
 
 def test_a_stale_table(check):
