@@ -27,10 +27,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from angarium.commands.check.engine import findings
-from angarium.commands.check.finding import Severity
-from angarium.commands.check.installation import Installation
-from angarium.commands.check.settings import BAD_VALUE
 from angarium.config.config import Config, configuration_directory
 from angarium.config.derived import MAIL_VERSION
 from angarium.config.error import ConfigError
@@ -109,6 +105,11 @@ class Script:
 
     def _check(self, *, quick: bool) -> None:
         """Warn of what the checks find, with notes unless it is to be quick; PostfixError for a bad value."""
+        from angarium.commands.check.engine import findings  # late: most commands check nothing
+        from angarium.commands.check.finding import Severity
+        from angarium.commands.check.installation import Installation
+        from angarium.commands.check.settings import BAD_VALUE
+
         try:
             found = findings(Installation(self.conf, self.conf.master.services), quick=quick)
         except ConfigError as error:
