@@ -17,8 +17,9 @@
 Options that other mail systems have and that mean nothing here are taken and ignored, as Postfix does it.
 
 Works without privileges, through the socket ``public/pickup`` of the queue directory; pickup knows the user from the
-kernel. When nobody listens there, the message is written to the ``maildrop`` directory, durably, and taken from there
-when the server starts. When that is impossible too: exit status 75, the caller shall try again.
+kernel. When nobody listens there, or the user has too many connections, the message is written to the ``maildrop``
+directory, durably, and taken from there when the server starts, or within a minute. When that is impossible too: exit
+status 75, the caller shall try again.
 
 Exit status: 0; 64 EX_USAGE is never used, a wrong call is 75 as in Postfix; 69 EX_UNAVAILABLE the message is refused;
 75 EX_TEMPFAIL; 77 EX_NOPERM the user may not submit mail.
@@ -44,6 +45,9 @@ WITH_ARGUMENT = "ABCFLNORVXbefhopr"
 WITHOUT_ARGUMENT = "GIUcimnstvxd"
 OPTIONAL_ARGUMENT = "q"
 _CHUNK = 256 * 1024
+_LATER = "451 4.3.2 "
+"""Pickup has no connection for us, or is going down."""
+
 _NOTIFY = {"never": 1, "success": 2, "failure": 4, "delay": 8}
 
 
@@ -288,15 +292,15 @@ def submit(request: Request, queue_directory: str) -> int:
     """Hand the message over, or drop it for later. Raises Fatal."""
     pieces = _gathered(records(request, 0))
     first = next(pieces)
-    answer = _over_socket(queue_directory + "/public/pickup", first, pieces)
-    if answer is None:
+    answer, whole = _over_socket(queue_directory + "/public/pickup", first, pieces)
+    if answer is None or (whole and answer.startswith(_LATER)):
         _drop(queue_directory + "/maildrop", first, pieces)
         return EX_OK
     return _outcome(request, answer)
 
 
-def _over_socket(path: str, first: bytes, pieces: Iterator[bytes]) -> str | None:
-    """Pickup's answer; None when nobody listens (nothing has been sent then)."""
+def _over_socket(path: str, first: bytes, pieces: Iterator[bytes]) -> tuple[str | None, bool]:
+    """Pickup's answer, None when nobody listens (nothing has been sent then); and whether ``first`` is all there is."""
     import _socket  # the C module alone: the socket module costs 4 ms to import
 
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -304,10 +308,12 @@ def _over_socket(path: str, first: bytes, pieces: Iterator[bytes]) -> str | None
         try:
             connection.connect(path)
         except OSError:
-            return None
+            return None, False
+        more = False
         try:
             connection.sendall(first)
             for piece in pieces:
+                more = True
                 connection.sendall(piece)
         except OSError:
             pass  # pickup has hung up: it says why
@@ -323,7 +329,7 @@ def _over_socket(path: str, first: bytes, pieces: Iterator[bytes]) -> str | None
         connection.close()
     if not answer:
         raise Fatal("the mail system went away")
-    return answer.decode("utf-8", "replace").strip()
+    return answer.decode("utf-8", "replace").strip(), not more and next(pieces, None) is None
 
 
 def _outcome(request: Request, answer: str) -> int:

@@ -35,8 +35,9 @@ _WAKE_UPS = (1.0, 5.0, 60.0)
 
 _BACKLOG = 128
 
-CONNECTIONS_PER_USER = 200
-"""Connections that one user may have at once; the sendmail command connects when it has most of the message."""
+CONNECTIONS_PER_USER = 100
+"""Connections that one user may have at once. The sendmail command connects when it has most of the message, and leaves
+it in maildrop when there is no connection to be had."""
 
 PRIVILEGED = frozenset({0})
 """User ids without that bound."""

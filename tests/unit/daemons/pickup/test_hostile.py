@@ -163,3 +163,15 @@ def test_a_client_that_says_nothing_is_dropped(bench, monkeypatch):
             return client.recv(4096)
 
     assert bench.run(talk).startswith(b"451 4.4.2 timeout")
+
+
+def test_who_has_too_many_connections_leaves_the_message_in_maildrop(bench, monkeypatch):
+    monkeypatch.setattr(pickup_main, "CONNECTIONS_PER_USER", 0)
+    monkeypatch.setattr(pickup_main, "PRIVILEGED", frozenset())
+    done = bench.sendmail_up("joe@x.test", text=b"Subject: a\n\nb\n")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert bench.queue.messages == []
+    large = bench.sendmail_up("joe@x.test", text=b"Subject: a\n\n" + b"b\n" * 2_000_000)
+    assert large.returncode == 75
+    assert b"too many connections" in large.stderr
+    assert pick_up(bench) == ["joe@x.test"]
