@@ -320,7 +320,7 @@ def test_check_warns_of_files_that_others_can_change(servers):
     (server.site.root / "tls" / "server.key").chmod(0o644)
     code, text = postfix(server, "check")
     assert code == 0
-    assert f"group or other writable: {server.site.configuration}/master.cf" in text
+    assert f"group or other writable: {server.site.configuration}/./master.cf" in text
     assert "smtpd_tls_key_file: everyone may read or write" in text
 
 
