@@ -124,11 +124,11 @@ def test_many_lookups_at_once_are_bounded_and_all_answered(people, lab):
 @pytest.mark.parametrize("kind", ["mysql", "pgsql", "ldap", "memcache"])
 def test_a_server_that_says_nothing_costs_bounded_time_and_holds_up_nobody_else(people, lab, silent, kind):
     heads = {
-        "ldap": f"server_host = 127.0.0.1:{silent}\ntimeout = 1\n",
-        "memcache": f"memcache = inet:127.0.0.1:{silent}\ntimeout = 1\nmax_try = 1\n",
+        "ldap": f"server_host = 127.0.0.1:{silent}\ntimeout = 2\n",
+        "memcache": f"memcache = inet:127.0.0.1:{silent}\ntimeout = 2\nmax_try = 1\n",
     }
     head = heads.get(
-        kind, f"hosts = 127.0.0.1:{silent}\ndbname = x\nconnect_timeout = 1\nquery_timeout = 1\nquery = SELECT '%s'\n"
+        kind, f"hosts = 127.0.0.1:{silent}\ndbname = x\nconnect_timeout = 2\nquery_timeout = 2\nquery = SELECT '%s'\n"
     )
 
     async def work():
@@ -150,11 +150,11 @@ def test_a_server_that_says_nothing_costs_bounded_time_and_holds_up_nobody_else(
 
     answer, answers, quick, whole, afterwards = asyncio.run(work())
     assert value(answer) == "found"
-    assert quick < 0.9
+    assert quick < 1.8
     assert all(isinstance(each, TemporaryError) for each in answers)
-    assert whole < 6
+    assert whole < 12
     if kind in ("mysql", "pgsql"):
-        assert afterwards < 0.1, "the server is left alone for a minute"
+        assert afterwards < 1, "the server is left alone for a minute"
     assert lab.warnings
 
 
@@ -256,9 +256,9 @@ def test_keys_that_no_database_takes(people, postgres, slapd, lab, tmp_path, kin
 
 
 def test_many_rows_and_lines_in_values(people, lab):
-    text = mysql(people, "SELECT seq FROM seq_1_to_100000")
-    assert value(ask(lab, text, "any")[0]).count(",") == 99_999
-    limited = ask(lab, text + "expansion_limit = 99999\n", "any")[0]
+    text = mysql(people, "SELECT seq FROM seq_1_to_20000", "query_timeout = 60\n")
+    assert value(ask(lab, text, "any")[0]).count(",") == 19_999
+    limited = ask(lab, text + "expansion_limit = 19999\n", "any")[0]
     assert isinstance(limited, TemporaryError)
     assert "Expansion limit exceeded" in limited.cause
     assert value(ask(lab, mysql(people, PLAIN), "nl")[0]) == "a\nb"
