@@ -34,6 +34,10 @@ class Status(enum.Enum):
     UNSUPPORTED = "unsupported"  # known, but what it asks for is not done: said at start-up when it is set
 
 
+FOR_SCRIPTS = "read by scripts only"
+"""The reason of parameters that Postfix itself does nothing with either: no warning when they are set."""
+
+
 class Parameter(NamedTuple):
     """One parameter.
 

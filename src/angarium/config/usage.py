@@ -18,7 +18,7 @@ from angarium.config.error import ConfigError
 from angarium.config.expansion import references
 from angarium.config.main_cf import Setting
 from angarium.config.master_cf import MasterService
-from angarium.config.parameter import Parameter, Status, Type
+from angarium.config.parameter import FOR_SCRIPTS, Parameter, Status, Type
 from angarium.config.per_service import by_suffix, service_parameters
 from angarium.config.registry import registry
 from angarium.config.table_files import TableReference, table_references
@@ -138,10 +138,12 @@ def _behind(name: str) -> Parameter | None:
 def changes_nothing(name: str, text: str) -> Parameter | None:
     """The declaration behind a setting that changes nothing here although it asks for something; None when it does.
 
-    A setting asks for nothing when it is empty, ``no``, or what the default is.
+    A setting asks for nothing when it is empty, ``no``, or what the default is, and when it is for scripts alone.
     """
     parameter = registry().get(name) or _behind(name)
     if parameter is None or parameter.status is Status.HONOURED or text in ("", parameter.default):
+        return None
+    if parameter.reason == FOR_SCRIPTS:
         return None
     return None if parameter.type is Type.BOOLEAN and text.lower() == "no" else parameter
 

@@ -40,6 +40,7 @@ def test_names_of_the_administrators_own_are_used_by_reference(tmp_path):
         ("postscreen_greet_wait", "3s", "main.cf:1: postscreen_greet_wait is not supported yet: there"),
         ("max_use", "100", ""),  # it says what the default says
         ("biff", "no", ""),  # it asks for nothing
+        ("readme_directory", "/usr/share/doc/postfix", ""),  # Postfix does nothing with it either
         ("relay_delivery_slot_cost", "7", "main.cf:1: relay_delivery_slot_cost has no effect: the scheduler works on"),
         ("relay_destination_rate_delay", "7s", ""),
         ("relayhost", "x", ""),

@@ -9,7 +9,9 @@ PARAMETERS = (
         "debug_peer_level", Type.INTEGER, "2", "", "log", Status.UNSUPPORTED, "sessions are not traced yet", minimum=0
     ),
     Parameter("debug_peer_list", Type.TABLES, "", "", "log", Status.UNSUPPORTED, "sessions are not traced yet"),
-    Parameter("debugger_command", Type.STRING, "", "", "log", Status.UNSUPPORTED, "sessions are not traced yet"),
+    Parameter(
+        "debugger_command", Type.STRING, "", "", "log", Status.NO_EFFECT, "no service is started under a debugger"
+    ),
     Parameter(
         "delay_logging_resolution_limit",
         Type.INTEGER,
