@@ -11,12 +11,13 @@ from collections.abc import Mapping
 DIFFERENCES: Mapping[str, tuple[str, ...]] = {
     "postfix check": (
         (
-            "Lines for files with wrong owners or rights are Postfix's own, but for the queue directory, which belongs to "
-            "mail_owner here, and for set-gid commands, of which there are none. `maillog_file` needs no postlog service."
+            "Lines for files with wrong owners or rights are Postfix's own, but for the queue directory, which belongs "
+            "to mail_owner here, and for set-gid commands, of which there are none. `maillog_file` needs no postlog "
+            "service."
         ),
         (
-            "It finds more, and says it after Postfix's own words with the file, the line and an id "
-            "([checks.md](manual/checks.md)); a value that cannot be read is fatal at once, not when a service needs it."
+            "It finds more, and says it with the file, the line and an id ([checks.md](manual/checks.md)); a value that "
+            "cannot be read is fatal at once, not when a service needs it."
         ),
     ),
     "postconf": (

@@ -263,7 +263,8 @@ def intersection(left: Clients, right: Clients) -> Clients:
     met: dict[frozenset[Condition], Place] = {}
     for first, place in left.items():
         for second, other in right.items():
-            met.setdefault(first | second, other if other.file else place)
+            at, else_at = (other, place) if second or not first else (place, other)
+            met.setdefault(first | second, at if at.file else else_at)
     return _absorbed(met)
 
 

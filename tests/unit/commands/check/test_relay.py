@@ -107,6 +107,14 @@ def test_claims_and_their_clients(tmp_path):
     assert "clients that give a sender that inline:{boss@a.test=OK} permits" in min(found, key=lambda each: each[1])[2]
 
 
+def test_the_place_is_that_of_the_claim(tmp_path):
+    main = (
+        "smtpd_recipient_restrictions = permit\nsmtpd_relay_restrictions =\n"
+        "  permit_mynetworks\n  check_sender_access inline:{boss@a.test=OK}\n  reject\n"
+    )
+    assert [each[:2] for each in findings(tmp_path, main)] == [("relay-by-claim", 4)]
+
+
 def test_both_lists_have_to_agree(tmp_path):
     main = (
         "smtpd_relay_restrictions = check_sender_access inline:{boss@a.test=OK}, reject_unauth_destination\n"
