@@ -16,8 +16,8 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "service."
         ),
         (
-            "It finds more, and says it with the file, the line and an id ([checks.md](manual/checks.md)); a value that "
-            "cannot be read is fatal at once, not when a service needs it."
+            "It finds more, and says it with the file, the line and an id ([checks.md](manual/checks.md)); a value "
+            "that cannot be read is fatal at once, not when a service needs it."
         ),
     ),
     "postconf": (
