@@ -30,14 +30,14 @@ from angarium.daemons.qmgr.attempt import SYSTEM_FAILURE, Transport, attempt, un
 from angarium.daemons.qmgr.conclusion import RETRY_QUEUE, Conclusion
 from angarium.daemons.qmgr.parameters import QmgrParameters
 from angarium.daemons.qmgr.requeue import Requeuer
+from angarium.daemons.qmgr.routing import Router
 from angarium.daemons.qmgr.scheduler import Action, Cause, Delivery, Route, Scheduler, Start
 from angarium.mailqueue.interface import Attempt, MailQueue, QueuedMessage
 from angarium.model.content import Content, MemoryContent
-from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
+from angarium.model.delivery import DeliveryRequest, DeliveryResult, Status
 from angarium.model.dsn import Dsn
 from angarium.model.error import MailError
-from angarium.model.lookup import TemporaryError
-from angarium.rewrite.interface import AddressClass, Resolver
+from angarium.rewrite.interface import Resolver
 from angarium.runtime.bus import Bus
 from angarium.runtime.log import ServiceLog
 
@@ -90,7 +90,7 @@ class QueueManager:
     ) -> None:
         self._parameters = parameters
         self._queue = queue
-        self._resolver = resolver
+        self._router = Router(parameters, resolver, transports, log, clock)
         self._transports = transports
         self._requeuer = requeuer
         self._log = log
@@ -403,7 +403,7 @@ class QueueManager:
         for count, pending in enumerate(message.pending, 1):
             if not count % _TURN:
                 await asyncio.sleep(0)
-            found = await self._route(message, pending.queued)
+            found = await self._router.route(message, pending.queued)
             if isinstance(found, Route):
                 routes.append(found)
             else:
@@ -414,46 +414,6 @@ class QueueManager:
         active.outstanding = len(deliveries) + 1  # one more: it must not end before all of it is scheduled
         self._act(self._scheduler.arrival(deliveries))
         await self._ended(active)
-
-    async def _route(self, message: QueuedMessage, queued: QueuedRecipient) -> Route | DeliveryResult:
-        """The route of one recipient, or the result that ends it without an agent."""
-        address = queued.recipient.address
-        if message.envelope.content_filter:
-            return self._filtered(message, queued)
-        try:
-            resolution = await self._resolver.resolve(message.envelope.sender, address)
-        except Exception as error:  # noqa: BLE001 - a fault of ours in a lookup must not lose the message
-            resolution = TemporaryError(f"unforeseen: {type(error).__name__}: {error}", "resolver")
-        if isinstance(resolution, TemporaryError):
-            self._log.warning(f"{message.queue_id}: {resolution.source}: {resolution.cause}")
-            return without_agent(self._clock(), queued, Status.DEFERRED, SYSTEM_FAILURE, "address resolver failure")
-        if resolution.recipient != address:
-            queued = QueuedRecipient(queued.number, replace(queued.recipient, address=resolution.recipient))
-        local, _, _ = resolution.recipient.rpartition("@")
-        if resolution.address_class is AddressClass.LOCAL and local.lower() == self._parameters.double_bounce_sender:
-            text = "undeliverable postmaster notification discarded"
-            return without_agent(self._clock(), queued, Status.SENT, Dsn(2, 0, 0), text)
-        if resolution.transport in self._parameters.defer_transports:
-            return without_agent(self._clock(), queued, Status.DEFERRED, Dsn(4, 3, 2), "deferred transport")
-        if resolution.transport not in self._transports:
-            self._log.warning(
-                f"{message.queue_id}: no transport {resolution.transport} in master.cf, which {resolution.source} names"
-            )
-            return without_agent(self._clock(), queued, Status.DEFERRED, SYSTEM_FAILURE, "mail transport unavailable")
-        return Route(resolution.transport, resolution.nexthop, queued)
-
-    def _filtered(self, message: QueuedMessage, queued: QueuedRecipient) -> Route | DeliveryResult:
-        """The route to the content filter, which stands in for whatever the address resolves to (FILTER_README)."""
-        transport, _, nexthop = message.envelope.content_filter.partition(":")
-        nexthop = nexthop or self._parameters.default_filter_nexthop
-        if not nexthop:
-            nexthop = queued.recipient.address.rpartition("@")[2] or self._parameters.myhostname
-        if transport in self._parameters.defer_transports:
-            return without_agent(self._clock(), queued, Status.DEFERRED, Dsn(4, 3, 2), "deferred transport")
-        if transport not in self._transports:
-            self._log.warning(f"{message.queue_id}: no transport {transport} in master.cf, which content_filter names")
-            return without_agent(self._clock(), queued, Status.DEFERRED, SYSTEM_FAILURE, "mail transport unavailable")
-        return Route(transport, nexthop, queued)
 
     # --- deliveries --------------------------------------------------------------------------------------------------
 

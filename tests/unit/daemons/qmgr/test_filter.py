@@ -33,7 +33,7 @@ async def enqueue(world, content_filter, *addresses):
 def test_it_goes_to_the_filter(run_world, content_filter, default, hops):
     async def work(world):
         world.parameters = replace(world.parameters, default_filter_nexthop=default)
-        world.manager._parameters = world.parameters
+        world.manager._router._parameters = world.parameters
         await enqueue(world, content_filter, "bob@virtual.test", "joe@other.test")
 
     world = run_world(work)
@@ -47,7 +47,7 @@ def test_it_goes_to_the_filter(run_world, content_filter, default, hops):
 )
 def test_without_the_filter_it_waits(run_world, content_filter, reason):
     async def work(world):
-        world.manager._parameters = replace(world.parameters, defer_transports=frozenset({"smtp"}))
+        world.manager._router._parameters = replace(world.parameters, defer_transports=frozenset({"smtp"}))
         await enqueue(world, content_filter, "bob@virtual.test")
         (message,) = await world.listed()
         assert [pending.reason for pending in message.pending] == [reason]
