@@ -63,3 +63,8 @@ def test_destinations(recorder):
     module = recorder("record_delivery.py")
     lines = (GOLDEN / "delivery.txt").read_text(encoding="utf-8").splitlines()
     assert module["answers"]() == dict(line.split(" -> ", 1) for line in lines)
+
+
+def test_verification(recorder):
+    module = recorder("record_verify.py")
+    assert module["answers"]() == recorded("verify")

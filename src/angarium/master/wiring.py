@@ -21,6 +21,7 @@ from angarium.agents.discard.main import DiscardAgent
 from angarium.agents.error.main import ErrorAgent
 from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
 from angarium.agents.smtp.outgoing import Rules, make_checks
+from angarium.agents.virtual.lookup import find_account
 from angarium.agents.virtual.main import virtual_agent
 from angarium.agents.virtual.parameters import VirtualParameters
 from angarium.auth.penalty import LoginPenalty, Networks
@@ -47,11 +48,16 @@ from angarium.daemons.smtpd.direct import DirectDelivery, DirectTransport
 from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.daemons.smtpd.main import SmtpdService
 from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.daemons.smtpd.prober import Ask, Prober
 from angarium.mailqueue.interface import Intake
 from angarium.master.node import Node
-from angarium.model.delivery import DeliveryAgent
-from angarium.model.lookup import Found, Lookup
+from angarium.model.content import MemoryContent
+from angarium.model.delivery import DeliveryAgent, DeliveryRequest, DeliveryResult, QueuedRecipient, Status
+from angarium.model.dsn import Dsn
+from angarium.model.envelope import Envelope
+from angarium.model.lookup import Found, Lookup, TemporaryError
 from angarium.policy.main import make_policy
+from angarium.policy.verification import AddressVerifier, Finding, VerifyParameters
 from angarium.runtime.admission import share
 from angarium.runtime.counts import Column
 from angarium.runtime.log import ServiceLog
@@ -184,7 +190,7 @@ class NetworkWiring:
             log.tag,
             queue=self._intake(conf),
             cleanup=_cleanup(node, conf, entry),
-            policy=make_policy(conf, node.rewrite, node.tables, log, node.is_full, node.dns),
+            policy=make_policy(conf, node.rewrite, node.tables, log, node.is_full, node.dns, self._verifier),
             log=log,
             authenticator=node.authenticator if conf.boolean("smtpd_sasl_auth_enable") else None,
             penalty=self._penalty,
@@ -197,6 +203,28 @@ class NetworkWiring:
             queue_directory=node.queue_directory,
             flush=self._flush(conf),
             most=self._most(entry),
+        )
+
+    @cached_property
+    def _verifier(self) -> AddressVerifier:
+        """What probes have found out about addresses. The prober is made when the first address is to be probed."""
+
+        async def probe(address: str) -> Finding:
+            return await self._prober.probe(address)
+
+        return AddressVerifier(VerifyParameters.from_config(self.node.conf), probe)
+
+    @cached_property
+    def _prober(self) -> Prober:
+        node = self.node
+        entries = [entry for entry in node.conf.master.services if entry.type == "unix"]
+        return Prober(
+            node.cleanup,
+            node.rewrite,
+            {entry.name: _PROBES[entry.command](node, entry) for entry in entries if entry.command in _PROBES},
+            {entry.name: entry.name == "retry" for entry in entries if entry.command == "error"},
+            node.conf.text("address_verify_sender"),
+            time.time,
         )
 
     def _intake(self, conf: Config) -> Intake:
@@ -359,6 +387,10 @@ def _transport(node: Node, entry: MasterService) -> Transport:
 
 
 def _smtp(node: Node, conf: Config, _entry: MasterService, log: ServiceLog) -> DeliveryAgent:
+    return _smtp_agent(node, conf, log)
+
+
+def _smtp_agent(node: Node, conf: Config, log: ServiceLog) -> SmtpAgent:
     generic = make_generic(
         "smtp_generic_maps",
         conf.names("smtp_generic_maps"),
@@ -412,6 +444,42 @@ _AGENTS: Mapping[str, Callable[[Node, Config, MasterService, ServiceLog], Delive
     "error": _error,
     "discard": _discard,
 }
+
+
+def _probe_smtp(node: Node, entry: MasterService) -> Ask:
+    """Asks a server, up to RCPT."""
+    conf = overlay(node.conf, entry)
+    agent = _smtp_agent(node, conf, node.log("smtp", conf))
+
+    async def ask(transport: str, nexthop: str, envelope: Envelope) -> DeliveryResult:
+        people = (QueuedRecipient(1, envelope.recipients[0]),)
+        now = envelope.arrival
+        request = DeliveryRequest("probe", transport, nexthop, envelope, people, b"", MemoryContent(b""), now, now)
+        (result,) = await agent.verify(request)
+        return result
+
+    return ask
+
+
+def _probe_virtual(node: Node, entry: MasterService) -> Ask:
+    """Looks for the account."""
+    conf = overlay(node.conf, entry)
+    maps = Maps.open("virtual_mailbox_maps", conf.names("virtual_mailbox_maps"), node.tables)
+    delimiters = conf.text("recipient_delimiter")
+
+    async def ask(_transport: str, _nexthop: str, envelope: Envelope) -> DeliveryResult:
+        person = QueuedRecipient(1, envelope.recipients[0])
+        account = await find_account(maps.find, person.recipient.address, delimiters)
+        if isinstance(account, TemporaryError):
+            return DeliveryResult(person, Status.DEFERRED, Dsn(4, 3, 0), "virtual", account.cause)
+        if isinstance(account, Found):
+            return DeliveryResult(person, Status.SENT, Dsn(2, 1, 5), "virtual", "deliverable")
+        return DeliveryResult(person, Status.BOUNCED, Dsn(5, 1, 1), "virtual", "unknown user")
+
+    return ask
+
+
+_PROBES: Mapping[str, Callable[[Node, MasterService], Ask]] = {"smtp": _probe_smtp, "virtual": _probe_virtual}
 
 AGENT_COMMANDS = frozenset(_AGENTS)
 """The commands of master.cf that deliver mail here; mail for others waits."""

@@ -33,6 +33,7 @@ from angarium.policy.restrictions import (
     as_warning,
 )
 from angarium.policy.tools import Restriction, Tools
+from angarium.policy.verification import AddressVerifier
 from angarium.rewrite.interface import AddressClass, Resolution
 from angarium.rewrite.resolve import TrivialRewrite
 from angarium.runtime.dns import Resolver
@@ -90,6 +91,7 @@ class RestrictionPolicy:
         log: of the service.
         quota: tells whether a mailbox is full; None: nobody asks at RCPT.
         dns: for reject_unknown_sender_domain and its like; None: they have no opinion.
+        verifier: for reject_unverified_sender and _recipient; None: they have no opinion.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class RestrictionPolicy:
         log: ServiceLog,
         quota: QuotaCheck | None = None,
         dns: Resolver | None = None,
+        verifier: AddressVerifier | None = None,
     ) -> None:
         self._parameters = parameters
         self.dry_run = False
@@ -131,6 +134,7 @@ class RestrictionPolicy:
             ),
             services=PolicyClient(Path(parameters.queue_directory), log.warning),
             service=parameters.policy_service,
+            verifier=verifier,
             dns=dns,
         )
         self._lists = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from angarium.config.config import Config
 from angarium.policy.engine import QuotaCheck, RestrictionPolicy
 from angarium.policy.parameters import PolicyParameters
+from angarium.policy.verification import AddressVerifier
 from angarium.rewrite.resolve import TrivialRewrite
 from angarium.runtime.dns import Resolver
 from angarium.runtime.log import ServiceLog
@@ -18,6 +19,7 @@ def make_policy(
     log: ServiceLog,
     quota: QuotaCheck | None = None,
     dns: Resolver | None = None,
+    verifier: AddressVerifier | None = None,
 ) -> RestrictionPolicy:
     """The policy of a service.
 
@@ -28,8 +30,9 @@ def make_policy(
         log: of the service: ``postfix/smtpd``, ``postfix/submission/smtpd``.
         quota: whether a mailbox has room, asked for recipients whose transport is the mailstore; None: not at RCPT.
         dns: for restrictions that ask it; None: those have no opinion.
+        verifier: probes addresses for reject_unverified_*; None: those have no opinion.
 
     Raises:
         ConfigError: a parameter that the restrictions need has no sense.
     """
-    return RestrictionPolicy(PolicyParameters.from_config(conf), resolver, opener, log, quota, dns)
+    return RestrictionPolicy(PolicyParameters.from_config(conf), resolver, opener, log, quota, dns, verifier)

@@ -12,6 +12,26 @@ SAFE_RELAY_RESTRICTIONS = ("permit_mynetworks", "permit_sasl_authenticated", "de
 
 
 @dataclass(frozen=True, slots=True)
+class UnverifiedParameters:
+    """What an address that a probe finds wanting is answered: ``unverified_sender_`` or ``unverified_recipient_``."""
+
+    reject_code: int = 450
+    defer_code: int = 450
+    reject_reason: str = ""
+    tempfail_action: str = "defer_if_permit"
+
+    @classmethod
+    def from_config(cls, conf: Config, prefix: str) -> UnverifiedParameters:
+        """Read them from main.cf; ``prefix`` is ``unverified_sender`` or ``unverified_recipient``."""
+        return cls(
+            conf.integer(f"{prefix}_reject_code"),
+            conf.integer(f"{prefix}_defer_code"),
+            conf.text(f"{prefix}_reject_reason"),
+            conf.text(f"{prefix}_tempfail_action"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyParameters:
     """What the restriction lists need; each field is the parameter of that name in postconf(5).
 
@@ -67,6 +87,8 @@ class PolicyParameters:
     unknown_address_tempfail_action: str = "defer_if_permit"
     unknown_helo_hostname_tempfail_action: str = "defer_if_permit"
     policy_service: ServiceSettings = field(default_factory=lambda: ServiceSettings(""))
+    unverified_sender: UnverifiedParameters = field(default_factory=UnverifiedParameters)
+    unverified_recipient: UnverifiedParameters = field(default_factory=UnverifiedParameters)
     stress: str = ""
     queue_directory: str = "/var/spool/postfix"
     mailstore_transports: frozenset[str] = frozenset({"virtual"})
@@ -128,6 +150,8 @@ class PolicyParameters:
             unknown_address_tempfail_action=conf.text("unknown_address_tempfail_action"),
             unknown_helo_hostname_tempfail_action=conf.text("unknown_helo_hostname_tempfail_action"),
             policy_service=_policy_service(conf),
+            unverified_sender=UnverifiedParameters.from_config(conf, "unverified_sender"),
+            unverified_recipient=UnverifiedParameters.from_config(conf, "unverified_recipient"),
             stress=conf.text("stress"),
             queue_directory=conf.text("queue_directory"),
         )

@@ -41,6 +41,7 @@ from angarium.policy.sessions import (
     sleep,
 )
 from angarium.policy.tools import Restriction, Tools
+from angarium.policy.verification import reject_unverified_recipient, reject_unverified_sender
 from angarium.rewrite.hostname import is_literal, valid_hostname
 from angarium.rewrite.interface import AddressClass, Resolution
 from angarium.tables.maps import find_address
@@ -369,6 +370,8 @@ def _table() -> dict[str, Restriction]:
         reject_unknown_client_hostname,
         reject_unauth_pipelining,
         reject_unknown_reverse_client_hostname,
+        reject_unverified_sender,
+        reject_unverified_recipient,
         reject_plaintext_session,
         reject_multi_recipient_bounce,
         permit_mx_backup,
@@ -433,8 +436,6 @@ GUARDS = frozenset(
 """One of these must stand in the relay or recipient restrictions, or nothing keeps strangers from relaying."""
 
 NOT_YET: dict[str, int] = {
-    "reject_unverified_sender": 0,
-    "reject_unverified_recipient": 0,
     "permit_naked_ip_address": 0,
     "permit_tls_clientcerts": 0,
     "permit_tls_all_clientcerts": 0,

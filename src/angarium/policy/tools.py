@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from angarium.model.verdict import Verdict
 from angarium.policy.access import AccessTables
@@ -13,6 +14,9 @@ from angarium.policy.recipients import RecipientTables
 from angarium.runtime.dns import Resolver
 from angarium.tables.maps import Maps
 from angarium.tables.matchlist import MatchList
+
+if TYPE_CHECKING:
+    from angarium.policy.verification import AddressVerifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Tools:
         backup_networks: permit_mx_backup_networks.
         services: asks policy servers.
         service: their settings.
+        verifier: probes addresses; None: reject_unverified_* have no opinion.
         dns: for the restrictions that ask it; None: they have no opinion.
     """
 
@@ -41,6 +46,7 @@ class Tools:
     backup_networks: MatchList
     services: PolicyClient
     service: ServiceSettings
+    verifier: AddressVerifier | None = None
     dns: Resolver | None = None
 
 

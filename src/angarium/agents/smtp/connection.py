@@ -94,15 +94,18 @@ class Connection(asyncio.Protocol):
         chunks: Iterable[bytes],
         *,
         smtputf8: bool = False,
+        verify: bool = False,
     ) -> None:
-        """Run one transaction; each recipient's outcome, as far as it got, is in ``session.replies``.
+        """Run one transaction, or, with ``verify``, its envelope alone.
+
+        Each recipient's outcome, as far as it got, is in ``session.replies``.
 
         Raises:
             TroubleError: it did not run to its end.
         """
         self.uses += 1
         self._chunks = chunks
-        self.session.mail(envelope, recipients, size, smtputf8=smtputf8)
+        self.session.mail(envelope, recipients, size, smtputf8=smtputf8, verify=verify)
         try:
             await self._outcome()
         finally:

@@ -49,8 +49,9 @@ class Tools:
 class Delivery:
     """See the module. ``run`` is called once."""
 
-    def __init__(self, tools: Tools, request: DeliveryRequest) -> None:
+    def __init__(self, tools: Tools, request: DeliveryRequest, *, verify: bool = False) -> None:
         self._tools = tools
+        self._verify = verify
         self._request = request
         self._remaining: Sequence[QueuedRecipient] = request.recipients
         self._results: dict[int, DeliveryResult] = {}
@@ -164,6 +165,7 @@ class Delivery:
                 self._message.size,
                 self._chunks(),
                 smtputf8=smtputf8,
+                verify=self._verify,
             )
         except TroubleError:
             # Some recipients may have had their answer before the trouble: it stands.
@@ -227,7 +229,7 @@ class Delivery:
         self, connection: Connection, queued: QueuedRecipient, step: Step, reply: ClientReply, finished: float
     ) -> DeliveryResult:
         target = connection.target
-        sent = step is Step.DOT and reply.code // 100 == 2
+        sent = step is (Step.RCPT if self._verify else Step.DOT) and reply.code // 100 == 2
         dsn = reply.dsn
         if sent:
             status, text = Status.SENT, reply.text

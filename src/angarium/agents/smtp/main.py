@@ -55,6 +55,10 @@ class SmtpAgent:
         """Attempt the delivery; exactly one result for each recipient of the request."""
         return await Delivery(self._tools, request).run()
 
+    async def verify(self, request: DeliveryRequest) -> Sequence[DeliveryResult]:
+        """Ask whether the recipients would be accepted, and send nothing: ``sent`` means yes."""
+        return await Delivery(self._tools, request, verify=True).run()
+
     def statistics(self) -> tuple[int, int]:
         """Living connections, and how many of them are idle."""
         return self._pool.statistics()

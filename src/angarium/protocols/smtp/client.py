@@ -67,6 +67,7 @@ class _Transaction:
     answered: int = 0
     sender_refused: bool = False
     discarding: bool = False
+    verify: bool = False
 
 
 class ClientSession:
@@ -124,8 +125,18 @@ class ClientSession:
         self._expected.append(Step.AUTH)
         self._write(response)
 
-    def mail(self, envelope: Envelope, recipients: Sequence[Recipient], size: int, *, smtputf8: bool = False) -> None:
+    def mail(
+        self,
+        envelope: Envelope,
+        recipients: Sequence[Recipient],
+        size: int,
+        *,
+        smtputf8: bool = False,
+        verify: bool = False,
+    ) -> None:
         """Begin a transaction: everything up to DATA at once if the server pipelines, else MAIL alone.
+
+        With ``verify`` it ends after the recipients: their replies are all that is wanted.
 
         A transaction before it that did not run to its end is reset first.
         """
@@ -135,10 +146,11 @@ class ClientSession:
         offered = self.capabilities
         commands = deque([mail_command(envelope, offered, size, smtputf8=smtputf8)])
         commands.extend([rcpt_command(recipient, offered) for recipient in recipients])
-        commands.append("DATA")
+        if not verify:
+            commands.append("DATA")
         self._check(Step.MAIL)
-        self._transaction = _Transaction(envelope, recipients, commands, [None] * len(recipients))
-        steps = [Step.MAIL, *[Step.RCPT] * len(recipients), Step.DATA]
+        self._transaction = _Transaction(envelope, recipients, commands, [None] * len(recipients), verify=verify)
+        steps = [Step.MAIL, *[Step.RCPT] * len(recipients), *(() if verify else (Step.DATA,))]
         if self._dirty:
             commands.appendleft("RSET")
             steps.insert(0, Step.RSET)
@@ -265,7 +277,7 @@ class ClientSession:
         elif step is Step.RCPT:
             number = transaction.answered
             transaction.answered += 1
-            if reply.code // 100 == 2 and not transaction.sender_refused:
+            if reply.code // 100 == 2 and not transaction.sender_refused and not transaction.verify:
                 transaction.accepted.append(number)
             else:
                 self._decide((number,), step, reply)
@@ -273,6 +285,8 @@ class ClientSession:
             return self._data_reply(transaction, reply)
         elif step is Step.DOT or step is Step.CONTENT:
             return self._final_reply(transaction, step, reply)
+        if transaction.verify and transaction.answered == len(transaction.recipients):
+            return self._end(dirty=True)
         if transaction.commands:
             if not self.usable:
                 # 421: the server will hear no more, so it has answered for all who still wait.

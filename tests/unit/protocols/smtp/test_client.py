@@ -259,3 +259,28 @@ def test_any_replies_leave_each_recipient_decided(replies, pipelining, count):
             assert all(reply is not None for reply in session.replies)
             assert len(session.replies) == count
             return
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize(
+    ("replies", "expected"),
+    [
+        ([b"250 ok", b"250 ok", b"550 no", b"450 later"], [(Step.RCPT, 250), (Step.RCPT, 550), (Step.RCPT, 450)]),
+        ([b"553 no"], [(Step.MAIL, 553)] * 3),
+    ],
+)
+def test_recipients_are_asked_about_and_nothing_is_sent(pipelining, replies, expected):
+    session = ready(EHLO if pipelining else b"250 mx\r\n")
+    session.mail(ENVELOPE, RECIPIENTS, 10, verify=True)
+    sent = session.output()
+    if pipelining and len(replies) == 1:
+        replies = [*replies, *[b"503 no"] * 3]
+    events = []
+    for reply in replies:
+        events += session.receive_data(reply + b"\r\n")
+        sent += session.output()
+    assert events == [TransactionEnded()]
+    assert verdicts(session) == expected
+    assert b"DATA" not in sent
+    session.mail(ENVELOPE, RECIPIENTS[:1], 10)
+    assert session.output().startswith(b"RSET\r\n")
