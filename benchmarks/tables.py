@@ -49,7 +49,7 @@ class Row:
     file_mib: float
     ask: Run
     start: Run
-    per_second: float
+    per_second: float | None
     in_server_us: float | None = None
 
 
@@ -104,7 +104,8 @@ def measure(kind: str, directory: Path, keys: list[str], key_file: Path, empty: 
         built = None if kind == "texthash" else run([*command, f"{kind}:table"], directory)
         start = run([*command, "-q", "-", f"{kind}:table"], directory, empty)
         ask = run([*command, "-q", "-", f"{kind}:table"], directory, key_file)
-        rate = len(keys) / max(ask.seconds - start.seconds, 1e-6)
+        more = ask.seconds - start.seconds
+        rate = len(keys) / more if more > ask.seconds / 20 else None  # else the noise of the start hides it
         size = (directory / f"table{suffix}").stat().st_size / (1 << 20)
         row = Row(kind, program, built, size, ask, start, rate)
         if program == "ours":
@@ -143,10 +144,8 @@ def main() -> None:
     for row in rows:
         build = f"{row.build.seconds:.1f} ({row.build.cpu:.1f}) | {row.build.mib:.0f}" if row.build else "- | -"
         inside = "" if row.in_server_us is None else f"{row.in_server_us:.1f}"
-        print(
-            f"| {row.kind} | {row.program} | {build} | {row.file_mib:.0f} | {row.per_second:,.0f} "
-            f"| {row.ask.mib:.0f} | {inside} |"
-        )
+        rate = "-" if row.per_second is None else f"{row.per_second:,.0f}"
+        print(f"| {row.kind} | {row.program} | {build} | {row.file_mib:.0f} | {rate} | {row.ask.mib:.0f} | {inside} |")
     print(f"\nthis process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))

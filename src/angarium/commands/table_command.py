@@ -279,18 +279,19 @@ class TableCommand:
         source = Path(argument)
         if kind in ("proxy", "proxywrite"):
             self._command.fail("can't create maps via the proxy service")
-        status: os.stat_result | None = None
         if self._job.incremental:
-            data, label = standard_input().read(), "stdin"
-            with contextlib.suppress(OSError):
-                status = source.stat()
-        else:
-            try:
-                with source.open("rb") as file:
-                    status = os.fstat(file.fileno())
-                    data, label = file.read(), argument
-            except OSError as error:
-                self._command.fail(f"open {argument}: {error.strerror}")
+            self._build_from(standard_input(), "stdin", name, None)
+            return
+        try:
+            file = source.open("rb")
+        except OSError as error:
+            self._command.fail(f"open {argument}: {error.strerror}")
+        with file:
+            self._build_from(file, argument, name, os.fstat(file.fileno()))
+
+    def _build_from(self, file: BinaryIO, label: str, name: str, status: os.stat_result | None) -> None:
+        """Build a table out of an open file; ``status`` is that of its source, None with -i."""
+        kind, argument = self._kind(name)
         builder = BUILDERS.get(kind)
         if builder is None:
             if kind not in self._opener.types:
@@ -298,17 +299,17 @@ class TableCommand:
             if kind == "fail":
                 self._command.fail(f"table {name}: write error: Application error")
             self._command.fail(f"unsupported dictionary type: {kind} does not support bulk-mode creation.")
-        if self._job.incremental:
+        if status is None:
             self._updatable(kind, argument, name)
-        path = built_path(kind, source)
+        path = built_path(kind, Path(argument))
         with self._as_owner(status), writing(kind, path):
             entries: dict[bytes, bytes] = {}
-            if self._job.incremental and path.exists():
+            if status is None and path.exists():
                 entries = self._read(kind, path, locked=True)
-            self._collect(data, label, builder, self._duplicates_in(kind, argument), entries)
+            self._collect(file, label, builder, self._duplicates_in(kind, argument), entries)
             entries.update(self._job.extra())
             mode = 0o644
-            if self._job.source_mode and status is not None and not self._job.incremental:
+            if self._job.source_mode and status is not None:
                 mode = 0o600 | status.st_mode & 0o044
             self._write(kind, path, entries, mode)
 
@@ -323,7 +324,7 @@ class TableCommand:
     @contextlib.contextmanager
     def _as_owner(self, status: os.stat_result | None) -> Iterator[None]:
         """Root writes as the owner of the source, so that nobody's links lead it astray."""
-        if status is None or not self._job.as_owner or os.geteuid() != 0 or self._job.incremental:
+        if status is None or not self._job.as_owner or os.geteuid() != 0:
             yield
             return
         os.setegid(status.st_gid)
@@ -334,13 +335,13 @@ class TableCommand:
             os.seteuid(0)
             os.setegid(os.getgid())
 
-    def _collect(self, data: bytes, label: str, builder: Builder, table: str, entries: dict[bytes, bytes]) -> None:
+    def _collect(self, file: BinaryIO, label: str, builder: Builder, table: str, entries: dict[bytes, bytes]) -> None:
         """Add the entries of a source."""
         job = self._job
         ending = builder.ending if job.ending is None else job.ending
         warn = self._command.warn
-        text = data.decode("utf-8", "surrogateescape")
-        for number, line in logical_lines(text, lambda fault: warn(f"{label}: {fault}")):
+        lines = (line.decode("utf-8", "surrogateescape") for line in file)
+        for number, line in logical_lines(lines, lambda fault: warn(f"{label}: {fault}")):
             if job.utf8 and not is_utf8(line):
                 warn(f'{label}, line {number}: non-UTF-8 input "{printable(line.rstrip(SPACE))}" -- ignoring this line')
                 continue

@@ -9,7 +9,7 @@ seen.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 SPACE = " \t\n\v\f\r"
 _NOT_A_LINE = -1
@@ -17,17 +17,20 @@ _BLANK = re.compile(rf"[{SPACE}]")
 _UNDELIMITED = re.compile(rf'(?:[^"\\{SPACE}]|\\.?|"(?:[^"\\]|\\.)*")*', re.DOTALL)
 
 
-def logical_lines(text: str, complain: Callable[[str], None] | None = None) -> Iterator[tuple[int, str]]:
+def logical_lines(
+    text: str | Iterable[str], complain: Callable[[str], None] | None = None
+) -> Iterator[tuple[int, str]]:
     """``(number of its first line, text)`` of each logical line, without its line ends.
 
     Args:
-        text: what the file holds.
+        text: what the file holds, or its lines.
         complain: takes what is wrong with a line that starts with white space and continues nothing. Such a line and
             what continues it are left out.
     """
     start = 0
     parts: list[str] = []
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, raw in enumerate(_lines(text) if isinstance(text, str) else text, 1):
+        line = raw.rstrip("\n")
         if not line:
             continue
         first = line[0]
@@ -50,6 +53,15 @@ def logical_lines(text: str, complain: Callable[[str], None] | None = None) -> I
         start, parts = number, [line]
     if start > 0:
         yield start, _joined(parts)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """One after the other: a list of them all takes more memory than the text."""
+    position = 0
+    while (end := text.find("\n", position)) >= 0:
+        yield text[position:end]
+        position = end + 1
+    yield text[position:]
 
 
 def _joined(parts: list[str]) -> str:
