@@ -82,7 +82,7 @@ PARAMETERS = (
         "",
         "smtp",
         Status.UNSUPPORTED,
-        "addresses are not probed yet",
+        "probes end after RCPT",
     ),
     Parameter("smtp_always_send_ehlo", Type.BOOLEAN, "yes", "Say EHLO whatever the server's greeting says.", "smtp"),
     Parameter(

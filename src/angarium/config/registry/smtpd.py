@@ -54,7 +54,15 @@ PARAMETERS = (
         "Tables of all local recipients; empty accepts every local name.",
         "smtpd",
     ),
-    Parameter("maps_rbl_domains", Type.NAMES, "", "", "smtpd", Status.UNSUPPORTED, "DNS lists are not asked yet"),
+    Parameter(
+        "maps_rbl_domains",
+        Type.NAMES,
+        "",
+        "",
+        "smtpd",
+        Status.UNSUPPORTED,
+        "reject_rbl_client has taken the place of reject_maps_rbl",
+    ),
     Parameter(
         "maps_rbl_reject_code",
         Type.INTEGER,

@@ -11,8 +11,8 @@ PARAMETERS = (
         "12h",
         "",
         "verify",
-        Status.UNSUPPORTED,
-        "addresses are not probed yet",
+        Status.NO_EFFECT,
+        "what probes have found is kept in memory, by each worker",
         unit="h",
     ),
     Parameter(
@@ -22,7 +22,7 @@ PARAMETERS = (
         "",
         "verify",
         Status.UNSUPPORTED,
-        "addresses are not probed yet",
+        "probes take the way of mail",
     ),
     Parameter(
         "address_verify_local_transport",
@@ -31,7 +31,7 @@ PARAMETERS = (
         "",
         "verify",
         Status.UNSUPPORTED,
-        "addresses are not probed yet",
+        "probes take the way of mail",
     ),
     Parameter(
         "address_verify_map",
@@ -71,8 +71,8 @@ PARAMETERS = (
         "5000",
         "",
         "verify",
-        Status.UNSUPPORTED,
-        "addresses are not probed yet",
+        Status.NO_EFFECT,
+        "a hundred probes may be under way",
         minimum=0,
     ),
     Parameter(
@@ -113,7 +113,7 @@ PARAMETERS = (
         "",
         "verify",
         Status.UNSUPPORTED,
-        "addresses are not probed yet",
+        "probes take the way of mail",
     ),
     Parameter(
         "address_verify_relayhost",
@@ -122,7 +122,7 @@ PARAMETERS = (
         "",
         "verify",
         Status.UNSUPPORTED,
-        "addresses are not probed yet",
+        "probes take the way of mail",
     ),
     Parameter(
         "address_verify_sender",
@@ -138,7 +138,7 @@ PARAMETERS = (
         "",
         "verify",
         Status.UNSUPPORTED,
-        "addresses are not probed yet",
+        "probes take the way of mail",
     ),
     Parameter(
         "address_verify_sender_dependent_relayhost_maps",
@@ -147,10 +147,16 @@ PARAMETERS = (
         "",
         "verify",
         Status.UNSUPPORTED,
-        "addresses are not probed yet",
+        "probes take the way of mail",
     ),
     Parameter(
-        "address_verify_sender_ttl", Type.TIME, "0s", "", "verify", Status.UNSUPPORTED, "addresses are not probed yet"
+        "address_verify_sender_ttl",
+        Type.TIME,
+        "0s",
+        "",
+        "verify",
+        Status.UNSUPPORTED,
+        "the sender of probes does not change",
     ),
     Parameter(
         "address_verify_service_name",
@@ -168,7 +174,7 @@ PARAMETERS = (
         "",
         "verify",
         Status.UNSUPPORTED,
-        "addresses are not probed yet",
+        "probes take the way of mail",
     ),
     Parameter(
         "address_verify_virtual_transport",
@@ -177,6 +183,6 @@ PARAMETERS = (
         "",
         "verify",
         Status.UNSUPPORTED,
-        "addresses are not probed yet",
+        "probes take the way of mail",
     ),
 )
