@@ -159,6 +159,9 @@ class BuiltTable:
         fold: folds keys.
         strict: fail when there is no usable built file.
         clock: seconds, monotonic.
+
+    Raises:
+        ValueError: there cannot be a file of that name.
     """
 
     pattern = False
@@ -175,6 +178,8 @@ class BuiltTable:
         strict: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if "\0" in str(source):
+            raise ValueError("a NUL in a file name")
         self.name = name
         self._kind = kind
         self._source = source
