@@ -61,7 +61,7 @@ class Receiver:
             self._memory += data
 
     def finish(self) -> Content:
-        """The content. Raises OSError."""
+        """The content, of no worth when it is ``too_big``. Raises OSError."""
         self._write(self._lines.finish())
         if self._file is not None:
             content = self._file.finish()
@@ -160,10 +160,10 @@ class PickupConnection(asyncio.Protocol):
         return self._user.uid if self._user is not None else -1
 
     def _complete(self, submission: Submission) -> None:
+        content = self._receiver.finish()
         if self._receiver.too_big:
             self._answer(Reply.of(552, "5.3.4", "message file too big"))
             return
-        content = self._receiver.finish()
         self.task = asyncio.get_running_loop().create_task(self._take(submission, content))
 
     async def _take(self, submission: Submission, content: Content) -> None:

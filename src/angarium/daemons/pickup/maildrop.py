@@ -109,6 +109,8 @@ class Maildrop:
         try:
             submission = self._read(descriptor, receiver)
             content = receiver.finish()
+            if receiver.too_big:
+                return self._reject(path, "message file too big")
         except PickupError as error:
             return self._reject(path, str(error))
         finally:
@@ -133,7 +135,7 @@ class Maildrop:
             for event in session.receive_data(data):
                 if isinstance(event, Piece):
                     receiver.write(event.data)
-                elif isinstance(event, End):
+                elif isinstance(event, End) and not receiver.too_big:
                     return event.submission
             if receiver.too_big:
                 raise PickupError("message file too big")

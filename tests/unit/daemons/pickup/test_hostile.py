@@ -112,6 +112,17 @@ def test_a_huge_file_is_not_read_to_its_end(bench, maildrop, monkeypatch):
     assert sum(read) < 4_000_000
 
 
+@pytest.mark.parametrize("size", [5000, 980])
+def test_a_file_that_is_a_little_too_large_is_not_taken_in_part(bench, maildrop, size):
+    """Read at once, and over the limit only with the line ends that it lacks."""
+    bench.settings["message_size_limit"] = "1000"
+    (bench.root / "etc" / "main.cf").write_text("".join(f"{k} = {v}\n" for k, v in bench.settings.items()))
+    drop(maildrop, "a", submission(b"joe@x.test", content=b"A: b\n\n" + b"x\n" * (size // 2)))
+    assert pick_up(bench) == []
+    assert (maildrop / "a.bad").exists()
+    assert bench.exchange(submission(b"joe@x.test", content=b"A: b\n\n" + b"x\n" * (size // 2))).startswith(b"552")
+
+
 def test_line_ends_are_those_of_mail(bench):
     """Content with a bare LF would let a dot alone end the message at a server that takes LF for a line's end."""
     content = b"Subject: a\n\nb\n.\r\nMAIL FROM:<forged@x.test>\n.\nx\r\n.\n\r\r\n"
