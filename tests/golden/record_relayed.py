@@ -74,6 +74,11 @@ CASES = {
     "untouched": Case(
         {}, "Subject: \u00f6\nTo : joe, (c) amy\nX:y\n\n\u0633\u0644\u0627\u0645\n.\n", parameters="BODY=8BITMIME"
     ),
+    "encoding": Case({}, "Content-Transfer-Encoding: 8BIT\nSubject: a\n\n\u0633\n"),
+    "encoding_over": Case({}, "Content-Transfer-Encoding:  binary\n\n\u0633\n", parameters="BODY=7BIT"),
+    "encoding_comment": Case({}, "Content-Transfer-Encoding: 8bit (c)\n\n\u0633\n"),
+    "encoding_qp": Case({}, "Content-Transfer-Encoding: quoted-printable\n\nb\n", parameters="BODY=8BITMIME"),
+    "encoding_not": Case({"detect_8bit_encoding_header": "no"}, "Content-Transfer-Encoding: 8bit\n\nb\n"),
     "completed": Case({}, "To: joe, Amy <amy>\nFrom: me\n\nb\n", "me", ("joe", "amy"), LOCAL),
     "dsn": Case({}, parameters="RET=HDRS ENVID=e1", options=("NOTIFY=FAILURE,DELAY ORCPT=rfc822;o@x.test",)),
     "canonical": Case(

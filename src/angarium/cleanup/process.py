@@ -29,7 +29,7 @@ from angarium.cleanup.recipients import AddressRules, EnvelopeRules, FinalEnvelo
 from angarium.cleanup.splice import Slice, SplicedContent, spliced
 from angarium.mailqueue.interface import NewMessage
 from angarium.model.content import Content, MemoryContent
-from angarium.model.envelope import Envelope, Origin, Recipient
+from angarium.model.envelope import BodyType, Envelope, Origin, Recipient
 from angarium.model.error import MailError
 from angarium.model.lookup import Found
 from angarium.model.reply import Reply
@@ -155,7 +155,7 @@ class CleanupService:
         final = self._envelopes.simple(envelope) or await self._envelopes.finish(queue_id, envelope, leave)
         if self._unwanted and not ours:
             content = await self._without_unwanted(queue_id, envelope, final, content)
-        content, header = self._read(content)
+        content, header = await self._read(content)
         hops = header.count(b"received")
         local = await self._is_local_client(envelope.origin)
         run: Examination | None = None
@@ -186,9 +186,18 @@ class CleanupService:
         bcc = findings.bcc if findings is not None else []
         if bcc or self._parameters.always_bcc:
             await self._envelopes.add_copies(queue_id, final, bcc, leave)
+        if b"content-transfer-encoding" in header.folded and envelope.body in _SEVEN_BIT:
+            envelope = self._with_body_type(envelope, header)
         if not envelope.smtputf8 and self._detected and self._detects(envelope, final, header):
             envelope = replace(envelope, smtputf8=True)
         return self._message(queue_id, envelope, final, prefix, stored, hold, findings, ours=ours)
+
+    def _with_body_type(self, envelope: Envelope, header: HeaderBlock) -> Envelope:
+        """The envelope of a message that says itself that it has 8 bits (detect_8bit_encoding_header)."""
+        encoding = (header.value(b"content-transfer-encoding") or "").lower()
+        if encoding not in ("8bit", "binary") or not self._parameters.detect_8bit_encoding_header:
+            return envelope
+        return replace(envelope, body=BodyType.EIGHTBITMIME)
 
     def _detects(self, envelope: Envelope, final: FinalEnvelope, header: HeaderBlock) -> bool:
         """Whether a message that did not ask for SMTPUTF8 needs it (smtputf8_autodetect_classes)."""
@@ -219,12 +228,13 @@ class CleanupService:
             return MemoryContent(b"".join(chunks))
         return await self._spooled(self._spool, chunks)
 
-    def _read(self, content: Content) -> tuple[Content, HeaderBlock]:
+    async def _read(self, content: Content) -> tuple[Content, HeaderBlock]:
         """The header block; the content is another one when headers over header_size_limit had to be cut."""
         header = HeaderBlock.read(content)
         limit = self._parameters.header_size_limit
         if len(header.raw) > limit or not header.whole:
-            cuts = oversized(content, limit)
+            # on a thread: a header block may be as long as the message, and looking at each line of it takes a while
+            cuts = await asyncio.to_thread(oversized, content, limit)
             if cuts:
                 content = SplicedContent(spliced(content, cuts))
                 header = HeaderBlock.read(content)
@@ -428,6 +438,7 @@ class CleanupService:
             self._log.info(f"{queue_id}: {name.decode()}={text}", queue_id=queue_id)
 
 
+_SEVEN_BIT = (BodyType.UNSAID, BodyType.SEVENBIT)
 _LOGGED = (b"resent-message-id", b"message-id")
 
 

@@ -5,7 +5,7 @@ import pytest
 from angarium.cleanup.main import make_cleanup
 from angarium.config.config import Config
 from angarium.model.content import MemoryContent
-from angarium.model.envelope import Envelope, Origin, Recipient
+from angarium.model.envelope import BodyType, Envelope, Origin, Recipient
 from angarium.model.error import MailError
 from angarium.rewrite.main import make_resolver
 from angarium.runtime.log import MemoryLog, ServiceLog
@@ -32,13 +32,14 @@ ARRIVAL = 1795507122.5
 
 def run(content, recipients=("alice@vbox.test",), origin=NETWORK, settings=None, spool=None, log=None, **more):
     utf8 = more.pop("smtputf8", False)
+    body = more.pop("body", BodyType.UNSAID)
     log = MemoryLog() if log is None else log
     service_log = ServiceLog(log, "postfix/cleanup")
     conf = Config.of({**SETTINGS, **(settings or {})})
     opener = TableOpener(service_log.warning)
     cleanup = make_cleanup(conf, make_resolver(conf, opener), opener, service_log, Spool(spool) if spool else None)
     envelope = Envelope(
-        "s@sender.test", tuple(Recipient(each, each) for each in recipients), ARRIVAL, origin, smtputf8=utf8
+        "s@sender.test", tuple(Recipient(each, each) for each in recipients), ARRIVAL, origin, body, smtputf8=utf8
     )
     message = asyncio.run(cleanup.process("4F2A", envelope, MemoryContent(content), **more))
     return message, log.lines
@@ -296,3 +297,20 @@ def test_the_name_in_a_missing_from_header(name, standard, obsolete):
     for form, shown in (("standard", standard), ("obsolete", obsolete)):
         message, _ = run(b"A: b\r\n\r\n", origin=LOCAL, full_name=name, settings={"header_from_format": form})
         assert f"From: {shown}\r\n".encode() in message.content.read()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "becomes"),
+    [
+        ("8bit", BodyType.UNSAID, BodyType.EIGHTBITMIME),
+        (" BINARY ", BodyType.SEVENBIT, BodyType.EIGHTBITMIME),
+        ("8bit", BodyType.BINARYMIME, BodyType.BINARYMIME),
+        ("8bit (x)", BodyType.UNSAID, BodyType.UNSAID),
+        ("base64", BodyType.SEVENBIT, BodyType.SEVENBIT),
+    ],
+)
+def test_a_message_that_says_that_it_has_8_bits_has_them(encoding, body, becomes):
+    header = f"Content-Transfer-Encoding: {encoding}\r\n\r\n".encode()
+    assert run(header, body=body)[0].envelope.body is becomes
+    off = {"detect_8bit_encoding_header": "no"}
+    assert run(header, body=body, settings=off)[0].envelope.body is body

@@ -62,10 +62,8 @@ PARAMETERS = (
         "detect_8bit_encoding_header",
         Type.BOOLEAN,
         "yes",
-        "",
+        "Take a message for one with 8 bits when its Content-Transfer-Encoding says so.",
         "cleanup",
-        Status.UNSUPPORTED,
-        "content is not inspected yet",
     ),
     Parameter(
         "disable_mime_input_processing",
