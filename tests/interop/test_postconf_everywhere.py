@@ -275,12 +275,17 @@ def test_bad_input(tmp_path, capsysbinary, name, call):
     assert mine[:2] == theirs[:2]
 
 
-@pytest.mark.parametrize("file", ["main.cf", "master.cf"])
-@pytest.mark.parametrize("call", ["-n", "-M", "-d biff", "-e biff=no"])
-@pytest.mark.parametrize("what", ["missing", "directory"])
+UNREADABLE = [
+    (file, call, what)
+    for file in ("main.cf", "master.cf")
+    for call in ("-n", "-M", "-d biff", "-e biff=no")
+    for what in ("missing", "directory")
+    if (file, call, what) != ("master.cf", "-M", "directory")  # for Postfix an empty file: docs/compatibility.md
+]
+
+
+@pytest.mark.parametrize(("file", "call", "what"), UNREADABLE)
 def test_files_that_cannot_be_read(tmp_path, capsysbinary, file, call, what):
-    if (file, call, what) == ("master.cf", "-M", "directory"):
-        pytest.skip("Postfix takes it for an empty file: docs/compatibility.md")
     write(tmp_path, "biff = no\n", STOCK)
     (tmp_path / file).unlink()
     if what == "directory":
