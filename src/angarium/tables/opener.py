@@ -104,6 +104,7 @@ class TableOpener:
         self._site = TableSite(warn, self._base, self.open, self.make, parameter, utf8=utf8, fold=fold, strict=strict)
         self._default_type = default_type
         self._tables: dict[str, Table] = {}
+        opens = self.make if strict else self.open
         self._types: dict[str, Factory] = {
             "static": StaticTable,
             "inline": lambda name, argument: InlineTable(name, argument, fold),
@@ -111,8 +112,8 @@ class TableOpener:
             "environ": lambda name, _: EnvironTable(name, os.environ, fold),
             "fail": FailTable,
             "texthash": lambda name, argument: FileTable(name, self._base / argument, warn, utf8=utf8, fold=fold),
-            "proxy": lambda _, argument: self.open(argument),
-            "proxywrite": lambda _, argument: self.open(argument),
+            "proxy": lambda _, argument: opens(argument),
+            "proxywrite": lambda _, argument: opens(argument),
             **dict.fromkeys(KINDS, self._open_built),
             **(extra or {}),
         }
