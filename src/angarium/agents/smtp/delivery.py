@@ -59,6 +59,7 @@ class Delivery:
         self._ready = tools.clock()
         self._connected = 0.0
         self._sessions = 0
+        self._first: Destination | None = None
 
     async def run(self) -> Sequence[DeliveryResult]:
         """Attempt the delivery; one result for each recipient."""
@@ -79,6 +80,7 @@ class Delivery:
                 self._tools.service_log.warning(f"{self._request.queue_id}: {error.cause}")
                 self._settle_all(TroubleError("4.3.0", "address mapping lookup failure", broken=False), None)
                 return self._ordered()
+        self._first = places[0]
         connection = self._tools.pool.take(key)
         if connection is not None:
             await self._reuse(connection, places[0], key)
@@ -156,7 +158,7 @@ class Delivery:
         try:
             smtputf8 = self._check_acceptable(connection)
         except TroubleError:
-            tools.pool.give(key, connection, place)  # nothing was said: it is as good as before
+            self._keep(key, connection, place)  # nothing was said: it is as good as before
             raise
         try:
             await connection.transact(
@@ -176,7 +178,14 @@ class Delivery:
             connection.abort()
             raise
         self._settle(connection, recipients)
-        tools.pool.give(key, connection, place)
+        self._keep(key, connection, place)
+
+    def _keep(self, key: str, connection: Connection, place: Destination) -> None:
+        """For the next message to this nexthop; one to another place than its first would keep mail from that."""
+        if place == self._first:
+            self._tools.pool.give(key, connection, place)
+        else:
+            connection.quit()
 
     def _chunks(self) -> Iterable[bytes]:
         message = self._message

@@ -465,3 +465,14 @@ def test_header_checks_of_mail_that_leaves():
         "postfix/smtp: warning: unsupported command in smtp_header_checks map: ODDITY",
         "postfix/smtp: 4F2A: replace: body b: c",
     ]
+
+
+def test_a_connection_to_a_fallback_relay_is_not_kept_for_the_nexthop():
+    async def scenario():
+        async with FakeServer() as dead:
+            port = dead.port
+        async with FakeServer() as server, Bench(fallback_relay=(f"[127.0.0.1]:{server.port}",)) as bench:
+            results = [await bench.one(f"[127.0.0.1]:{port}") for _ in range(2)]
+            return [result.status for result in results], server.connections
+
+    assert run(scenario) == ([Status.SENT, Status.SENT], 2)
