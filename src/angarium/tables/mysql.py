@@ -269,6 +269,9 @@ class MysqlDriver:
         with contextlib.suppress(RuntimeError):  # at the end of the program there are no threads any more
             self._executor.submit(connection.quit)
 
+    async def settle(self) -> None:
+        """Nothing goes on after ``discard`` but on a thread."""
+
     async def close(self, connection: MysqlConnection) -> None:
         """Say good-bye."""
         await self.run(connection.quit)

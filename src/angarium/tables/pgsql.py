@@ -14,6 +14,7 @@ Quoting: a quote is doubled, and ``\`` too when the session has ``standard_confo
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -93,6 +94,7 @@ class PgsqlDriver:
     def __init__(self, settings: PgsqlSettings) -> None:
         self._settings = settings
         self._uris = {server: uri for server, uri in settings.servers() if uri}
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def connect(self, server: Server) -> Any:
         """Raises ServerError."""
@@ -117,15 +119,22 @@ class PgsqlDriver:
             raise ServerError(f"broken answer: {_text(error)}") from error
 
     def discard(self, connection: Any) -> None:
-        """Cut it off."""
-        connection.terminate()
+        """Cut it off, in a moment: the driver first tells the server to give up a query that nobody waits for."""
+        task = asyncio.get_running_loop().create_task(self.close(connection))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     async def close(self, connection: Any) -> None:
-        """Say good-bye."""
+        """Say good-bye, for two seconds at most."""
         try:
             await connection.close(timeout=2)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             connection.terminate()
+
+    async def settle(self) -> None:
+        """Wait for what ``discard`` has begun."""
+        if self._ending:
+            await asyncio.gather(*self._ending, return_exceptions=True)
 
 
 async def copy_out(connection: Any, sql: str) -> list[str | None]:

@@ -9,6 +9,7 @@ import asyncio
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -85,6 +86,7 @@ class Daemon:
 
     root: Path
     process: subprocess.Popen[bytes] | None = None
+    end: signal.Signals = signal.SIGTERM
 
     @classmethod
     def make(cls) -> Daemon:
@@ -110,7 +112,7 @@ class Daemon:
 
     def stop(self) -> None:
         if self.process is not None:
-            self.process.terminate()
+            self.process.send_signal(self.end)
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
@@ -218,6 +220,7 @@ def postgres() -> Iterator[Postgres]:
     need_driver("asyncpg")
     initdb, program = need("initdb"), need("postgres")
     daemon = Daemon.make()
+    daemon.end = signal.SIGINT  # it waits for its clients at a SIGTERM
     user = "nobody" if os.getuid() == 0 else None  # it refuses to run as root
     authority = Authority.ensure(daemon.root, "databases")
     authority.issue(daemon.root, ("localhost", "127.0.0.1"))

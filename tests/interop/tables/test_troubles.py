@@ -363,3 +363,19 @@ def test_a_missing_driver_says_which_extra_brings_it():
     assert "unsupported dictionary type: mysql" in done.stdout
     assert "angarium[mysql]" in done.stdout
     assert "TemporaryError" in done.stdout
+
+
+def test_answers_of_postgres_that_grow_too_large_and_queries_that_take_too_long(postgres, lab):
+    head = f"hosts = postgresql://postgres:super@127.0.0.1:{postgres.port}/postgres\n"
+    large = ask(lab, head + "query = SELECT repeat('x', 1000) FROM generate_series(1, 100000)\n", "k", kind="pgsql")[0]
+    assert isinstance(large, TemporaryError)
+    assert "too large" in large.cause
+    slow = ask(lab, head + "query_timeout = 1\nquery = SELECT pg_sleep(30)\n", "k", kind="pgsql")[0]
+    assert isinstance(slow, TemporaryError)
+    assert "did not answer within 1 seconds" in slow.cause
+    still = postgres.sql("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(30)%'")
+    assert int(still) == 1, "only the question itself: the server was told to give the query up"
+    wrong, right = ask(lab, head + "query = SELECT 1/(length('%s')-1)\n", "k", "kk", kind="pgsql")
+    assert isinstance(wrong, TemporaryError)
+    assert "division by zero" in wrong.cause
+    assert value(right) == "1"

@@ -33,6 +33,9 @@ class Fake:
     def discard(self, connection):
         self.open -= 1
 
+    async def settle(self):
+        pass
+
     async def close(self, connection):
         self.open -= 1
 

@@ -246,6 +246,9 @@ class LdapDriver:
         """Cut it off."""
         connection.abort()
 
+    async def settle(self) -> None:
+        """Nothing goes on after ``discard``."""
+
     async def close(self, connection: LdapConnection) -> None:
         """Say good-bye."""
         await connection.close()

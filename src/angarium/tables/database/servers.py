@@ -113,6 +113,10 @@ class Driver(Protocol[C]):
         """Cut a connection off, whatever it does; never waits, never raises."""
         ...
 
+    async def settle(self) -> None:
+        """Wait, for a few seconds at most, for what ``discard`` has begun."""
+        ...
+
     async def close(self, connection: C) -> None:
         """Say good-bye; never raises."""
         ...
@@ -313,3 +317,4 @@ class ServerPool(Generic[C]):
                 await self._driver.close(connection)
         if self._closing:
             await asyncio.gather(*self._closing)
+        await self._driver.settle()

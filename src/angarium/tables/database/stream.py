@@ -74,6 +74,9 @@ class StreamDriver(Generic[R]):
         """Cut it off."""
         connection.writer.transport.abort()
 
+    async def settle(self) -> None:
+        """Nothing goes on after ``discard``."""
+
     async def close(self, connection: StreamConnection[R]) -> None:
         """Close it."""
         connection.writer.close()
