@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import cast
@@ -32,6 +33,10 @@ from angarium.protocols.smtp.states import Input
 from angarium.runtime.tls import describe_session
 
 READ_AHEAD = 64 * 1024
+_PIECE = 8 * 1024
+"""Octets of commands that are acted on at once."""
+_SLICE = 0.01
+"""Seconds for which one client's commands are acted on before others have their turn."""
 
 
 class LostConnectionError(Exception):
@@ -273,7 +278,11 @@ class SmtpdConnection(asyncio.Protocol):
 
     async def _converse(self, talk: Conversation) -> None:
         protocol = talk.protocol
+        until = time.monotonic() + _SLICE
         while not talk.closing:
+            if self._input and time.monotonic() > until:
+                await asyncio.sleep(0)
+                until = time.monotonic() + _SLICE
             data = await self._read(talk)
             events = protocol.receive_data(data)
             self._progressed(talk, len(data), bool(events))
@@ -309,6 +318,10 @@ class SmtpdConnection(asyncio.Protocol):
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self._input_size = 0
+        if len(data) > _PIECE and talk.protocol.state is not Input.DATA:
+            pieces.append(data[_PIECE:])
+            self._input_size = len(pieces[0])
+            return data[:_PIECE]
         if self._paused and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()

@@ -28,12 +28,14 @@ from angarium.daemons.smtpd.wording import describe_fault, escape, without_crede
 from angarium.model.error import MailError
 from angarium.model.reply import Reply
 from angarium.protocols.sasl.session import SaslExchange
+from angarium.protocols.smtp.parser import parse_bdat
 from angarium.protocols.smtp.render import render_reply, soften
 from angarium.protocols.smtp.session import ServerSession
-from angarium.protocols.smtp.states import COMMANDS, PAUSING, Input
+from angarium.protocols.smtp.states import COMMANDS, PAUSING
 from angarium.protocols.smtp.types import (
     BareNewline,
     ChunkEnd,
+    CommandError,
     CommandReceived,
     Event,
     LineReceived,
@@ -167,7 +169,9 @@ class Conversation:
             return []
         if isinstance(event, ChunkEnd):
             await self._chunk_end(event)
-            return []
+            if self.message is None:
+                self.protocol.forget_chunks()
+            return [] if event.last or self.closing else self.protocol.resume_commands()
         return await self._line(event)
 
     async def _chunk_end(self, event: ChunkEnd) -> None:
@@ -227,7 +231,9 @@ class Conversation:
     def _after_refusal(self, command: CommandReceived) -> list[Event]:
         if command.verb == "BDAT":
             self._skipping_chunk = True
-            if self.protocol.state is Input.PAUSED:
+            try:
+                parse_bdat(command.text)
+            except CommandError:
                 self.closing = True  # its size could not be read: nobody knows where the chunk ends
         return self._continue(command.verb)
 
@@ -314,7 +320,8 @@ class Conversation:
         if isinstance(event, CommandReceived) and event.verb == "BDAT":
             self.reset()
             self._skipping_chunk = True
-        if isinstance(event, LineReceived) or (isinstance(event, CommandReceived) and event.verb in PAUSING):
+        paused = isinstance(event, CommandReceived) and event.verb in PAUSING
+        if paused or isinstance(event, LineReceived) or (isinstance(event, ChunkEnd) and not event.last):
             self.tls_requested = False
             return self.protocol.resume_commands()
         return []

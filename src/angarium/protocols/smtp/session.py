@@ -180,5 +180,6 @@ class ServerSession:
             if lacking := decoder.finish():
                 events.append(MessageData(lacking))
         events.append(ChunkEnd(chunk.size, chunk.last, decoder.bare_newline))
-        self.state = Input.COMMAND
-        return True
+        # Whether the message goes on is the server's to say: a chunk that it refused must leave nothing to the next.
+        self.state = Input.COMMAND if chunk.last else Input.PAUSED
+        return chunk.last

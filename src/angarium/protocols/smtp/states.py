@@ -1,7 +1,8 @@
 """The server's state machine as tables: what the octets mean, and which command may come when.
 
 ``Input`` is what the next octets are. DATA, AUTH and STARTTLS leave it to the reply what follows, so the session
-stops there (``PAUSED``) until it is told; a BDAT chunk is fixed by the command itself.
+stops there (``PAUSED``) until it is told; a BDAT chunk is fixed by the command itself. Behind a chunk that is not the
+last it stops too: what the server makes of it decides whether the next chunk goes on with the same message.
 
 =========  ==========================  =========================================
 state      reads                       leaves it
@@ -11,7 +12,8 @@ COMMAND    command lines               at DATA, AUTH, STARTTLS, QUIT -> PAUSED;
 PAUSED     nothing                     ``start_data``, ``start_lines``,
                                        ``resume_commands``
 DATA       a dot-stuffed message       at the final dot -> COMMAND
-CHUNK      as many octets as promised  at the last of them -> COMMAND
+CHUNK      as many octets as promised  at the last of them -> PAUSED; of the
+                                       last chunk -> COMMAND
 LINES      lines of an AUTH dialogue   at each line -> PAUSED
 CLOSED     nothing, drops all          never
 =========  ==========================  =========================================

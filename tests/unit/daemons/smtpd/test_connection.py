@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 
 import pytest
 
@@ -475,3 +476,29 @@ def test_more_sessions_than_file_descriptors_allow(server, monkeypatch):
 
     server.run(test)
     assert sum("all server ports are busy" in line for line in server.lines) == 1
+
+
+def test_pipelined_commands_let_others_go_first(server):
+    """Thousands of chunks of one octet in one segment do not hold the process for all of them."""
+    stalls = []
+
+    async def watch():
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            stalls.append(now - last)
+            last = now
+
+    async def test():
+        watching = asyncio.get_running_loop().create_task(watch())
+        talk = await ready(server, "MAIL FROM:<a@x.test>", "RCPT TO:<b@y.test>")
+        count = 20_000
+        talk.writer.write(b"BDAT 1\r\nx" * count + b"BDAT 0 LAST\r\n")
+        for _ in range(count):
+            assert await talk.reply() == "250 2.0.0 Ok: 1 bytes"
+        assert (await talk.reply()).startswith(f"250 2.0.0 Ok: {count + 2} bytes queued")
+        watching.cancel()
+
+    server.run(test, seconds=30)
+    assert max(stalls) < 0.25

@@ -146,3 +146,30 @@ def test_a_queue_that_gives_no_id_defers_the_recipient(server):
         await talk.close()
 
     server.run(test)
+
+
+@pytest.mark.parametrize("refused", [b"BDAT 5\r\n1234\r", b"BDAT 5\r\n12345BDAT 5\r\nRSET\r", b"BDAT 3\r\nx\ny"])
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_refused_chunk_leaves_nothing_to_the_next_message(server, refused, cut):
+    """In one segment with the next transaction, its unfinished line was continued in another sender's message."""
+    wire = (
+        b"%bRSET\r\nMAIL FROM:<a@x.test>\r\nRCPT TO:<b@y.test>\r\n"
+        b"BDAT 14\r\nSubject: x\r\n\r\nBDAT 0 LAST\r\nQUIT\r\n" % refused
+    )
+
+    async def test():
+        talk = await server.connect()
+        await talk.say("EHLO client.test")
+        if cut:
+            for octet in wire:
+                talk.writer.write(bytes([octet]))
+                await talk.writer.drain()
+        else:
+            talk.writer.write(wire)
+        while not (await talk.reply()).startswith("221"):
+            pass
+
+    server.configure(forbid_unauth_pipelining=False)
+    server.run(test)
+    (message,) = server.queue.messages
+    assert message.content.read() == b"Subject: x\r\n\r\n"

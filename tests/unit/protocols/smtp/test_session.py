@@ -36,6 +36,8 @@ def drive(session: ServerSession, pieces: list[bytes]) -> list[object]:
                 take(session.resume_commands())
             else:
                 seen.append(event)
+                if isinstance(event, ChunkEnd) and not event.last:
+                    take(session.resume_commands())
 
     for piece in pieces:
         take(session.receive_data(piece))
