@@ -21,7 +21,7 @@ from angarium.config.master_cf import MasterService
 from angarium.config.parameter import Type
 
 _NAME = r"(?:proxy:|proxywrite:)*([a-z][a-z0-9_]*):(\{(?:[^{}]|\{[^{}]*\})*\}|[^\s,{}]*)"
-_TABLE = re.compile(rf"(?:^|[\s,{{}}]){_NAME}")
+_TABLE = re.compile(rf"(?:^|[\s,{{}}!]){_NAME}")
 _ACCESS = re.compile(rf"\bcheck_\w+_access[\s,]+{_NAME}")
 _OF_TABLES = ("unionmap", "pipemap")
 """Tables that are lists of tables."""
@@ -104,6 +104,8 @@ class Installation:
             if setting is None:
                 return [(word, Place("", 0)) for word in view.names(name)]
             raw = self._raw_words(setting)
+            if "$" not in setting.value:
+                return raw
             return [(word, place) for text, place in raw for word in values.names(view.expand(text))]
         except ConfigError:
             return []

@@ -9,6 +9,7 @@ from pathlib import Path
 from angarium.commands.check.finding import Finding, Rule, Severity
 from angarium.commands.check.installation import Installation, TableUse
 from angarium.commands.check.sources import BUILT, KEYED, PATTERNS
+from angarium.config.parameter import Type
 from angarium.config.usage import nearest
 from angarium.tables.opener import TableOpener
 
@@ -71,6 +72,21 @@ def check(site: Installation) -> Iterator[Finding]:
                 yield Finding(UNKNOWN_TYPE, *use.place, values)
         elif use.kind in KEYED | PATTERNS and not use.name.startswith("{"):
             yield from _file(site, use)
+    yield from _includes(site)
+
+
+def _includes(site: Installation) -> Iterator[Finding]:
+    """Files with the patterns of a match list: ``mydestination = /etc/postfix/domains``."""
+    for view, setting in site.settings():
+        parameter = view.declared(setting.name)
+        if parameter is None or parameter.type is not Type.TABLES or setting.name.endswith(("_maps", "_checks")):
+            continue
+        if "/" not in setting.value and "$" not in setting.value:
+            continue
+        for word, place in site.words(view, setting.name):
+            path = word.removeprefix("!")
+            if path.startswith("/") and (fault := _fault(Path(path))):
+                yield Finding(MISSING, *place, {"parameter": setting.name, "path": path, "reason": fault})
 
 
 def _is_address(use: TableUse) -> bool:
