@@ -124,6 +124,7 @@ OTHER = [
     "postmap -d a -q b hash:plain", "postmap -s -d a hash:plain", "postmap -q a -q b hash:plain",
     "postmap nosuch/file", "postmap hash:nosuch/file", "postmap -q k nosuch", "postmap -q k hash:nosuch",
     "postmap -s hash:nosuch", "postmap -d k hash:nosuch", "postmap -s lmdb:nosuch", "postmap -q k cdb:nosuch",
+    "postmap -q k nis:x", "postmap -s nis:x", "postmap -d k nis:x", "postmap nis:plain",
     "postmap -q k texthash:nosuch", "postmap -q k regexp:nosuch", "postmap -q k cidr:nosuch",
     "postmap -b -q k hash:plain", "postmap -c /nosuch -q k hash:plain", "postmap regexp:plain", "postmap cidr:plain",
     "postmap texthash:plain", "postmap fail:plain", "postmap static:plain", "postmap proxy:hash:plain",

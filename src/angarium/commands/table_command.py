@@ -260,8 +260,9 @@ class TableCommand:
     def _updatable(self, kind: str, argument: str, name: str) -> Path:
         builder = BUILDERS.get(kind)
         if builder is None:
-            table = self._open(name)
-            if isinstance(table, FailTable):
+            if kind not in self._opener.types:
+                self._command.fail(f"unsupported dictionary type: {kind}")
+            if kind == "fail":
                 self._command.fail(f"table {name}: delete error: Application error")
             if kind in WRITABLE_ELSEWHERE:
                 self._command.fail(f"table {name}: delete operation is not supported")

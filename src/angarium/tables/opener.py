@@ -22,7 +22,7 @@ from angarium.tables.built import KINDS, BuiltTable
 from angarium.tables.files import FileTable
 from angarium.tables.interface import Table
 from angarium.tables.keys import Fold, fold_ascii, fold_unicode, keep
-from angarium.tables.simple import EnvironTable, FailTable, InlineTable, StaticTable, UnixTable, UnusableTable
+from angarium.tables.simple import EnvironTable, FailTable, InlineTable, NisTable, StaticTable, UnixTable, UnusableTable
 
 Factory = Callable[[str, str], Table]
 """``(full name, argument) -> table``; raises ValueError for an argument that makes no sense."""
@@ -110,6 +110,7 @@ class TableOpener:
             "inline": lambda name, argument: InlineTable(name, argument, fold),
             "unix": lambda name, argument: UnixTable(name, argument, fold),
             "environ": lambda name, _: EnvironTable(name, os.environ, fold),
+            "nis": lambda name, _: NisTable(name, warn),
             "fail": FailTable,
             "texthash": lambda name, argument: FileTable(name, self._base / argument, warn, utf8=utf8, fold=fold),
             "proxy": lambda _, argument: opens(argument),

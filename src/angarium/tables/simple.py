@@ -1,10 +1,11 @@
-"""Tables without files: static, inline, environ, unix, fail; and what stands in for a table that cannot be opened."""
+"""Tables without files: static, inline, environ, unix, nis, fail; what stands in for a table that cannot be opened."""
 
 from __future__ import annotations
 
 import grp
 import pwd
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, TemporaryError
 from angarium.tables.keys import Fold, fold_unicode
@@ -135,6 +136,32 @@ def _user_line(name: str) -> str:
 def _group_line(name: str) -> str:
     entry = grp.getgrnam(name)
     return f"{entry.gr_name}:x:{entry.gr_gid}:{','.join(entry.gr_mem)}"
+
+
+class NisTable:
+    """``nis:map`` on a system without a NIS domain, where nothing is found; ``alias_maps`` names one by default.
+
+    Raises:
+        ValueError: there is a NIS domain: NIS is not supported here.
+    """
+
+    pattern = False
+
+    def __init__(
+        self, name: str, warn: Callable[[str], None], domain: Path = Path("/proc/sys/kernel/domainname")
+    ) -> None:
+        self.name = name
+        try:
+            text = domain.read_text(encoding="ascii", errors="replace").strip()
+        except OSError:
+            text = ""
+        if text not in ("", "(none)"):
+            raise ValueError(f"{name}: NIS is not supported, and this system has the NIS domain {text}")
+        warn("dict_nis_init: NIS domain name not set - NIS lookups disabled")
+
+    async def lookup(self, key: str) -> Lookup:  # noqa: ARG002 - any key
+        """Nothing."""
+        return NOT_FOUND
 
 
 class FailTable:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from angarium.model.lookup import NOT_FOUND, Found, TemporaryError
 from angarium.tables.directory import directory_factory
 from angarium.tables.opener import TableOpener
+from angarium.tables.simple import NisTable
 from angarium.tables.watch import WatchedFile
 
 
@@ -91,6 +92,17 @@ def test_a_file_of_aliases_is_known_by_its_first_line(tmp_path):
     assert value(opened.ask("hash:aliases", "two words")) == "joe"
     assert opened.ask("hash:aliases", "root") == Found("bob, amy", f"{tmp_path}/aliases:4")
     assert opened.warnings == []
+
+
+def test_nis_without_a_domain(tmp_path):
+    warnings = []
+    (tmp_path / "domain").write_text("(none)\n")
+    table = NisTable("nis:mail.aliases", warnings.append, tmp_path / "domain")
+    assert asyncio.run(table.lookup("root")) is NOT_FOUND
+    assert warnings == ["dict_nis_init: NIS domain name not set - NIS lookups disabled"]
+    (tmp_path / "domain").write_text("example\n")
+    with pytest.raises(ValueError, match="NIS is not supported"):
+        NisTable("nis:mail.aliases", warnings.append, tmp_path / "domain")
 
 
 def test_users_and_groups_of_the_system():
