@@ -156,10 +156,10 @@ class WriteLock:
         self.release()
 
     def acquire_nowait(self) -> bool:
-        """Take it if nobody has it."""
+        """Take it if nobody has it. False too when it cannot be taken at all, which whoever waits for it will hear."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError:
             return False
         return True
 

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import subprocess
 import sys
 import threading
@@ -236,10 +237,25 @@ def test_the_loop_waits_for_no_lock(prompt, tmp_path):
     lock.close()
 
 
-def test_slow_commits_do_not_hold_the_loop_again_soon(tmp_path, executor):
+def test_a_lock_that_cannot_be_taken_fails_the_job_alone(prompt, monkeypatch):
+    def refuse(_descriptor, _operation):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    async def several():
+        with monkeypatch.context() as patched:
+            patched.setattr(sqlite.fcntl, "flock", refuse)
+            with pytest.raises(OSError, match="no locks"):
+                await asyncio.wait_for(prompt.submit(insert(1), quick=True), 10)
+        return await asyncio.wait_for(prompt.submit(insert(2), quick=True), 10)
+
+    assert asyncio.run(several()) == 2
+
+
+def test_slow_commits_do_not_hold_the_loop_again_soon(tmp_path):
     now = 100.0
     at_once = sqlite.CommitsAtOnce(lambda: now)
-    writer = sqlite.GroupCommitWriter(sqlite.connect(tmp_path / "a.sqlite"), executor, at_once=at_once)
+    pool = ThreadPoolExecutor(1)
+    writer = sqlite.GroupCommitWriter(sqlite.connect(tmp_path / "a.sqlite"), pool, at_once=at_once)
 
     def slow(connection):
         nonlocal now
@@ -249,12 +265,14 @@ def test_slow_commits_do_not_hold_the_loop_again_soon(tmp_path, executor):
     async def several():
         nonlocal now
         threads = [await writer.submit(slow, quick=True), await writer.submit(whose_thread, quick=True)]
+        await asyncio.get_running_loop().run_in_executor(pool, int)  # the pool's one thread has ended with the writer
         now += 0.21
         return [*threads, await writer.submit(whose_thread, quick=True)]
 
     here = threading.current_thread()
     assert [thread is here for thread in asyncio.run(several())] == [True, False, True]
     writer.close()
+    pool.shutdown()
 
 
 def test_the_wal_is_copied_back_when_the_waiter_knows(prompt, tmp_path):
