@@ -49,7 +49,7 @@ PARAMETERS = (
         "",
         "cleanup",
         Status.UNSUPPORTED,
-        "content is not inspected yet",
+        "cleanup does not do this yet",
     ),
     Parameter(
         "content_filter",
@@ -103,7 +103,7 @@ PARAMETERS = (
         "",
         "cleanup",
         Status.UNSUPPORTED,
-        "content is not inspected yet",
+        "cleanup does not do this yet",
     ),
     Parameter(
         "full_name_encoding_charset",

@@ -26,7 +26,7 @@ PARAMETERS = (
         "",
         "smtp",
         Status.UNSUPPORTED,
-        "the SMTP client sends what the queue holds, as it is",
+        "the SMTP client does not do this yet",
     ),
     Parameter(
         "dns_ncache_ttl_fix_enable",
@@ -297,7 +297,7 @@ PARAMETERS = (
         "",
         "smtp",
         Status.UNSUPPORTED,
-        "the SMTP client sends what the queue holds, as it is",
+        "the SMTP client does not do this yet",
     ),
     Parameter(
         "smtp_pix_workaround_maps",
@@ -306,7 +306,7 @@ PARAMETERS = (
         "",
         "smtp",
         Status.UNSUPPORTED,
-        "the SMTP client sends what the queue holds, as it is",
+        "the SMTP client does not do this yet",
     ),
     Parameter(
         "smtp_pix_workaround_threshold_time",
@@ -315,7 +315,7 @@ PARAMETERS = (
         "",
         "smtp",
         Status.UNSUPPORTED,
-        "the SMTP client sends what the queue holds, as it is",
+        "the SMTP client does not do this yet",
     ),
     Parameter(
         "smtp_pix_workarounds",
@@ -324,7 +324,7 @@ PARAMETERS = (
         "",
         "smtp",
         Status.UNSUPPORTED,
-        "the SMTP client sends what the queue holds, as it is",
+        "the SMTP client does not do this yet",
     ),
     Parameter("smtp_quit_timeout", Type.TIME, "300s", "How long the server may take to answer QUIT.", "smtp"),
     Parameter(
@@ -334,7 +334,7 @@ PARAMETERS = (
         "",
         "smtp",
         Status.UNSUPPORTED,
-        "the SMTP client sends what the queue holds, as it is",
+        "the SMTP client does not do this yet",
     ),
     Parameter(
         "smtp_randomize_addresses", Type.BOOLEAN, "yes", "Try exchangers of equal preference in random order.", "smtp"
@@ -501,7 +501,7 @@ PARAMETERS = (
         "",
         "smtp",
         Status.UNSUPPORTED,
-        "there is one TLS policy for all destinations yet",
+        "there is no DANE and there are no trust anchors yet",
         choices=(
             "may",
             "encrypt",
@@ -573,7 +573,7 @@ PARAMETERS = (
         "",
         "smtp",
         Status.UNSUPPORTED,
-        "there is one TLS policy for all destinations yet",
+        "there is no DANE and there are no trust anchors yet",
     ),
     Parameter("smtp_tls_key_file", Type.STRING, "$smtp_tls_cert_file", "The key of the client's certificate.", "smtp"),
     Parameter(
@@ -616,7 +616,7 @@ PARAMETERS = (
         "",
         "smtp",
         Status.UNSUPPORTED,
-        "there is one TLS policy for all destinations yet",
+        "smtp_tls_policy_maps has taken its place",
     ),
     Parameter(
         "smtp_tls_policy_maps",
@@ -633,7 +633,7 @@ PARAMETERS = (
         "",
         "smtp",
         Status.UNSUPPORTED,
-        "there is one TLS policy for all destinations yet",
+        "OpenSSL's own settings are used",
         minimum=0,
     ),
     Parameter(
@@ -693,7 +693,7 @@ PARAMETERS = (
         "",
         "smtp",
         Status.UNSUPPORTED,
-        "there is one TLS policy for all destinations yet",
+        "there is no DANE and there are no trust anchors yet",
     ),
     Parameter(
         "smtp_tls_verify_cert_match",
@@ -749,6 +749,6 @@ PARAMETERS = (
         "",
         "smtp",
         Status.UNSUPPORTED,
-        "there is one TLS policy for all destinations yet",
+        "policies have no patterns of exchangers yet",
     ),
 )

@@ -29,7 +29,7 @@ PARAMETERS = (
         "",
         "tls",
         Status.UNSUPPORTED,
-        "there is one TLS policy for all destinations yet",
+        "there is no DANE and there are no trust anchors yet",
     ),
     Parameter(
         "tls_disable_workarounds", Type.NAMES, "", "", "tls", Status.UNSUPPORTED, "OpenSSL's own settings are used"
@@ -92,7 +92,7 @@ PARAMETERS = (
         "",
         "tls",
         Status.UNSUPPORTED,
-        "there is one TLS policy for all destinations yet",
+        "there is no DANE and there are no trust anchors yet",
     ),
     Parameter(
         "tls_low_cipherlist",
@@ -195,7 +195,7 @@ PARAMETERS = (
         "",
         "tls",
         Status.UNSUPPORTED,
-        "there is one TLS policy for all destinations yet",
+        "OpenSSL's own settings are used",
     ),
     Parameter(
         "tlsmgr_service_name",
