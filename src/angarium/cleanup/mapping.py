@@ -71,7 +71,8 @@ class AddressMap:
         extension = match.extension if self._propagate else ""
         text = match.found.value
         if text.startswith("@"):
-            user = address.rpartition("@")[0] or address
+            local, at, _ = address.rpartition("@")
+            user = local if at else address
             return [user.removesuffix(extension) + extension + text] if extension else [user + text]
         results = [self._complete(each) for each in list_texts(text)] or [""]
         if extension:

@@ -28,13 +28,14 @@ def remote(parameters: RewriteParameters, domain: str) -> RewriteParameters:
     return replace(parameters, myorigin=domain, mydomain=domain)
 
 
-def complete(address: str, parameters: RewriteParameters, *, quoted: bool = False) -> str:
+def complete(address: str, parameters: RewriteParameters, *, quoted: bool | None = None) -> str:
     """The address in full.
 
     Args:
         address: internal form.
         parameters: main.cf.
-        quoted: it is a local part in quotes and no more: what looks like an operator in it is none.
+        quoted: what looks like an operator in it is none (True), or is one (False); None: it is none when the address
+            needs quotes, which the internal form does not show.
     """
     if not address or address == "@":
         return ""
@@ -44,7 +45,7 @@ def complete(address: str, parameters: RewriteParameters, *, quoted: bool = Fals
         address = strip_route(address)
         local, at, domain = address.rpartition("@")
         if not at:
-            local, at, domain = _by_operator(address, parameters)
+            local, at, domain = _by_operator(address, parameters, quoted)
         if at and not domain:
             return f"{local}@"
     if not domain:
@@ -58,19 +59,18 @@ def complete(address: str, parameters: RewriteParameters, *, quoted: bool = Fals
     return f"{local}@{_without_dot(domain)}"
 
 
-def _by_operator(address: str, parameters: RewriteParameters) -> tuple[str, str, str]:
-    """A bare address taken apart at ``!`` or ``%``, as ``rpartition`` does it.
-
-    A local part that needs quotes has no operators.
-    """
-    if parameters.swap_bangpath and "!" in address:
-        if quote_address(address) == address:
-            site, _, user = address.partition("!")
-            return user, "@", site
-    elif parameters.allow_percent_hack and "%" in address and quote_address(address) == address:
-        local, _, domain = address.rpartition("%")
-        return local, "@", domain
-    return address, "", ""
+def _by_operator(address: str, parameters: RewriteParameters, quoted: bool | None) -> tuple[str, str, str]:
+    """A bare address taken apart at ``!`` or ``%``, as ``rpartition`` does it."""
+    swap = parameters.swap_bangpath and "!" in address
+    if not swap and not (parameters.allow_percent_hack and "%" in address):
+        return address, "", ""
+    if quoted is None and quote_address(address) != address:
+        return address, "", ""
+    if swap:
+        site, _, user = address.partition("!")
+        return user, "@", site
+    local, _, domain = address.rpartition("%")
+    return local, "@", domain
 
 
 def _without_dot(domain: str) -> str:

@@ -27,6 +27,8 @@ _ONE = re.compile(r"[\w.+=/-]+@[\w.-]+")
 
 _WORDS = frozenset({"quoted", "literal", "atom", "other"})
 
+_OPERATORS = frozenset("@!%")
+
 _Token = tuple[str, int, int]
 """Kind (of a special: the character itself), start and stop."""
 
@@ -39,8 +41,7 @@ class ListedAddress:
         text: internal form.
         start: where its first word begins.
         stop: where its last word ends.
-        quoted: it is one quoted string, or one word with a backslash, and nothing else: what looks like ``@``, ``!``
-            or ``%`` in it is none.
+        quoted: what looks like ``@``, ``!`` or ``%`` in it stands in quotes or behind backslashes, and is none.
         comments: those inside it, in order.
         comma: where a comma is missing before it; -1: it is there, or not needed.
     """
@@ -71,7 +72,7 @@ def parse_list(raw: bytes, start: int = 0, stop: int | None = None, limit: int =
         begin, end = words[0][1], words[-1][2]
         inside = tuple(raw[low:high] for low, high in _between(comments, begin, end)) if comments else ()
         text = b"".join(_plain(raw, word) for word in words).decode("utf-8", "surrogateescape")
-        quoted = len(words) == 1 and (words[0][0] == "quoted" or b"\\" in raw[begin:end])
+        quoted = not _OPERATORS.isdisjoint(text) and not any(word[0] in _OPERATORS for word in words)
         comma = _after(comments, tokens[first - 1][2], begin) if missing else -1
         found.append(ListedAddress(text, begin, end, quoted, inside, comma))
     return AddressList(tuple(found), ended)

@@ -50,7 +50,8 @@ def test_where_an_address_stands_and_what_is_missing():
     assert raw[first.start : first.stop] == b"joe"
     assert (second.comma, raw[: second.comma]) == (11, b"To: joe (x)")
     assert (third.comma, third.comments, raw[third.start : third.stop]) == (-1, (b"(c)",), b"a(c)@b")
-    assert [each.quoted for each in parse_list(rb'"a" "b"@c d\!e f').addresses] == [True, False, True, False]
+    listed = parse_list(rb'"a" "b"@c d\!e f "g@h" "i@j"!k "l@m"n').addresses
+    assert [each.text for each in listed if each.quoted] == ["d!e", "g@h", "l@m"]
 
 
 def test_no_more_tokens_than_asked_for():
