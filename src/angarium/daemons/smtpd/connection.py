@@ -318,10 +318,11 @@ class SmtpdConnection(asyncio.Protocol):
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self._input_size = 0
-        if len(data) > _PIECE and talk.protocol.state is not Input.DATA:
-            pieces.append(data[_PIECE:])
+        most = READ_AHEAD if talk.protocol.state is Input.DATA else _PIECE
+        if len(data) > most:
+            pieces.append(data[most:])
             self._input_size = len(pieces[0])
-            return data[:_PIECE]
+            return data[:most]
         if self._paused and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
