@@ -125,6 +125,8 @@ class MysqlConnection:
         path, host, port = _endpoint(settings, server)
         password = settings.password
         self.cut = False
+        self._asking = False
+        self._interrupted = False
         self._raw: Connection[Any] = Connection(
             user=settings.user or None,
             password=password.reveal().encode("utf-8", "surrogateescape") if password else b"",
@@ -138,8 +140,9 @@ class MysqlConnection:
             autocommit=None,
             cursorclass=SSCursor,
             connect_timeout=max(1, int(settings.limits.connect)),
-            read_timeout=settings.limits.query,
-            write_timeout=settings.limits.query,
+            # The pool's own limit comes first, and cuts the connection off; this is for a thread that nobody minds.
+            read_timeout=settings.limits.query + 2,
+            write_timeout=settings.limits.query + 2,
             ssl=context,
             ssl_disabled=context is None,
             defer_connect=True,
@@ -163,6 +166,7 @@ class MysqlConnection:
             ServerError: the connection broke.
             QueryError: the server refused, or there is not one result set.
         """
+        self._asking = True
         try:
             return self._rows(query(self._quote), result_wanted=result_wanted)
         except (OSError, pymysql.InterfaceError) as error:
@@ -175,6 +179,8 @@ class MysqlConnection:
         except (UnicodeError, IndexError, AttributeError, ValueError) as error:
             # What the driver does with an answer that is no MySQL, or when it was cut off.
             raise ServerError(f"broken answer: {error}") from error
+        finally:
+            self._asking = False
 
     def _quote(self, text: str) -> str:
         return str(self._raw.escape(text))[1:-1]  # the driver puts the quotes around it; the template has its own
@@ -217,9 +223,24 @@ class MysqlConnection:
         with contextlib.suppress(pymysql.Error, OSError, AttributeError):
             self._raw.close()
 
+    def end(self) -> None:
+        """After ``abort``: close it, and tell the server to give up a query that nobody waits for."""
+        self.quit()
+        if not self._interrupted:
+            return
+        messenger = MysqlConnection(self._settings, self._server, self._context)
+        try:
+            messenger.open()
+            messenger._raw.kill(self._raw.thread_id())
+        except (ServerError, pymysql.Error, OSError, LookupError, AttributeError, ValueError):
+            pass  # the query ends by itself, or the server is gone
+        finally:
+            messenger.quit()
+
     def abort(self) -> None:
         """End it from another thread: a call that waits on the socket returns."""
         self.cut = True
+        self._interrupted = self._asking
         raw = getattr(self._raw, "_sock", None)
         if raw is not None:
             with contextlib.suppress(OSError):
@@ -267,7 +288,7 @@ class MysqlDriver:
         """Cut it off. Its thread, should it have one, closes it."""
         connection.abort()
         with contextlib.suppress(RuntimeError):  # at the end of the program there are no threads any more
-            self._executor.submit(connection.quit)
+            self._executor.submit(connection.end)
 
     async def settle(self) -> None:
         """Nothing goes on after ``discard`` but on a thread."""

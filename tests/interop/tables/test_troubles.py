@@ -136,7 +136,7 @@ def test_a_server_that_says_nothing_costs_bounded_time_and_holds_up_nobody_else(
         hung = opener.open(f"{kind}:" + lab.table("hung.cf", head))
         good = opener.open("mysql:" + lab.table("good.cf", mysql(people, PLAIN)))
         begun = time.monotonic()
-        waiting = [asyncio.create_task(hung.lookup("alice")) for _ in range(20)]
+        waiting = [asyncio.create_task(hung.lookup("alice")) for _ in range(10)]
         await asyncio.sleep(0.05)
         answer = await good.lookup("alice")
         quick = time.monotonic() - begun
@@ -211,6 +211,18 @@ def test_what_the_query_does_wrong(people, lab, query, words):
     assert words in first.cause
     assert isinstance(second, TemporaryError)
     assert words in second.cause, "a query that is refused does not switch the server off"
+
+
+def test_a_query_that_takes_too_long_is_given_up_by_the_server_too(people, lab):
+    text = mysql(people, "SELECT SLEEP(30)", "query_timeout = 1\n")
+    answer = ask(lab, text, "alice")[0]
+    assert isinstance(answer, TemporaryError)
+    assert "did not answer" in answer.cause or "timed out" in answer.cause
+    end = time.monotonic() + 10
+    count = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO = 'SELECT SLEEP(30)'"
+    while people.sql(count).strip() != "0" and time.monotonic() < end:
+        time.sleep(0.02)
+    assert people.sql(count).strip() == "0"
 
 
 def test_stored_procedures(people, lab):
