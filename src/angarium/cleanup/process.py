@@ -43,9 +43,9 @@ from angarium.tables.matchlist import MatchList
 from angarium.tables.opener import TableOpener
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Block:
-    """The header block as the checks have left it.
+    """The header block as the checks have left it. Not frozen: there is one a message, and that would cost more.
 
     Attributes:
         header: it.
