@@ -498,13 +498,14 @@ def postfix(
     ]
     lines.append("postlog unix-dgram n - n - 1 postlogd")
     (root / "conf" / "master.cf").write_text("\n".join([*services, *lines]) + "\n")
-    subprocess.run(["postfix", "-c", root / "conf", "start"], check=True, timeout=60)
     try:
+        subprocess.run(["postfix", "-c", root / "conf", "start"], check=True, timeout=60)
         time.sleep(1)
         yield root / "conf"
     finally:
         subprocess.run(["postfix", "-c", root / "conf", "stop"], check=False, timeout=60)
-        print((root / "log").read_text())
+        if (root / "log").exists():
+            print((root / "log").read_text())
         shutil.rmtree(root)
 
 
