@@ -179,6 +179,13 @@ LISTS = (
     "smtpd_recipient_restrictions",
 )
 
+_ALSO_READ = ("smtpd_restriction_classes", "smtpd_delay_reject", "smtpd_sasl_auth_enable", "mynetworks")
+
+_NESTING_LIMIT = 3
+"""How deep tables are followed that answer with tables."""
+
+_DEEP = Condition("whomever tables permit that answer with tables that answer with tables", Trust.UNKNOWN)
+
 _CONJUNCTIONS = 1000
 """How many a set may have; beyond it a list is passed over, which only makes the bound larger."""
 
@@ -189,13 +196,13 @@ _ALL_KEYS = frozenset(
 
 def check(site: Installation) -> Iterator[Finding]:
     """Find SMTP services that relay for strangers."""
-    seen: dict[tuple[str, ...], str] = {}
+    seen: set[tuple[str, ...]] = set()
     for view, entry in _servers(site):
-        service = f"service {entry.name}" if entry is not None else "smtpd"
-        key = tuple(site.text(view, name) for name in (*LISTS, "mynetworks", "smtpd_restriction_classes"))
-        if seen.setdefault(key, service) != service:
-            continue
-        yield from _of_service(site, view, service, entry)
+        classes = [word for word, _place in site.words(view, "smtpd_restriction_classes")]
+        key = tuple(site.text(view, name) for name in (*LISTS, *_ALSO_READ, *classes))
+        if key not in seen:  # services that are configured alike are told of once
+            seen.add(key)
+            yield from _of_service(site, view, f"service {entry.name}" if entry is not None else "smtpd", entry)
 
 
 def _servers(site: Installation) -> Iterator[tuple[Config, MasterService | None]]:
@@ -282,6 +289,7 @@ class _Evaluation:
         self._reader = RestrictionReader(site, view)
         delayed = site.text(view, "smtpd_delay_reject") != "no"
         self._early = not delayed and name in LISTS[:3]  # asked before there is a recipient
+        self._asked: list[str] = []  # tables whose answers are being looked at
 
     def run(self, steps: Sequence[Step]) -> Clients:
         """Whom the list permits."""
@@ -345,6 +353,8 @@ class _Evaluation:
         permitted: Clients = NOBODY
         for entry in listed:
             by_entry = self._by_result(entry, step)
+            if not by_entry:
+                continue
             condition = Condition(text.format(table=table), trust)
             own = by_entry if entry.key in _ALL_KEYS else intersection({frozenset({condition}): step.place}, by_entry)
             permitted = union(permitted, own)
@@ -358,8 +368,15 @@ class _Evaluation:
             return {EVERYBODY: step.place}
         if not words or first in _RESULTS or first.isdigit():
             return NOBODY
-        steps = self._reader.steps(self._name, [(word, step.place) for word in words], 1)
-        return self._walk(steps)[0]
+        if step.argument in self._asked:
+            return NOBODY  # the table again: it permits nobody whom it does not permit anyway
+        if len(self._asked) >= _NESTING_LIMIT:
+            return {frozenset({_DEEP}): step.place}
+        self._asked.append(step.argument)
+        try:
+            return self._walk(self._reader.steps(self._name, [(word, step.place) for word in words], 1))[0]
+        finally:
+            self._asked.pop()
 
 
 _RESULTS = frozenset(

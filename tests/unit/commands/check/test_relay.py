@@ -157,6 +157,23 @@ def test_no_guard_at_all(tmp_path, words):
     assert ids(tmp_path, f"smtpd_relay_restrictions = {words}\n") == ["relay-unguarded"]
 
 
+def test_a_table_that_answers_with_itself(tmp_path):
+    table = tmp_path / "table"
+    table.write_text(f"a@b.test check_sender_access texthash:{table}\n")
+    assert findings(tmp_path, f"smtpd_relay_restrictions = check_sender_access texthash:{table}, reject\n") == []
+
+
+def test_services_that_differ_in_a_class(tmp_path):
+    master = "smtp inet n - n - - smtpd\n2525 inet n - n - - smtpd -o ours=permit\n26 inet n - n - - smtpd -o biff=no\n"
+    main = (
+        "smtpd_restriction_classes = ours\nours = permit_mynetworks\n"
+        "smtpd_relay_restrictions = ours, reject_unauth_destination\n"
+    )
+    ((rule, _line, text),) = findings(tmp_path, main, master)
+    assert rule == "open-relay"
+    assert text.startswith("service 2525 ")
+
+
 def test_the_algebra_of_sets():
     one, two = (frozenset({Condition(text, Trust.KNOWN)}) for text in "ab")
     place = Place("", 0)
