@@ -11,9 +11,10 @@ Keys without duplicates only, and low bytes first, for that is what tables hold.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator
 
-from angarium.tables.builtfile import VALUE_LIMIT, DamagedFileError, FileBytes, within
+from angarium.tables.builtfile import BRANCHES_KEPT, VALUE_LIMIT, Branch, DamagedFileError, FileBytes, within
 
 HASH_MAGIC, BTREE_MAGIC = 0x061561, 0x053162
 INTERNAL, LEAF, OVERFLOW, HASH_META, BTREE_META, HASH_UNSORTED, HASH_SORTED = 3, 5, 7, 8, 9, 2, 13
@@ -218,29 +219,33 @@ class BtreeFile:
 
     def __init__(self, pages: _Pages, meta: bytes) -> None:
         self._pages = pages
-        (self._root,) = struct.unpack_from("<I", meta, 88)
+        self._root: int = struct.unpack_from("<I", meta, 88)[0]
+        self._branches: dict[int, Branch] = {}
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key."""
-        page = self._pages.page(self._root)
+        number = self._root
         for _ in range(_DEPTH_LIMIT):
-            if page.type == LEAF:
-                return self._in_leaf(page, key)
-            page = self._pages.page(self._child(page, self._search(page, key)))
+            branch = self._branches.get(number)
+            if branch is None:
+                page = self._pages.page(number)
+                if page.type == LEAF:
+                    return self._in_leaf(page, key)
+                branch = self._branch(page)
+                if len(self._branches) < BRANCHES_KEPT:
+                    self._branches[number] = branch
+            keys, children = branch
+            number = children[max(bisect_right(keys, key) - 1, 0)]
         raise DamagedFileError("the tree is too deep")
 
-    def _search(self, page: _Page, key: bytes) -> int:
-        """Which item of an internal page leads to the key: the last that is not greater; the first counts as least."""
-        if page.type != INTERNAL:
+    def _branch(self, page: _Page) -> Branch:
+        """The keys and the children of a page above the leaves; the first key counts as least."""
+        if page.type != INTERNAL or not page.offsets:
             raise DamagedFileError("the tree has a page of another kind")
-        low, high = 0, len(page.offsets)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._internal_key(page, middle) <= key:
-                low = middle
-            else:
-                high = middle
-        return low
+        indexes = range(len(page.offsets))
+        return [self._internal_key(page, index) if index else b"" for index in indexes], [
+            self._child(page, index) for index in indexes
+        ]
 
     def _in_leaf(self, page: _Page, key: bytes) -> bytes | None:
         if len(key) >= self._pages.size // 8:

@@ -25,6 +25,13 @@ _ENTRY_OVERHEAD = 6
 """Bytes: what an entry takes at least beside its key and its value, in any of the formats."""
 
 
+BRANCHES_KEPT = 256
+"""Pages above the leaves of a tree that are kept taken apart: some MiB at most, enough for a million entries."""
+
+Branch = tuple[list[bytes], list[int]]
+"""The keys of a page above the leaves, the first one empty, and the numbers of the pages that they lead to."""
+
+
 class DamagedFileError(Exception):
     """The file is not what it should be; the text says in what."""
 

@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
-from angarium.tables.builtfile import VALUE_LIMIT, DamagedFileError, FileBytes, within
+from angarium.tables.builtfile import BRANCHES_KEPT, VALUE_LIMIT, Branch, DamagedFileError, FileBytes, within
 
 PAGE = 4096
 KEY_LIMIT = 511
@@ -42,7 +42,7 @@ class _Node(NamedTuple):
 
 
 class _Page:
-    """A page of the tree; as a sequence, its keys."""
+    """A page of the tree."""
 
     __slots__ = ("count", "data", "leaf", "offsets")
 
@@ -66,16 +66,6 @@ class _Page:
             raise DamagedFileError("an item stands outside of its page")
         return _Node(self.data[start + 8 : start + 8 + length], low | high << 16, flags, start + 8 + length)
 
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> bytes:
-        data = self.data
-        start = self.offsets[index]
-        if start + 8 > len(data):
-            raise DamagedFileError("an item stands outside of its page")
-        return data[start + 8 : start + 8 + (data[start + 6] | data[start + 7] << 8)]
-
     def child(self, index: int) -> int:
         node = self.node(index)
         return node.size | node.flags << 32
@@ -88,6 +78,7 @@ class LmdbFile:
         self._file = file
         newest = -1
         self._page_size = PAGE
+        self._branches: dict[int, Branch] = {}
         for number in range(2):
             meta = _META.unpack(file.read(number * self._page_size + _HEADER, _META.size))
             if meta[0] != _MAGIC or meta[1] != 1:
@@ -104,13 +95,21 @@ class LmdbFile:
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key."""
-        if self._root == _NONE or len(key) > KEY_LIMIT:
+        number = self._root
+        if number == _NONE or len(key) > KEY_LIMIT:
             return None
-        page = self._page(self._root)
         for _ in range(_DEPTH_LIMIT):
-            if page.leaf:
-                return self._in_leaf(page, key)
-            page = self._page(page.child(max(bisect_right(page, key, 1) - 1, 0)))
+            branch = self._branches.get(number)
+            if branch is None:
+                page = self._page(number)
+                if page.leaf:
+                    return self._in_leaf(page, key)
+                indexes = range(page.count)
+                branch = [page.node(at).key if at else b"" for at in indexes], [page.child(at) for at in indexes]
+                if len(self._branches) < BRANCHES_KEPT:
+                    self._branches[number] = branch
+            keys, children = branch
+            number = children[max(bisect_right(keys, key) - 1, 0)]
         raise DamagedFileError("the tree is too deep")
 
     def _in_leaf(self, page: _Page, key: bytes) -> bytes | None:
