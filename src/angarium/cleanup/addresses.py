@@ -13,6 +13,7 @@ Linear in the size of the header.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
 
@@ -34,6 +35,9 @@ RECIPIENTS = (b"to", b"cc", b"resent-to", b"resent-cc", b"apparently-to")
 NAMES = (*SENDERS, *RECIPIENTS)
 
 _WHOLE = re.compile(rb"[^@!%\s]+@(?:[^@\s.]+\.[^@\s]*[^@\s.]|\[[^@\s]+\])")
+
+_TURN = 200
+"""How many addresses are looked up before others have their turn."""
 
 Edit = tuple[int, int, bytes]
 """Bytes ``start`` to ``stop`` of the header block, and what stands there instead."""
@@ -75,6 +79,8 @@ async def mapped_edits(
                 key = step, text
                 if key not in known:
                     known[key] = await step(text, queue_id)
+                    if len(known) % _TURN == 0:
+                        await asyncio.sleep(0)
                 text = known[key]
             texts.append(text)
         edits.extend(_edits(header.raw, found, texts, stop))
