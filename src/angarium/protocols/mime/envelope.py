@@ -21,7 +21,10 @@ _SHORT = 120
 
 
 class AddressRoom:
-    """How many bytes of address fields may still be read; one for several envelopes bounds them together."""
+    """How many bytes of address fields may still be read; one for several envelopes bounds them together.
+
+    What becomes more than twice as long counts as half of what it becomes: a comma can stand for an address.
+    """
 
     __slots__ = ("left",)
 
@@ -33,8 +36,11 @@ class AddressRoom:
         if len(value) > self.left:
             value = value[: max(value.rfind(b",", 0, self.left), 0)]
             self.left = len(value)
-        self.left -= len(value)
         return value
+
+    def spend(self, value: bytes, rendered: bytes) -> None:
+        """A field was read."""
+        self.left = max(self.left - max(len(value), len(rendered) // 2), 0)
 
 
 def envelope(fields: Iterable[tuple[bytes, bytes]], room: AddressRoom | None = None) -> bytes:
@@ -46,9 +52,10 @@ def envelope(fields: Iterable[tuple[bytes, bytes]], room: AddressRoom | None = N
         if name in _ADDRESSES:
             if len(value) <= _SHORT <= room.left:
                 rendered = _short_addresses(value)
-                room.left -= len(value)
             else:
-                rendered = _addresses(room.take(value))
+                value = room.take(value)  # noqa: PLW2901 - the rest of it is not looked at
+                rendered = _addresses(value)
+            room.spend(value, rendered)
             found.setdefault(name, []).append(rendered)
         elif name in _TEXTS:
             texts[name] = value

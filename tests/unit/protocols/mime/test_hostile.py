@@ -96,7 +96,20 @@ def test_addresses_beyond_the_bound_are_left_out():
 def test_the_room_is_cut_behind_an_address():
     room = AddressRoom(25)
     assert room.take(b"a@example.com,b@example.com,c@example.com") == b"a@example.com"
+    room.spend(b"a@example.com", b"")
+    assert room.left == 0  # what comes behind the cut does not come before it by another field
+    room = AddressRoom(25)
+    room.spend(b"a@example.com", b'(NIL NIL "a" "example.com")')
     assert room.take(b"d@example.com") == b""
+
+
+def test_many_fields_of_commas_do_not_become_many_addresses():
+    """Three bytes of such a field become forty of ENVELOPE."""
+    fields = [(b"to", b'",' * 300)] * 1000
+    assert len(envelope(fields)) < 3 * MAX_ADDRESS_TEXT
+
+
+def test_the_bounds_fit_together():
     assert MAX_ENCLOSED_ADDRESS_TEXT >= MAX_ADDRESS_TEXT
 
 
