@@ -16,6 +16,7 @@ from angarium.demo import trial
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
 PATIENCE = 20
+MARKS = "\u0301\u0323".encode() * 200 + b"\r\n"
 
 
 def worker_pids(server):
@@ -159,6 +160,10 @@ def test_smuggling_with_a_bare_newline(smtp):
         ),
         ("header", b"X-Long: " + b"a" * 900 + b"\r\n\t" + (b"b" * 900 + b"\r\n\t") * 9_900 + b"end\r\n\r\nbody\r\n"),
         ("nul", b"\r\nbefore\x00after\r\n"),
+        # Normalising Unicode sorts marks by insertion: it held the worker, its interpreter and all, for hours.
+        ("marks", b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + "e\u0301\u0323".encode() + MARKS * 500),
+        ("fields", b"X: y\r\n" * 300_000 + b"\r\nbody\r\n"),
+        ("quotes", (b"To: " + b'"",' * 300 + b"\r\n") * 1000 + b"\r\nbody\r\n"),
     ],
 )
 def test_a_monstrous_message(unharmed, kind, content):
@@ -169,7 +174,10 @@ def test_a_monstrous_message(unharmed, kind, content):
     data, body = newest_in(unharmed, token)
     assert time.monotonic() - begun < PATIENCE
     assert data[0]
-    if kind != "header":  # its over-long header is another test's affair: Postfix cuts it at header_size_limit
+    if kind not in (
+        "header",
+        "fields",
+    ):  # its over-long header is another test's affair: Postfix cuts it at header_size_limit
         assert body.endswith(content.replace(b"\x00", b"") if kind == "nul" else content) or kind == "nul"
 
 
@@ -199,6 +207,56 @@ def test_pop3_noise_costs_one_command(unharmed):
     with pytest.raises(poplib.error_proto):
         client.retr(99_999_999)
     client.quit()
+
+
+@pytest.mark.parametrize(
+    ("port", "begin", "injected", "ask", "answer"),
+    [
+        ("smtp", b"EHLO client.example\r\nSTARTTLS\r\n", b"NOOP\r\n", b"HELP\r\n", b"5"),
+        ("imap", b"a STARTTLS\r\n", b"b CAPABILITY\r\n", b"c XYZZY\r\n", b"c BAD"),
+        ("pop3", b"STLS\r\n", b"CAPA\r\n", b"XYZZY\r\n", b"-ERR"),
+    ],
+)
+def test_what_is_sent_behind_starttls_in_plain_text_is_not_obeyed(unharmed, port, begin, injected, ask, answer):
+    """CVE-2011-0411 and its like: a man in the middle puts his commands before the client's."""
+    site = unharmed.site
+    plain = socket.create_connection((site.host, getattr(site.ports, port)), timeout=PATIENCE)
+    plain.recv(4096)
+    if port == "smtp":
+        plain.sendall(begin.partition(b"STARTTLS")[0])
+        plain.recv(4096)
+        begin = b"STARTTLS\r\n"
+    plain.sendall(begin + injected)
+    assert b"egin TLS" in (said := plain.recv(4096)) or b"Ready to start TLS" in said
+    with unharmed.tls.wrap_socket(plain, server_hostname=site.hostname) as secure:
+        secure.sendall(ask)
+        assert secure.recv(4096).startswith(answer)
+
+
+@pytest.mark.slow
+def test_a_crowd_that_says_nothing(unharmed):
+    """Hundreds of connections that wait, some in the middle of something: others are served as before."""
+    site, ports = unharmed.site, unharmed.site.ports
+    begun = {
+        ports.smtp: b"EHLO client.exa",
+        ports.imap: b"a LOGIN {100}",
+        ports.pop3: b"USER ali",
+        ports.imaps: b"\x16\x03\x01",
+        ports.pop3s: b"",
+        ports.submissions: b"\x16",
+    }
+    with contextlib.ExitStack() as crowd:
+        for number in range(40):
+            for port, start in begun.items():
+                client = socket.create_connection(
+                    (site.host, port), timeout=PATIENCE, source_address=(f"127.66.0.{number + 1}", 0)
+                )
+                crowd.enter_context(client)
+                client.sendall(start)
+        before = time.monotonic()
+        assert deliver(unharmed, b"Subject: in the crowd\r\n\r\nx\r\n") == 250
+        imap(unharmed).logout()
+        assert time.monotonic() - before < PATIENCE / 2
 
 
 def test_a_damaged_mailbox_harms_its_owner_alone(servers):
