@@ -32,7 +32,9 @@ def test_one_input(data: bytes) -> None:
             if piece and not wire.transport.closed:
                 answer += wire(piece)
         assert not answer or answer.endswith(b"\r\n")
-        assert "error" not in {event[0] for event in wire.log.events}, wire.log.lines
+        # The one error that a client can bring about: the user that the double cannot check.
+        errors = [line for line in wire.log.lines if "error: " in line and "cannot authenticate later" not in line]
+        assert not errors, errors
     finally:
         wire.close()
 
