@@ -193,6 +193,7 @@ class BuiltTable:
         self._checked = float("-inf")
         self._stamp: _Stamp | None = None
         self._file: _Held | _Large | FileTable | None = None
+        self._text: FileTable | None = None
 
     async def lookup(self, key: str) -> Lookup:
         """The value of a key."""
@@ -223,6 +224,13 @@ class BuiltTable:
                 return TemporaryError(f"{self._path} is being written for too long", self.name)
             await asyncio.sleep(_RETRY_AFTER)
 
+    async def locate(self, key: str, found: Found) -> str:
+        """Where an entry stands in the source, as ``file:line``, if the source has it so; for explanations."""
+        if self._text is None:
+            self._text = self._text_table(lambda _: None)
+        entry = await self._text.lookup(key)
+        return entry.source if isinstance(entry, Found) and entry.value == found.value else found.source
+
     def _answer(self, key: str, value: str | None) -> Lookup:
         if value is None:
             return NOT_FOUND
@@ -250,7 +258,7 @@ class BuiltTable:
                 self._file = None
                 raise
             if not isinstance(self._file, FileTable):
-                self._file = self._text_table()
+                self._file = self._text_table(self._warn)
         self._checked = now
         return self._file
 
@@ -260,12 +268,12 @@ class BuiltTable:
             self._file = None
             return False
         self._warn(f"{self._path}: {error}; using its source {self._source}")
-        self._file = self._text_table()
+        self._file = self._text_table(self._warn)
         self._checked = self._clock()
         return True
 
-    def _text_table(self) -> FileTable:
-        return FileTable(self.name, self._source, self._warn, utf8=self._utf8, fold=self._fold, aliases=True)
+    def _text_table(self, warn: Callable[[str], None]) -> FileTable:
+        return FileTable(self.name, self._source, warn, utf8=self._utf8, fold=self._fold, aliases=True)
 
     def _warn_if_stale(self) -> None:
         try:

@@ -131,6 +131,23 @@ def test_a_file_that_is_too_old_is_used_with_a_warning(tmp_path):
     assert table.warnings == [f"database {table.path} is older than source file {table.source}"]
 
 
+def test_an_entry_is_located_in_the_source(tmp_path):
+    table = Built(tmp_path, "hash")
+    table.write({"k": "v", "j": "w", "i": "z"})
+
+    def located(key):
+        async def ask():
+            return await table.table.locate(key, await table.table.lookup(key))
+
+        table.now += 1
+        return asyncio.run(ask())
+
+    assert located("k") == table.table.name
+    table.source.write_text("# x\nbad\nk v\nj other\n")
+    assert [located("K"), located("j"), located("i")] == [f"{table.source}:3", table.table.name, table.table.name]
+    assert table.warnings == []
+
+
 def test_commands_want_the_built_file(tmp_path):
     table = Built(tmp_path, "hash", strict=True)
     table.source.write_text("k text\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from angarium.model.lookup import Found, Lookup, TemporaryError
+from angarium.tables.built import BuiltTable
 from angarium.tables.interface import Table
 from angarium.tables.opener import TableOpener
 
@@ -40,6 +41,8 @@ class _TracedTable:
     async def lookup(self, key: str) -> Lookup:
         result = await self._table.lookup(key)
         if isinstance(result, Found):
+            if isinstance(self._table, BuiltTable):
+                result = Found(result.value, await self._table.locate(key, result))
             self._hits.append(Hit(self.name, key, result.value, result.source))
         elif isinstance(result, TemporaryError):
             self._hits.append(Hit(self.name, key, result.cause, result.source, failed=True))
