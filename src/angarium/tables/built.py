@@ -76,9 +76,6 @@ class _Held:
     def get(self, key: str) -> str | None:
         return self._entries.get(key)
 
-    def close(self) -> None:
-        """Nothing is open."""
-
 
 def _text(data: bytes) -> str:
     return (data[:-1] if data.endswith(b"\0") else data).decode("utf-8", "surrogateescape")
@@ -113,10 +110,8 @@ class _Large:
             if lock is not None:
                 lock(self._descriptor, fcntl.LOCK_UN)
 
-    def close(self) -> None:
+    def __del__(self) -> None:
         os.close(self._descriptor)
-
-    __del__ = close
 
 
 def open_built(kind: BuiltKind, path: Path) -> tuple[_Held | _Large, _Stamp]:
