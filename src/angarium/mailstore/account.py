@@ -174,7 +174,11 @@ class SqliteAccount:
 
     async def append(self, mails: Sequence[NewMail]) -> Sequence[Appended]:
         store = self._store
-        ready = [await self._ready(mail) for mail in mails]
+        ready: list[Ready] = []
+        for mail in mails:
+            if ready:
+                await asyncio.sleep(0)  # a message is analysed on the spot: the others' turn before the next
+            ready.append(await self._ready(mail))
         limits = await store.limits(self._account)
         now = store.clock()
         quick = len(ready) == 1 and ready[0].derived.size <= _QUICK_SIZE

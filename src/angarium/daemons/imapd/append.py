@@ -23,6 +23,8 @@ _MAX_PIECES = 500
 """Pieces of a message in memory, so that one that trickles in costs no more than its size."""
 _MAX_MESSAGES = 1000
 """Messages in one APPEND, all of which wait for the last one."""
+_MAX_BYTES = 64 * 1024 * 1024
+"""Bytes of several messages in one APPEND; they are stored in one transaction."""
 
 
 class AppendInProgress:
@@ -38,6 +40,7 @@ class AppendInProgress:
         "_message",
         "_pieces",
         "_spool",
+        "_total",
         "mailbox",
         "tag",
     )
@@ -52,6 +55,7 @@ class AppendInProgress:
         self._pieces: list[bytes] = []
         self._held = 0
         self._memory = 0
+        self._total = 0
         self._file: SpoolFile | None = None
         self._error: OSError | None = None
 
@@ -84,7 +88,8 @@ class AppendInProgress:
         if not message.size:
             msg = "Can't save a zero byte message."  # RFC 3502 section 6.3.11: it cancels the APPEND
             raise No(msg)
-        if len(self._done) >= _MAX_MESSAGES:
+        self._total += message.size
+        if len(self._done) >= _MAX_MESSAGES or (self._done and self._total > _MAX_BYTES):
             msg = "[LIMIT] Too many messages in one APPEND"
             raise No(msg)
         self._message = message

@@ -254,3 +254,17 @@ def test_a_resynchronisation_with_many_known_uids(crowded):
         begun = time.process_time()
         client.ok(f"UID FETCH {known} (FLAGS) (CHANGEDSINCE 1 VANISHED)")
         assert time.process_time() - begun < 1.0
+
+
+def test_an_append_of_many_costly_messages(server, connect, monkeypatch):
+    """Each is analysed on the spot; others have their turn between them, and there is an end to their number."""
+    costly = b"To: " + b'a(b)"c" ' * 7500 + b"\r\n\r\n"
+    literals = b" ".join([b"{%d+}\r\n%b" % (len(costly), costly)] * 30)
+    client = connect()
+    with longest_stall(server) as stall:
+        assert client.last(b"APPEND INBOX " + literals).startswith(b"OK [APPENDUID")
+    assert stall[-1] < 0.25
+    monkeypatch.setattr("angarium.daemons.imapd.append._MAX_BYTES", 10 * len(costly))
+    assert client.last(b"APPEND INBOX " + literals).startswith(b"NO [LIMIT]")
+    assert client.last(b"APPEND INBOX {%d+}\r\n%b" % (len(costly) * 20, costly * 20)).startswith(b"OK")
+    assert b"MESSAGES 31" in client.ok("STATUS INBOX (MESSAGES)")[0]
