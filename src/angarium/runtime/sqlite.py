@@ -27,6 +27,8 @@ from typing import Any, TypeVar
 
 import apsw
 
+from angarium.runtime.wal import WalRoom
+
 SqlError = apsw.Error
 BusyError = apsw.BusyError
 CorruptError = apsw.CorruptError
@@ -42,6 +44,8 @@ Connection = apsw.Connection
 LOWEST_SQLITE = (3, 51, 3)
 BUSY_MILLISECONDS = 10_000
 _MAX_BATCH = 256
+_MARGIN = 100
+"""Pages that a WAL may have beyond those at which it is copied back."""
 _LOOKASIDE = (256, 32)  # the size and number of the small pieces that a connection keeps for itself
 
 T = TypeVar("T")
@@ -229,6 +233,7 @@ class GroupCommitWriter:
     With ``at_once`` a quick function that is alone may run on the loop's own thread; it waits there for no lock.
 
     With ``checkpoint`` the WAL is copied back when it has so many pages: after the waiters were told, and on a thread.
+    Until then it is made longer ahead of the commits (``wal``).
 
     A function must do all its work on the connection that it is given, must not begin or end transactions, and may
     run a second time when another of its batch failed.
@@ -250,8 +255,11 @@ class GroupCommitWriter:
         self._at_once = at_once
         self._checkpoint = checkpoint
         self._wal_pages = 0
+        self._room: WalRoom | None = None
         if checkpoint:
             connection.set_wal_hook(self._committed)  # which takes the place of SQLite's own checkpoints
+            page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+            self._room = WalRoom(connection.filename_wal, page_size, checkpoint + _MARGIN)
         self._check = check
         self._executor = executor
         self._lock = lock
@@ -305,6 +313,8 @@ class GroupCommitWriter:
     def close(self) -> None:
         """Wait for the batch under way, then close the connection. Blocks; call it off the loop or at the end."""
         self._idle.wait()
+        if self._room is not None:
+            self._room.close()
         self._connection.close()
         if self._lock is not None:
             self._lock.close()
@@ -409,6 +419,8 @@ class GroupCommitWriter:
         execute("BEGIN IMMEDIATE")
         try:
             self._run_jobs(batch)
+            if self._room is not None:
+                self._room.make(self._wal_pages)
             execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:  # SQLite itself rolls back on a full disk or an I/O error
