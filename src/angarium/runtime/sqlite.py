@@ -258,7 +258,7 @@ class GroupCommitWriter:
         self._room: WalRoom | None = None
         if checkpoint:
             connection.set_wal_hook(self._committed)  # which takes the place of SQLite's own checkpoints
-            page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+            [page_size] = next(connection.execute("PRAGMA page_size"))
             self._room = WalRoom(connection.filename_wal, page_size, checkpoint + _MARGIN)
         self._check = check
         self._executor = executor
