@@ -35,6 +35,7 @@ class Nothing:
     """A policy that permits, a queue and a log that forget, a cleanup that adds nothing."""
 
     number = 0
+    silent = frozenset(("DATA", "BDAT", "END-OF-MESSAGE"))
 
     async def connect(self, _facts: object) -> Verdict:
         return PERMIT

@@ -140,6 +140,15 @@ class RestrictionPolicy:
         self._lists = {
             name: self._compile(name, getattr(parameters, name), subject, 0) for name, subject in _LISTS.items()
         }
+        self._silent = frozenset(
+            stage
+            for stage, name in (
+                ("DATA", "smtpd_data_restrictions"),
+                ("BDAT", "smtpd_data_restrictions"),
+                ("END-OF-MESSAGE", "smtpd_end_of_data_restrictions"),
+            )
+            if not self._lists[name]
+        )
         self._guarded = _guards(self._lists["smtpd_relay_restrictions"]) or _guards(
             self._lists["smtpd_recipient_restrictions"]
         )
@@ -280,6 +289,11 @@ class RestrictionPolicy:
         return self._end(evaluation, evaluation.defer_if_permit or last)
 
     # The stages
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """See the interface."""
+        return self._silent
 
     async def connect(self, facts: Facts) -> Verdict:
         """smtpd_client_restrictions, when not delayed."""

@@ -68,6 +68,11 @@ class Policy(Protocol):
     ``smtpd_delay_reject`` is the policy's affair: with it, the client, helo and sender lists are evaluated in ``rcpt``.
     """
 
+    @property
+    def silent(self) -> frozenset[str]:
+        """Of ``DATA``, ``BDAT`` and ``END-OF-MESSAGE`` those at which nothing is asked, so that no facts are needed."""
+        ...
+
     async def connect(self, facts: Facts) -> Verdict:
         """smtpd_client_restrictions, when not delayed."""
         ...

@@ -373,3 +373,10 @@ def test_etrn_and_vrfy():
 def test_the_table_of_restrictions_has_functions_of_those_names():
     assert all(callable(each) for each in (*RESTRICTIONS.values(), *TABLE_RESTRICTIONS.values()))
     assert not set(NOT_YET) & ({*RESTRICTIONS} | {*TABLE_RESTRICTIONS})
+
+
+def test_stages_without_restrictions_are_silent():
+    everything = frozenset(("DATA", "BDAT", "END-OF-MESSAGE"))
+    assert Server().policy.silent == everything
+    assert Server(smtpd_data_restrictions="reject_unauth_pipelining").policy.silent == {"END-OF-MESSAGE"}
+    assert Server(smtpd_end_of_data_restrictions="permit").policy.silent == {"DATA", "BDAT"}

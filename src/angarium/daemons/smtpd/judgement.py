@@ -46,7 +46,7 @@ async def ask(
         recipient: in question; after RCPT the only one, or None.
         size: of the message, when it is there.
     """
-    if talk.transaction is not None and talk.transaction.discard:
+    if where in talk.ask.policy.silent or (talk.transaction is not None and talk.transaction.discard):
         return None
     return judge(talk, await stage(facts_of(talk, recipient, size)), where, recipient)
 

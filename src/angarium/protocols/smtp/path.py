@@ -253,6 +253,7 @@ def _unquoted(word: str) -> str:
     return "".join(out)
 
 
+@lru_cache(maxsize=512)  # a message's few addresses are quoted for each line of the log and each header
 def quote_address(address: str) -> str:
     """An internal address in wire form, without angle brackets: the local part quoted where it must be.
 

@@ -54,6 +54,8 @@ class FakePolicy:
             return verdict(facts)
         return verdict
 
+    silent = frozenset[str]()
+
     async def connect(self, facts: Facts) -> Verdict:
         return self._judge("connect", facts)
 
