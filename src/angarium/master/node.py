@@ -25,7 +25,7 @@ from angarium.mailstore.main import open_mailstore
 from angarium.mailstore.parameters import MailstoreParameters
 from angarium.mailstore.store import SqliteMailStore
 from angarium.model.lookup import TemporaryError
-from angarium.rewrite.main import make_resolver
+from angarium.rewrite.main import make_shared_resolver
 from angarium.rewrite.resolve import TrivialRewrite
 from angarium.runtime.bus import Bus
 from angarium.runtime.dns import DnsResolver
@@ -79,7 +79,7 @@ class Node:
     @cached_property
     def rewrite(self) -> TrivialRewrite:
         """Resolves recipients."""
-        return make_resolver(self.conf, self.tables)
+        return make_shared_resolver(self.conf, self.tables)
 
     @cached_property
     def queue(self) -> SqliteMailQueue:

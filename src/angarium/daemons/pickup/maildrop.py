@@ -22,7 +22,7 @@ from pathlib import Path
 
 from angarium.daemons.pickup.connection import Receiver
 from angarium.daemons.pickup.intake import Intake, User
-from angarium.protocols.pickup.session import End, PickupError, PickupSession, Piece, Submission
+from angarium.protocols.pickup.session import PickupError, PickupSession, Piece, Submission
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import Spool
 
@@ -135,7 +135,7 @@ class Maildrop:
             for event in session.receive_data(data):
                 if isinstance(event, Piece):
                     receiver.write(event.data)
-                elif isinstance(event, End) and not receiver.too_big:
+                elif not receiver.too_big:
                     return event.submission
             if receiver.too_big:
                 raise PickupError("message file too big")
