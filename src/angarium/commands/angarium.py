@@ -4,6 +4,7 @@
     angarium [-c config_dir] account add|list|show|remove|set|check …
     angarium [-c config_dir] alias   add|list|show|remove|set …
     angarium [-c config_dir] quota   set|list|show|remove …
+    angarium [-c config_dir] queue   list|top|show|suspend|resume|bounce|delete|undelete …
     angarium [-c config_dir] check   [--severity error|warning|note]
     angarium [-c config_dir] explain --from A --to B --client IP [--helo H] [--sasl U] [--eml FILE]
 
@@ -11,9 +12,13 @@ What a command changes is on stable storage when it ends, and in force at once. 
 (its first line), or asked for on a terminal; never from the command line, which everybody can read. ``--json`` prints
 one JSON value instead of lines for people.
 
-The exit status is one of sysexits.h: 0; 64 wrong usage; 65 a bad name, size or password; 67 no such domain, account
-or alias; 69 a domain that is not empty; 73 it exists already; 75 the database cannot be used now; 77 the password is
-wrong (``account check``); 78 the configuration cannot be read.
+``angarium exim …`` and ``angarium exiqgrep …`` are those programs' views of the queue, and so is this program under the
+name ``exim``, ``exim4`` or ``exiqgrep``.
+
+The exit status is one of sysexits.h: 0; 64 wrong usage; 65 a bad name, size, filter or password; 66 a message that is
+not in the queue; 67 no such domain, account or alias; 69 a domain that is not empty; 73 it exists already; 75 the
+database cannot be used now; 77 the password is wrong (``account check``), or no right to the queue; 78 the
+configuration cannot be read.
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ from angarium.commands import (
     angarium_check,
     angarium_domain,
     angarium_explain,
+    angarium_queue,
     angarium_quota,
 )
 from angarium.commands.angarium_output import Failure, print_result
@@ -42,7 +48,18 @@ from angarium.directory.interface import (
     NoSuchEntryError,
 )
 
-_NOUNS = (angarium_domain, angarium_account, angarium_alias, angarium_quota, angarium_check, angarium_explain)
+_NOUNS = (
+    angarium_domain,
+    angarium_account,
+    angarium_alias,
+    angarium_quota,
+    angarium_queue,
+    angarium_check,
+    angarium_explain,
+)
+
+_VIEWS = {"exim": "exim", "exim4": "exim", "exiqgrep": "exiqgrep"}
+"""Names of other programs, and the modules that are like them."""
 
 _STATUS: dict[type[Exception], int] = {
     InvalidNameError: os.EX_DATAERR,
@@ -59,13 +76,14 @@ class _Parser(argparse.ArgumentParser):
         self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
     parser = _Parser(
         prog="angarium", description="Administer the domains, accounts, aliases and quotas of this mail server."
     )
     parser.add_argument("-c", dest="configuration", metavar="config_dir", help="directory of main.cf (MAIL_CONFIG)")
     parser.add_argument("--database", type=Path, help="the database to use instead of $directory_database")
-    nouns = parser.add_subparsers(dest="noun", required=True, metavar="domain|account|alias|quota|check|explain")
+    nouns = parser.add_subparsers(dest="noun", required=True, metavar="domain|account|alias|quota|queue|check|explain")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON")
     for noun in _NOUNS:
@@ -75,7 +93,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    name = Path(sys.argv[0]).name if arguments is None else ""
+    if name not in _VIEWS and words and words[0] in _VIEWS:
+        name = words.pop(0)
+    if name in _VIEWS:
+        from importlib import import_module  # late: the other nouns need none of this
+
+        return int(import_module(f"angarium.commands.{_VIEWS[name]}").main(words))
+    options = command_parser().parse_args(words)
     if hasattr(options, "inspect"):
         return _inspect(options)
     try:
@@ -102,10 +128,14 @@ def _inspect(options: argparse.Namespace) -> int:
 
     try:
         result, status = options.inspect(configuration_directory(options.configuration), options)
+        print_result(result, as_json=options.json)
+        sys.stdout.flush()
     except Failure as failure:
         print(f"angarium: {failure}", file=sys.stderr)
         return failure.status
-    print_result(result, as_json=options.json)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer has nowhere to go
+        return os.EX_IOERR
     return int(status)
 
 

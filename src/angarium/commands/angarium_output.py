@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,15 +28,21 @@ class Failure(Exception):  # noqa: N818 - an end of the command with a status, r
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a command found or did: lines for people, and a value for ``--json``."""
+    """What a command found or did: lines for people, and a value for ``--json``, where an iterator is a list."""
 
-    lines: tuple[str, ...]
+    lines: Iterable[str]
     value: object
 
 
 def print_result(result: Result, *, as_json: bool) -> None:
     """Print it on standard output."""
-    if as_json:
+    if as_json and isinstance(result.value, Iterator):
+        before = "["
+        for each in result.value:
+            print(before + json.dumps(each, ensure_ascii=False), end="")
+            before = ",\n"
+        print("[]" if before == "[" else "]")
+    elif as_json:
         print(json.dumps(result.value, ensure_ascii=False))
     else:
         for line in result.lines:

@@ -18,11 +18,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from angarium.mailqueue import rows
+from angarium.mailqueue import deleted, rows
+from angarium.mailqueue.deleted import DeletedMessage
 from angarium.mailqueue.interface import QueueDamagedError, QueuedMessage, QueueName
 from angarium.mailqueue.ownership import manager_lives
 from angarium.mailqueue.sqlite import (
     DATABASE,
+    PURGE_BATCH,
     WRITE_LOCK,
     open_database,
     remove_content,
@@ -124,6 +126,12 @@ class QueueControl:
         with storage_errors():
             return rows.identifiers(self._connection, queues)
 
+    def deleted(self) -> Iterator[DeletedMessage]:
+        """The messages that can be undeleted."""
+        if self._connection is not None:
+            with storage_errors():
+                yield from deleted.listing(self._connection)
+
     def manager_runs(self) -> bool:
         """Whether a queue manager has this queue."""
         return manager_lives(self._directory)
@@ -132,10 +140,37 @@ class QueueControl:
 
     def delete(self, ids: Iterable[str], queues: Sequence[QueueName] = ORDINARY) -> list[str]:
         """Remove messages; the ids of those that were there."""
-        removed: list[tuple[str, rows.Removed]] = []
-        for queue_id, gone in self._each(ids, lambda connection, each: rows.delete(connection, each, queues)):
-            if gone is not None:
-                removed.append((queue_id, gone))
+        return self._gone(self._each(ids, lambda connection, each: rows.delete(connection, each, queues)))
+
+    def set_aside(self, ids: Iterable[str], until: float, queues: Sequence[QueueName] = ORDINARY) -> list[str]:
+        """Delete messages so that they can be undeleted until then, seconds since the epoch; those that were there."""
+        now = time.time()
+        return self._done(ids, lambda connection, each: deleted.put(connection, each, queues, now, until))
+
+    def undelete(self, ids: Iterable[str]) -> list[tuple[str, QueueName]]:
+        """Put deleted messages back; those that were there, and the queues in which they are now."""
+        done = self._each(ids, deleted.restore)
+        return [(queue_id, queue) for queue_id, queue in done if queue is not None]
+
+    def forget(self, ids: Iterable[str]) -> list[str]:
+        """Remove deleted messages for good; the ids of those that were there."""
+        return self._gone(self._each(ids, deleted.forget))
+
+    def purge(self) -> int:
+        """Remove those deleted messages for good whose time is over; how many."""
+        now = time.time()
+        count = 0
+        while gone := self._transaction(
+            lambda connection: deleted.purge(connection, now, PURGE_BATCH), list[rows.Removed]()
+        ):
+            count += len(gone)
+            for each in gone:
+                remove_content(self._directory, each)
+        return count
+
+    def _gone(self, each: Iterable[tuple[str, rows.Removed | None]]) -> list[str]:
+        """Unlink what removed messages have left, when the last transaction is over; their ids."""
+        removed = [(queue_id, gone) for queue_id, gone in each if gone is not None]
         for _queue_id, gone in removed:
             remove_content(self._directory, gone)
         return [queue_id for queue_id, _gone in removed]

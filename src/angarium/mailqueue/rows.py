@@ -23,13 +23,13 @@ from angarium.model.envelope import Envelope
 from angarium.runtime.sqlite import Connection
 
 # Text as octets: it may be damaged, which must concern its row alone and not the whole answer.
-_COLUMNS = (
+COLUMNS = (
     "id, CAST(queue_id AS BLOB), CAST(state AS BLOB), next_attempt, queued, attempts, size, flags, envelope, recipients"
 )
 
 _RECIPIENTS = 9
 
-_DAMAGE = (msgspec.MsgspecError, ValueError, TypeError, AttributeError)
+DAMAGE = (msgspec.MsgspecError, ValueError, TypeError, AttributeError)
 """What comes of reading a row that does not hold what it should."""
 
 READ_AHEAD = 4 * 1024 * 1024
@@ -134,12 +134,12 @@ def lease(
     room = READ_AHEAD
     for row in rows:
         try:
-            message = _message(connection, row)
-            messages.append(message)
-            if message.size <= room:
-                room -= message.size
-                small[row[0]] = message.queue_id
-        except _DAMAGE as error:
+            taken = message(connection, row)
+            messages.append(taken)
+            if taken.size <= room:
+                room -= taken.size
+                small[row[0]] = taken.queue_id
+        except DAMAGE as error:
             connection.execute("UPDATE message SET state = 'corrupt' WHERE id = ?", (row[0],))
             corrupt.append((bytes(row[1] or b"?").decode("utf-8", "replace"), str(error)))
     return Leased(messages, corrupt, _contents(connection, small))
@@ -161,7 +161,7 @@ def _take(
     chosen = f"SELECT id FROM (SELECT id, {before} AS before FROM ({oldest})) WHERE before < ?"  # noqa: S608 - ours
     rows = connection.execute(
         f"UPDATE message SET state = 'active', owner = ?, attempts = attempts + 1"  # noqa: S608 - the same
-        f" WHERE id IN ({chosen}) RETURNING {_COLUMNS}",
+        f" WHERE id IN ({chosen}) RETURNING {COLUMNS}",
         (owner, *values, limit, recipients),
     ).fetchall()
     rows.sort(key=_by_next_attempt)  # RETURNING promises no order
@@ -172,8 +172,8 @@ def _by_next_attempt(row: tuple[Any, ...]) -> float:
     return float(row[3])
 
 
-def _message(connection: Connection, row: tuple[Any, ...]) -> QueuedMessage:
-    """The value of a row. Raises what ``_DAMAGE`` names for a damaged one."""
+def message(connection: Connection, row: tuple[Any, ...]) -> QueuedMessage:
+    """The value of a row. Raises what ``DAMAGE`` names for a damaged one."""
     key, octets, state_octets, next_attempt, queued, attempts, size, flags, encoded, _recipients = row
     queue_id = octets.decode()
     state = state_octets.decode()
@@ -213,8 +213,9 @@ def record(connection: Connection, attempt: Attempt, notices: Sequence[NewRow], 
 
     None when the message stays where nobody has to look at once, or was gone before.
     """
-    found = _find(connection, attempt.queue_id)
+    found = find(connection, attempt.queue_id)
     if found is None:
+        _record_deleted(connection, attempt)
         return None
     key, state, recipients, flags = found
     for notice in notices:
@@ -240,7 +241,28 @@ def record(connection: Connection, attempt: Attempt, notices: Sequence[NewRow], 
             requeue = bool(flags & REQUEUE) and not attempt.requeue_failed
             _leave(connection, key, state, attempt, requeue=requeue)
             return Waits() if requeue else None
-    return _remove(connection, key)
+    return remove(connection, key)
+
+
+def _record_deleted(connection: Connection, attempt: Attempt) -> None:
+    """Deleted stays deleted, if it was deleted so that it can come back; who has got it does not get it again then."""
+    key = serial_number(attempt.queue_id)
+    here = "SELECT state FROM deleted WHERE id = ? AND queue_id = ?"
+    if connection.execute(here, (key, attempt.queue_id)).fetchone() is None:
+        return
+    connection.executemany(
+        "INSERT OR REPLACE INTO outcome (id, number, done, dsn, reason) VALUES (?, ?, 1, ?, ?)",
+        [
+            (key, result.recipient.number, str(result.dsn), _storable(result.text))
+            for result in attempt.results
+            if result.status is Status.SENT
+        ],
+    )
+    if attempt.final:
+        connection.execute(
+            "UPDATE deleted SET state = 'deferred', next_attempt = ? WHERE id = ? AND state = 'active'",
+            (attempt.next_attempt, key),
+        )
 
 
 def _storable(text: str) -> str:
@@ -260,15 +282,15 @@ def _leave(connection: Connection, key: int, state: str, attempt: Attempt, *, re
 
 def replace(connection: Connection, queue_id: str, row: NewRow, now: float) -> Removed | None:
     """Active -> removed, and another -> incoming; None when it is not active any more."""
-    found = _find(connection, queue_id)
+    found = find(connection, queue_id)
     if found is None or found[1] != "active":
         return None
     insert(connection, row, now)
-    return _remove(connection, found[0])
+    return remove(connection, found[0])
 
 
-def _find(connection: Connection, queue_id: str) -> tuple[int, str, int, int] | None:
-    """(row, state, number of recipients, flags)."""
+def find(connection: Connection, queue_id: str) -> tuple[int, str, int, int] | None:
+    """(row, state, number of recipients, flags); None when it is not there."""
     key = serial_number(queue_id)
     if key is None:
         return None
@@ -278,7 +300,8 @@ def _find(connection: Connection, queue_id: str) -> tuple[int, str, int, int] | 
     return row
 
 
-def _remove(connection: Connection, key: int) -> Removed:
+def remove(connection: Connection, key: int) -> Removed:
+    """Any -> removed."""
     connection.execute("DELETE FROM message WHERE id = ?", (key,))
     connection.execute("DELETE FROM outcome WHERE id = ?", (key,))
     row = connection.execute("DELETE FROM content WHERE id = ? RETURNING file", (key,)).fetchone()
@@ -301,7 +324,7 @@ def give_back(connection: Connection, gone: Sequence[int]) -> int:
 
 def quarantine(connection: Connection, queue_id: str) -> bool:
     """Any -> corrupt."""
-    found = _find(connection, queue_id)
+    found = find(connection, queue_id)
     if found is None:
         return False
     connection.execute("UPDATE message SET state = 'corrupt' WHERE id = ?", (found[0],))
@@ -310,15 +333,15 @@ def quarantine(connection: Connection, queue_id: str) -> bool:
 
 def delete(connection: Connection, queue_id: str, queues: Sequence[QueueName]) -> Removed | None:
     """Any of ``queues`` -> removed; None when it is not there."""
-    found = _find(connection, queue_id)
+    found = find(connection, queue_id)
     if found is None or QueueName(found[1]) not in queues:
         return None
-    return _remove(connection, found[0])
+    return remove(connection, found[0])
 
 
 def hold(connection: Connection, queue_id: str, queues: Sequence[QueueName]) -> bool:
     """Any of ``queues`` -> hold; False when it is not there."""
-    found = _find(connection, queue_id)
+    found = find(connection, queue_id)
     if found is None or QueueName(found[1]) not in queues or found[1] == "hold":
         return False
     connection.execute("UPDATE message SET state = 'hold' WHERE id = ?", (found[0],))
@@ -327,7 +350,7 @@ def hold(connection: Connection, queue_id: str, queues: Sequence[QueueName]) -> 
 
 def release(connection: Connection, queue_id: str, now: float) -> bool:
     """Hold -> deferred, due now; False when it is not on hold."""
-    found = _find(connection, queue_id)
+    found = find(connection, queue_id)
     if found is None or found[1] != "hold":
         return False
     connection.execute("UPDATE message SET state = 'deferred', next_attempt = ? WHERE id = ?", (now, found[0]))
@@ -336,7 +359,7 @@ def release(connection: Connection, queue_id: str, now: float) -> bool:
 
 def requeue(connection: Connection, queue_id: str, queues: Sequence[QueueName], now: float) -> bool:
     """Any of ``queues`` -> incoming, flagged; an active one when its attempt is over. False when it is not there."""
-    found = _find(connection, queue_id)
+    found = find(connection, queue_id)
     if found is None or QueueName(found[1]) not in queues:
         return False
     key, state, _recipients, flags = found
@@ -348,7 +371,7 @@ def requeue(connection: Connection, queue_id: str, queues: Sequence[QueueName], 
 
 def expire(connection: Connection, queue_id: str, queues: Sequence[QueueName], now: float) -> bool:
     """Flag for return to the sender at the next attempt, which is now unless the message is on hold."""
-    found = _find(connection, queue_id)
+    found = find(connection, queue_id)
     if found is None or QueueName(found[1]) not in queues:
         return False
     connection.execute("UPDATE message SET flags = ? WHERE id = ?", (found[3] | FORCED_EXPIRE, found[0]))
@@ -371,7 +394,7 @@ def flush(connection: Connection, now: float, queue_id: str = "") -> int:
             "UPDATE message SET next_attempt = ?1 WHERE state = 'deferred' AND next_attempt > ?1", (now,)
         )
         return connection.changes()
-    found = _find(connection, queue_id)
+    found = find(connection, queue_id)
     if found is None or found[1] != "deferred":
         return 0
     connection.execute("UPDATE message SET next_attempt = ? WHERE id = ?", (now, found[0]))
@@ -382,10 +405,10 @@ def waiting_for(connection: Connection, site: str) -> list[str]:
     """The ids of deferred messages that wait for a recipient ``@site``. Reads all: not for a write transaction."""
     ending = "@" + site.lower()
     return [
-        message.queue_id
-        for message in listing(connection)
-        if message.queue is QueueName.DEFERRED
-        and any(item.queued.recipient.address.lower().endswith(ending) for item in message.pending)
+        each.queue_id
+        for each in listing(connection)
+        if each.queue is QueueName.DEFERRED
+        and any(item.queued.recipient.address.lower().endswith(ending) for item in each.pending)
     ]
 
 
@@ -394,15 +417,15 @@ def listing(connection: Connection, page: int = 500) -> Iterator[QueuedMessage]:
     last = -1
     while True:
         rows = connection.execute(
-            f"SELECT {_COLUMNS} FROM message WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - a constant of ours
+            f"SELECT {COLUMNS} FROM message WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - a constant of ours
             (last, page),
         ).fetchall()
         for row in rows:
             last = int(row[0])  # type: ignore[arg-type] # the primary key
             if row[2] != b"corrupt":
                 try:
-                    yield _message(connection, row)
-                except _DAMAGE:
+                    yield message(connection, row)
+                except DAMAGE:
                     continue  # the queue manager will find it, log it and put it aside
         if len(rows) < page:
             return
@@ -422,12 +445,12 @@ def one(connection: Connection, queue_id: str) -> QueuedMessage | None:
     if key is None:
         return None
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM message WHERE id = ? AND queue_id = ?",  # noqa: S608 - a constant of ours
+        f"SELECT {COLUMNS} FROM message WHERE id = ? AND queue_id = ?",  # noqa: S608 - a constant of ours
         (key, queue_id),
     ).fetchone()
     try:
-        return None if row is None else _message(connection, row)
-    except _DAMAGE as error:
+        return None if row is None else message(connection, row)
+    except DAMAGE as error:
         msg = f"damaged queue entry: {error}"
         raise ValueError(msg) from error
 

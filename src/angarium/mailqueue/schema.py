@@ -10,7 +10,26 @@ from __future__ import annotations
 from angarium.mailqueue.interface import QueueDamagedError
 from angarium.runtime.sqlite import Connection
 
-VERSION = 2
+VERSION = 3
+
+_DELETED = """
+CREATE TABLE IF NOT EXISTS deleted (
+    id           INTEGER PRIMARY KEY,
+    queue_id     TEXT    NOT NULL,
+    state        TEXT    NOT NULL,
+    next_attempt REAL    NOT NULL,
+    queued       REAL    NOT NULL,
+    attempts     INTEGER NOT NULL,
+    size         INTEGER NOT NULL,
+    recipients   INTEGER NOT NULL,
+    flags        INTEGER NOT NULL,
+    envelope     BLOB    NOT NULL,
+    owner        INTEGER NOT NULL,
+    deleted      REAL    NOT NULL,
+    until        REAL    NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS deleted_until ON deleted (until);
+"""
 
 _TABLES = """
 CREATE TABLE message (
@@ -55,6 +74,7 @@ CREATE INDEX IF NOT EXISTS message_incoming ON message (next_attempt) WHERE stat
 CREATE INDEX IF NOT EXISTS message_deferred ON message (next_attempt) WHERE state = 'deferred';
 CREATE INDEX message_active ON message (owner) WHERE state = 'active';
 """,
+    2: _DELETED,
 }
 """What makes the next version of each; all in one transaction with the new number."""
 
@@ -97,7 +117,7 @@ def _upgrade(connection: Connection) -> None:
     """Bring the database to this version; another process may have been first."""
     version = _version(connection)
     if version == 0:
-        connection.execute(_TABLES)
+        connection.execute(_TABLES + _DELETED)
         version = VERSION
     while version < VERSION:
         connection.execute(_MIGRATIONS[version])

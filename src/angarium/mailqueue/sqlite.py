@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from angarium.mailqueue import rows, schema
+from angarium.mailqueue import deleted, rows, schema
 from angarium.mailqueue.ids import QueueIds
 from angarium.mailqueue.interface import MANY, Attempt, NewMessage, QueueDamagedError, QueuedMessage, QueueFullError
 from angarium.mailqueue.ownership import Ownership
@@ -37,6 +37,9 @@ ORPHAN_AGE = 60.0
 
 _FLUSH_BATCH = 1000
 """Messages that one transaction makes due."""
+
+PURGE_BATCH = 100
+"""Deleted messages that one transaction removes: their content goes with them."""
 
 COMPACT_ABOVE = 64 * 1024 * 1024
 """Bytes of unused space in the database that are worth giving back."""
@@ -223,8 +226,16 @@ class SqliteMailQueue:
             suspects = await asyncio.get_running_loop().run_in_executor(None, self._suspects)
             if suspects:
                 await self._writer.submit(lambda connection: self._remove_orphans(connection, suspects))
+            await self._purge()
         me.tidy()
         return count
+
+    async def _purge(self) -> None:
+        """Remove what was deleted long enough ago."""
+        now = self._clock()
+        while deleted.overdue(self._reader, now):
+            for gone in await self._writer.submit(lambda connection: deleted.purge(connection, now, PURGE_BATCH)):
+                remove_content(self._directory, gone)
 
     async def give_back(self) -> int:
         """Return this manager's leases to incoming."""

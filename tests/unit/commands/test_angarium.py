@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from angarium.auth.passwords import check_password
-from angarium.commands.angarium import _STATUS, _parser, main
+from angarium.commands.angarium import _STATUS, command_parser, main
 from angarium.commands.angarium_output import Failure, format_size, parse_size
 from angarium.directory.interface import PasswordEntry, QuotaLimit
 from angarium.directory.reader import SqliteDirectory
@@ -261,7 +261,7 @@ def test_it_does_not_load_what_it_does_not_need(tmp_path: Path) -> None:
 
 def test_the_manual_names_every_verb_and_option() -> None:
     manual = (Path(__file__).parents[3] / "docs" / "manual" / "angarium.1.md").read_text(encoding="utf-8")
-    for noun, parser_of_noun in _subcommands(_parser()).items():
+    for noun, parser_of_noun in _subcommands(command_parser()).items():
         for verb, parser in (_subcommands(parser_of_noun) or {"": parser_of_noun}).items():
             assert f"`{noun} {verb}".strip() in manual, f"{noun} {verb}"
             for action in parser._actions:

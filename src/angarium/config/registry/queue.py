@@ -12,6 +12,17 @@ PARAMETERS = (
         "The cleanup service of master.cf whose parameters hold for the mail of a service.",
         "queue",
     ),
+    Parameter(
+        "deleted_queue_lifetime",
+        Type.TIME,
+        "1d",
+        "How long a message that angarium queue delete has deleted can be had back with angarium queue undelete; 0: it "
+        "is deleted for good at once. postsuper -d always does that.",
+        "queue",
+        unit="d",
+        minimum=0,
+        compatible=False,
+    ),
     Parameter("enable_long_queue_ids", Type.BOOLEAN, "no", "Use queue ids that are never used again.", "queue"),
     Parameter(
         "error_service_name",
