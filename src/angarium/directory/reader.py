@@ -37,6 +37,7 @@ WHERE accounts.address = ?
 """
 _LOOK_AGAIN_SECONDS = 1.0
 _TRUST_SECONDS = 0.01
+_LONGEST_KEY = 320
 _CACHE_LIMIT = 20_000
 """Answers kept; the cache starts afresh when it is full, since every answer can be had again."""
 
@@ -122,7 +123,7 @@ class SqliteDirectory:
                 if place in self._cache:
                     return self._cache[place]
             found: Row | None = next(connection.execute(query, (key.casefold(),)), None)
-        except SqlError as error:
+        except (SqlError, UnicodeDecodeError) as error:  # damage shows as text that is none, too
             self.close()
             return TemporaryError(f"{self._path}: {error}", f"directory:{table}")
         except DirectoryUnavailableError as error:
@@ -131,7 +132,8 @@ class SqliteDirectory:
             return None
         if len(self._cache) >= _CACHE_LIMIT:
             self._cache.clear()
-        self._cache[place] = found
+        if len(key) <= _LONGEST_KEY:
+            self._cache[place] = found
         return found
 
     def _check(self, connection: Connection, now: float) -> None:

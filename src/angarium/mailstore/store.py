@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from angarium.mailstore import writing
 from angarium.mailstore.account import SqliteAccount
@@ -42,6 +43,8 @@ _SMALL = 64 * 1024
 """Bytes of a message that is analysed on the spot; hostile ones cost half a microsecond a byte."""
 _PRUNE_EVERY = 256
 _WORTH_TRIMMING = 8
+_READERS = 4
+"""Long searches at once."""
 
 T = TypeVar("T")
 LimitLookup = Callable[[str], Awaitable[Limits]]
@@ -94,6 +97,8 @@ class SqliteMailStore:
         self._key_lifetime = key_lifetime
         self._at_once = CommitsAtOnce()
         self._executor = ThreadPoolExecutor(writers, thread_name_prefix="mailstore")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="mailstore-search")
+        self._asides: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._open: OrderedDict[str, Database] = OrderedDict()
         self._opening: dict[str, asyncio.Future[Database]] = {}
         self._listeners: dict[str, list[Callable[[Change], None]]] = {}
@@ -141,6 +146,7 @@ class SqliteMailStore:
             _account, database = self._open.popitem()
             await loop.run_in_executor(None, database.close)
         self._executor.shutdown()
+        self._readers.shutdown()
 
     def statistics(self) -> dict[str, int]:
         """How many databases are open, and what group commit did in them."""
@@ -176,16 +182,21 @@ class SqliteMailStore:
     async def read_aside(self, account: str, work: Callable[[Connection], T]) -> T:
         """Run a long reading function on a thread, with a connection of its own.
 
-        Only for statements that give few rows: beside a busy loop each row waits for the interpreter.
+        Only for statements that give few rows: beside a busy loop each row waits for the interpreter. One of an account
+        at a time, and on threads of their own: whoever searches from many connections waits for himself.
         """
-        database = self._open_now(account) or await self.database(account)
-        database.users += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(None, database.read_aside, work)
-        except BROKEN as error:
-            raise self._unavailable(account, error) from error
-        finally:
-            database.users -= 1
+        turn = self._asides.get(account)
+        if turn is None:
+            turn = self._asides[account] = asyncio.Lock()
+        async with turn:
+            database = self._open_now(account) or await self.database(account)
+            database.users += 1
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._readers, database.read_aside, work)
+            except BROKEN as error:
+                raise self._unavailable(account, error) from error
+            finally:
+                database.users -= 1
 
     async def write(self, account: str, work: Callable[[Connection], T], *, quick: bool = False) -> T:
         """Run a writing function in a transaction; durable when this returns. ``quick``: it touches few rows."""

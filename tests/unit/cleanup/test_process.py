@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 
@@ -314,3 +315,32 @@ def test_a_message_that_says_that_it_has_8_bits_has_them(encoding, body, becomes
     assert run(header, body=body)[0].envelope.body is becomes
     off = {"detect_8bit_encoding_header": "no"}
     assert run(header, body=body, settings=off)[0].envelope.body is body
+
+
+def test_a_header_as_long_as_the_message_holds_nobody_up():
+    """Looking at each of a million header lines took three seconds, in which no other client was served."""
+    conf = Config.of(SETTINGS)
+    opener = TableOpener(lambda _text: None)
+    log = ServiceLog(MemoryLog(), "postfix/cleanup")
+    cleanup = make_cleanup(conf, make_resolver(conf, opener), opener, log, None)
+    envelope = Envelope("s@sender.test", (Recipient("alice@vbox.test", "alice@vbox.test"),), ARRIVAL, NETWORK)
+    content = MemoryContent(b"X: y\r\n" * 800_000 + b"\r\nbody\r\n")
+
+    async def main():
+        stalls = []
+
+        async def watch():
+            last = time.perf_counter()
+            while True:
+                await asyncio.sleep(0.001)
+                now = time.perf_counter()
+                stalls.append(now - last)
+                last = now
+
+        watching = asyncio.get_running_loop().create_task(watch())
+        await asyncio.sleep(0)
+        await cleanup.process("4F2A", envelope, content)
+        watching.cancel()
+        return max(stalls)
+
+    assert asyncio.run(main()) < 0.3

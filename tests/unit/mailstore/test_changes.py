@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 from angarium.runtime.bus import Bus
 
@@ -75,6 +76,34 @@ def test_keys_are_forgotten_after_their_lifetime(open_store, run, mail):
             await account.append([mail(key=f"later {number}")])
         assert not (await account.append([mail(key="first")]))[0].duplicate
         assert (await account.append([mail(key="later 5")]))[0].duplicate
+        await store.close()
+
+    run(test())
+
+
+def test_long_searches_of_one_account_wait_for_each_other(open_store, run):
+    """Else one client with many connections keeps all threads from the others."""
+
+    async def test():
+        store = open_store()
+        for name in ("alice", "bob"):
+            await store.open(f"{name}@example.test")
+        running, most, ended = 0, 0, threading.Event()
+
+        def search(_connection):
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            ended.wait(10)
+            running -= 1
+
+        many = [asyncio.ensure_future(store.read_aside("alice@example.test", search)) for _ in range(10)]
+        while not running:
+            await asyncio.sleep(0)
+        assert await store.read_aside("bob@example.test", lambda _connection: 7) == 7
+        ended.set()
+        await asyncio.gather(*many)
+        assert most == 1
         await store.close()
 
     run(test())

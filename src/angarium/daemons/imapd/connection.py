@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 TLS_SHUTDOWN = 5.0
 """Seconds that a client has to answer the end of a TLS session."""
 _READ_AHEAD = 128 * 1024
+LINGER = 10.0
+"""Seconds that a client has to take what is left when the connection is closed."""
 _WRITE_PIECE = 64 * 1024
 
 
@@ -166,7 +168,7 @@ class ImapConnection(asyncio.Protocol):
         """The client has no more to say: what it said is still answered."""
         self._close_reason = self._close_reason or "Connection closed"
         self._ended = True
-        return self._task is not None
+        return self._task is not None and not self.tls  # TLS cannot stay half open
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone: drop everything of it."""
@@ -247,8 +249,16 @@ class ImapConnection(asyncio.Protocol):
         self._close_reason = self._close_reason or reason
         self._closing = True
         self.flush()
-        if self.transport is not None:
-            self.transport.close()
+        self._end_transport()
+
+    def _end_transport(self) -> None:
+        """Close when all is sent; a client that does not read it has an end, too."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        transport.close()
+        if transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(LINGER, transport.abort)
 
     def answer(self, tag: bytes, word: bytes, text: str) -> None:
         """The tagged answer of a command."""
@@ -397,8 +407,8 @@ class ImapConnection(asyncio.Protocol):
         finally:
             self._task = None
             self.flush()
-            if (self._closing or self._ended) and self.transport is not None:
-                self.transport.close()
+            if self._closing or self._ended:
+                self._end_transport()
             elif self._paused_reading:
                 self._resume_reading()
 

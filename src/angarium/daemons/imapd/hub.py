@@ -33,6 +33,8 @@ IDLE_HUBS = 64
 """Hubs without sessions that are kept, so that the next SELECT is a small query."""
 IDLE_MESSAGES = 200_000
 """Messages in all those together."""
+_KEPT = 16
+"""Places where sessions stood, for which what they have to hear is kept."""
 
 
 class Listener(Protocol):
@@ -72,6 +74,7 @@ class MailboxHub:
         self._task: asyncio.Task[None] | None = None
         self._report = report
         self._rendered: dict[tuple[int, Dialect], tuple[Snapshot, bytes]] = {}
+        self._found: dict[int, tuple[Snapshot, Difference]] = {}
 
     async def load(self) -> MailboxStatus:
         """Make ``latest`` the state of now; the mailbox's numbers, which are not newer than it."""
@@ -184,13 +187,22 @@ class MailboxHub:
         if kept is not None and kept[0] is old:
             return kept[1]
         data = render_difference(old, found, new, dialect)
-        if len(self._rendered) < 16:
+        if len(self._rendered) < _KEPT:
             self._rendered[key] = (old, data)
         return data
 
     def difference(self, view: View, *, expunge: bool) -> tuple[Snapshot, Difference]:
-        """Advance a view to the newest snapshot."""
-        return view.advance(self.latest, expunge=expunge)
+        """Advance a view to the newest snapshot; looked for once for all who stood at the same place."""
+        old, latest = view.snapshot, self.latest
+        if expunge:
+            kept = self._found.get(id(old))
+            if kept is not None and kept[0] is old:
+                view.reach(latest)
+                return latest, kept[1]
+        new, found = view.advance(latest, expunge=expunge)
+        if new is latest and len(self._found) < _KEPT:
+            self._found[id(old)] = (old, found)
+        return new, found
 
     def close(self) -> None:
         """Stop following."""
@@ -212,6 +224,7 @@ class MailboxHub:
         self.latest = snapshot
         self._announced = max(self._announced, snapshot.highestmodseq)
         self._rendered.clear()
+        self._found.clear()
         for listener in tuple(self.listeners):
             listener.mailbox_changed()
 

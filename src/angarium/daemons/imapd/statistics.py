@@ -22,6 +22,7 @@ class SessionStatistics:
     auth_attempts: int = 0
     method: str = ""
     user: str = ""
+    identified: int = 0
 
     def line(self) -> str:
         """``in=… out=… deleted=…``."""

@@ -249,10 +249,11 @@ class View:
         complete: the modseq up to which the client has been told everything, what vanished included.
     """
 
-    __slots__ = ("complete", "recent", "saved", "snapshot")
+    __slots__ = ("_held_back", "complete", "recent", "saved", "snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self._held_back: tuple[Snapshot, Snapshot] | None = None  # the newest, and what was shown in its place
         self.complete = snapshot.highestmodseq
         self.saved: Sequence[int] = ()
         self.recent: Ranges = ()
@@ -262,12 +263,23 @@ class View:
 
         With ``expunge`` False vanished messages stay, to be told another time.
         """
+        held = self._held_back
+        if not expunge and held is not None and held[0] is latest and held[1] is self.snapshot:
+            return self.snapshot, NO_DIFFERENCE  # a client that fetches one by one does not pay for it each time
         target = latest if expunge or latest is self.snapshot else keeping_vanished(self.snapshot, latest)
         found = difference(self.snapshot, target)
-        self.snapshot = target
         if target is latest:
-            self.complete = latest.highestmodseq
+            self.reach(latest)
+        else:
+            self.snapshot = target
+            self._held_back = (latest, target)
         return target, found
+
+    def reach(self, latest: Snapshot) -> None:
+        """The client has been told all that ``latest`` has."""
+        self.snapshot = latest
+        self.complete = latest.highestmodseq
+        self._held_back = None
 
     def add_recent(self, low: int, high: int) -> None:
         r"""UIDs from ``low`` up to ``high`` are \Recent here; above all that were."""

@@ -28,6 +28,8 @@ _BATCH = 256 * 1024
 _SLICE = 0.01
 """Seconds for which one client's commands are run before others have their turn."""
 _LOOK_SECONDS = 30.0
+LINGER = 10.0
+"""Seconds that a client has to take what is left when the connection is closed."""
 
 
 class Pop3Connection(asyncio.Protocol):
@@ -159,7 +161,7 @@ class Pop3Connection(asyncio.Protocol):
                 return
         self._write(replies)
         if conversation.closing:
-            self._must_transport().close()
+            self._end_transport()
             return
         self._throttle(conversation)
 
@@ -267,7 +269,7 @@ class Pop3Connection(asyncio.Protocol):
         if self._conversation is not None and self._transport is not None and not self._lost:
             self._conversation.closing = self._conversation.closing or "Server shutting down"
             self._write([err("Server shutting down.", "SYS/TEMP")])
-            self._transport.close()
+            self._end_transport()
 
     @property
     def known(self) -> bool:
@@ -279,7 +281,14 @@ class Pop3Connection(asyncio.Protocol):
         if self._conversation is not None and self._transport is not None and not self._lost:
             self._conversation.closing = self._conversation.closing or "Connection queue full"
             self._write([err("Connection queue full")])
-            self._transport.close()
+            self._end_transport()
+
+    def _end_transport(self) -> None:
+        """Close when all is sent; a client that does not read it has an end, too."""
+        transport = self._must_transport()
+        transport.close()
+        if transport.get_write_buffer_size():
+            self._loop.call_later(LINGER, transport.abort)
 
     def _finish(self) -> None:
         conversation = self._conversation

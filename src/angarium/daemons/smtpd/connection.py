@@ -35,6 +35,8 @@ from angarium.runtime.tls import describe_session
 READ_AHEAD = 64 * 1024
 _PIECE = 8 * 1024
 """Octets of commands that are acted on at once."""
+_LINGER = 10.0
+"""Seconds that a client has to take the last reply: until then nobody counts it, so there may be many."""
 _SLICE = 0.01
 """Seconds for which one client's commands are acted on before others have their turn."""
 
@@ -193,7 +195,7 @@ class SmtpdConnection(asyncio.Protocol):
         unsent = transport.get_write_buffer_size() > 0
         transport.close()
         if unsent:
-            self._loop.call_later(self._setting.parameters.timeout, transport.abort)
+            self._loop.call_later(min(self._setting.parameters.timeout, _LINGER), transport.abort)
 
     async def _identify(self, client: Client) -> Client:
         setting = self._setting

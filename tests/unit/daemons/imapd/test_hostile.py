@@ -7,9 +7,10 @@ import contextlib
 import time
 
 import pytest
-from tests.fakes.imap_server import MESSAGE
+from tests.fakes.imap_server import MESSAGE, ImapServer
 
 from angarium.daemons.imapd.commands import fetch as fetch_module
+from angarium.daemons.imapd.main import ImapdParameters
 from angarium.mailstore import writing
 from angarium.mailstore.rows import one_row
 
@@ -71,8 +72,6 @@ HOSTILE = {
 
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory):
-    from tests.fakes.imap_server import ImapServer
-
     with ImapServer(tmp_path_factory.mktemp("imapd")) as server:
         server.deliver(ALICE, count=500)
 
@@ -268,3 +267,65 @@ def test_an_append_of_many_costly_messages(server, connect, monkeypatch):
     assert client.last(b"APPEND INBOX " + literals).startswith(b"NO [LIMIT]")
     assert client.last(b"APPEND INBOX {%d+}\r\n%b" % (len(costly) * 20, costly * 20)).startswith(b"OK")
     assert b"MESSAGES 31" in client.ok("STATUS INBOX (MESSAGES)")[0]
+
+
+def test_a_client_that_does_not_take_the_last_words_is_cut_off(server, connect, monkeypatch):
+    """It counted nowhere any more, and kept its file descriptor for as long as it liked."""
+    monkeypatch.setattr("angarium.daemons.imapd.connection.LINGER", 0.05)
+    server.deliver(ALICE, message=MESSAGE + b"x" * 4_000_000)
+    client = connect(select="INBOX")
+    client.send(b"a FETCH 1 (BODY.PEEK[])\r\n")
+    [connection] = server.service._connections
+    ending = time.monotonic() + 10
+    while not connection.behind:
+        assert time.monotonic() < ending
+
+    async def leave():
+        connection.give_way()
+
+    server.on_loop(leave())
+    while server.service.statistics()["connections"]:
+        assert time.monotonic() < ending
+        server.on_loop(asyncio.sleep(0))
+
+
+def test_a_log_in_to_a_damaged_account_is_not_counted(tmp_path):
+    parameters = ImapdParameters(max_userip_connections=2)
+    with ImapServer(tmp_path, parameters) as server:
+        database = tmp_path / "mail" / "example.test" / "alice" / "mail.sqlite"
+        database.parent.mkdir(parents=True)
+        database.write_bytes(b"\xff" * 10_000)
+        with server.client("") as client:
+            for _ in range(5):
+                assert client.last("LOGIN alice secret").startswith(b"NO [UNAVAILABLE]")
+            database.unlink()
+            client.ok("LOGIN alice secret")
+        server.settled()
+        assert server.service.user_connections.statistics()["sessions"] == 0
+
+
+def test_a_client_fills_no_log_with_what_it_says_of_itself(server, connect):
+    client = connect("")
+    client.send(b'a ID ("name" "x")\r\n' * 100 + b"z NOOP\r\n")
+    while not client.line().startswith(b"z "):
+        pass
+    client.close()
+    assert sum("ID sent" in line for line in server.settled()) == 3
+
+
+def test_a_thousand_idlers_hear_of_many_expunges_at_once(server, connect):
+    """What they have to hear is worked out once for all who stood at the same place."""
+    server.deliver(ALICE, count=2000)
+    idlers = [connect(select="INBOX") for _ in range(30)]
+    for client in idlers:
+        assert client.command("IDLE")[-1].startswith(b"+")
+    with connect(select="INBOX") as other:
+        other.ok("STORE 1:1000 +FLAGS.SILENT (\\Deleted)")
+        other.ok("EXPUNGE")
+    for client in idlers:
+        while client.line() != b"* 1 EXPUNGE":
+            pass
+        client.send(b"DONE\r\n")
+        while not client.line().startswith(b"t"):
+            pass
+        assert client.ok("STATUS INBOX (MESSAGES)")[0].endswith(b"(MESSAGES 1000)")

@@ -45,6 +45,22 @@ def test_vanished_messages_keep_their_numbers_while_expunge_is_withheld():
     assert view.snapshot is latest
 
 
+def test_what_is_held_back_is_worked_out_once():
+    """A client that fetches one by one, with an EXPUNGE to be told: each FETCH went through the whole mailbox."""
+    view = View(Snapshot.build(states(1, 2, 3), 1))
+    latest = view.snapshot.after(Changes((), [2], 2))
+    shown, _found = view.advance(latest, expunge=False)
+    again, found = view.advance(latest, expunge=False)
+    assert again is shown
+    assert found.empty
+    newer = latest.after(Changes(states(4, modseq=3), (), 3))
+    shown, found = view.advance(newer, expunge=False)
+    assert list(shown.uids) == [1, 2, 3, 4]
+    assert found.exists == 4
+    shown, found = view.advance(newer, expunge=True)
+    assert (shown is newer, found.vanished) == (True, [1])
+
+
 def test_numbers_that_do_not_exist():
     view = View(Snapshot.build(states(5, 7), 1))
     with pytest.raises(IndexError):

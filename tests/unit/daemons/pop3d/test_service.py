@@ -259,3 +259,21 @@ def test_pipelined_commands_let_others_go_first(tmp_path):
         assert lines[1003:-1] == [b"+OK 1000 14000"] * 8000
         assert lines[-1].startswith(b"+OK Logging out")
         assert max(stalls) < 0.5
+
+
+def test_a_client_that_does_not_take_the_last_words_is_cut_off(tmp_path, monkeypatch):
+    monkeypatch.setattr("angarium.daemons.pop3d.connection.LINGER", 0.05)
+    with Pop3Server(tmp_path, Pop3dParameters()) as server:
+        server.deliver("alice@example.test", BIG * 3)
+        with _raw(server.port) as client:
+            client.sendall(b"USER alice\r\nPASS secret\r\nRETR 1\r\n")
+            ending = time.monotonic() + 10
+            while not server.service._connections:
+                assert time.monotonic() < ending
+            [connection] = server.service._connections
+            while connection._writable.is_set():
+                assert time.monotonic() < ending
+            server.loop.call_soon_threadsafe(connection.give_way)
+            while server.service.statistics()["connections"]:
+                assert time.monotonic() < ending
+                server.on_loop(asyncio.sleep(0))

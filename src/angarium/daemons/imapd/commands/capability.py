@@ -19,6 +19,8 @@ _KNOWN = (
 )
 
 _MAX_LOGGED = 1000
+_MAX_IDENTIFIED = 3
+"""Times that one connection may fill the log with it, log-in or not."""
 
 
 def capabilities(connection: ImapConnection) -> bytes:
@@ -72,7 +74,8 @@ def _word(data: bytes | None) -> str:
 
 async def identify(connection: ImapConnection, command: Id) -> str:
     """Say who we are; what the client says about itself goes to the log's event only."""
-    if command.fields:
+    if command.fields and connection.statistics.identified < _MAX_IDENTIFIED:
+        connection.statistics.identified += 1
         said = ", ".join(f"{_word(key)}={_word(value)}" for key, value in command.fields)
         connection.service.log.identified(connection, said[:_MAX_LOGGED])
     name = connection.service.parameters.id_send

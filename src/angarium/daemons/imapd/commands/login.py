@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from angarium.auth.interface import Accepted, Unavailable
 from angarium.daemons.imapd.commands.capability import capabilities
 from angarium.daemons.imapd.errors import No
+from angarium.mailstore.interface import MailstoreError
 from angarium.protocols.imap.states import State
 from angarium.protocols.imap.types import Login, Simple
 from angarium.protocols.sasl.mechanisms import credentials
@@ -62,7 +63,12 @@ async def finish(connection: ImapConnection, step: Credentials | SaslError, meth
         msg = "[LIMIT] Maximum number of connections from user+IP exceeded (imapd_max_userip_connections)"
         raise No(msg)
     connection.account = outcome.account
-    connection.store = await service.mailstore.open(outcome.account)
+    try:
+        connection.store = await service.mailstore.open(outcome.account)
+    except MailstoreError:
+        connection.account = ""  # not logged in, and so not counted
+        service.user_connections.leave(outcome.account, connection.peer)
+        raise
     connection.session.state = State.AUTHENTICATED
     connection.session.literal_limit = service.parameters.literal_limit
     connection.session.skip_limit = max(service.parameters.message_size_limit, service.parameters.literal_limit)
