@@ -290,13 +290,19 @@ def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def submit(request: Request, queue_directory: str) -> int:
     """Hand the message over, or drop it for later. Raises Fatal."""
-    pieces = _gathered(records(request, 0))
+    answer = hand_over(records(request, 0), queue_directory)
+    return EX_OK if answer is None else _outcome(request, answer)
+
+
+def hand_over(submission: Iterator[bytes], queue_directory: str) -> str | None:
+    """Hand the records of a submission to pickup: its answer, None when they were dropped for later. Raises Fatal."""
+    pieces = _gathered(submission)
     first = next(pieces)
     answer, whole = _over_socket(queue_directory + "/public/pickup", first, pieces)
     if answer is None or (whole and answer.startswith(_LATER)):
         _drop(queue_directory + "/maildrop", first, pieces)
-        return EX_OK
-    return _outcome(request, answer)
+        return None
+    return answer
 
 
 def _over_socket(path: str, first: bytes, pieces: Iterator[bytes]) -> tuple[str | None, bool]:
@@ -368,6 +374,9 @@ def _drop(directory: str, first: bytes, pieces: Iterator[bytes]) -> None:
     except OSError as error:
         _remove(name)
         raise Fatal(f"queue file write error: {error.strerror}") from error
+    except BaseException:
+        _remove(name)
+        raise
 
 
 def _remove(path: str) -> None:
