@@ -1,0 +1,1 @@
+"""Delivery to system users, in the place of local(8)."""

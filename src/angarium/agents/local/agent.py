@@ -1,0 +1,154 @@
+"""The local delivery agent of the queue manager: has a deliverer deliver, queues what is to be forwarded (local(8)).
+
+Forwarded mail is a new message, with a Delivered-To header that ends loops; it goes through cleanup. A recipient that
+became several deliveries has one result all the same, the gravest: deferred, else bounced, else sent. The others have
+their line in the log here.
+
+A recipient that is deferred is expanded again the next time, so that what was delivered meanwhile is delivered twice,
+as with Postfix; what can be foreseen is, before anything is delivered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from angarium.agents import deliverylog
+from angarium.agents.local.deliverer import Part
+from angarium.cleanup.interface import Cleanup
+from angarium.mailqueue.interface import Intake
+from angarium.model.content import MemoryContent
+from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
+from angarium.model.dsn import Dsn
+from angarium.model.envelope import Envelope, Origin, Recipient
+from angarium.model.error import MailError
+from angarium.protocols.smtp.path import quote_address
+from angarium.runtime.log import ServiceLog
+
+RELAY = "local"
+_GRAVEST = (Status.DEFERRED, Status.BOUNCED, Status.SENT)
+
+
+class Deliverer(Protocol):
+    """Delivers what a plan says; ``deliverer.LocalDeliverer``, or one in another process."""
+
+    async def deliver(self, request: DeliveryRequest) -> Sequence[Sequence[Part]]:
+        """The parts of each recipient, in the order of the request."""
+        ...
+
+
+class LocalAgent:
+    """``model.delivery.DeliveryAgent`` for system users.
+
+    Args:
+        deliverer: who delivers.
+        queue: where forwarded mail goes.
+        cleanup: finishes it.
+        received: makes the Received line of a new message.
+        log: ``postfix/local``.
+        clock: seconds since the epoch.
+        prepends: forwarded mail gets a Delivered-To header (prepend_delivered_header).
+        decimals: delay_logging_resolution_limit.
+    """
+
+    def __init__(
+        self,
+        deliverer: Deliverer,
+        queue: Intake,
+        cleanup: Cleanup,
+        received: Callable[[str, Envelope], bytes],
+        log: ServiceLog,
+        clock: Callable[[], float] = time.time,
+        *,
+        prepends: bool = True,
+        decimals: int = 2,
+    ) -> None:
+        self._deliverer = deliverer
+        self._queue = queue
+        self._cleanup = cleanup
+        self._received = received
+        self._log = log
+        self._clock = clock
+        self._prepends = prepends
+        self._decimals = decimals
+
+    async def deliver(self, request: DeliveryRequest) -> Sequence[DeliveryResult]:
+        """Deliver to each recipient; one result each."""
+        started = self._clock()
+        told = await self._deliverer.deliver(request)
+        return [
+            await self._conclude(request, queued, parts, started)
+            for queued, parts in zip(request.recipients, told, strict=True)
+        ]
+
+    async def _conclude(
+        self, request: DeliveryRequest, queued: QueuedRecipient, parts: Sequence[Part], started: float
+    ) -> DeliveryResult:
+        results: list[DeliveryResult] = []
+        for part in parts:
+            done = await self._forward(request, queued, part) if part.forward else part
+            results.append(self._result(queued, done, started))
+        gravest = min(results, key=lambda result: _GRAVEST.index(result.status))
+        for result in results:
+            if result is not gravest:
+                deliverylog.outcome(self._log, request, result, self._decimals)
+        return gravest
+
+    def _result(self, queued: QueuedRecipient, part: Part, started: float) -> DeliveryResult:
+        recipient = queued.recipient
+        if part.address != recipient.address:
+            original = recipient.original or recipient.address
+            queued = replace(queued, recipient=replace(recipient, address=part.address, original=original))
+        return DeliveryResult(
+            recipient=queued,
+            status=part.status,
+            dsn=part.dsn,
+            relay=RELAY,
+            text=part.text,
+            agent_ready=started,
+            connected=started,
+            finished=self._clock(),
+        )
+
+    async def _forward(self, request: DeliveryRequest, queued: QueuedRecipient, part: Part) -> Part:
+        """Queue a new message; the part as it ended."""
+        try:
+            queue_id = await self._enqueue(request, queued, part)
+        except MailError as error:
+            self._log.warning(f"{request.queue_id}: cannot forward: {error}")
+            code = error.reply.dsn or Dsn(4 if error.temporary else 5, 3, 0)
+            status = Status.DEFERRED if error.temporary else Status.BOUNCED
+            return replace(part, status=status, dsn=code, text="unable to forward message")
+        except OSError as error:
+            self._log.warning(f"{request.queue_id}: cannot forward: {error}")
+            return replace(part, status=Status.DEFERRED, dsn=Dsn(4, 3, 0), text="unable to forward message")
+        return replace(part, text=f"forwarded as {queue_id}")
+
+    async def _enqueue(self, request: DeliveryRequest, queued: QueuedRecipient, part: Part) -> str:
+        recipient = queued.recipient
+        original = "" if part.sender is not None else recipient.original or recipient.address
+        people = tuple(
+            Recipient(
+                address, original or address, recipient.notify, "" if part.sender is not None else recipient.orcpt
+            )
+            for address in part.forward
+        )
+        sender = request.envelope.sender if part.sender is None or not request.envelope.sender else part.sender
+        ours = replace(
+            request.envelope,
+            sender=sender,
+            recipients=people,
+            arrival=self._clock(),
+            origin=Origin("local", service=self._log.tag),
+            expanded=(),
+            content_filter="",
+        )
+        delivered = f"Delivered-To: {quote_address(recipient.address)}\r\n" if self._prepends else ""
+        queue_id = self._queue.allocate_id()
+        data = delivered.encode("utf-8", "surrogateescape") + request.prefix + request.content.read()
+        finished = await self._cleanup.process(queue_id, ours, MemoryContent(data))
+        if not finished.discard:
+            await self._queue.enqueue(replace(finished, prefix=self._received(queue_id, ours) + finished.prefix))
+        return queue_id

@@ -1,0 +1,141 @@
+"""Runs a command with a message on its standard input (local(8), EXTERNAL COMMAND DELIVERY).
+
+Runs with the recipient's rights, and blocks. The command gets a session of its own, no descriptors but the three, and
+command_time_limit; what is left of it is killed then. It may leave its input unread. Of what it writes the beginning is
+kept, the rest is read and dropped, so that it cannot fill anything.
+
+Fails with DeliveryError when it takes too long or its directory cannot be entered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from angarium.agents.local.sysexits import Outcome, command_outcome
+from angarium.agents.local.troubles import DeliveryError
+from angarium.model.dsn import Dsn
+
+OUTPUT = 4096
+"""Bytes of output that are kept."""
+
+_PIECE = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRules:
+    """How commands are run.
+
+    Attributes:
+        arguments: from ``commandline.arguments``.
+        environment: the whole of it.
+        directory: where it is run.
+        time_limit: command_time_limit, seconds.
+    """
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    directory: str
+    time_limit: float
+
+
+def run(command: str, pieces: Iterable[bytes], rules: CommandRules) -> Outcome:
+    """Run it to its end; what became of it. Raises DeliveryError."""
+    deadline = time.monotonic() + rules.time_limit
+    try:
+        process = subprocess.Popen(
+            list(rules.arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(rules.environment),
+            cwd=rules.directory,
+            start_new_session=True,
+        )
+    except OSError as error:
+        if error.filename == rules.directory:
+            raise DeliveryError(
+                Dsn(4, 3, 5), f"cannot change directory to {rules.directory}: {error.strerror}"
+            ) from error
+        said = f"local: fatal: execvp {rules.arguments[0]}: {error.strerror}\n"
+        return command_outcome(command, 75, said.encode())
+    try:
+        output = _exchange(process, pieces, deadline)
+        returned = process.wait(max(0.0, deadline - time.monotonic()))
+    except (TimeoutError, subprocess.TimeoutExpired) as error:
+        raise DeliveryError(Dsn(5, 3, 0), f'Command time limit exceeded: "{command}"') from error
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+    return command_outcome(command, returned, output)
+
+
+def _exchange(process: subprocess.Popen[bytes], pieces: Iterable[bytes], deadline: float) -> bytes:
+    """Feed it and listen to it until it has closed both ends. Raises TimeoutError."""
+    kept = bytearray()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for stream in (process.stdin, process.stdout):
+        os.set_blocking(stream.fileno(), False)
+    feed = _Feed(process.stdin, iter(pieces))
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdin, selectors.EVENT_WRITE)
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            ready = selector.select(max(0.0, left))
+            if not ready or left <= 0:
+                raise TimeoutError
+            for key, _events in ready:
+                if key.fileobj is process.stdin:
+                    if feed.is_done():
+                        selector.unregister(process.stdin)
+                        _close(process.stdin)
+                    continue
+                data = os.read(process.stdout.fileno(), _PIECE)
+                kept += data[: OUTPUT - len(kept)]
+                if not data:
+                    selector.unregister(process.stdout)
+    return bytes(kept)
+
+
+def _close(stream: IO[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        stream.close()
+
+
+class _Feed:
+    """The message on its way to the command."""
+
+    def __init__(self, stream: IO[bytes], pieces: Iterator[bytes]) -> None:
+        self._descriptor = stream.fileno()
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def is_done(self) -> bool:
+        """Write what fits; whether that was the end, or nobody reads it any more."""
+        while True:
+            while not self._rest:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    return True
+                self._rest = memoryview(piece)
+            try:
+                self._rest = self._rest[os.write(self._descriptor, self._rest) :]
+            except BlockingIOError:
+                return False
+            except BrokenPipeError:
+                return True

@@ -1,0 +1,331 @@
+"""Carries out the plan of a recipient: mailboxes, files, commands, each with the rights of its user (local(8)).
+
+What is to be forwarded is handed back, for whoever may write to the queue. Each recipient of a request gives one
+``Part`` or more, in order.
+
+Guarantees: a recipient whose expansion could not be finished gets no part of it delivered. Nothing here runs with
+rights that the recipient lacks: ``rights`` sees to it.
+
+Fails with nothing: a failure is a Part.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+from angarium.agents.local import mailboxfile, maildir
+from angarium.agents.local.command import CommandRules
+from angarium.agents.local.command import run as run_command
+from angarium.agents.local.commandline import arguments, environment
+from angarium.agents.local.expansion import Expansion
+from angarium.agents.local.framing import Framing, delivery_header, framed, postmark
+from angarium.agents.local.mailboxfile import MailboxRules
+from angarium.agents.local.maildir import Moment
+from angarium.agents.local.parameters import LocalParameters
+from angarium.agents.local.plan import Addressee, Outcome, Step, ToCommand, ToFile, ToMailbox, ToOthers, User
+from angarium.agents.local.rights import Rights
+from angarium.agents.local.troubles import DeliveryError
+from angarium.agents.local.variables import expand
+from angarium.agents.local.world import MachineWorld
+from angarium.cleanup.headers import HeaderBlock
+from angarium.config.error import ConfigError
+from angarium.model.delivery import DeliveryRequest, QueuedRecipient, Status
+from angarium.model.dsn import Dsn
+from angarium.rewrite.interface import Resolver
+from angarium.runtime.log import ServiceLog
+
+_DELIVERED_TO = b"delivered-to"
+_SENT = Dsn(2, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What came of one step for a recipient.
+
+    Attributes:
+        address: of the step, in full.
+        status: how it ended; SENT for what is to be forwarded.
+        dsn: the enhanced code.
+        text: for the log and the report; empty for what is to be forwarded.
+        forward: addresses that are to get the message as a new one.
+        sender: of that message; None: the sender stays.
+    """
+
+    address: str
+    status: Status
+    dsn: Dsn
+    text: str
+    forward: tuple[str, ...] = ()
+    sender: str | None = None
+
+
+class LocalDeliverer:
+    """Delivers to system users.
+
+    Args:
+        parameters: of main.cf.
+        world: of this machine.
+        resolver: completes addresses, and knows which are ours.
+        rights: runs deliveries as their users.
+        log: ``postfix/local``.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        parameters: LocalParameters,
+        world: MachineWorld,
+        resolver: Resolver,
+        rights: Rights,
+        log: ServiceLog,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._parameters = parameters
+        self._world = world
+        self._resolver = resolver
+        self._rights = rights
+        self._log = log
+        self._clock = clock
+
+    async def deliver(self, request: DeliveryRequest) -> Sequence[Sequence[Part]]:
+        """The parts of each recipient, in the order of the request."""
+        parameters = self._parameters
+        expansion = Expansion(
+            parameters.rules,
+            self._world,
+            self._resolver,
+            request.envelope.sender,
+            _delivered_to(request),
+            self._log.warning,
+            lambda to: expand(parameters.rules.luser_relay, to, None, ""),
+        )
+        return [await self._recipient(request, queued, expansion) for queued in request.recipients]
+
+    async def _recipient(
+        self, request: DeliveryRequest, queued: QueuedRecipient, expansion: Expansion
+    ) -> Sequence[Part]:
+        address = queued.recipient.address
+        unable = self._parameters.unable
+        if unable:
+            self._log.warning(f"{request.queue_id}: {', '.join(unable)}: not supported, mail for {address} waits")
+            return [Part(address, Status.DEFERRED, Dsn(4, 3, 5), "mail system configuration error")]
+        try:
+            steps = await expansion.expand(address)
+        except ConfigError as error:
+            self._log.warning(f"{request.queue_id}: {error}")
+            return [Part(address, Status.DEFERRED, Dsn(4, 3, 5), "mail system configuration error")]
+        waiting = [s for s in steps if isinstance(s, Outcome) and s.status is Status.DEFERRED]
+        if waiting:  # all of it is tried again: deliver none of it now
+            return [_told(each) for each in waiting]
+        delivery = _Delivery(self._parameters, request, queued, self._clock())
+        return [await self._step(delivery, step) for step in steps] or [Part(address, Status.SENT, _SENT, "discarded")]
+
+    async def _step(self, delivery: _Delivery, step: Step) -> Part:
+        if isinstance(step, Outcome):
+            return _told(step)
+        if isinstance(step, ToOthers):
+            return Part(step.to.address, Status.SENT, _SENT, "", step.addresses, step.sender)
+        try:
+            user, work = self._work(delivery, step)
+            said, dsn, text = await self._rights.run(user, work)
+        except (DeliveryError, ConfigError) as error:
+            trouble = error if isinstance(error, DeliveryError) else DeliveryError(Dsn(4, 3, 5), str(error))
+            status = Status.DEFERRED if trouble.dsn.temporary else Status.BOUNCED
+            return Part(step.to.address, status, trouble.dsn, trouble.text)
+        return Part(step.to.address, Status(said), Dsn.parse(dsn), text)
+
+    def _work(
+        self, delivery: _Delivery, step: ToMailbox | ToFile | ToCommand
+    ) -> tuple[User, Callable[[], Sequence[str]]]:
+        """Who does what. Raises DeliveryError, ConfigError."""
+        if isinstance(step, ToMailbox):
+            return self._mailbox_work(delivery, step.to, step.user)
+        user = step.rights or self._default(step.to)
+        if isinstance(step, ToFile):
+            return user, delivery.to_file(step.path)
+        return user, delivery.to_command(step.to, user, step.command)
+
+    def _mailbox_work(self, delivery: _Delivery, to: Addressee, user: User) -> tuple[User, Callable[[], Sequence[str]]]:
+        parameters = self._parameters
+        if parameters.mailbox_command:
+            actor = self._default(to) if user.uid == 0 else user
+            return actor, delivery.to_command(to, user, parameters.mailbox_command)
+        if parameters.home_mailbox:
+            path = f"{user.home}/{parameters.home_mailbox}"
+        elif parameters.mail_spool_directory.endswith("/"):
+            path = f"{parameters.mail_spool_directory}{user.name}/"
+        else:
+            path = f"{parameters.mail_spool_directory}/{user.name}"
+            return _in_spool(user, parameters.mail_spool_directory), delivery.to_mailbox(path, user)
+        return user, delivery.to_mailbox(path, user)
+
+    def _default(self, to: Addressee) -> User:
+        """The user of default_privs. Raises DeliveryError."""
+        user = self._world.default_user()
+        if not isinstance(user, User) or user.uid == 0:
+            self._log.warning(f"default_privs: no such user, or root; mail for {to.address} waits")
+            raise DeliveryError(Dsn(4, 3, 5), "mail system configuration error")
+        return user
+
+
+class _Delivery:
+    """One recipient's message, ready to be written in any form."""
+
+    def __init__(
+        self, parameters: LocalParameters, request: DeliveryRequest, queued: QueuedRecipient, now: float
+    ) -> None:
+        self._parameters = parameters
+        self._request = request
+        self._queued = queued
+        self._now = now
+
+    def _pieces(self, kind: Framing, context: str) -> Iterator[bytes]:
+        recipient = self._queued.recipient
+        sender = self._request.envelope.sender
+        original = recipient.original or recipient.address if self._parameters.enable_original_recipient else ""
+        delivered = recipient.address if context in self._parameters.prepend_delivered_header else ""
+        header = delivery_header(sender, original, delivered)
+        mark = postmark(sender, time.asctime(time.localtime(self._now)))
+        return framed(kind, mark, header, chain((self._request.prefix,), self._request.content.chunks()))
+
+    def to_mailbox(self, path: str, user: User) -> Callable[[], Sequence[str]]:
+        """Into the user's own mailbox."""
+        owner = user.uid if self._parameters.strict_mailbox_ownership else None
+        home = user.home if self._parameters.require_home_directory else ""
+
+        def work() -> Sequence[str]:
+            if home and not Path(home).is_dir():
+                raise DeliveryError(Dsn(4, 2, 0), f"cannot access home directory {home}")
+            if path.endswith("/"):
+                return self._maildir(path)
+            rules = MailboxRules(self._parameters.lock, self._parameters.mailbox_size_limit, owner)
+            try:
+                mailboxfile.append(path, self._pieces(Framing.MAILBOX, "file"), rules)
+            except DeliveryError as error:
+                text = f"cannot update mailbox {path} for user {user.name}. {error.text}"
+                raise DeliveryError(error.dsn, text) from error
+            return _sent("delivered to mailbox")
+
+        return work
+
+    def to_file(self, path: str) -> Callable[[], Sequence[str]]:
+        """Into a file that an alias or a ``.forward`` names."""
+
+        def work() -> Sequence[str]:
+            if path.endswith("/"):
+                return self._maildir(path)
+            rules = MailboxRules(
+                self._parameters.lock, self._parameters.mailbox_size_limit, regular=False, failure=Dsn(5, 2, 0)
+            )
+            try:
+                mailboxfile.append(path, self._pieces(Framing.MAILBOX, "file"), rules)
+            except DeliveryError as error:
+                raise DeliveryError(error.dsn, f"cannot append message to file {path}: {error.text}") from error
+            return _sent(f"delivered to file: {path}")
+
+        return work
+
+    def _maildir(self, path: str) -> Sequence[str]:
+        now = time.time_ns()
+        moment = Moment(now // 10**9, now % 10**9 // 1000, os.getpid(), self._parameters.host)
+        limit = self._parameters.mailbox_size_limit
+        try:
+            maildir.deliver(path, self._pieces(Framing.MAILDIR, "file"), moment, limit)
+        except DeliveryError as error:
+            raise DeliveryError(error.dsn, f"maildir delivery failed: {error.text}") from error
+        return _sent("delivered to maildir")
+
+    def to_command(self, to: Addressee, user: User, command: str) -> Callable[[], Sequence[str]]:
+        """Into a command; ``user`` is whom its environment describes. Raises ConfigError."""
+        parameters = self._parameters
+        directory = parameters.queue_directory
+        if parameters.command_execution_directory:
+            allowed = parameters.execution_directory_expansion_filter
+            directory = expand(parameters.command_execution_directory, to, user, allowed)
+        exported = _exported(parameters.export_environment)
+        rules = CommandRules(
+            arguments(command, parameters.local_command_shell),
+            environment(self._facts(to, user), exported, parameters.command_expansion_filter),
+            directory,
+            parameters.command_time_limit,
+        )
+
+        def work() -> Sequence[str]:
+            status, dsn, text = run_command(command, self._pieces(Framing.COMMAND, "command"), rules)
+            return [status.value, str(dsn), text]
+
+        return work
+
+    def _facts(self, to: Addressee, user: User) -> dict[str, str]:
+        envelope = self._request.envelope
+        origin = envelope.origin
+        recipient = self._queued.recipient
+        return {
+            "SENDER": envelope.sender or "MAILER-DAEMON",
+            "RECIPIENT": to.address,
+            "ORIGINAL_RECIPIENT": recipient.original or recipient.address,
+            "LOCAL": to.local,
+            "USER": user.name,
+            "LOGNAME": user.name,
+            "HOME": user.home,
+            "SHELL": user.shell,
+            "EXTENSION": to.extension,
+            "DOMAIN": to.domain,
+            "CLIENT_ADDRESS": origin.client_address,
+            "CLIENT_HELO": origin.helo,
+            "CLIENT_HOSTNAME": origin.client_name,
+            "CLIENT_PROTOCOL": origin.protocol,
+            "SASL_METHOD": origin.sasl_method,
+            "SASL_SENDER": origin.sasl_sender,
+            "SASL_USERNAME": origin.sasl_username,
+        }
+
+
+def _in_spool(user: User, directory: str) -> User:
+    """The user with the group of a spool directory that a group alone may write to: to make and to lock a mailbox."""
+    try:
+        status = Path(directory).stat()
+    except OSError:
+        return user  # the delivery will say why
+    if status.st_mode & stat.S_IWGRP and not status.st_mode & stat.S_IWOTH:
+        return replace(user, gid=status.st_gid)
+    return user
+
+
+def _told(outcome: Outcome) -> Part:
+    return Part(outcome.to.address, outcome.status, outcome.dsn, outcome.text)
+
+
+def _sent(text: str) -> Sequence[str]:
+    return [Status.SENT.value, str(_SENT), text]
+
+
+def _exported(names: Sequence[str]) -> dict[str, str]:
+    """What of this process's environment commands see."""
+    values: dict[str, str] = {}
+    for word in names:
+        name, equals, value = word.partition("=")
+        if equals:
+            values[name] = value
+        elif name in os.environ:
+            values[name] = os.environ[name]
+    return values
+
+
+def _delivered_to(request: DeliveryRequest) -> frozenset[str]:
+    """The addresses of the message's Delivered-To headers, in lower case."""
+    header = HeaderBlock.read(request.content)
+    found: set[str] = set()
+    at = header.find(_DELIVERED_TO)
+    while at >= 0:
+        begin, end = header.span(at)
+        value = header.raw[begin:end].partition(b":")[2]
+        found.add(value.decode("utf-8", "surrogateescape").strip().lower())
+        at = header.find(_DELIVERED_TO, at + 1)
+    return frozenset(found)

@@ -1,0 +1,374 @@
+r"""From one recipient to the deliveries that local(8) makes of it: aliases, ``.forward``, ``:include:``, recursion.
+
+Does no I/O: tables, users and files are asked for through ``World``. The whole plan is made before anything is
+delivered, so a table that cannot be asked defers the recipient before any part of it was delivered.
+
+For an address, in this order; the first that applies decides:
+
+==========================================================  ======================================================
+seen at the same depth already                              nothing
+stands in a Delivered-To header of the message              bounced, ``mail forwarding loop``
+``\user``                                                    the user's mailbox
+an alias, with the extension, then without                  each of its destinations
+below an expansion that somebody else owns                  forwarded, as a new message
+the user's ``.forward``                                     each of its destinations
+a user                                                      his mailbox
+mailer-daemon, postmaster, double-bounce                    discarded, with a warning: the alias is missing
+luser_relay                                                 that
+else                                                        bounced, ``unknown user``
+==========================================================  ======================================================
+
+An alias that stands in its own expansion is the user, as is a user in his own ``.forward``. What owns an expansion:
+the owner- alias, the user whose ``.forward`` it is, or the address that has the ``:include:``.
+
+Guarantees: ends for any tables and files: ``DEPTH`` levels, each of them read once at each level; a destination is
+delivered to once. Memory is that of the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from angarium.agents.local.destinations import Command, Destination, File, Include, MailTo, read, read_file
+from angarium.agents.local.plan import Addressee, Outcome, Step, ToCommand, ToFile, ToMailbox, ToOthers, User
+from angarium.model.address import Address
+from angarium.model.delivery import Status
+from angarium.model.dsn import Dsn
+from angarium.model.lookup import NotFound, TemporaryError
+from angarium.rewrite.interface import Resolver
+
+DEPTH = 100
+"""Levels of aliases in aliases; below it is a loop."""
+
+VISITS = 500_000
+"""Steps of one recipient's expansion; files that include each other could make more than will ever end."""
+
+_TEMPORARY = Dsn(4, 3, 0)
+_CONFIGURATION = "mail system configuration error"
+_REQUIRED = frozenset({"mailer-daemon", "postmaster", "double-bounce"})
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """What an alias table holds; ``rights`` is who owns the table, None when that is root."""
+
+    value: str
+    rights: User | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListFile:
+    """A ``.forward`` or an ``:include:`` file that was read; ``owner`` None when that is root."""
+
+    text: str
+    owner: User | None = None
+
+
+class World(Protocol):
+    """What an expansion must be told. Nothing raises: what cannot be known is a TemporaryError."""
+
+    async def alias(self, name: str) -> Alias | NotFound | TemporaryError:
+        """Ask alias_maps for a name in lower case."""
+        ...
+
+    async def user(self, name: str) -> User | NotFound | TemporaryError:
+        """Ask the password file."""
+        ...
+
+    async def forward(self, user: User, to: Addressee) -> ListFile | NotFound | TemporaryError:
+        """The first file of forward_path that is there and may be trusted, read with the user's rights."""
+        ...
+
+    async def include(self, path: str, rights: User | None) -> ListFile | NotFound | TemporaryError:
+        """A file of an ``:include:``; NotFound when it cannot be used, which is said in the log."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExpansionRules:
+    """The parameters of main.cf that decide; attributes are the parameters of the same names."""
+
+    transport: str = "local"
+    recipient_delimiter: str = ""
+    owner_request_special: bool = True
+    expand_owner_alias: bool = False
+    reset_owner_alias: bool = False
+    allow_mail_to_commands: frozenset[str] = frozenset({"alias", "forward"})
+    allow_mail_to_files: frozenset[str] = frozenset({"alias", "forward"})
+    propagate_unmatched_extensions: frozenset[str] = frozenset({"canonical", "virtual"})
+    luser_relay: str = ""
+    line_length_limit: int = 2048
+    duplicate_filter_limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What a step of the expansion inherits from those above it."""
+
+    kind: str = ""
+    level: int = 0
+    above: str = ""
+    owner: str = ""
+    sender: str | None = None
+    rights: User | None = None
+    home: User | None = None
+    unmatched: str = ""
+
+
+@dataclass
+class Expansion:
+    """The expansion of the recipients of one delivery; they share what was delivered to already.
+
+    Attributes:
+        rules: parameters.
+        world: answers questions.
+        resolver: completes addresses, and knows which are ours.
+        sender: of the message.
+        delivered: the addresses of its Delivered-To headers, in lower case.
+        warn: takes the text of a warning.
+        relay: expands luser_relay for an addressee.
+    """
+
+    rules: ExpansionRules
+    world: World
+    resolver: Resolver
+    sender: str
+    delivered: frozenset[str]
+    warn: Callable[[str], None]
+    relay: Callable[[Addressee], str] = lambda _to: ""
+    _seen: set[tuple[object, ...]] = field(default_factory=set)
+    _steps: list[Step] = field(default_factory=list)
+    _visits: int = 0
+    _top: Addressee | None = None
+
+    async def expand(self, address: str) -> Sequence[Step]:
+        """The plan for a recipient, in the order in which it is to be carried out."""
+        self._steps = []
+        self._visits = 0
+        self._top = self._addressee(address)
+        await self._recipient(address, _Context())
+        return _gathered(self._steps)
+
+    def _is_new(self, *key: object) -> bool:
+        """Whether this was not met yet; so many are remembered as duplicate_filter_limit allows (0: all)."""
+        if key in self._seen:
+            return False
+        limit = self.rules.duplicate_filter_limit
+        if not limit or len(self._seen) < limit:
+            self._seen.add(key)
+        return True
+
+    def _end(self, to: Addressee, status: Status, dsn: Dsn, text: str) -> None:
+        self._steps.append(Outcome(to, status, dsn, text))
+
+    def _failed(self, to: Addressee, error: TemporaryError) -> None:
+        self.warn(f"{error.source}: {error.cause}")
+        self._end(to, Status.DEFERRED, _TEMPORARY, "temporary lookup failure")
+
+    def _addressee(self, address: str) -> Addressee:
+        parts = Address.split(address)
+        delimiters = self.rules.recipient_delimiter
+        if "-" in delimiters and not self.rules.owner_request_special:
+            at = min((i for i in (parts.local.find(char) for char in delimiters) if i > 0), default=-1)
+            user, extension = (parts.local, "") if at < 0 else (parts.local[:at], parts.local[at:])
+        else:
+            user, extension = parts.extension(delimiters) if delimiters else (parts.local, "")
+        if "/" in extension:
+            self.warn(f"{address}: address with illegal extension: {extension[1:]}")
+            extension = extension[:1]
+        return Addressee(address, user.lower(), extension[1:].lower(), extension[:1])
+
+    async def _recipient(self, address: str, context: _Context) -> None:
+        to = self._addressee(address)
+        if not self._is_new("recipient", context.level, address.lower()):
+            return
+        if address.lower() in self.delivered:
+            self._end(to, Status.BOUNCED, Dsn(5, 4, 6), f"mail forwarding loop for {address}")
+            return
+        if to.user.startswith("\\"):
+            to = replace(to, user=to.user[1:])
+            if not await self._mailbox(to):
+                await self._unknown(to, context)
+            return
+        if await self._alias(to, to.local, context):
+            return
+        if to.extension and await self._alias(to, to.user, replace(context, unmatched=to.delimiter + to.extension)):
+            return
+        if context.owner and context.owner.lower() != to.user:
+            self._forward(address, context)
+            return
+        if await self._dot_forward(to, context) or await self._mailbox(to):
+            return
+        await self._unknown(to, context)
+
+    async def _alias(self, to: Addressee, name: str, context: _Context) -> bool:
+        if context.above == name:
+            return False
+        if context.level > DEPTH:
+            self.warn(f"alias database loop for {name}")
+            self._end(to, Status.BOUNCED, Dsn(5, 4, 6), f"alias database loop for {name}")
+            return True
+        found = await self.world.alias(name)
+        if isinstance(found, NotFound):
+            return False
+        owner = found if isinstance(found, TemporaryError) else await self._owner(name)
+        if isinstance(owner, TemporaryError):
+            self._failed(to, owner)
+            return True
+        assert isinstance(found, Alias)
+        inner = replace(context, kind="alias", level=context.level + 1, above=name, rights=found.rights, home=None)
+        if owner:
+            inner = replace(inner, owner=owner, sender=owner)
+        elif self.rules.reset_owner_alias:
+            inner = replace(inner, owner="", sender=None)
+        await self._all(to, list(read(found.value)), inner)
+        return True
+
+    async def _owner(self, name: str) -> str | TemporaryError:
+        """The address of the alias that owns another; empty when there is none."""
+        if name.startswith("owner-"):
+            return ""
+        found = await self.world.alias(f"owner-{name}")
+        if isinstance(found, TemporaryError):
+            return found
+        if isinstance(found, NotFound):
+            return ""
+        if self.rules.expand_owner_alias:
+            first = next(iter(read(found.value)), None)
+            return self.resolver.rewrite(first.address) if isinstance(first, MailTo) else ""
+        return self.resolver.rewrite(f"owner-{name}")
+
+    async def _dot_forward(self, to: Addressee, context: _Context) -> bool:
+        if context.above == to.user:
+            return False
+        user = await self.world.user(to.user)
+        if isinstance(user, NotFound):
+            return False
+        found = await self.world.forward(user, to) if isinstance(user, User) else user
+        if isinstance(found, TemporaryError):
+            self._failed(to, found)
+            return True
+        if isinstance(found, NotFound) or not isinstance(user, User):
+            return False
+        destinations = list(read_file(found.text, self.rules.line_length_limit))
+        if not destinations:
+            return False
+        unmatched = to.delimiter + to.extension if to.extension else ""
+        inner = _Context("forward", context.level + 1, to.user, to.user, context.sender, user, user, unmatched)
+        await self._all(to, destinations, inner)
+        return True
+
+    async def _mailbox(self, to: Addressee) -> bool:
+        user = await self.world.user(to.user)
+        if isinstance(user, TemporaryError):
+            self._failed(to, user)
+        elif isinstance(user, User) and self._is_new("mailbox", to.user):
+            self._steps.append(ToMailbox(to, user))
+        return not isinstance(user, NotFound)
+
+    async def _unknown(self, to: Addressee, context: _Context) -> None:
+        if to.user in _REQUIRED:
+            self.warn(f"required alias not found: {to.user}")
+            self._end(to, Status.SENT, Dsn(2, 0, 0), "discarded")
+        elif self.rules.luser_relay and context.kind != "luser":
+            inner = _Context("luser", context.level + 1, "", context.owner, context.sender)
+            await self._mail_to(to, self.relay(to), inner)
+        else:
+            self._end(to, Status.BOUNCED, Dsn(5, 1, 1), f'unknown user: "{to.user}"')
+
+    async def _all(self, to: Addressee, destinations: Sequence[Destination], context: _Context) -> None:
+        for each in destinations:
+            self._visits += 1
+            if self._visits > VISITS:
+                if self._visits == VISITS + 1:
+                    self._end(to, Status.BOUNCED, Dsn(5, 4, 6), f"alias database loop for {to.user}")
+                return
+            match each:
+                case MailTo(address):
+                    await self._mail_to(to, address, context)
+                case Command(command):
+                    self._command(to, command, context)
+                case File(path):
+                    self._file(to, path, context)
+                case Include(path):
+                    await self._include(to, path, context)
+
+    def _command(self, to: Addressee, command: str, context: _Context) -> None:
+        if context.kind not in self.rules.allow_mail_to_commands:
+            self._end(to, Status.BOUNCED, Dsn(5, 7, 1), "mail to command is restricted")
+        elif self._is_new("command", context.rights, command):
+            self._steps.append(ToCommand(to, command, context.rights))
+
+    def _file(self, to: Addressee, path: str, context: _Context) -> None:
+        if path.startswith("~"):
+            if context.home is None or not context.home.home:
+                self.warn(f"unknown home directory for: {path}")
+                self._end(to, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
+                return
+            path = context.home.home + path[1:]
+        if context.kind not in self.rules.allow_mail_to_files:
+            self._end(to, Status.BOUNCED, Dsn(5, 7, 1), "mail to file is restricted")
+        elif self._is_new("file", context.rights, path):
+            self._steps.append(ToFile(to, path, context.rights))
+
+    async def _include(self, to: Addressee, path: str, context: _Context) -> None:
+        if not path.startswith("/"):
+            self.warn(f":include:{path} uses a relative path")
+            self._end(to, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
+            return
+        if context.level > DEPTH:
+            self._end(to, Status.BOUNCED, Dsn(5, 4, 6), f"alias database loop for {to.user}")
+            return
+        if not self._is_new("include", context.rights, path):
+            return
+        found = await self.world.include(path, context.rights)
+        if isinstance(found, TemporaryError):
+            self._failed(to, found)
+        elif isinstance(found, NotFound):
+            self._end(to, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
+        else:
+            rights = context.rights or found.owner
+            owner = context.owner or to.address
+            inner = replace(context, kind="include", level=context.level + 1, owner=owner, rights=rights)
+            await self._all(to, list(read_file(found.text, self.rules.line_length_limit)), inner)
+
+    async def _mail_to(self, to: Addressee, address: str, context: _Context) -> None:
+        if not address:
+            address = "mailer-daemon"
+        if context.unmatched and context.kind in self.rules.propagate_unmatched_extensions:
+            parts = Address.split(address)
+            address = str(Address(parts.local + context.unmatched, parts.domain))
+        answer = await self.resolver.resolve(self.sender, self.resolver.rewrite(address))
+        if isinstance(answer, TemporaryError):
+            self._failed(to, answer)
+        elif answer.malformed:
+            self._end(to, Status.BOUNCED, Dsn(5, 1, 3), f"bad address syntax: {address}")
+        elif answer.transport == self.rules.transport:
+            await self._recipient(answer.recipient, replace(context, unmatched=""))
+        else:
+            self._forward(answer.recipient, context)
+
+    def _forward(self, address: str, context: _Context) -> None:
+        if self._is_new("forward", context.sender, address.lower()):
+            assert self._top is not None
+            self._steps.append(ToOthers(self._top, (address,), context.sender))
+
+
+def _gathered(steps: Sequence[Step]) -> list[Step]:
+    """The addresses to forward to under one sender go in one new message, where the first of them stood."""
+    addresses: dict[str | None, list[str]] = {}
+    gathered: list[Step] = []
+    for step in steps:
+        if not isinstance(step, ToOthers):
+            gathered.append(step)
+        elif step.sender in addresses:
+            addresses[step.sender] += step.addresses
+        else:
+            addresses[step.sender] = list(step.addresses)
+            gathered.append(step)
+    return [
+        replace(step, addresses=tuple(addresses[step.sender])) if isinstance(step, ToOthers) else step
+        for step in gathered
+    ]

@@ -1,0 +1,210 @@
+"""Appends a message to a mailbox file: locks it, writes, and puts it back as it was when that fails.
+
+Runs with the recipient's rights, and blocks: it belongs into a child or a thread. Locks are those of
+mailbox_delivery_lock: ``fcntl``, ``flock`` (on the open file) and ``dotlock`` (``file.lock`` beside it, given up when
+it is older than stale_lock_time). A lock that others hold is tried for deliver_lock_attempts times.
+
+Guarantees: what was appended is on stable storage, or the file has its former length. Symbolic links are followed only
+when root has made them in a directory of root's; a file of several names is refused. A file that is no regular one
+(``/dev/null``) is written to without locks, if the caller allows it.
+
+Fails with DeliveryError: the mailbox is full (mailbox_size_limit, quota), locked, somebody else's, no file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from angarium.agents.local.troubles import DeliveryError, storage_error
+from angarium.model.dsn import Dsn
+
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
+_MODE = 0o600
+_FAILED = Dsn(4, 2, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class LockRules:
+    """How mailboxes are locked.
+
+    Attributes:
+        methods: mailbox_delivery_lock: some of ``fcntl``, ``flock``, ``dotlock``.
+        attempts: deliver_lock_attempts.
+        delay: deliver_lock_delay, seconds.
+        stale: stale_lock_time, seconds.
+        needed: a dot lock that cannot be made for want of rights fails the delivery.
+    """
+
+    methods: tuple[str, ...] = ("fcntl", "dotlock")
+    attempts: int = 20
+    delay: float = 1.0
+    stale: float = 500.0
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxRules:
+    """What a mailbox may be.
+
+    Attributes:
+        lock: how it is locked.
+        size_limit: mailbox_size_limit, bytes; 0: none.
+        owner: whose it must be (strict_mailbox_ownership); None: anybody's.
+        regular: it must be a regular file.
+        failure: the code of a failure that nothing else is known of.
+    """
+
+    lock: LockRules = LockRules()
+    size_limit: int = 0
+    owner: int | None = None
+    regular: bool = True
+    failure: Dsn = _FAILED
+
+
+def append(
+    path: str, pieces: Iterable[bytes], rules: MailboxRules, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Append; see the module. Raises DeliveryError."""
+    with _dot_locked(path, rules, sleep):
+        try:
+            descriptor = _opened(path)
+        except OSError as error:
+            raise storage_error(error, "cannot open file", rules.failure) from error
+        try:
+            status = os.fstat(descriptor)
+            _check(path, status, rules)
+            if stat.S_ISREG(status.st_mode):
+                _lock(descriptor, rules.lock, sleep)
+                _write(descriptor, pieces, rules)
+            else:
+                os.set_blocking(descriptor, True)
+                _write_all(descriptor, pieces, rules)
+        finally:
+            os.close(descriptor)
+
+
+def _opened(path: str) -> int:
+    try:
+        return os.open(path, _FLAGS | os.O_CREAT, _MODE)
+    except OSError as error:
+        if error.errno != errno.ELOOP or not _is_roots(path):
+            raise
+    return os.open(path, _FLAGS & ~os.O_NOFOLLOW)
+
+
+def _is_roots(path: str) -> bool:
+    """Whether root has made that symbolic link where nobody else could have."""
+    above = Path(path).parent.stat()
+    return Path(path).lstat().st_uid == 0 and above.st_uid == 0 and not above.st_mode & 0o022
+
+
+def _check(path: str, status: os.stat_result, rules: MailboxRules) -> None:
+    is_regular = stat.S_ISREG(status.st_mode)
+    if rules.regular and not is_regular:
+        raise DeliveryError(rules.failure, f"destination {path} is not a regular file")
+    if is_regular and status.st_nlink > 1:
+        raise DeliveryError(rules.failure, f"cannot open file: file has {status.st_nlink} hard links")
+    if is_regular and rules.owner is not None and status.st_uid != rules.owner:
+        raise DeliveryError(Dsn(4, 2, 0), f"destination {path} is not owned by recipient")
+
+
+@contextlib.contextmanager
+def _dot_locked(path: str, rules: MailboxRules, sleep: Callable[[float], None]) -> Iterator[None]:
+    lock = rules.lock
+    name = f"{path}.lock"
+    if "dotlock" not in lock.methods or _is_special(path):
+        yield
+        return
+    try:
+        _make(name, lock, sleep)
+    except FileExistsError as error:
+        raise DeliveryError(Dsn(4, 2, 0), f"unable to create lock file {name}: File exists") from error
+    except OSError as error:
+        if lock.needed or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise storage_error(error, f"unable to create lock file {name}", rules.failure) from error
+        yield  # the other locks will do
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+
+
+def _is_special(path: str) -> bool:
+    try:
+        return not stat.S_ISREG(Path(path).stat().st_mode)
+    except OSError:
+        return False
+
+
+def _make(name: str, lock: LockRules, sleep: Callable[[float], None]) -> None:
+    """Create the lock file. Raises FileExistsError when others hold it, OSError."""
+    for attempt in range(max(1, lock.attempts)):
+        if attempt:
+            sleep(lock.delay)
+        try:
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400))
+        except FileExistsError:
+            with contextlib.suppress(OSError):
+                if time.time() > Path(name).lstat().st_mtime + lock.stale:
+                    Path(name).unlink()
+        else:
+            return
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+
+
+def _lock(descriptor: int, lock: LockRules, sleep: Callable[[float], None]) -> None:
+    calls = {"fcntl": fcntl.lockf, "flock": fcntl.flock}
+    for method in lock.methods:
+        if method not in calls:
+            continue
+        for attempt in range(max(1, lock.attempts)):
+            if attempt:
+                sleep(lock.delay)
+            try:
+                calls[method](descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                continue  # fcntl(2): either says that somebody has it
+            except OSError as error:
+                raise storage_error(error, "unable to lock for exclusive access", Dsn(4, 2, 0)) from error
+            break
+        else:
+            text = f"unable to lock for exclusive access: {os.strerror(errno.EAGAIN)}"
+            raise DeliveryError(Dsn(4, 2, 0), text)
+
+
+def _write(descriptor: int, pieces: Iterable[bytes], rules: MailboxRules) -> None:
+    """Append, or leave nothing behind."""
+    length = os.fstat(descriptor).st_size
+    try:
+        _write_all(descriptor, pieces, rules, length)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            raise storage_error(error, "error writing message", rules.failure) from error
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, length)
+        raise
+
+
+def _write_all(descriptor: int, pieces: Iterable[bytes], rules: MailboxRules, length: int = 0) -> None:
+    try:
+        for piece in pieces:
+            length += len(piece)
+            if rules.size_limit and length > rules.size_limit:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+    except OSError as error:
+        raise storage_error(error, "error writing message", rules.failure) from error

@@ -1,0 +1,49 @@
+"""Puts local delivery together: the agent of the queue manager, and the service of the local process."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from angarium.agents.local.agent import Deliverer, LocalAgent
+from angarium.agents.local.deliverer import LocalDeliverer
+from angarium.agents.local.parameters import LocalParameters
+from angarium.agents.local.remote import RemoteDeliverer
+from angarium.agents.local.rights import ForkedRights, OwnRights, Rights
+from angarium.agents.local.service import LocalService
+from angarium.agents.local.world import MachineWorld
+from angarium.model.lookup import Lookup
+from angarium.rewrite.interface import Resolver
+from angarium.runtime.log import ServiceLog
+
+__all__ = ["LocalAgent", "LocalParameters", "LocalService", "RemoteDeliverer", "local_deliverer", "local_service"]
+
+
+def local_deliverer(
+    parameters: LocalParameters,
+    alias: Callable[[str], Awaitable[Lookup]],
+    resolver: Resolver,
+    log: ServiceLog,
+    rights: Rights | None = None,
+) -> Deliverer:
+    """What delivers in this process: with the rights of its own user, if nothing else is said.
+
+    Args:
+        parameters: ``LocalParameters.from_config(conf, transport)``.
+        alias: an asynchronous look-up in alias_maps.
+        resolver: completes addresses, and knows which are ours.
+        log: ``postfix/local``.
+        rights: how deliveries become their users.
+    """
+    using = OwnRights() if rights is None else rights
+    return LocalDeliverer(parameters, MachineWorld(parameters, alias, using, log), resolver, using, log)
+
+
+def local_service(
+    parameters: LocalParameters,
+    alias: Callable[[str], Awaitable[Lookup]],
+    resolver: Resolver,
+    log: ServiceLog,
+    askers: frozenset[int],
+) -> LocalService:
+    """The service of a process of root's, which answers the users in ``askers``."""
+    return LocalService(local_deliverer(parameters, alias, resolver, log, ForkedRights()), askers, log)

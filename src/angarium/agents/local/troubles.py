@@ -1,0 +1,40 @@
+"""Why a delivery to a file or a command did not happen, as a value that can cross from the child to its parent."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from angarium.model.dsn import Dsn
+
+
+class DeliveryError(Exception):
+    """A delivery that failed.
+
+    Attributes:
+        dsn: the class says whether it is tried again.
+        text: for the log and the report.
+    """
+
+    def __init__(self, dsn: Dsn, text: str) -> None:
+        super().__init__(f"{dsn} {text}")
+        self.dsn = dsn
+        self.text = text
+
+
+_PASSING = frozenset({errno.EAGAIN, errno.ESTALE, errno.EINTR})
+_FULL = frozenset({errno.EFBIG, errno.EDQUOT})
+
+
+def storage_error(error: OSError, what: str, otherwise: Dsn) -> DeliveryError:
+    """The failure of a mailbox: full for good, the disk full for now, else ``otherwise``."""
+    number = error.errno or errno.EIO
+    if number in _PASSING:
+        dsn = Dsn(4, 2, 0)
+    elif number == errno.ENOSPC:
+        dsn = Dsn(4, 3, 0)
+    elif number in _FULL:
+        dsn = Dsn(5, 2, 2)
+    else:
+        dsn = otherwise
+    return DeliveryError(dsn, f"{what}: {os.strerror(number)}")

@@ -1,0 +1,72 @@
+"""Commands that hang, flood, or ignore their input."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from angarium.agents.local.command import CommandRules, run
+from angarium.agents.local.commandline import arguments, environment
+from angarium.agents.local.troubles import DeliveryError
+
+
+def outcome(command, pieces=(b"x\n",), limit=20.0):
+    status, dsn, text = run(command, pieces, CommandRules(arguments(command), {"PATH": "/usr/bin:/bin"}, "/", limit))
+    return f"{status.value} {dsn} {text}"
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("cat -n", ["cat", "-n"]),
+        ("exit 1", ["/bin/sh", "-c", "exit 1"]),
+        ('cat "x"', ["/bin/sh", "-c", 'cat "x"']),
+        ("", ["/bin/sh", "-c", ""]),
+    ],
+)
+def test_the_shell_is_used_when_it_must_be(command, expected):
+    assert arguments(command) == expected
+
+
+def test_a_shell_of_the_administrators():
+    assert arguments("cat", "/bin/rsh -c") == ["/bin/rsh", "-c", "cat"]
+
+
+def test_what_strangers_choose_is_filtered():
+    assert environment({"SENDER": "a;$(b)@c", "EXTENSION": ""}, {"TZ": "UTC"}, "abc@") == {
+        "PATH": "/usr/bin:/bin",
+        "TZ": "UTC",
+        "SENDER": "a___b_@c",
+    }
+
+
+def test_a_hanging_command_is_killed_with_its_children():
+    begun = time.monotonic()
+    with pytest.raises(DeliveryError) as caught:
+        outcome("sleep 60 & sleep 60", limit=0.2)
+    assert caught.value.text == 'Command time limit exceeded: "sleep 60 & sleep 60"'
+    assert time.monotonic() - begun < 10
+
+
+def test_a_flood_is_bounded():
+    said = outcome("head -c 3000000 /dev/zero | tr '\\0' a; exit 1")
+    assert said.startswith("bounced 5.3.0 Command died")
+    assert len(said) < 5000
+
+
+def test_a_flood_without_end_is_cut_off():
+    with pytest.raises(DeliveryError):
+        outcome("yes", limit=0.2)
+
+
+def test_much_that_nobody_reads():
+    assert outcome("exit 0", [b"x" * 65536] * 100) == "sent 2.0.0 delivered to command: exit 0"
+
+
+def test_much_that_is_read_and_written():
+    assert outcome("cat", [b"x" * 65536] * 100) == "sent 2.0.0 delivered to command: cat"
+
+
+def test_output_that_cannot_be_shown():
+    assert outcome("printf 'a\\001\\377b'; exit 69") == "bounced 5.3.0 service unavailable. Command output: a??b"

@@ -1,0 +1,116 @@
+"""Mailboxes and Maildirs that are locked, full, or not what they seem."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from angarium.agents.local.mailboxfile import LockRules, MailboxRules, append
+from angarium.agents.local.maildir import Moment, deliver
+from angarium.agents.local.troubles import DeliveryError
+
+MOMENT = Moment(7, 8, 9, "host/a:b")
+RULES = MailboxRules(LockRules(attempts=2, delay=0.0))
+
+
+def refused(path, rules=RULES):
+    with pytest.raises(DeliveryError) as caught:
+        append(str(path), [b"x\n"], rules)
+    return f"{caught.value.dsn} {caught.value.text}".replace(str(path), "PATH")
+
+
+def test_it_is_made_and_appended_to(tmp_path):
+    path = tmp_path / "box"
+    append(str(path), [b"a\n"], RULES)
+    append(str(path), [b"b\n"], RULES)
+    assert path.read_bytes() == b"a\nb\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_dot_lock_is_waited_for_and_given_up_when_it_is_old(tmp_path):
+    path, lock = tmp_path / "box", tmp_path / "box.lock"
+    lock.touch()
+    assert refused(path) == "4.2.0 unable to create lock file PATH.lock: File exists"
+    assert lock.exists()
+    os.utime(lock, (1, 1))
+    append(str(path), [b"a\n"], RULES)
+    assert not lock.exists()
+
+
+def test_a_lock_of_another_process(tmp_path):
+    path = tmp_path / "box"
+    path.touch()
+    with path.open("r+") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        rules = MailboxRules(LockRules(("flock",), attempts=2, delay=0.0))
+        said = refused(path, rules)
+    assert said == "4.2.0 unable to lock for exclusive access: Resource temporarily unavailable"
+
+
+def test_somebody_elses(tmp_path):
+    path = tmp_path / "box"
+    path.touch()
+    assert refused(path, MailboxRules(owner=os.geteuid() + 1)) == "4.2.0 destination PATH is not owned by recipient"
+
+
+def test_links(tmp_path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"old\n")
+    link.symlink_to(target)
+    tmp_path.chmod(0o777)
+    assert refused(link).startswith("4.2.0 cannot open file: ")
+    os.link(target, tmp_path / "name")
+    assert refused(target) == "4.2.0 cannot open file: file has 2 hard links"
+    assert target.read_bytes() == b"old\n"
+
+
+def test_a_fifo_does_not_hang(tmp_path):
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    assert refused(path).startswith("4.2.0 ")
+
+
+def test_a_message_that_does_not_fit_leaves_nothing(tmp_path):
+    path = tmp_path / "box"
+    path.write_bytes(b"old\n")
+    assert refused(path, MailboxRules(size_limit=5)) == "5.2.2 error writing message: File too large"
+    assert path.read_bytes() == b"old\n"
+
+
+def test_a_message_that_ends_in_an_error_leaves_nothing(tmp_path):
+    path = tmp_path / "box"
+    path.write_bytes(b"old\n")
+
+    def pieces():
+        yield b"new"
+        raise OSError(5, "I/O")
+
+    with pytest.raises(DeliveryError):
+        append(str(path), pieces(), RULES)
+    assert path.read_bytes() == b"old\n"
+
+
+def test_maildir_names(tmp_path):
+    path = tmp_path / "M"
+    made = deliver(f"{path}/", [b"a\n"], MOMENT)
+    status = Path(made).stat()
+    assert made == f"{path}/new/7.V{status.st_dev:x}I{status.st_ino:x}M8.host\\057a\\072b"
+    assert (path / "cur").is_dir()
+
+
+def test_a_maildir_that_cannot_be_made(tmp_path):
+    (tmp_path / "M").write_text("")
+    with pytest.raises(DeliveryError) as caught:
+        deliver(str(tmp_path / "M"), [b"a\n"], MOMENT)
+    assert caught.value.dsn.temporary
+
+
+def test_a_maildir_message_over_the_limit_leaves_nothing(tmp_path):
+    with pytest.raises(DeliveryError) as caught:
+        deliver(str(tmp_path), [b"a\n", b"b\n"], MOMENT, 3)
+    assert str(caught.value.dsn) == "5.2.2"
+    assert [list((tmp_path / name).iterdir()) for name in ("new", "tmp")] == [[], []]
