@@ -35,6 +35,17 @@ def test_a_damaged_database(tmp_path: Path) -> None:
         SqliteDirectoryAdmin(path)
 
 
+def test_text_that_is_none_is_a_temporary_error(tmp_path: Path) -> None:
+    """Damage that SQLite does not see: the lookup raised, where everybody counts on a value."""
+    path = tmp_path / "directory.sqlite"
+    admin = SqliteDirectoryAdmin(path)
+    admin.add_domain("example.test")
+    admin.add_alias("a@example.test", ["b@example.test"])
+    admin._connection.execute("UPDATE aliases SET destination = CAST(x'62ffc0' AS TEXT)")
+    admin.close()
+    assert isinstance(_ticking(path).alias("a@example.test"), TemporaryError)
+
+
 def test_a_database_of_a_newer_version(tmp_path: Path) -> None:
     path = tmp_path / "directory.sqlite"
     admin = SqliteDirectoryAdmin(path)
