@@ -17,8 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from angarium.demo.site import Site
+
+# How long an example takes says more of the machine than of the code; what hostile input costs has tests of its own.
+settings.register_profile("angarium", deadline=None)
+settings.load_profile("angarium")
 
 _NUMBERS = itertools.count(1)
 

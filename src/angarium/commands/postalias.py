@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def newaliases(argv: Sequence[str] | None = None) -> int:
-    """Be newaliases(1), another name of ``sendmail -bi``; the exit status."""
+    """What newaliases(1) does, as ``sendmail -bi`` does it; the exit status."""
     from angarium.commands import sendmail
 
     return sendmail.main(["-bi", *(sys.argv[1:] if argv is None else argv)])
