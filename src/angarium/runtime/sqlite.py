@@ -193,6 +193,7 @@ class CommitsAtOnce:
     A commit on another thread costs two hand-overs, which is much beside a flush of 0.1 ms. So a quick job that is
     alone in the process is done at once, if the disk is quick too: after a commit that held the loop for longer than
     ``_QUICK`` seconds there is none for twenty times as long. Slow flushes hold the loop for a twentieth of the time.
+    Nor is there one for ``_COMPANY`` seconds after two jobs have waited together: threads flush for several at a time.
 
     Args:
         clock: seconds, growing.
@@ -200,6 +201,7 @@ class CommitsAtOnce:
 
     _QUICK = 0.002
     _BARRED = 20
+    _COMPANY = 0.1
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
@@ -209,6 +211,8 @@ class CommitsAtOnce:
     def enter(self) -> None:
         """A job waits, or is under way."""
         self._waiting += 1
+        if self._waiting > 1:
+            self._not_before = max(self._not_before, self.clock() + self._COMPANY)
 
     def leave(self) -> None:
         """It is done."""

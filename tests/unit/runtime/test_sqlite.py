@@ -251,7 +251,7 @@ def test_a_lock_that_cannot_be_taken_fails_the_job_alone(prompt, monkeypatch):
     assert asyncio.run(several()) == 2
 
 
-def test_slow_commits_do_not_hold_the_loop_again_soon(tmp_path):
+def test_neither_slow_commits_nor_company_let_the_loop_be_held_again_soon(tmp_path):
     now = 100.0
     at_once = sqlite.CommitsAtOnce(lambda: now)
     pool = ThreadPoolExecutor(1)
@@ -267,10 +267,16 @@ def test_slow_commits_do_not_hold_the_loop_again_soon(tmp_path):
         threads = [await writer.submit(slow, quick=True), await writer.submit(whose_thread, quick=True)]
         await asyncio.get_running_loop().run_in_executor(pool, int)  # the pool's one thread has ended with the writer
         now += 0.21
+        threads.append(await writer.submit(whose_thread, quick=True))
+        await asyncio.gather(*(writer.submit(whose_thread, quick=True) for _ in range(2)))
+        await asyncio.get_running_loop().run_in_executor(pool, int)
+        threads.append(await writer.submit(whose_thread, quick=True))  # company came just now
+        await asyncio.get_running_loop().run_in_executor(pool, int)
+        now += 0.11
         return [*threads, await writer.submit(whose_thread, quick=True)]
 
     here = threading.current_thread()
-    assert [thread is here for thread in asyncio.run(several())] == [True, False, True]
+    assert [thread is here for thread in asyncio.run(several())] == [True, False, True, False, True]
     writer.close()
     pool.shutdown()
 
