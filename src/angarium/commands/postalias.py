@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def newaliases(argv: Sequence[str] | None = None) -> int:
-    """What newaliases(1) does, as ``sendmail -bi`` does it; the exit status."""
+    """Build the alias databases anew, as ``sendmail -bi`` does; the exit status."""
     from angarium.commands import sendmail
 
     return sendmail.main(["-bi", *(sys.argv[1:] if argv is None else argv)])
