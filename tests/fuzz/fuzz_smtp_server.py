@@ -23,6 +23,8 @@ TOKENS = (
 class Double:
     """A policy that permits, an authenticator that refuses, a cleanup, a queue that remembers, a log that forgets."""
 
+    silent: frozenset[str] = frozenset()
+
     def __init__(self) -> None:
         self.queued: list[Any] = []
 
