@@ -101,7 +101,7 @@ def _report(
         flags = [*(["--long"] if options.long else []), *(["--quick"] if options.quick else []), *options.rows]
         command = " ".join(["scripts/bench --document", f"--runs {runs}", *flags])
         target = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
-        target.write_text(report.document(text, command, facts))
+        target.write_text(report.document(target.read_text(), text, command, facts))
 
 
 def _company(load: float) -> str:

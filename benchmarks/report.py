@@ -105,8 +105,28 @@ def to_json(results: Results, extra: Mapping[str, object]) -> str:
     return json.dumps({"machine": machine(), "versions": versions(), **extra, "rows": rows}, indent=1)
 
 
-def document(body: str, command: str, facts: Sequence[str]) -> str:
-    """docs/performance.md."""
+TABLES = "\n## Lookup tables\n"
+"""Where in docs/performance.md the section begins that ``benchmarks.tables`` writes."""
+
+
+def tables_document(page: str, body: str, command: str, facts: Sequence[str]) -> str:
+    """docs/performance.md with its section about lookup tables."""
+    listed = "\n".join(f"- {fact}" for fact in facts)
+    return f"""{page.partition(TABLES)[0]}{TABLES}
+The same table built and asked by Postfix's programs and by ours, each in a process of its own. "In the server" is one
+look-up in a worker, without a process around it. This section is written by
+
+    {command}
+
+{listed}
+
+{body}
+"""
+
+
+def document(page: str, body: str, command: str, facts: Sequence[str]) -> str:
+    """docs/performance.md; ``page`` is what it was, whose section about lookup tables stays."""
+    tables = "".join(page.partition(TABLES)[1:])
     listed = "\n".join(f"- {fact}" for fact in facts)
     return f"""# Performance
 
@@ -122,4 +142,4 @@ is user and system time of all the server's processes. This page is written by
 
 The last column says what the project wants, and whether it has it; "CPU" there is CPU per message. What the rows do
 is in `benchmarks/rows.py`. Absolute rates move with the machine; the ratios of one run are what counts.
-"""
+{tables}"""

@@ -1,6 +1,7 @@
 """Lookup tables beside Postfix's: building them, asking them, and what that takes in memory.
 
     python -m benchmarks.tables [--entries 1000000] [--keys 100000] [--kinds hash,btree,lmdb,cdb,texthash] [--json FILE]
+                                [--document]
 
 Both programs build the same table and answer the same keys (nine in ten are there) with ``postmap -q -``, each in a
 process of its own, in turns; time of CPU and largest resident size are the kernel's. "in the server" is a worker's
@@ -26,6 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from angarium.tables.opener import TableOpener
+from benchmarks import report
 
 POSTMAP = shutil.which("postmap", path="/usr/sbin:/usr/bin")
 OURS = [sys.executable, "-m", "angarium.commands.postmap"]
@@ -115,12 +117,26 @@ def measure(kind: str, directory: Path, keys: list[str], key_file: Path, empty: 
     return rows
 
 
+def resolving() -> list[str]:
+    """What one recipient costs through canonical, virtual and transport maps, as lines of text."""
+    program = [sys.executable, str(Path(__file__).with_name("resolve.py")), "--type", "hash", "--entries", "100000"]
+    done = subprocess.run(program, check=True, capture_output=True, text=True)
+    return [
+        "One recipient, with `python benchmarks/resolve.py --type hash --entries 100000`:",
+        "",
+        "```",
+        *done.stdout.splitlines(),
+        "```",
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--kinds", default="hash,btree,lmdb,cdb,texthash")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--document", action="store_true", help="write the section of docs/performance.md")
     options = parser.parse_args()
     chooser = random.Random(7)
     with tempfile.TemporaryDirectory() as name:
@@ -139,14 +155,25 @@ def main() -> None:
         key_file.write_text("\n".join(keys) + "\n")
         empty.write_text("nobody@nowhere.test\n")
         rows = [row for kind in options.kinds.split(",") for row in measure(kind, directory, keys, key_file, empty)]
-    print(f"{options.entries} entries, {options.keys} keys; load average {os.getloadavg()[0]:.1f}\n")
-    print("| type | program | build s (CPU) | MiB | file MiB | look-ups/s of CPU | MiB | in the server, µs |")
-    print("|---|---|---|---|---|---|---|---|")
+    lines = [
+        "| type | program | build, s (CPU) | MiB | file, MiB | look-ups/s of CPU | MiB | in the server, µs |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
         build = f"{row.build.seconds:.1f} ({row.build.cpu:.1f}) | {row.build.mib:.0f}" if row.build else "- | -"
         inside = "" if row.in_server_us is None else f"{row.in_server_us:.1f}"
         rate = "-" if row.per_second is None else f"{row.per_second:,.0f}"
-        print(f"| {row.kind} | {row.program} | {build} | {row.file_mib:.0f} | {rate} | {row.ask.mib:.0f} | {inside} |")
+        lines.append(
+            f"| {row.kind} | {row.program} | {build} | {row.file_mib:.0f} | {rate} | {row.ask.mib:.0f} | {inside} |"
+        )
+    lines += ["", *resolving()]
+    body = "\n".join(lines)
+    facts = [f"{options.entries:,} entries, {options.keys:,} keys", f"load average {os.getloadavg()[0]:.1f} at the end"]
+    print("\n".join((*facts, "", body)))
+    if options.document:
+        page = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+        command = f"python -m benchmarks.tables --entries {options.entries} --keys {options.keys} --document"
+        page.write_text(report.tables_document(page.read_text(), body, command, facts))
     print(f"\nthis process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
