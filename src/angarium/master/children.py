@@ -1,7 +1,7 @@
-"""What a child of the master does between fork and exit: one worker, or the queue manager.
+"""What a child of the master does between fork and exit: one worker, the queue manager, or the local process.
 
-A child gives up root first, then opens its log, stores and bus, runs its services, and says so by one byte on the
-status pipe. What it hears:
+A child gives up root first (the local process alone keeps it, to become its recipients), then opens its log, stores
+and bus, runs its services, and says so by one byte on the status pipe. What it hears:
 
 - SIGHUP drains it: it stops accepting and ends with its last session (a reload);
 - SIGUSR1 does not end it: it opens the log file again;
@@ -36,7 +36,7 @@ from angarium.master import programs
 from angarium.master.node import Node
 from angarium.master.privileges import Owner, confine
 from angarium.master.watchdog import HUNG, Watchdog
-from angarium.master.wiring import Contexts, NetworkWiring, local_service, queue_manager
+from angarium.master.wiring import Contexts, NetworkWiring, local_service, privileged_service, queue_manager
 from angarium.runtime.counts import Column
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.service import Service
@@ -83,8 +83,9 @@ Builder = Callable[[Node], Sequence[tuple[Service, Sequence[socket.socket]]]]
 
 def worker(inherited: Inheritance) -> NoReturn:
     """Serve the network: every inet service of master.cf."""
-    network, local = _split(inherited.listening)
+    network, local, privileged = _split(inherited.listening)
     _close(local)
+    _close(privileged)
 
     def build(node: Node) -> list[tuple[Service, Sequence[socket.socket]]]:
         wiring = NetworkWiring(node, inherited.contexts, inherited.counts, inherited.number, inherited.workers)
@@ -95,10 +96,13 @@ def worker(inherited: Inheritance) -> NoReturn:
 
 def manager(inherited: Inheritance) -> NoReturn:
     """Manage the queue, take local submissions, list the queue."""
-    network, local = _split(inherited.listening)
+    network, local, privileged = _split(inherited.listening)
+    addresses = {entry.key: sockets[0].getsockname() for entry, sockets in privileged}
     _close(network)
+    _close(privileged)
 
     def build(node: Node) -> list[tuple[Service, Sequence[socket.socket]]]:
+        node.privileged.update(addresses)
         services: list[tuple[Service, Sequence[socket.socket]]] = [
             (queue_manager(node, inherited.conf.master.services), ())
         ]
@@ -107,10 +111,25 @@ def manager(inherited: Inheritance) -> NoReturn:
     _run("qmgr", inherited, build, patience=STOP_PATIENCE, watchdog="qmgr_daemon_timeout")
 
 
-def _split(listening: Listening) -> tuple[Listening, Listening]:
-    """The services of the workers, and those beside the queue manager."""
+def deliverer(inherited: Inheritance) -> NoReturn:
+    """Deliver to system users, as root, who becomes each of them."""
+    network, local, privileged = _split(inherited.listening)
+    _close(network)
+    _close(local)
+    assert inherited.owner is not None
+    owner = inherited.owner.uid
+
+    def build(node: Node) -> list[tuple[Service, Sequence[socket.socket]]]:
+        return [(privileged_service(node, entry, owner), sockets) for entry, sockets in privileged]
+
+    _run("local", inherited, build, patience=STOP_PATIENCE, watchdog="daemon_timeout", privileged=True)
+
+
+def _split(listening: Listening) -> tuple[Listening, Listening, Listening]:
+    """The services of the workers, those beside the queue manager, and those of root's process."""
     local = [pair for pair in listening if pair[0].command in programs.LOCAL]
-    return [pair for pair in listening if pair[0].command not in programs.LOCAL], local
+    privileged = [pair for pair in listening if pair[0].command in programs.PRIVILEGED]
+    return [pair for pair in listening if pair not in local and pair not in privileged], local, privileged
 
 
 def _close(listening: Listening) -> None:
@@ -120,18 +139,29 @@ def _close(listening: Listening) -> None:
             each.close()
 
 
-def _run(name: str, inherited: Inheritance, build: Builder, patience: float, watchdog: str) -> NoReturn:
-    """Everything that children have in common. Never returns: what the parent had on its stack is not ours."""
+def _run(
+    name: str,
+    inherited: Inheritance,
+    build: Builder,
+    patience: float,
+    watchdog: str,
+    *,
+    privileged: bool = False,
+) -> NoReturn:
+    """Everything that children have in common. Never returns: what the parent had on its stack is not ours.
+
+    Who is ``privileged`` stays root, and has no part in the stores and wake-ups of the others.
+    """
     status = 1
     log = ServiceLog(inherited.sink, f"{inherited.conf.text('syslog_name')}/{name}")
     try:
         _detach()
         guard = Watchdog(min(HUNG, inherited.conf.seconds(watchdog)))
-        if inherited.owner is not None:
+        if inherited.owner is not None and not privileged:
             inherited.owner.become()
-        confine(inherited.conf.names("import_environment"))
+        confine(inherited.conf.names("import_environment"), executes=privileged)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(inherited, build, log, patience, guard))
+            runner.run(_serve(inherited, build, log, patience, guard, joins=not privileged))
         status = 0
     except ConfigError as error:
         _last_words(log, str(error))
@@ -174,12 +204,21 @@ def _detach() -> None:
     gc.set_threshold(20_000, 20, 20)  # sessions make many objects that live for a moment; measured 10 % less CPU
 
 
-async def _serve(inherited: Inheritance, build: Builder, log: ServiceLog, patience: float, watchdog: Watchdog) -> None:
+async def _serve(
+    inherited: Inheritance,
+    build: Builder,
+    log: ServiceLog,
+    patience: float,
+    watchdog: Watchdog,
+    *,
+    joins: bool,
+) -> None:
     loop = asyncio.get_running_loop()
     watchdog.guard(loop)
     loop.set_exception_handler(lambda _loop, context: _unforeseen(log, context))
     node = Node(inherited.conf, inherited.sink)
-    await node.start()
+    if joins:
+        await node.start()
     try:
         services = build(node)
         tasks = [loop.create_task(service.run(sockets)) for service, sockets in services]

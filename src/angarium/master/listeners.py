@@ -96,6 +96,21 @@ def bind_unix(path: Path) -> socket.socket:
     return listener
 
 
+def bind_nameless() -> socket.socket:
+    """A listening, non-blocking unix socket that only who is told its address finds; no file system is involved.
+
+    So nobody who may write to a directory of the server's can lead root astray, or take its place.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        listener.bind("")
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
 def split_service(name: str) -> tuple[str, str]:
     """``host:port`` taken apart; the host is empty when there is none, and without its brackets."""
     host, _, port = name.rpartition(":")

@@ -24,6 +24,7 @@ from angarium.mailqueue.sqlite import SqliteMailQueue
 from angarium.mailstore.main import open_mailstore
 from angarium.mailstore.parameters import MailstoreParameters
 from angarium.mailstore.store import SqliteMailStore
+from angarium.model.delivery import DeliveryAgent
 from angarium.model.lookup import TemporaryError
 from angarium.rewrite.main import make_shared_resolver
 from angarium.rewrite.resolve import TrivialRewrite
@@ -54,6 +55,9 @@ class Node:
     Args:
         conf: main.cf, without any service's overrides.
         sink: the mail log.
+
+    ``privileged`` are the addresses of the services that run in a process of root's, by master.cf key, ``agents``
+    those of the queue manager's transports by name.
     """
 
     def __init__(self, conf: Config, sink: MailLog) -> None:
@@ -61,6 +65,8 @@ class Node:
         self.sink = sink
         self.queue_directory = Path(conf.text("queue_directory"))
         self.bus = Bus(self.queue_directory / "private" / "bus")
+        self.privileged: dict[str, bytes] = {}
+        self.agents: dict[str, DeliveryAgent] = {}
 
     def log(self, program: str, conf: Config | None = None) -> ServiceLog:
         """The log of a program: ``$syslog_name/smtpd``."""

@@ -74,16 +74,17 @@ _PATH = "/usr/bin:/bin"
 _PR_SET_NO_NEW_PRIVS = 38
 
 
-def confine(environment: Sequence[str]) -> None:
+def confine(environment: Sequence[str], *, executes: bool = False) -> None:
     """Keep of the environment what is named, and give up what a server never needs.
 
     Args:
         environment: import_environment: names, and ``name=value``.
+        executes: this process runs commands for users, who may gain by them what they may gain by any command.
     """
     keep_environment(environment)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if hasattr(library := ctypes.CDLL(None), "prctl"):
+    if not executes and hasattr(library := ctypes.CDLL(None), "prctl"):
         library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 

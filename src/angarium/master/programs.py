@@ -15,8 +15,11 @@ NETWORK = frozenset({"smtpd", "imapd", "pop3d"})
 LOCAL = frozenset({"pickup", "showq"})
 """Their services listen on a unix socket, beside the queue manager."""
 
-AGENTS = frozenset({"smtp", "virtual", "error", "discard"})
+AGENTS = frozenset({"smtp", "virtual", "local", "error", "discard"})
 """They deliver mail: their services are the queue manager's transports."""
+
+PRIVILEGED = frozenset({"local"})
+"""Agents that become their recipients: a server that root has started runs them in a process of root's."""
 
 BUILT_IN = frozenset(
     {

@@ -40,7 +40,7 @@ from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 from angarium.master import children, programs
 from angarium.master.children import Inheritance
-from angarium.master.listeners import Adopted, adopted_sockets, bind, bind_unix
+from angarium.master.listeners import Adopted, adopted_sockets, bind, bind_nameless, bind_unix
 from angarium.master.node import make_directories
 from angarium.master.pidfile import PidFile
 from angarium.master.privileges import Owner, mail_owner
@@ -69,10 +69,13 @@ class StartError(Exception):
 
 
 class Role(NamedTuple):
-    """What a child does: ``worker`` or ``qmgr``, and which of them it is."""
+    """What a child does: ``worker``, ``qmgr`` or ``local``, and which of them it is."""
 
     name: str
     number: int
+
+
+_ROLES = {"worker": children.worker, "qmgr": children.manager, "local": children.deliverer}
 
 
 @dataclass(slots=True)
@@ -112,6 +115,11 @@ class Generation:
     contexts: Contexts
     workers: int
     throttled: dict[Role, float] = field(default_factory=dict)
+
+    @property
+    def services(self) -> list[MasterService]:
+        """Those of master.cf that have sockets."""
+        return [entry for entry in self.conf.master.services if entry.key in self.sockets]
 
 
 class Master:
@@ -156,6 +164,9 @@ class Master:
             for entry in conf.master.services:
                 if entry.command in programs.NETWORK and entry.type == "inet":
                     contexts[entry.key] = server_tls(conf, entry)
+                elif entry.command in programs.PRIVILEGED:
+                    if owner is None:
+                        continue  # we cannot become anybody: the queue manager delivers to ourselves
                 elif entry.command not in programs.LOCAL:
                     continue
                 sockets[entry.key] = kept.get(entry.key) or _bind(entry, conf, self._adopted)
@@ -174,6 +185,8 @@ class Master:
         try:
             for number in range(generation.workers):
                 self._fork(Role("worker", number), generation)
+            if any(entry.command in programs.PRIVILEGED for entry in generation.services):
+                self._fork(Role("local", 0), generation)
             self._fork(Role("qmgr", 0), generation)
         except OSError as error:
             self._log.error(f"cannot start a process: {error}")
@@ -196,12 +209,11 @@ class Master:
             os.close(self._life_line[1])
             self._pid_file.forget()
             _close_sockets(self._now, generation)  # a service that a reload removes must not live on in a new child
-            services = generation.conf.master.services
             inherited = Inheritance(
                 conf=generation.conf,
                 sink=self._sink,
                 owner=generation.owner,
-                listening=[(e, generation.sockets[e.key]) for e in services if e.key in generation.sockets],
+                listening=[(entry, generation.sockets[entry.key]) for entry in generation.services],
                 contexts=generation.contexts,
                 life_line=self._life_line[0],
                 status=theirs,
@@ -210,7 +222,7 @@ class Master:
                 workers=generation.workers,
                 counts=self._counts.column(column) if column is not None else None,
             )
-            (children.worker if role.name == "worker" else children.manager)(inherited)
+            _ROLES[role.name](inherited)
         os.close(theirs)
         self._children[pid] = Child(pid, role, generation.number, time.monotonic(), ours, column)
 
@@ -382,6 +394,8 @@ class Master:
 def _bind(entry: MasterService, conf: Config, adopted: Adopted) -> list[socket.socket]:
     """Listening sockets of a service. Raises ConfigError with the line of master.cf."""
     try:
+        if entry.command in programs.PRIVILEGED:
+            return [bind_nameless()]
         if entry.command in programs.LOCAL:
             return [bind_unix(socket_path(entry, Path(conf.text("queue_directory"))))]
         return bind(entry, conf, adopted)

@@ -19,6 +19,8 @@ from angarium.agents.bounce.main import BounceService
 from angarium.agents.bounce.parameters import BounceParameters
 from angarium.agents.discard.main import DiscardAgent
 from angarium.agents.error.main import ErrorAgent
+from angarium.agents.local.main import LocalAgent, LocalParameters, RemoteDeliverer, local_deliverer
+from angarium.agents.local.main import local_service as make_local_service
 from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
 from angarium.agents.smtp.outgoing import Rules, make_checks
 from angarium.agents.virtual.lookup import find_account
@@ -335,6 +337,7 @@ def queue_manager(node: Node, entries: Sequence[MasterService]) -> QueueManager:
     transports = {
         entry.name: _transport(node, entry) for entry in entries if entry.type == "unix" and entry.command in _AGENTS
     }
+    node.agents.update((name, transport.agent) for name, transport in transports.items())
     return QueueManager(
         QmgrParameters.from_config(conf),
         node.queue,
@@ -430,6 +433,51 @@ def _virtual(node: Node, conf: Config, _entry: MasterService, log: ServiceLog) -
     return virtual_agent(VirtualParameters.from_config(conf), node.mailstore, locate, log)
 
 
+def _local(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> DeliveryAgent:
+    """System users: by the process of root's, or with the rights of our own user when there is none."""
+    address = node.privileged.get(entry.key)
+    parameters = LocalParameters.from_config(conf, entry.name)
+    headers = CleanupParameters.from_config(node.conf)
+    return LocalAgent(
+        RemoteDeliverer(address, log)
+        if address
+        else local_deliverer(
+            parameters, _asks(node, conf, "alias_maps"), node.rewrite, log, tables=_tables(node, conf)
+        ),
+        node.queue,
+        node.cleanup,
+        lambda queue_id, envelope: received(queue_id, envelope, headers),
+        log,
+        others=node.agents.get,
+        prepends="forward" in parameters.prepend_delivered_header,
+        decimals=conf.integer("delay_logging_resolution_limit"),
+    )
+
+
+def privileged_service(node: Node, entry: MasterService, owner: int) -> Service:
+    """The service of a line of master.cf in the process of root's; ``owner`` is the user who may ask it."""
+    conf = overlay(node.conf, entry)
+    parameters = LocalParameters.from_config(conf, entry.name)
+    aliases = _asks(node, conf, "alias_maps")
+    log = node.log("local", conf)
+    return make_local_service(parameters, aliases, node.rewrite, log, frozenset({owner}), _tables(node, conf))
+
+
+def _asks(node: Node, conf: Config, parameter: str) -> Callable[[str], Awaitable[Lookup]]:
+    maps = Maps.open(parameter, conf.names(parameter), node.tables)
+
+    async def find(key: str) -> Lookup:
+        return await maps.find(key)
+
+    return find
+
+
+def _tables(node: Node, conf: Config) -> dict[str, Callable[[str], Awaitable[Lookup]]]:
+    """The tables beside alias_maps that local delivery asks, if they are set."""
+    names = ("mailbox_transport_maps", "mailbox_command_maps", "fallback_transport_maps")
+    return {name: _asks(node, conf, name) for name in names if conf.names(name)}
+
+
 def _error(_node: Node, _conf: Config, entry: MasterService, _log: ServiceLog) -> DeliveryAgent:
     return ErrorAgent(temporary=entry.name == "retry")
 
@@ -441,6 +489,7 @@ def _discard(_node: Node, _conf: Config, _entry: MasterService, _log: ServiceLog
 _AGENTS: Mapping[str, Callable[[Node, Config, MasterService, ServiceLog], DeliveryAgent]] = {
     "smtp": _smtp,
     "virtual": _virtual,
+    "local": _local,
     "error": _error,
     "discard": _discard,
 }

@@ -20,7 +20,7 @@ from angarium.agents.local.deliverer import Part
 from angarium.cleanup.interface import Cleanup
 from angarium.mailqueue.interface import Intake
 from angarium.model.content import MemoryContent
-from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
+from angarium.model.delivery import DeliveryAgent, DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
 from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.error import MailError
@@ -50,6 +50,7 @@ class LocalAgent:
         log: ``postfix/local``.
         clock: seconds since the epoch.
         prepends: forwarded mail gets a Delivered-To header (prepend_delivered_header).
+        others: the agent of another transport of master.cf (mailbox_transport, fallback_transport).
         decimals: delay_logging_resolution_limit.
     """
 
@@ -63,6 +64,7 @@ class LocalAgent:
         clock: Callable[[], float] = time.time,
         *,
         prepends: bool = True,
+        others: Callable[[str], DeliveryAgent | None] = lambda _name: None,
         decimals: int = 2,
     ) -> None:
         self._deliverer = deliverer
@@ -72,6 +74,7 @@ class LocalAgent:
         self._log = log
         self._clock = clock
         self._prepends = prepends
+        self._others = others
         self._decimals = decimals
 
     async def deliver(self, request: DeliveryRequest) -> Sequence[DeliveryResult]:
@@ -88,6 +91,9 @@ class LocalAgent:
     ) -> DeliveryResult:
         results: list[DeliveryResult] = []
         for part in parts:
+            if part.transport:
+                results.append(await self._pass_on(request, queued, part, started))
+                continue
             done = await self._forward(request, queued, part) if part.forward else part
             results.append(self._result(queued, done, started))
         gravest = min(results, key=lambda result: _GRAVEST.index(result.status))
@@ -96,13 +102,25 @@ class LocalAgent:
                 deliverylog.outcome(self._log, request, result, self._decimals)
         return gravest
 
+    async def _pass_on(
+        self, request: DeliveryRequest, queued: QueuedRecipient, part: Part, started: float
+    ) -> DeliveryResult:
+        """Have another transport deliver it."""
+        agent = self._others(part.transport)
+        if agent is None or agent is self:
+            self._log.warning(f"{request.queue_id}: no transport {part.transport} that could take mail from local")
+            failed = replace(part, status=Status.DEFERRED, dsn=Dsn(4, 3, 0), text="mail transport unavailable")
+            return self._result(queued, failed, started)
+        person = self._renamed(queued, part.address)
+        asked = replace(
+            request, transport=part.transport, nexthop=part.nexthop or request.nexthop, recipients=(person,)
+        )
+        (result,) = await agent.deliver(asked)
+        return result
+
     def _result(self, queued: QueuedRecipient, part: Part, started: float) -> DeliveryResult:
-        recipient = queued.recipient
-        if part.address != recipient.address:
-            original = recipient.original or recipient.address
-            queued = replace(queued, recipient=replace(recipient, address=part.address, original=original))
         return DeliveryResult(
-            recipient=queued,
+            recipient=self._renamed(queued, part.address),
             status=part.status,
             dsn=part.dsn,
             relay=RELAY,
@@ -111,6 +129,15 @@ class LocalAgent:
             connected=started,
             finished=self._clock(),
         )
+
+    @staticmethod
+    def _renamed(queued: QueuedRecipient, address: str) -> QueuedRecipient:
+        """The recipient under the address that an alias gave him."""
+        recipient = queued.recipient
+        if address == recipient.address:
+            return queued
+        original = recipient.original or recipient.address
+        return replace(queued, recipient=replace(recipient, address=address, original=original))
 
     async def _forward(self, request: DeliveryRequest, queued: QueuedRecipient, part: Part) -> Part:
         """Queue a new message; the part as it ended."""

@@ -28,7 +28,17 @@ from angarium.agents.local.framing import Framing, delivery_header, framed, post
 from angarium.agents.local.mailboxfile import MailboxRules
 from angarium.agents.local.maildir import Moment
 from angarium.agents.local.parameters import LocalParameters
-from angarium.agents.local.plan import Addressee, Outcome, Step, ToCommand, ToFile, ToMailbox, ToOthers, User
+from angarium.agents.local.plan import (
+    Addressee,
+    Outcome,
+    Step,
+    ToCommand,
+    ToFile,
+    ToMailbox,
+    ToOthers,
+    ToTransport,
+    User,
+)
 from angarium.agents.local.rights import Rights
 from angarium.agents.local.troubles import DeliveryError
 from angarium.agents.local.variables import expand
@@ -37,6 +47,7 @@ from angarium.cleanup.headers import HeaderBlock
 from angarium.config.error import ConfigError
 from angarium.model.delivery import DeliveryRequest, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
+from angarium.model.lookup import Found, TemporaryError
 from angarium.rewrite.interface import Resolver
 from angarium.runtime.log import ServiceLog
 
@@ -55,6 +66,8 @@ class Part:
         text: for the log and the report; empty for what is to be forwarded.
         forward: addresses that are to get the message as a new one.
         sender: of that message; None: the sender stays.
+        transport: the transport of master.cf that is to deliver it; empty when that is nobody else's affair.
+        nexthop: for that transport; empty: as it is.
     """
 
     address: str
@@ -63,6 +76,8 @@ class Part:
     text: str
     forward: tuple[str, ...] = ()
     sender: str | None = None
+    transport: str = ""
+    nexthop: str = ""
 
 
 class LocalDeliverer:
@@ -111,10 +126,6 @@ class LocalDeliverer:
         self, request: DeliveryRequest, queued: QueuedRecipient, expansion: Expansion
     ) -> Sequence[Part]:
         address = queued.recipient.address
-        unable = self._parameters.unable
-        if unable:
-            self._log.warning(f"{request.queue_id}: {', '.join(unable)}: not supported, mail for {address} waits")
-            return [Part(address, Status.DEFERRED, Dsn(4, 3, 5), "mail system configuration error")]
         try:
             steps = await expansion.expand(address)
         except ConfigError as error:
@@ -131,8 +142,12 @@ class LocalDeliverer:
             return _told(step)
         if isinstance(step, ToOthers):
             return Part(step.to.address, Status.SENT, _SENT, "", step.addresses, step.sender)
+        if isinstance(step, ToTransport):
+            where = step.transport, step.nexthop
+            return Part(step.to.address, Status.SENT, _SENT, "", transport=where[0], nexthop=where[1])
         try:
-            user, work = self._work(delivery, step)
+            command = await self._mailbox_command(step.to) if isinstance(step, ToMailbox) else ""
+            user, work = self._work(delivery, step, command)
             said, dsn, text = await self._rights.run(user, work)
         except (DeliveryError, ConfigError) as error:
             trouble = error if isinstance(error, DeliveryError) else DeliveryError(Dsn(4, 3, 5), str(error))
@@ -140,22 +155,32 @@ class LocalDeliverer:
             return Part(step.to.address, status, trouble.dsn, trouble.text)
         return Part(step.to.address, Status(said), Dsn.parse(dsn), text)
 
+    async def _mailbox_command(self, to: Addressee) -> str:
+        """The command that stands for the mailbox; empty without. Raises DeliveryError."""
+        found = await self._world.ask("mailbox_command_maps", to)
+        if isinstance(found, TemporaryError):
+            self._log.warning(f"{found.source}: {found.cause}")
+            raise DeliveryError(Dsn(4, 3, 0), "temporary lookup failure")
+        return found.value if isinstance(found, Found) else self._parameters.mailbox_command
+
     def _work(
-        self, delivery: _Delivery, step: ToMailbox | ToFile | ToCommand
+        self, delivery: _Delivery, step: ToMailbox | ToFile | ToCommand, command: str
     ) -> tuple[User, Callable[[], Sequence[str]]]:
         """Who does what. Raises DeliveryError, ConfigError."""
         if isinstance(step, ToMailbox):
-            return self._mailbox_work(delivery, step.to, step.user)
+            return self._mailbox_work(delivery, step.to, step.user, command)
         user = step.rights or self._default(step.to)
         if isinstance(step, ToFile):
             return user, delivery.to_file(step.path)
         return user, delivery.to_command(step.to, user, step.command)
 
-    def _mailbox_work(self, delivery: _Delivery, to: Addressee, user: User) -> tuple[User, Callable[[], Sequence[str]]]:
+    def _mailbox_work(
+        self, delivery: _Delivery, to: Addressee, user: User, command: str
+    ) -> tuple[User, Callable[[], Sequence[str]]]:
         parameters = self._parameters
-        if parameters.mailbox_command:
+        if command:
             actor = self._default(to) if user.uid == 0 else user
-            return actor, delivery.to_command(to, user, parameters.mailbox_command)
+            return actor, delivery.to_command(to, user, command)
         if parameters.home_mailbox:
             path = f"{user.home}/{parameters.home_mailbox}"
         elif parameters.mail_spool_directory.endswith("/"):

@@ -124,7 +124,13 @@ def decode_request(line: bytes, descriptor: int) -> DeliveryRequest:
 def encode_parts(told: Sequence[Sequence[Part]]) -> bytes:
     """The answer."""
     return _line(
-        [[[p.address, p.status.value, str(p.dsn), p.text, list(p.forward), p.sender] for p in parts] for parts in told]
+        [
+            [
+                [p.address, p.status.value, str(p.dsn), p.text, list(p.forward), p.sender, p.transport, p.nexthop]
+                for p in parts
+            ]
+            for parts in told
+        ]
     )
 
 
@@ -133,8 +139,17 @@ def decode_parts(line: bytes) -> list[list[Part]]:
     try:
         return [
             [
-                Part(str(address), Status(status), Dsn.parse(dsn), str(text), tuple(map(str, forward)), sender)
-                for address, status, dsn, text, forward, sender in parts
+                Part(
+                    str(address),
+                    Status(status),
+                    Dsn.parse(dsn),
+                    str(text),
+                    tuple(map(str, forward)),
+                    sender,
+                    str(way),
+                    str(hop),
+                )
+                for address, status, dsn, text, forward, sender, way, hop in parts
             ]
             for parts in json.loads(line)
         ]

@@ -12,9 +12,11 @@ stands in a Delivered-To header of the message              bounced, ``mail forw
 an alias, with the extension, then without                  each of its destinations
 below an expansion that somebody else owns                  forwarded, as a new message
 the user's ``.forward``                                     each of its destinations
+mailbox_transport_maps, mailbox_transport                   that
 a user                                                      his mailbox
-mailer-daemon, postmaster, double-bounce                    discarded, with a warning: the alias is missing
+fallback_transport_maps, fallback_transport                 that
 luser_relay                                                 that
+mailer-daemon, postmaster, double-bounce                    discarded, with a warning: the alias is missing
 else                                                        bounced, ``unknown user``
 ==========================================================  ======================================================
 
@@ -32,7 +34,17 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from angarium.agents.local.destinations import Command, Destination, File, Include, MailTo, read, read_file
-from angarium.agents.local.plan import Addressee, Outcome, Step, ToCommand, ToFile, ToMailbox, ToOthers, User
+from angarium.agents.local.plan import (
+    Addressee,
+    Outcome,
+    Step,
+    ToCommand,
+    ToFile,
+    ToMailbox,
+    ToOthers,
+    ToTransport,
+    User,
+)
 from angarium.model.address import Address
 from angarium.model.delivery import Status
 from angarium.model.dsn import Dsn
@@ -77,6 +89,10 @@ class World(Protocol):
         """Ask the password file."""
         ...
 
+    async def transport(self, kind: str, to: Addressee) -> str | NotFound | TemporaryError:
+        """The ``transport:nexthop`` in place of the ``mailbox``, or the ``fallback`` of who is not known."""
+        ...
+
     async def forward(self, user: User, to: Addressee) -> ListFile | NotFound | TemporaryError:
         """The first file of forward_path that is there and may be trusted, read with the user's rights."""
         ...
@@ -92,7 +108,6 @@ class ExpansionRules:
 
     transport: str = "local"
     recipient_delimiter: str = ""
-    owner_request_special: bool = True
     expand_owner_alias: bool = False
     reset_owner_alias: bool = False
     allow_mail_to_commands: frozenset[str] = frozenset({"alias", "forward"})
@@ -170,11 +185,7 @@ class Expansion:
     def _addressee(self, address: str) -> Addressee:
         parts = Address.split(address)
         delimiters = self.rules.recipient_delimiter
-        if "-" in delimiters and not self.rules.owner_request_special:
-            at = min((i for i in (parts.local.find(char) for char in delimiters) if i > 0), default=-1)
-            user, extension = (parts.local, "") if at < 0 else (parts.local[:at], parts.local[at:])
-        else:
-            user, extension = parts.extension(delimiters) if delimiters else (parts.local, "")
+        user, extension = parts.extension(delimiters) if delimiters else (parts.local, "")
         if "/" in extension:
             self.warn(f"{address}: address with illegal extension: {extension[1:]}")
             extension = extension[:1]
@@ -260,7 +271,19 @@ class Expansion:
         await self._all(to, destinations, inner)
         return True
 
+    async def _passed_on(self, to: Addressee, kind: str) -> bool:
+        """Whether another transport takes it: mailbox_transport and its tables, or fallback_transport and its own."""
+        found = await self.world.transport(kind, to)
+        if isinstance(found, TemporaryError):
+            self._failed(to, found)
+        elif isinstance(found, str):
+            transport, _, nexthop = found.partition(":")
+            self._steps.append(ToTransport(to, transport, nexthop))
+        return not isinstance(found, NotFound)
+
     async def _mailbox(self, to: Addressee) -> bool:
+        if await self._passed_on(to, "mailbox"):
+            return True
         user = await self.world.user(to.user)
         if isinstance(user, TemporaryError):
             self._failed(to, user)
@@ -269,12 +292,14 @@ class Expansion:
         return not isinstance(user, NotFound)
 
     async def _unknown(self, to: Addressee, context: _Context) -> None:
-        if to.user in _REQUIRED:
-            self.warn(f"required alias not found: {to.user}")
-            self._end(to, Status.SENT, Dsn(2, 0, 0), "discarded")
-        elif self.rules.luser_relay and context.kind != "luser":
+        if await self._passed_on(to, "fallback"):
+            return
+        if self.rules.luser_relay and context.kind != "luser":
             inner = _Context("luser", context.level + 1, "", context.owner, context.sender)
             await self._mail_to(to, self.relay(to), inner)
+        elif to.user in _REQUIRED:
+            self.warn(f"required alias not found: {to.user}")
+            self._end(to, Status.SENT, Dsn(2, 0, 0), "discarded")
         else:
             self._end(to, Status.BOUNCED, Dsn(5, 1, 1), f'unknown user: "{to.user}"')
 

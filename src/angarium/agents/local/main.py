@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 
 from angarium.agents.local.agent import Deliverer, LocalAgent
 from angarium.agents.local.deliverer import LocalDeliverer
@@ -10,8 +10,7 @@ from angarium.agents.local.parameters import LocalParameters
 from angarium.agents.local.remote import RemoteDeliverer
 from angarium.agents.local.rights import ForkedRights, OwnRights, Rights
 from angarium.agents.local.service import LocalService
-from angarium.agents.local.world import MachineWorld
-from angarium.model.lookup import Lookup
+from angarium.agents.local.world import Ask, MachineWorld
 from angarium.rewrite.interface import Resolver
 from angarium.runtime.log import ServiceLog
 
@@ -20,10 +19,11 @@ __all__ = ["LocalAgent", "LocalParameters", "LocalService", "RemoteDeliverer", "
 
 def local_deliverer(
     parameters: LocalParameters,
-    alias: Callable[[str], Awaitable[Lookup]],
+    alias: Ask,
     resolver: Resolver,
     log: ServiceLog,
     rights: Rights | None = None,
+    tables: Mapping[str, Ask] | None = None,
 ) -> Deliverer:
     """What delivers in this process: with the rights of its own user, if nothing else is said.
 
@@ -33,17 +33,19 @@ def local_deliverer(
         resolver: completes addresses, and knows which are ours.
         log: ``postfix/local``.
         rights: how deliveries become their users.
+        tables: other tables, see ``MachineWorld``.
     """
     using = OwnRights() if rights is None else rights
-    return LocalDeliverer(parameters, MachineWorld(parameters, alias, using, log), resolver, using, log)
+    return LocalDeliverer(parameters, MachineWorld(parameters, alias, using, log, tables=tables), resolver, using, log)
 
 
 def local_service(
     parameters: LocalParameters,
-    alias: Callable[[str], Awaitable[Lookup]],
+    alias: Ask,
     resolver: Resolver,
     log: ServiceLog,
     askers: frozenset[int],
+    tables: Mapping[str, Ask] | None = None,
 ) -> LocalService:
     """The service of a process of root's, which answers the users in ``askers``."""
-    return LocalService(local_deliverer(parameters, alias, resolver, log, ForkedRights()), askers, log)
+    return LocalService(local_deliverer(parameters, alias, resolver, log, ForkedRights(), tables), askers, log)

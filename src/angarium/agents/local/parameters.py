@@ -46,8 +46,7 @@ CHARACTERS = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRS
 class LocalParameters:
     """Attributes are the parameters of the same names, times in seconds; ``rules`` and ``lock`` hold some of them.
 
-    ``host`` is this machine's name, for the names of Maildir files. ``unable`` names the parameters that are set and
-    that nothing here honours: mail waits while one is.
+    ``host`` is this machine's name, for the names of Maildir files.
     """
 
     queue_directory: str = "/var/spool/postfix"
@@ -74,7 +73,8 @@ class LocalParameters:
     strict_mailbox_ownership: bool = True
     require_home_directory: bool = False
     host: str = field(default_factory=socket.gethostname)
-    unable: tuple[str, ...] = ()
+    mailbox_transport: str = ""
+    fallback_transport: str = ""
 
     @classmethod
     def from_config(cls, conf: Conf, transport: str = "local") -> LocalParameters:
@@ -84,7 +84,6 @@ class LocalParameters:
             rules=ExpansionRules(
                 transport=transport,
                 recipient_delimiter=conf.text("recipient_delimiter"),
-                owner_request_special=conf.boolean("owner_request_special"),
                 expand_owner_alias=conf.boolean("expand_owner_alias"),
                 reset_owner_alias=conf.boolean("reset_owner_alias"),
                 allow_mail_to_commands=frozenset(conf.names("allow_mail_to_commands")),
@@ -117,14 +116,6 @@ class LocalParameters:
             enable_original_recipient=conf.boolean("enable_original_recipient"),
             strict_mailbox_ownership=conf.boolean("strict_mailbox_ownership"),
             require_home_directory=conf.boolean("require_home_directory"),
-            unable=tuple(name for name in _UNABLE if conf.text(name)),
+            mailbox_transport=conf.text("mailbox_transport"),
+            fallback_transport=conf.text("fallback_transport"),
         )
-
-
-_UNABLE = (
-    "mailbox_command_maps",
-    "mailbox_transport",
-    "mailbox_transport_maps",
-    "fallback_transport",
-    "fallback_transport_maps",
-)

@@ -96,6 +96,15 @@ class ToOthers:
 
 
 @dataclass(frozen=True, slots=True)
+class ToTransport:
+    """Another transport of master.cf delivers it."""
+
+    to: Addressee
+    transport: str
+    nexthop: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Nothing is to be delivered: how it ends."""
 
@@ -105,4 +114,4 @@ class Outcome:
     text: str
 
 
-Step = ToMailbox | ToFile | ToCommand | ToOthers | Outcome
+Step = ToMailbox | ToFile | ToCommand | ToOthers | ToTransport | Outcome

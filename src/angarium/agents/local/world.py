@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from angarium.agents.local.expansion import Alias, ListFile
 from angarium.agents.local.parameters import LocalParameters
@@ -33,6 +33,10 @@ def find_user(name: str) -> User | NotFound:
     return User(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell)
 
 
+Ask = Callable[[str], Awaitable[Lookup]]
+"""A look-up in the tables of one parameter."""
+
+
 class MachineWorld:
     """``expansion.World`` of this machine.
 
@@ -42,21 +46,25 @@ class MachineWorld:
         rights: runs what reads files.
         log: ``postfix/local``.
         users: finds users; raises OSError.
+        tables: other tables by the name of their parameter: mailbox_transport_maps, fallback_transport_maps and
+            mailbox_command_maps, those of them that are set.
     """
 
     def __init__(
         self,
         parameters: LocalParameters,
-        alias: Callable[[str], Awaitable[Lookup]],
+        alias: Ask,
         rights: Rights,
         log: ServiceLog,
         users: Callable[[str], User | NotFound] = find_user,
+        tables: Mapping[str, Ask] | None = None,
     ) -> None:
         self._parameters = parameters
         self._alias = alias
         self._rights = rights
         self._log = log
         self._users = users
+        self._tables = tables or {}
 
     async def alias(self, name: str) -> Alias | NotFound | TemporaryError:
         """Ask alias_maps."""
@@ -69,6 +77,20 @@ class MachineWorld:
             return self._users(name)
         except OSError as error:
             return TemporaryError(str(error), "password file")
+
+    async def transport(self, kind: str, to: Addressee) -> str | NotFound | TemporaryError:
+        """The tables of the parameter first, then its general value."""
+        parameters = self._parameters
+        found = await self.ask(f"{kind}_transport_maps", to)
+        if isinstance(found, NotFound):
+            general = parameters.mailbox_transport if kind == "mailbox" else parameters.fallback_transport
+            return general or NOT_FOUND
+        return found.value if isinstance(found, Found) else found
+
+    async def ask(self, parameter: str, to: Addressee) -> Lookup:
+        """Ask the tables of a parameter for a user."""
+        table = self._tables.get(parameter)
+        return NOT_FOUND if table is None else await table(to.user)
 
     def default_user(self) -> User | NotFound | TemporaryError:
         """The user of default_privs."""

@@ -87,10 +87,8 @@ PARAMETERS = (
         "prepend_delivered_header",
         Type.STRING,
         "command, file, forward",
-        "",
+        "For what local delivery writes a Delivered-To header: command, file, forward.",
         "general",
-        Status.UNSUPPORTED,
-        "delivery to system users is not there yet",
     ),
     Parameter(
         "proxy_interfaces", Type.NAMES, "", "Addresses under which the outside world sees this system.", "general"

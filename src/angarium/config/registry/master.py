@@ -48,10 +48,8 @@ PARAMETERS = (
         "export_environment",
         Type.NAMES,
         "TZ MAIL_CONFIG LANG",
-        "",
+        "What commands for deliveries see of the server's environment: names, and name=value.",
         "master",
-        Status.UNSUPPORTED,
-        "no command is run for deliveries yet",
     ),
     Parameter(
         "fault_injection_code",

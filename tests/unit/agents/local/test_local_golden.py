@@ -211,10 +211,22 @@ def test_a_table_that_cannot_be_asked_defers_the_whole(scene):
     assert list((scene.root / "spool").iterdir()) == []
 
 
-@pytest.mark.parametrize("settings", [{"unable": ("mailbox_transport",)}, {"forward_path": ("${home",)}])
-def test_a_configuration_that_cannot_be_followed_defers(tmp_path, settings):
-    ((part,),) = Scene(tmp_path, **settings).parts("dave")
+def test_a_configuration_that_cannot_be_followed_defers(tmp_path):
+    ((part,),) = Scene(tmp_path, forward_path=("${home",)).parts("dave")
     assert (part.status.value, str(part.dsn)) == ("deferred", "4.3.5")
+
+
+def test_another_transport_takes_all_users(tmp_path):
+    scene = Scene(tmp_path, mailbox_transport="lmtp:unix:x", fallback_transport="never:")
+    ((part,),) = scene.parts("nosuch")
+    assert (part.transport, part.nexthop) == ("lmtp", "unix:x")
+    ((part,),) = scene.parts("list")
+    assert part.forward == ("ext@remote.test", "daemon@local.test")
+
+
+def test_another_transport_takes_who_is_not_known(tmp_path):
+    scene = Scene(tmp_path, fallback_transport="smtp:[other]")
+    assert [part.transport for (part,) in scene.parts("nosuch", "dave")] == ["smtp", ""]
 
 
 def test_files_that_include_each_other_end(scene):
