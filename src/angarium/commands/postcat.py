@@ -5,6 +5,7 @@
 ``-h``        header
 ``-b``        body, beginning with the empty line
 (none)        all three
+``-c``        the configuration directory
 ============  ==================================================================
 
 Lines end in LF, as in Postfix's queue files. ``-o``, ``-d``, ``-r``, ``-s`` and ``-v`` concern the records of such

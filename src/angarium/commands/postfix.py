@@ -10,6 +10,8 @@
 ``check``        make missing directories; warn of all that the checks find (docs/manual/checks.md)
 ``flush``        attempt to deliver every message that waits
 ``logrotate``    move maillog_file aside, compress it, and go on in a new one
+``-c``           the configuration directory
+``-D``           accepted
 ===============  ========================================================================================
 
 Messages go to the mail log under ``postfix/postfix-script`` and to standard error. Exit status 0 or 1.

@@ -6,6 +6,7 @@
 ``-f``         try all deferred mail now
 ``-i ID``      try one deferred message now
 ``-s SITE``    try the mail for one site of fast_flush_domains now
+``-c``         the configuration directory
 =============  =========================================================================
 
 Exit status 0, or 69 (EX_UNAVAILABLE) for a wrong call and for a queue that cannot be read. It works on the database

@@ -8,6 +8,7 @@
 ``-e ID``     return it to its sender at the next attempt
 ``-f ID``     the same, and release it from hold
 ``-p -s -S``  structure checks: accepted, the queue manager does them when it starts
+``-c``        the configuration directory
 ============  ===========================================================================
 
 An ID of ``ALL`` means all messages, ``-`` reads ids from standard input; options may be repeated; operands name the

@@ -1,0 +1,80 @@
+"""The pages and the completion are what the commands say, and the commands say all that they take."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from angarium.commands.manual import PROGRAMS, Program, completion, documents, options, page
+
+TOP = Path(__file__).parents[3]
+
+# Options that a docstring need not name: they are accepted for the sake of old hands, and change nothing.
+SILENT = {"v"}
+
+
+def taken(module: str) -> str | None:
+    """The letters that a command's getopt takes."""
+    tree = ast.parse((TOP / "src" / "angarium" / "commands" / f"{module}.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "getopt":
+            letters = node.args[1]
+            if isinstance(letters, ast.Constant):
+                return str(letters.value)
+    return None
+
+
+def test_nothing_has_drifted() -> None:
+    for name, text in documents().items():
+        assert (TOP / name).read_text(encoding="utf-8") == text, f"{name}: run python -m angarium.commands.manual ."
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_every_option_is_told(program: Program) -> None:
+    letters = taken(program.module)
+    if letters is None:
+        return
+    named = {option[1] for option in options(program)}
+    assert set(letters) - {":"} - named <= SILENT
+
+
+def test_every_installed_command_has_a_page() -> None:
+    scripts = re.search(r"\[project\.scripts\]\n(.*?)\n\n", (TOP / "pyproject.toml").read_text(), re.DOTALL)
+    assert scripts is not None
+    installed = set(re.findall(r"^([\w-]+) =", scripts[1], re.MULTILINE))
+    assert installed - {program.name for program in PROGRAMS} == {"angarium", "newaliases"}
+    assert {program.name for program in PROGRAMS if program.installed} <= installed
+
+
+def test_a_page_is_markdown() -> None:
+    text = page(next(program for program in PROGRAMS if program.name == "postqueue"))
+    assert text.startswith("# postqueue(1)\n\nLists and flushes the mail queue.\n")
+    assert "\n- `-s SITE`: try the mail for one site of fast_flush_domains now\n" in text
+    assert "``" not in text
+    assert "====" not in text
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@pytest.mark.parametrize(
+    ("words", "answers"),
+    [
+        ("angarium qu", {"quota", "queue"}),
+        ("angarium queue un", {"undelete"}),
+        ("angarium -c /etc/postfix queue delete --dry", {"--dry-run"}),
+        ("angarium queue delete --dry", {"--dry-run"}),
+        ("angarium check --sev", {"--severity"}),
+        ("angarium exim -bp", {"-bp", "-bpc", "-bpr", "-bpu", "-bpa", "-bpra", "-bpru"}),
+    ],
+)
+def test_completion(words: str, answers: set[str]) -> None:
+    script = f"""{completion()}
+COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _angarium; printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert set(done.stdout.split()) == answers
