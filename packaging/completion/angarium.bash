@@ -47,14 +47,14 @@ _angarium() {
         ' queue'*) words='list top show suspend resume bounce delete undelete' ;;
         ' check'*) words='-h --help --json --severity' ;;
         ' explain'*) words='-h --help --json --from --to --client --helo --sasl --tls --eml --service' ;;
-        ' exim'*) words='-C -M -Mf -Mg -Mrm -Mt -Mvb -Mvc -Mvh -bV -bp -bpa -bpc -bpr -bpra -bpru -bpu -bt -bv -f -q -qf -qff -s -v' ;;
+        ' exim'*) words='-C -M -Mf -Mg -Mrm -Mt -Mvb -Mvc -Mvh -bV -bp -bpa -bpc -bpr -bpra -bpru -bpu -bt -bv -f -q -qf -qff' ;;
         ' exiqgrep'*) words='-C -E -G -R -a -b -c -f -h -i -l -o -r -s -x -y -z' ;;
         *) words='domain account alias quota queue check explain exim exiqgrep' ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$current"))
 }
 complete -o default -F _angarium angarium
-complete -o default -W '-C -c -p' mailq
+complete -o default -W '-C -c' mailq
 complete -o default -W '-F -N -U -b -c -d -f -h -i -m -n -o -p -q -r -s -u -w' postalias
 complete -o default -W '-b -c -d -e -h -o -q -r -s -v' postcat
 complete -o default -W '-# -A -C -F -H -M -P -T -X -a -b -d -e -f -h -l -m -n -o -q -t -x' postconf

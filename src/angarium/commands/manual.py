@@ -71,7 +71,8 @@ def options(program: Program) -> list[str]:
 
 
 def _codes(text: str) -> list[str]:
-    return re.findall(r"``([^`]+)``", text)
+    """What stands in code and begins with an option."""
+    return re.findall(r"``(-[^`]+)``", text)
 
 
 def page(program: Program) -> str:
