@@ -169,10 +169,14 @@ class Conversation:
             return []
         if isinstance(event, ChunkEnd):
             await self._chunk_end(event)
-            if self.message is None:
-                self.protocol.forget_chunks()
-            return [] if event.last or self.closing else self.protocol.resume_commands()
+            return [] if event.last else self._go_on_behind_chunk()
         return await self._line(event)
+
+    def _go_on_behind_chunk(self) -> list[Event]:
+        """What follows a chunk that is not the last: more of its message, unless that was refused."""
+        if self.message is None:
+            self.protocol.forget_chunks()
+        return [] if self.closing else self.protocol.resume_commands()
 
     async def _chunk_end(self, event: ChunkEnd) -> None:
         if not self._skipping_chunk:
@@ -320,8 +324,9 @@ class Conversation:
         if isinstance(event, CommandReceived) and event.verb == "BDAT":
             self.reset()
             self._skipping_chunk = True
-        paused = isinstance(event, CommandReceived) and event.verb in PAUSING
-        if paused or isinstance(event, LineReceived) or (isinstance(event, ChunkEnd) and not event.last):
+        if isinstance(event, ChunkEnd):
+            return [] if event.last else self._go_on_behind_chunk()
+        if isinstance(event, LineReceived) or (isinstance(event, CommandReceived) and event.verb in PAUSING):
             self.tls_requested = False
             return self.protocol.resume_commands()
         return []
@@ -407,7 +412,6 @@ class Conversation:
         self.message_failure = None
         if self.chunking is not Chunking.NONE:
             self.chunking = Chunking.NONE
-            self.protocol.forget_chunks()
 
     @property
     def proto_name(self) -> str:
@@ -430,6 +434,7 @@ class Conversation:
             self.counts.succeeded("STARTTLS")
         self.tls_requested = False
         self.reset()
+        self.protocol.forget_chunks()
         self.helo = ""
         self.esmtp = False
         self.sasl_method = ""

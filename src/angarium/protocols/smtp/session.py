@@ -22,6 +22,8 @@ from angarium.protocols.smtp.types import (
     MessageEnd,
 )
 
+_ENDS_TRANSACTION = frozenset({"RSET", "EHLO", "HELO"})
+
 
 class ServerSession:
     """One connection.
@@ -142,7 +144,9 @@ class ServerSession:
         if pausing:
             self.state = Input.PAUSED
             return False
-        if verb == "BDAT":
+        if verb in _ENDS_TRANSACTION:
+            self.forget_chunks()  # here, for what follows it may have been read before the server comes to act on it
+        elif verb == "BDAT":
             try:
                 self._chunk = parse_bdat(text)
             except CommandError:
