@@ -64,6 +64,7 @@ complete -o default -W '-c -i -p -t -v' postlog
 complete -o default -W '-F -N -U -b -c -d -f -h -i -m -n -o -p -q -r -s -u -w' postmap
 complete -o default -W '-c -f -i -j -p -s' postqueue
 complete -o default -W '-H -S -c -d -e -f -h -p -r -s' postsuper
+complete -o default -W '-A -C -F -H -K -L -M -P -S -T -X -a -c -d -f -g -h -k -l -m -o -p -r -s -t -v -w' posttls-finger
 complete -o default -W '-C -c -f' praliases
 complete -o default -W '-N -b -c -h -l -m -n -p -s -t -w' qshape
 complete -o default -W '-B -C -F -I -N -R -V -bi -bm -bp -bs -bv -f -i -oi -q -r -t' sendmail

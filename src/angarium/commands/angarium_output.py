@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from angarium.directory.interface import QuotaLimit
-from angarium.protocols.sasl.mechanisms import PASSWORD_LIMIT
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGTP]?)(?:I?B)?", re.IGNORECASE)
 _UNITS = "KMGTP"
@@ -137,6 +136,8 @@ def quota_of(size: str | None, messages: int | None, before: QuotaLimit | None =
 
 def read_password(account: str) -> str:
     """The password: the first line of standard input, or asked for twice on a terminal. Raises Failure."""
+    from angarium.protocols.sasl.mechanisms import PASSWORD_LIMIT  # late: it brings what computes with passwords
+
     if sys.stdin.isatty():
         from getpass import getpass
 

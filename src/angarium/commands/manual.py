@@ -51,6 +51,7 @@ PROGRAMS = (
     Program("postmap", "postmap"),
     Program("postqueue", "postqueue"),
     Program("postsuper", "postsuper"),
+    Program("posttls-finger", "posttls_finger"),
     Program("praliases", "praliases"),
     Program("qshape", "qshape"),
     Program("sendmail", "sendmail"),
