@@ -162,7 +162,7 @@ class LocalAgent:
             )
             for address in part.forward
         )
-        sender = request.envelope.sender if part.sender is None or not request.envelope.sender else part.sender
+        sender = request.envelope.sender if part.sender is None else part.sender
         ours = replace(
             request.envelope,
             sender=sender,

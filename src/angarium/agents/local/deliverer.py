@@ -245,9 +245,7 @@ class _Delivery:
         def work() -> Sequence[str]:
             if path.endswith("/"):
                 return self._maildir(path)
-            rules = MailboxRules(
-                self._parameters.lock, self._parameters.mailbox_size_limit, regular=False, failure=Dsn(5, 2, 0)
-            )
+            rules = MailboxRules(self._parameters.lock, self._parameters.mailbox_size_limit, regular=False)
             try:
                 mailboxfile.append(path, self._pieces(Framing.MAILBOX, "file"), rules)
             except DeliveryError as error:

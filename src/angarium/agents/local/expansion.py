@@ -247,8 +247,7 @@ class Expansion:
         if isinstance(found, NotFound):
             return ""
         if self.rules.expand_owner_alias:
-            first = next(iter(read(found.value)), None)
-            return self.resolver.rewrite(first.address) if isinstance(first, MailTo) else ""
+            return self.resolver.rewrite(found.value.strip())  # whole, as one address, whatever it holds
         return self.resolver.rewrite(f"owner-{name}")
 
     async def _dot_forward(self, to: Addressee, context: _Context) -> bool:

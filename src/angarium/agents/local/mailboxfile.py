@@ -28,7 +28,7 @@ from angarium.model.dsn import Dsn
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
 _MODE = 0o600
-_FAILED = Dsn(4, 2, 0)
+_FAILED = Dsn(5, 2, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,12 @@ class LockRules:
         attempts: deliver_lock_attempts.
         delay: deliver_lock_delay, seconds.
         stale: stale_lock_time, seconds.
-        needed: a dot lock that cannot be made for want of rights fails the delivery.
     """
 
     methods: tuple[str, ...] = ("fcntl", "dotlock")
     attempts: int = 20
     delay: float = 1.0
     stale: float = 500.0
-    needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +72,7 @@ def append(
 ) -> None:
     """Append; see the module. Raises DeliveryError."""
     with _dot_locked(path, rules, sleep):
-        try:
-            descriptor = _opened(path)
-        except OSError as error:
-            raise storage_error(error, "cannot open file", rules.failure) from error
+        descriptor = _opened(path, rules.failure)
         try:
             status = os.fstat(descriptor)
             _check(path, status, rules)
@@ -91,13 +86,25 @@ def append(
             os.close(descriptor)
 
 
-def _opened(path: str) -> int:
+def _opened(path: str, failure: Dsn) -> int:
+    """Open the file, or make it. Raises DeliveryError."""
     try:
-        return os.open(path, _FLAGS | os.O_CREAT, _MODE)
+        return os.open(path, _FLAGS)
+    except FileNotFoundError:
+        pass
     except OSError as error:
         if error.errno != errno.ELOOP or not _is_roots(path):
-            raise
-    return os.open(path, _FLAGS & ~os.O_NOFOLLOW)
+            raise storage_error(error, "cannot open file", failure) from error
+        try:
+            return os.open(path, _FLAGS & ~os.O_NOFOLLOW)
+        except OSError as behind:
+            raise storage_error(behind, "cannot open file", failure) from behind
+    try:
+        return os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE)
+    except FileExistsError as error:  # somebody has made it just now: the next attempt finds it
+        raise storage_error(error, "cannot create file exclusively", Dsn(4, 2, 0)) from error
+    except OSError as error:
+        raise storage_error(error, "cannot create file exclusively", failure) from error
 
 
 def _is_roots(path: str) -> bool:
@@ -111,7 +118,7 @@ def _check(path: str, status: os.stat_result, rules: MailboxRules) -> None:
     if rules.regular and not is_regular:
         raise DeliveryError(rules.failure, f"destination {path} is not a regular file")
     if is_regular and status.st_nlink > 1:
-        raise DeliveryError(rules.failure, f"cannot open file: file has {status.st_nlink} hard links")
+        raise DeliveryError(rules.failure, f"file has {status.st_nlink} hard links")
     if is_regular and rules.owner is not None and status.st_uid != rules.owner:
         raise DeliveryError(Dsn(4, 2, 0), f"destination {path} is not owned by recipient")
 
@@ -127,10 +134,8 @@ def _dot_locked(path: str, rules: MailboxRules, sleep: Callable[[float], None]) 
         _make(name, lock, sleep)
     except FileExistsError as error:
         raise DeliveryError(Dsn(4, 2, 0), f"unable to create lock file {name}: File exists") from error
-    except OSError as error:
-        if lock.needed or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise storage_error(error, f"unable to create lock file {name}", rules.failure) from error
-        yield  # the other locks will do
+    except OSError:
+        yield  # not for us to make: the other locks will do
         return
     try:
         yield

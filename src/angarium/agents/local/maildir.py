@@ -62,18 +62,18 @@ def deliver(path: str, pieces: Iterable[bytes], moment: Moment, size_limit: int 
     try:
         descriptor = _created(base, temporary)
     except OSError as error:
-        raise storage_error(error, f"create maildir file {temporary}", Dsn(4, 2, 0)) from error
+        raise storage_error(error, f"create maildir file {temporary}", Dsn(5, 2, 0)) from error
     try:
         try:
             _write(descriptor, pieces, size_limit)
         except OSError as error:
-            raise storage_error(error, "error writing message", Dsn(4, 2, 0)) from error
+            raise storage_error(error, "error writing message", Dsn(5, 2, 0)) from error
         status = os.fstat(descriptor)
         final = f"{base}/new/{moment.final(status.st_dev, status.st_ino)}"
         try:
             _publish(base, temporary, final)
         except OSError as error:
-            raise storage_error(error, f"create maildir file {final}", Dsn(4, 2, 0)) from error
+            raise storage_error(error, f"create maildir file {final}", Dsn(5, 2, 0)) from error
     finally:
         os.close(descriptor)
         with contextlib.suppress(OSError):

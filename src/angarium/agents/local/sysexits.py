@@ -59,6 +59,6 @@ def _status(dsn: Dsn) -> Status:
 
 
 def _printable(output: bytes) -> str:
-    """One line for the log: line ends are blanks, what cannot be shown is a question mark."""
+    """One line for the log: line ends are blanks, what cannot be shown is an underscore."""
     text = output.decode("utf-8", "replace").replace("\r\n", "\n").replace("\n", " ").replace("\t", " ")
-    return "".join(char if char.isprintable() and char != "\ufffd" else "?" for char in text)
+    return "".join(char if char.isprintable() and char != "\ufffd" else "_" for char in text)
