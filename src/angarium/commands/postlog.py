@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 
-from angarium.commands.queue_command import CommandError, QueueCommand, complain
+from angarium.commands.command import Command, CommandError, complain
 
 USAGE = "usage: postlog [-c config_dir] [-i] [-p priority] [-t tag] [-v] [text]"
 
@@ -60,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
     level = PRIORITIES.get(chosen.get("-p", "info"))
     if level is None:
         raise CommandError(f'bad severity: "{chosen["-p"]}"')
-    command = QueueCommand("postlog", chosen.get("-c"))
+    command = Command("postlog", chosen.get("-c"))
     _record(command, chosen.get("-t", ""), level, [" ".join(words)] if words else _input_lines())
     if level in ("fatal", "panic"):
         time.sleep(_PAUSE)
@@ -72,7 +72,7 @@ def _input_lines() -> Iterable[str]:
         yield line.rstrip(b"\n").decode("utf-8", "replace")
 
 
-def _record(command: QueueCommand, tag: str, level: str, texts: Iterable[str]) -> None:
+def _record(command: Command, tag: str, level: str, texts: Iterable[str]) -> None:
     """Write each text as one record."""
     log = command.log
     if log is None:

@@ -1,61 +1,18 @@
-"""What the commands on the queue have in common: the configuration, where they log, and how they fail.
-
-Problems go to standard error and to the mail log, as ``postqueue: fatal: …``; a log that cannot be written to is no
-reason to fail.
-"""
+"""A command on the queue: becomes the queue's owner, and opens it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
-from pathlib import Path
-from typing import NoReturn
 
-from angarium.config.config import Config, configuration_directory
-from angarium.config.error import ConfigError
+from angarium.commands.command import Command, CommandError, complain
 from angarium.mailqueue.control import QueueControl
-from angarium.runtime.log import MailLog, ServiceLog, open_log
+
+__all__ = ["CommandError", "QueueCommand", "complain"]
 
 
-class CommandError(Exception):
-    """The command ends with this text as ``fatal``."""
-
-
-class QueueCommand:
-    """One run of a command.
-
-    Args:
-        name: ``postqueue`` …
-        directory: the ``-c`` option, or None.
-
-    Raises:
-        CommandError: there is no usable main.cf.
-    """
-
-    def __init__(self, name: str, directory: str | None) -> None:
-        self.name = name
-        try:
-            self.config = Config.load(configuration_directory(directory))
-            self.queue_directory = Path(self.config.text("queue_directory"))
-        except ConfigError as error:
-            raise CommandError(str(error)) from error
-        self._log: ServiceLog | None = None
-
-    @property
-    def log(self) -> ServiceLog | None:
-        """The mail log; None when it cannot be written to."""
-        if self._log is None:
-            try:
-                sink: MailLog = open_log(
-                    self.config.text("maillog_file"),
-                    self.config.text("log_format") if self.config.declared("log_format") else "text",
-                    self.config.text("myhostname").partition(".")[0],
-                )
-            except (OSError, ConfigError):
-                return None
-            self._log = ServiceLog(sink, f"{self.config.text('syslog_name')}/{self.name}")
-        return self._log
+class QueueCommand(Command):
+    """A command that may open the queue."""
 
     def open_queue(self, *, readonly: bool = False) -> QueueControl:
         """The queue; root becomes its owner first, for good.
@@ -75,27 +32,3 @@ class QueueCommand:
                     os.setgid(status.st_gid)
                     os.setuid(status.st_uid)
         return QueueControl(self.queue_directory, readonly=readonly)
-
-    def say(self, text: str) -> None:
-        """Tell the administrator, and the log."""
-        print(f"{self.name}: {text}", file=sys.stderr)
-        if self.log is not None:
-            self.log.info(text)
-
-    def warn(self, text: str) -> None:
-        """The same, as a warning."""
-        self.say(f"warning: {text}")
-
-    def fail(self, text: str) -> NoReturn:
-        """End the command. Raises CommandError."""
-        if self.log is not None:
-            self.log.fatal(text)
-        raise CommandError(text)
-
-
-def complain(name: str, error: object) -> None:
-    """What a command prints before it ends with an error."""
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    print(f"{name}: fatal: {text}", file=sys.stderr)
