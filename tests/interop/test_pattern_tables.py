@@ -256,9 +256,7 @@ def test_perl_expressions_without_the_library(directory):
 
 def test_perl_expressions(directory):
     pytest.importorskip("pcre2")
-    (directory / "rules").write_text(
-        PERL + "/^u.*v/U <U>\n/^(w\n/[z-a]/ z\n/[[:foo:]]/ z\n/a{2,1}/ z\n/a/X x\n"
-    )
+    (directory / "rules").write_text(PERL + "/^u.*v/U <U>\n/^(w\n/[z-a]/ z\n/[[:foo:]]/ z\n/a{2,1}/ z\n/a/X x\n")
     os.utime(directory / "rules", (1_500_000_000, 1_500_000_000))
     compare(directory, "pcre:rules", [*PERL_KEYS, "uvuv"])
 
