@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from angarium.commands.check.finding import Finding, Rule, Severity
 from angarium.commands.check.installation import Installation
 from angarium.config.lines import logical_lines
-from angarium.config.main_cf import Setting
+from angarium.config.main_cf import Setting, shown
 from angarium.config.obsolete import GONE, OLD
 from angarium.config.parameter import Status, Type
 from angarium.config.registry import registry
@@ -122,7 +122,7 @@ def _files(site: Installation) -> Iterator[Finding]:
     main = site.conf.main
     for setting, later in main.overridden:
         if main.settings[setting.name].value != setting.value:
-            values = {"name": setting.name, "value": setting.value, "earlier": setting.line}
+            values = {"name": setting.name, "value": shown(setting.name, setting.value), "earlier": setting.line}
             yield Finding(TWICE, setting.file, later, values)
     for file in (main.file, site.conf.master.file):
         for line in logical_lines("\n".join(site.lines(file))).stray:
@@ -136,7 +136,7 @@ def _unused(site: Installation, usage: Usage) -> Iterator[Finding]:
     known = [*registry(), *usage.services, *GONE]
     unused = [*usage.unused, *(Setting(n, text, e.file, e.line) for e, n, text in usage.unused_overrides)]
     for setting in unused:
-        values = {"name": setting.name, "value": setting.value}
+        values = {"name": setting.name, "value": shown(setting.name, setting.value)}
         place = site.find(setting, setting.name)
         if setting.name in GONE:
             instead = f"{GONE[setting.name]} took its place" if GONE[setting.name] else "remove the line"

@@ -272,3 +272,9 @@ def test_mail_config_and_a_program_of_its_own(check):
     environment = {**os.environ, "MAIL_CONFIG": str(check.directory / "etc")}
     done = subprocess.run([program, "check", "--json"], capture_output=True, text=True, env=environment, timeout=60)
     assert "misspelt-parameter" in [each["id"] for each in json.loads(done.stdout)]
+
+
+def test_a_password_is_in_no_finding(check):
+    check("mydb_passwrd = hush\nmydb_password = hush\nmydb_password = hushed\nsmtp_sasl_passwd = hush\n")
+    assert len(check.found) >= 3
+    assert "hush" not in " ".join(f"{each.text} {each.hint}" for each in check.found)
