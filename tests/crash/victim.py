@@ -14,7 +14,9 @@ from angarium.config.config import Config
 from angarium.master import programs
 from angarium.master.listeners import bind
 from angarium.master.node import Node, make_directories
-from angarium.master.wiring import NetworkWiring, queue_manager, server_tls
+from angarium.master.tls import server_tls
+from angarium.master.transports import queue_manager
+from angarium.master.wiring import NetworkWiring
 from angarium.runtime.log import open_log
 
 

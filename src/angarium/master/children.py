@@ -35,8 +35,10 @@ from angarium.config.master_cf import MasterService
 from angarium.master import programs
 from angarium.master.node import Node
 from angarium.master.privileges import Owner, confine
+from angarium.master.tls import Contexts
+from angarium.master.transports import privileged_service, queue_manager
 from angarium.master.watchdog import HUNG, Watchdog
-from angarium.master.wiring import Contexts, NetworkWiring, local_service, privileged_service, queue_manager
+from angarium.master.wiring import NetworkWiring, local_service
 from angarium.runtime.counts import Column
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.service import Service

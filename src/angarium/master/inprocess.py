@@ -18,13 +18,9 @@ from angarium.config.master_cf import MasterService
 from angarium.master import programs
 from angarium.master.listeners import adopted_sockets, bind, bind_unix
 from angarium.master.node import Node, make_directories
-from angarium.master.wiring import (
-    NetworkWiring,
-    local_service,
-    queue_manager,
-    server_tls,
-    socket_path,
-)
+from angarium.master.tls import server_tls
+from angarium.master.transports import queue_manager
+from angarium.master.wiring import NetworkWiring, local_service, socket_path
 from angarium.runtime.log import MailLog
 from angarium.runtime.service import Service
 

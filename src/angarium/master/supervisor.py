@@ -44,7 +44,8 @@ from angarium.master.listeners import Adopted, adopted_sockets, bind, bind_namel
 from angarium.master.node import make_directories
 from angarium.master.pidfile import PidFile
 from angarium.master.privileges import Owner, mail_owner
-from angarium.master.wiring import Contexts, server_tls, socket_path
+from angarium.master.tls import Contexts, server_tls
+from angarium.master.wiring import socket_path
 from angarium.runtime.counts import SharedCounts
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.tls import TlsError

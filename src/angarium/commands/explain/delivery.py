@@ -20,7 +20,7 @@ from angarium.config.config import Config
 from angarium.config.master_cf import MasterService
 from angarium.directory.interface import QuotaLimit
 from angarium.master.node import Node
-from angarium.master.wiring import AGENT_COMMANDS
+from angarium.master.transports import AGENT_COMMANDS
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
 from angarium.rewrite.interface import Resolution

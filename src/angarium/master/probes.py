@@ -1,0 +1,58 @@
+"""Address verification: how each kind of transport is asked whether it would take a recipient.
+
+Nothing is delivered: a server is asked up to RCPT, a store whether the account is there (verify(8)).
+
+Fails with ConfigError (file and line).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from angarium.agents.virtual.lookup import find_account
+from angarium.config.master_cf import MasterService
+from angarium.daemons.smtpd.prober import Ask
+from angarium.master.node import Node
+from angarium.master.transports import make_smtp_agent
+from angarium.model.content import MemoryContent
+from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
+from angarium.model.dsn import Dsn
+from angarium.model.envelope import Envelope
+from angarium.model.lookup import Found, TemporaryError
+from angarium.tables.maps import Maps
+
+
+def _probe_smtp(node: Node, entry: MasterService) -> Ask:
+    """Asks a server, up to RCPT."""
+    conf = node.conf.for_service(entry)
+    agent = make_smtp_agent(node, conf, node.log("smtp", conf))
+
+    async def ask(transport: str, nexthop: str, envelope: Envelope) -> DeliveryResult:
+        people = (QueuedRecipient(1, envelope.recipients[0]),)
+        now = envelope.arrival
+        request = DeliveryRequest("probe", transport, nexthop, envelope, people, b"", MemoryContent(b""), now, now)
+        (result,) = await agent.verify(request)
+        return result
+
+    return ask
+
+
+def _probe_virtual(node: Node, entry: MasterService) -> Ask:
+    """Looks for the account."""
+    conf = node.conf.for_service(entry)
+    maps = Maps.open("virtual_mailbox_maps", conf.names("virtual_mailbox_maps"), node.tables)
+    delimiters = conf.text("recipient_delimiter")
+
+    async def ask(_transport: str, _nexthop: str, envelope: Envelope) -> DeliveryResult:
+        person = QueuedRecipient(1, envelope.recipients[0])
+        account = await find_account(maps.find, person.recipient.address, delimiters)
+        if isinstance(account, TemporaryError):
+            return DeliveryResult(person, Status.DEFERRED, Dsn(4, 3, 0), "virtual", account.cause)
+        if isinstance(account, Found):
+            return DeliveryResult(person, Status.SENT, Dsn(2, 1, 5), "virtual", "deliverable")
+        return DeliveryResult(person, Status.BOUNCED, Dsn(5, 1, 1), "virtual", "unknown user")
+
+    return ask
+
+
+PROBES: Mapping[str, Callable[[Node, MasterService], Ask]] = {"smtp": _probe_smtp, "virtual": _probe_virtual}

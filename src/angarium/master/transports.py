@@ -1,0 +1,183 @@
+"""The queue manager and its transports: a line of master.cf becomes a delivery agent.
+
+Each constructor's arguments are spelled out here; nothing is looked up by name, but the command of master.cf in the
+table of agents. A line for ``local`` has two halves: the agent in the queue manager, and the service in the process
+of root's that the agent asks.
+
+Fails with ConfigError (file and line).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from angarium.agents.bounce.main import BounceService
+from angarium.agents.bounce.parameters import BounceParameters
+from angarium.agents.discard.main import DiscardAgent
+from angarium.agents.error.main import ErrorAgent
+from angarium.agents.local.main import LocalAgent, LocalParameters, RemoteDeliverer, local_deliverer
+from angarium.agents.local.main import local_service as make_local_service
+from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
+from angarium.agents.smtp.outgoing import Rules, make_checks
+from angarium.agents.virtual.main import virtual_agent
+from angarium.agents.virtual.parameters import VirtualParameters
+from angarium.cleanup.generic import make_generic
+from angarium.cleanup.parameters import CleanupParameters
+from angarium.cleanup.received import received
+from angarium.config.config import Config
+from angarium.config.master_cf import MasterService
+from angarium.daemons.qmgr.attempt import Transport
+from angarium.daemons.qmgr.main import QueueManager
+from angarium.daemons.qmgr.parameters import QmgrParameters, transport_limits
+from angarium.daemons.qmgr.requeue import Requeuer
+from angarium.master.node import Node
+from angarium.model.delivery import DeliveryAgent
+from angarium.model.lookup import Lookup
+from angarium.runtime.log import ServiceLog
+from angarium.runtime.service import Service
+from angarium.tables.maps import Maps
+
+
+def queue_manager(node: Node, entries: Sequence[MasterService]) -> QueueManager:
+    """The queue manager with the transports of master.cf. It tidies up first: what dead processes left in the spool."""
+    conf = node.conf
+    node.spool.clean()
+    log = node.log("bounce")
+    parameters = BounceParameters.from_config(conf, log.warning)
+    reporter = BounceService(parameters, node.cleanup, node.queue.allocate_id, log)
+    headers = CleanupParameters.from_config(conf)
+    requeuer = Requeuer(
+        node.queue,
+        node.cleanup,
+        lambda queue_id, envelope: received(queue_id, envelope, headers),
+        node.log("pickup"),
+        time.time,
+    )
+    transports = {
+        entry.name: _transport(node, entry) for entry in entries if entry.type == "unix" and entry.command in _AGENTS
+    }
+    node.agents.update((name, transport.agent) for name, transport in transports.items())
+    return QueueManager(
+        QmgrParameters.from_config(conf),
+        node.queue,
+        node.rewrite,
+        transports,
+        reporter,
+        requeuer,
+        node.log("qmgr"),
+        node.bus,
+    )
+
+
+def _transport(node: Node, entry: MasterService) -> Transport:
+    conf = node.conf.for_service(entry)
+    name = entry.command if entry.name == entry.command or entry.command != "smtp" else f"{entry.name}/{entry.command}"
+    log = node.log(name, conf)
+    limit = entry.process_limit
+    return Transport(
+        agent=_AGENTS[entry.command](node, conf, entry, log),
+        log=log,
+        limits=transport_limits(
+            node.conf, entry.name, conf.integer("default_process_limit") if limit is None else limit
+        ),
+    )
+
+
+def _smtp(node: Node, conf: Config, _entry: MasterService, log: ServiceLog) -> DeliveryAgent:
+    return make_smtp_agent(node, conf, log)
+
+
+def make_smtp_agent(node: Node, conf: Config, log: ServiceLog) -> SmtpAgent:
+    """The SMTP client as one service sees it. Raises ConfigError."""
+    generic = make_generic(
+        "smtp_generic_maps",
+        conf.names("smtp_generic_maps"),
+        node.tables,
+        node.rewrite.rewrite,
+        node.rewrite.is_own,
+        delimiters=conf.text("recipient_delimiter"),
+        propagate="generic" in conf.names("propagate_unmatched_extensions"),
+        token_limit=conf.integer("header_address_token_limit"),
+    )
+    return SmtpAgent(
+        SmtpParameters.from_config(conf),
+        log,
+        node.dns,
+        _finder(node, conf, "smtp_sasl_password_maps"),
+        _finder(node, conf, "smtp_tls_policy_maps"),
+        Rules(generic, make_checks(conf, node.tables, log)),
+    )
+
+
+def _finder(node: Node, conf: Config, parameter: str) -> Callable[[str], Awaitable[Lookup]] | None:
+    """A look-up by whole keys in the tables of a parameter; None when it is empty."""
+    maps = Maps.open(parameter, conf.names(parameter), node.tables)
+    return maps.find if maps else None
+
+
+def virtual_transport(node: Node, conf: Config, _entry: MasterService, log: ServiceLog) -> DeliveryAgent:
+    """Delivery into the mailstore, for the queue manager and for sessions that deliver at once. Raises ConfigError."""
+    locate = _asks(node, conf, "virtual_mailbox_maps")
+    return virtual_agent(VirtualParameters.from_config(conf), node.mailstore, locate, log)
+
+
+def _local(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> DeliveryAgent:
+    """System users: by the process of root's, or with the rights of our own user when there is none."""
+    address = node.privileged.get(entry.key)
+    parameters = LocalParameters.from_config(conf, entry.name)
+    headers = CleanupParameters.from_config(node.conf)
+    return LocalAgent(
+        RemoteDeliverer(address, log)
+        if address
+        else local_deliverer(
+            parameters, _asks(node, conf, "alias_maps"), node.rewrite, log, tables=_tables(node, conf)
+        ),
+        node.queue,
+        node.cleanup,
+        lambda queue_id, envelope: received(queue_id, envelope, headers),
+        log,
+        others=node.agents.get,
+        prepends="forward" in parameters.prepend_delivered_header,
+        decimals=conf.integer("delay_logging_resolution_limit"),
+    )
+
+
+def privileged_service(node: Node, entry: MasterService, owner: int) -> Service:
+    """The service of a line of master.cf in the process of root's; ``owner`` is the user who may ask it."""
+    conf = node.conf.for_service(entry)
+    parameters = LocalParameters.from_config(conf, entry.name)
+    aliases = _asks(node, conf, "alias_maps")
+    log = node.log("local", conf)
+    return make_local_service(parameters, aliases, node.rewrite, log, frozenset({owner}), _tables(node, conf))
+
+
+def _asks(node: Node, conf: Config, parameter: str) -> Callable[[str], Awaitable[Lookup]]:
+    return Maps.open(parameter, conf.names(parameter), node.tables).find
+
+
+def _tables(node: Node, conf: Config) -> dict[str, Callable[[str], Awaitable[Lookup]]]:
+    """The tables beside alias_maps that local delivery asks, if they are set."""
+    names = ("mailbox_transport_maps", "mailbox_command_maps", "fallback_transport_maps")
+    return {name: _asks(node, conf, name) for name in names if conf.names(name)}
+
+
+def _error(_node: Node, _conf: Config, entry: MasterService, _log: ServiceLog) -> DeliveryAgent:
+    return ErrorAgent(temporary=entry.name == "retry")
+
+
+def _discard(_node: Node, _conf: Config, _entry: MasterService, _log: ServiceLog) -> DeliveryAgent:
+    return DiscardAgent()
+
+
+_AGENTS: Mapping[str, Callable[[Node, Config, MasterService, ServiceLog], DeliveryAgent]] = {
+    "smtp": _smtp,
+    "virtual": virtual_transport,
+    "local": _local,
+    "error": _error,
+    "discard": _discard,
+}
+
+
+AGENT_COMMANDS = frozenset(_AGENTS)
+"""The commands of master.cf that deliver mail here; mail for others waits."""
