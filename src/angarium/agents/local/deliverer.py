@@ -19,14 +19,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from angarium.agents.local import mailboxfile, maildir
-from angarium.agents.local.command import CommandRules
-from angarium.agents.local.command import run as run_command
 from angarium.agents.local.commandline import arguments, environment
 from angarium.agents.local.expansion import Expansion
-from angarium.agents.local.framing import Framing, delivery_header, framed, postmark
-from angarium.agents.local.mailboxfile import MailboxRules
-from angarium.agents.local.maildir import Moment
 from angarium.agents.local.parameters import LocalParameters
 from angarium.agents.local.plan import (
     Addressee,
@@ -37,14 +31,20 @@ from angarium.agents.local.plan import (
     ToMailbox,
     ToOthers,
     ToTransport,
-    User,
 )
-from angarium.agents.local.rights import Rights
-from angarium.agents.local.troubles import DeliveryError
 from angarium.agents.local.variables import expand
 from angarium.agents.local.world import MachineWorld
 from angarium.cleanup.headers import HeaderBlock
 from angarium.config.error import ConfigError
+from angarium.delivery import mailboxfile, maildir
+from angarium.delivery.command import CommandRules
+from angarium.delivery.command import run as run_command
+from angarium.delivery.framing import Framing, delivery_header, framed, postmark
+from angarium.delivery.mailboxfile import MailboxRules
+from angarium.delivery.maildir import Moment
+from angarium.delivery.rights import Rights
+from angarium.delivery.troubles import DeliveryError
+from angarium.delivery.user import User
 from angarium.model.delivery import DeliveryRequest, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import Found, TemporaryError

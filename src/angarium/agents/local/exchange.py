@@ -1,129 +1,19 @@
-"""How the queue manager and the local process talk: one connection a delivery, a question and its answer.
-
-The question is one line of JSON, with a descriptor beside its first byte: a file in memory that holds the message, the
-prefix first. The answer is one line of JSON: the parts of each recipient. No addresses but those to deliver to are
-sent, and no content passes through the socket.
-
-Both sides bound what they read; what makes no sense is a ValueError.
-"""
+"""What the local process answers: one line of JSON, the parts of each recipient (``delivery.question``)."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 
 from angarium.agents.local.deliverer import Part
-from angarium.model.delivery import DeliveryRequest, QueuedRecipient, Status
+from angarium.delivery.question import json_line
+from angarium.model.delivery import Status
 from angarium.model.dsn import Dsn
-from angarium.model.envelope import BodyType, Envelope, Origin, Recipient, Ret
-
-LINE = 64 * 1024 * 1024
-"""Bytes of a question or an answer: an alias may have very many addresses."""
-
-_PIECE = 65536
-
-
-class DescriptorContent:
-    """Content in an open file, from an offset on (``model.content.Content``). Closes nothing."""
-
-    def __init__(self, descriptor: int, offset: int, size: int) -> None:
-        self._descriptor = descriptor
-        self._offset = offset
-        self._size = size
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self._size
-
-    def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The bytes from ``start`` to ``stop`` in pieces of 64 KiB."""
-        end = self._size if stop is None else min(stop, self._size)
-        while start < end:
-            piece = os.pread(self._descriptor, min(_PIECE, end - start), self._offset + start)
-            if not piece:
-                raise OSError("the message became shorter")
-            yield piece
-            start += len(piece)
-
-    def read(self, start: int = 0, stop: int | None = None) -> bytes:
-        """The bytes from ``start`` to ``stop`` at once."""
-        return b"".join(self.chunks(start, stop))
-
-
-def message_file(request: DeliveryRequest) -> int:
-    """A descriptor of a file in memory with prefix and content. Raises OSError."""
-    descriptor = os.memfd_create("message", os.MFD_CLOEXEC)
-    try:
-        for piece in (request.prefix, *request.content.chunks()):
-            rest = memoryview(piece)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def encode_request(request: DeliveryRequest) -> bytes:
-    """The question about a delivery."""
-    envelope = request.envelope
-    return _line(
-        {
-            "queue_id": request.queue_id,
-            "transport": request.transport,
-            "nexthop": request.nexthop,
-            "queued": request.queued,
-            "started": request.started,
-            "prefix": len(request.prefix),
-            "sender": envelope.sender,
-            "arrival": envelope.arrival,
-            "smtputf8": envelope.smtputf8,
-            "origin": asdict(envelope.origin),
-            "recipients": [
-                [each.number, each.recipient.address, each.recipient.original] for each in request.recipients
-            ],
-        }
-    )
-
-
-def decode_request(line: bytes, descriptor: int) -> DeliveryRequest:
-    """The delivery that a question is about; it reads from ``descriptor``. Raises ValueError, OSError."""
-    try:
-        asked = json.loads(line)
-        people = tuple(QueuedRecipient(number, Recipient(address, old)) for number, address, old in asked["recipients"])
-        size = os.fstat(descriptor).st_size
-        prefix = int(asked["prefix"])
-        if not 0 <= prefix <= size:
-            raise ValueError("a prefix longer than the message")
-        return DeliveryRequest(
-            queue_id=str(asked["queue_id"]),
-            transport=str(asked["transport"]),
-            nexthop=str(asked["nexthop"]),
-            envelope=Envelope(
-                sender=str(asked["sender"]),
-                recipients=tuple(each.recipient for each in people),
-                arrival=float(asked["arrival"]),
-                origin=Origin(**asked["origin"]),
-                body=BodyType.UNSAID,
-                smtputf8=bool(asked["smtputf8"]),
-                ret=Ret.UNSAID,
-            ),
-            recipients=people,
-            prefix=os.pread(descriptor, prefix, 0),
-            content=DescriptorContent(descriptor, prefix, size - prefix),
-            queued=float(asked["queued"]),
-            started=float(asked["started"]),
-        )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not a delivery: {error}") from error
 
 
 def encode_parts(told: Sequence[Sequence[Part]]) -> bytes:
     """The answer."""
-    return _line(
+    return json_line(
         [
             [
                 [p.address, p.status.value, str(p.dsn), p.text, list(p.forward), p.sender, p.transport, p.nexthop]
@@ -155,7 +45,3 @@ def decode_parts(line: bytes) -> list[list[Part]]:
         ]
     except TypeError as error:
         raise ValueError(f"not an answer: {error}") from error
-
-
-def _line(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode() + b"\n"

@@ -43,8 +43,8 @@ from angarium.agents.local.plan import (
     ToMailbox,
     ToOthers,
     ToTransport,
-    User,
 )
+from angarium.delivery.user import User
 from angarium.model.address import Address
 from angarium.model.delivery import Status
 from angarium.model.dsn import Dsn

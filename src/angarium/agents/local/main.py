@@ -8,9 +8,9 @@ from angarium.agents.local.agent import Deliverer, LocalAgent
 from angarium.agents.local.deliverer import LocalDeliverer
 from angarium.agents.local.parameters import LocalParameters
 from angarium.agents.local.remote import RemoteDeliverer
-from angarium.agents.local.rights import ForkedRights, OwnRights, Rights
 from angarium.agents.local.service import LocalService
 from angarium.agents.local.world import Ask, MachineWorld
+from angarium.delivery.rights import ForkedRights, OwnRights, Rights
 from angarium.rewrite.interface import Resolver
 from angarium.runtime.log import ServiceLog
 

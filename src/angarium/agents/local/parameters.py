@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from angarium.agents.local.expansion import ExpansionRules
-from angarium.agents.local.mailboxfile import LockRules
+from angarium.delivery.mailboxfile import LockRules
 
 
 class Conf(Protocol):

@@ -1,28 +1,16 @@
-"""The local process: delivers what the queue manager asks for (``exchange``), as root where it must be.
-
-It takes questions from the users in ``askers`` alone, reads the message from the descriptor that comes with them, and
-touches no queue. It listens on one unix socket.
-
-Fails with nothing: a question that makes no sense is closed, with a warning, and the queue manager defers.
-"""
+"""The service of the local process: delivers what the queue manager asks for (``delivery.answerer``)."""
 
 from __future__ import annotations
 
-import array
-import asyncio
-import contextlib
-import os
-import socket
-from collections.abc import Sequence
-
 from angarium.agents.local.agent import Deliverer
-from angarium.agents.local.exchange import decode_request, encode_parts
-from angarium.agents.local.remote import peer_user, read_line
+from angarium.agents.local.exchange import encode_parts
+from angarium.delivery.answerer import Answerer
+from angarium.model.delivery import DeliveryRequest
 from angarium.runtime.log import ServiceLog
 
 
-class LocalService:
-    """The service of the local process (``runtime.service.Service``).
+class LocalService(Answerer):
+    """The service (``runtime.service.Service``).
 
     Args:
         deliverer: who delivers.
@@ -31,91 +19,7 @@ class LocalService:
     """
 
     def __init__(self, deliverer: Deliverer, askers: frozenset[int], log: ServiceLog) -> None:
-        self._deliverer = deliverer
-        self._askers = askers
-        self._log = log
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._draining = asyncio.Event()
+        async def answer(request: DeliveryRequest) -> bytes:
+            return encode_parts(await deliverer.deliver(request))
 
-    @property
-    def name(self) -> str:
-        """For the log."""
-        return self._log.tag
-
-    def drain(self) -> None:
-        """Accept nothing more; ``run`` returns when the deliveries under way have ended."""
-        self._draining.set()
-
-    async def run(self, sockets: Sequence[socket.socket]) -> None:
-        """Serve until drained or cancelled."""
-        loop = asyncio.get_running_loop()
-        accepting = [loop.create_task(self._accept(each)) for each in sockets]
-        try:
-            await self._draining.wait()
-            for task in accepting:
-                task.cancel()
-            if self._tasks:
-                await asyncio.wait(self._tasks)
-        finally:
-            for task in (*accepting, *self._tasks):
-                task.cancel()
-            await asyncio.gather(*accepting, *self._tasks, return_exceptions=True)
-
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            connection, _address = await loop.sock_accept(listener)
-            task = loop.create_task(self._answer(connection))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _answer(self, connection: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        descriptor = -1
-        with connection:
-            connection.setblocking(False)
-            try:
-                uid = peer_user(connection)
-                if uid not in self._askers:
-                    self._log.warning(f"a question of user {uid} is not answered")
-                    return
-                first, descriptor = await _first(connection)
-                request = decode_request(first + await read_line(connection), descriptor)
-                told = await self._deliverer.deliver(request)
-                await loop.sock_sendall(connection, encode_parts(told))
-            except (OSError, ValueError) as error:
-                self._log.warning(f"a question that cannot be answered: {error}")
-            finally:
-                if descriptor >= 0:
-                    with contextlib.suppress(OSError):
-                        os.close(descriptor)
-
-
-async def _first(connection: socket.socket) -> tuple[bytes, int]:
-    """The first byte of a question and the descriptor beside it. Raises OSError, ValueError."""
-    await _readable(connection)
-    data, ancillary, _flags, _address = connection.recvmsg(1, socket.CMSG_SPACE(array.array("i", [0]).itemsize))
-    received: list[int] = []
-    for level, kind, payload in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            numbers = array.array("i")
-            numbers.frombytes(payload[: len(payload) - len(payload) % numbers.itemsize])
-            received += numbers
-    for extra in received[1:]:
-        os.close(extra)
-    if not data or not received:
-        for each in received[:1]:
-            os.close(each)
-        raise ValueError("no message")
-    os.set_inheritable(received[0], False)
-    return data, received[0]
-
-
-async def _readable(connection: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_reader(connection.fileno(), ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(connection.fileno())
+        super().__init__(answer, askers, log)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from angarium.agents.local.commandline import filtered
-from angarium.agents.local.plan import Addressee, User
+from angarium.agents.local.plan import Addressee
 from angarium.config.expansion import Expander
+from angarium.delivery.user import User
 
 
 def expand(text: str, to: Addressee, user: User | None, allowed: str) -> str:

@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from angarium.agents.local.expansion import Alias, ListFile
 from angarium.agents.local.parameters import LocalParameters
-from angarium.agents.local.plan import Addressee, User
-from angarium.agents.local.rights import Rights
-from angarium.agents.local.troubles import DeliveryError
+from angarium.agents.local.plan import Addressee
 from angarium.agents.local.variables import expand
+from angarium.delivery.rights import Rights
+from angarium.delivery.troubles import DeliveryError
+from angarium.delivery.user import User
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
 from angarium.runtime.log import ServiceLog
 

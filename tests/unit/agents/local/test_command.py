@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from angarium.agents.local.command import CommandRules, run
 from angarium.agents.local.commandline import arguments, environment
-from angarium.agents.local.troubles import DeliveryError
+from angarium.delivery.command import CommandRules, run
+from angarium.delivery.troubles import DeliveryError
 
 
 def outcome(command, pieces=(b"x\n",), limit=20.0):

@@ -13,11 +13,11 @@ import pytest
 
 from angarium.agents.local.deliverer import LocalDeliverer
 from angarium.agents.local.expansion import ExpansionRules
-from angarium.agents.local.mailboxfile import LockRules
 from angarium.agents.local.parameters import LocalParameters
-from angarium.agents.local.plan import User
-from angarium.agents.local.rights import OwnRights
 from angarium.agents.local.world import MachineWorld
+from angarium.delivery.mailboxfile import LockRules
+from angarium.delivery.rights import OwnRights
+from angarium.delivery.user import User
 from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryRequest, QueuedRecipient
 from angarium.model.envelope import Envelope, Origin, Recipient

@@ -10,11 +10,11 @@ import pytest
 
 from angarium.agents.local.deliverer import Part
 from angarium.agents.local.exchange import decode_parts, encode_parts
-from angarium.agents.local.plan import User
 from angarium.agents.local.remote import RemoteDeliverer
-from angarium.agents.local.rights import ForkedRights, OwnRights
 from angarium.agents.local.service import LocalService
-from angarium.agents.local.troubles import DeliveryError
+from angarium.delivery.rights import ForkedRights, OwnRights
+from angarium.delivery.troubles import DeliveryError
+from angarium.delivery.user import User
 from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryRequest, QueuedRecipient, Status
 from angarium.model.dsn import Dsn

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from angarium.agents.local.mailboxfile import LockRules, MailboxRules, append
-from angarium.agents.local.maildir import Moment, deliver
-from angarium.agents.local.troubles import DeliveryError
+from angarium.delivery.mailboxfile import LockRules, MailboxRules, append
+from angarium.delivery.maildir import Moment, deliver
+from angarium.delivery.troubles import DeliveryError
 
 MOMENT = Moment(7, 8, 9, "host/a:b")
 RULES = MailboxRules(LockRules(attempts=2, delay=0.0))

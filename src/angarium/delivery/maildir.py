@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from angarium.agents.local.troubles import storage_error
+from angarium.delivery.troubles import storage_error
 from angarium.model.dsn import Dsn
 
 

@@ -19,8 +19,8 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
-from angarium.agents.local.plan import User
-from angarium.agents.local.troubles import DeliveryError
+from angarium.delivery.troubles import DeliveryError
+from angarium.delivery.user import User
 from angarium.model.dsn import Dsn
 
 Work = Callable[[], Sequence[str]]

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from angarium.agents.local.troubles import DeliveryError, storage_error
+from angarium.delivery.troubles import DeliveryError, storage_error
 from angarium.model.dsn import Dsn
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angarium.agents.local.framing import Framing, delivery_header, framed, postmark
+from angarium.delivery.framing import Framing, delivery_header, framed, postmark
 
 
 def whole(kind, *pieces):

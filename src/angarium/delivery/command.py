@@ -19,8 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from angarium.agents.local.sysexits import Outcome, command_outcome
-from angarium.agents.local.troubles import DeliveryError
+from angarium.delivery.sysexits import Outcome, command_outcome
+from angarium.delivery.troubles import DeliveryError
 from angarium.model.dsn import Dsn
 
 OUTPUT = 4096

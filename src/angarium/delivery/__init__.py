@@ -1,0 +1,1 @@
+"""What agents of final delivery share: rights, mailbox files, commands, and how root's process is asked."""
