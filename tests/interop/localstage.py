@@ -1,0 +1,423 @@
+"""A stage for local(8): one scene of ``localscenes`` played by the Postfix of this machine, or by our server.
+
+Wants root. The users of a scene are made in a mount namespace with a password and a group file of its own, their homes
+and everything else in a temporary directory. What is observed is the same for both: the outcomes and warnings in the
+log, the messages that reach the outside (forwarded mail, reports), the files that were made with owner, group and mode.
+
+``python -m tests.interop.localstage record [SCENE …]`` has Postfix play them and writes ``tests/golden/local_scenes``;
+``… postfix SCENE`` and ``… ours SCENE`` print what was observed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import json
+import os
+import pwd
+import re
+import runpy
+import shutil
+import socket
+import socketserver
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.interop.localscenes import SCENES, Scene
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+RECORDED = GOLDEN / "local_scenes"
+FIRST_UID = 20001
+USERS = ("alice", "bob", "carol", "dave", "eve", "lister", "homeless", "blocked")
+"""Users of every scene; homeless has a home that is not there, blocked one that he may not enter."""
+
+_LIMIT = 60.0
+
+
+# -- the outside
+
+
+class _Outside(socketserver.ThreadingTCPServer):
+    """An SMTP server that takes everything and keeps it."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Session)
+        self.messages: list[tuple[str, list[str], str]] = []
+
+
+class _Session(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        server = self.server
+        assert isinstance(server, _Outside)
+        sender, people = "", []
+        self.wfile.write(b"220 outside\r\n")
+        while line := self.rfile.readline():
+            verb = line.split()[0].upper() if line.split() else b""
+            if verb == b"MAIL":
+                sender, people = line.decode().partition("<")[2].partition(">")[0], []
+            elif verb == b"RCPT":
+                people.append(line.decode().partition("<")[2].partition(">")[0])
+            elif verb == b"DATA":
+                self.wfile.write(b"354 go\r\n")
+                text = b""
+                while (piece := self.rfile.readline()) not in (b".\r\n", b""):
+                    text += piece
+                server.messages.append((sender, people, text.decode("utf-8", "replace")))
+            elif verb == b"QUIT":
+                self.wfile.write(b"221 bye\r\n")
+                return
+            self.wfile.write(b"250 ok\r\n")
+
+
+# -- the scene
+
+
+def prepare(scene: Scene, root: Path) -> None:
+    """Homes, lists and spool of a scene."""
+    root.chmod(0o755)
+    for name in ("home", "lists", "spool", "out"):
+        (root / name).mkdir()
+    for name in ("spool", "out"):
+        (root / name).chmod(0o1777)
+    for number, name in enumerate(USERS):
+        if name == "homeless":
+            continue
+        home = root / "home" / name
+        home.mkdir(mode=0o700 if name == "blocked" else 0o755)
+        os.chown(home, 0 if name == "blocked" else FIRST_UID + number, FIRST_UID + number)
+    for entry in scene.files:
+        path = root / entry.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if entry.kind == "file":
+            path.write_text(placed(entry.text, root) * entry.times)
+        elif entry.kind == "directory":
+            path.mkdir(exist_ok=True)
+        elif entry.kind == "fifo":
+            os.mkfifo(path)
+        elif entry.kind == "link":
+            path.symlink_to(placed(entry.text, root))
+        elif entry.kind == "hardlink":
+            os.link(placed(entry.text, root), path)
+        owner = next((n for n in range(len(USERS)) if USERS[n] == entry.owner), None)
+        uid = FIRST_UID + owner if owner is not None else 29999 if entry.owner == "stranger" else 0
+        group = grp.getgrnam(entry.group).gr_gid if entry.group else uid
+        os.chown(path, uid, group, follow_symlinks=False)
+        if entry.mode is not None:
+            path.chmod(entry.mode)
+        if entry.age:
+            os.utime(path, (time.time() - entry.age,) * 2)
+
+
+def placed(text: str, root: Path) -> str:
+    """``ROOT`` is the directory."""
+    return text.replace("ROOT", str(root))
+
+
+def write_users(root: Path) -> None:
+    """The password and group files that the namespace gets."""
+    users, groups = Path("/etc/passwd").read_text(), Path("/etc/group").read_text()
+    for number, name in enumerate(USERS):
+        uid = FIRST_UID + number
+        users += f"{name}:x:{uid}:{uid}:{name}:{root}/home/{name}:/bin/sh\n"
+        groups += f"{name}:x:{uid}:\n"
+    users += f"rootish:x:0:0:rootish:{root}/home/rootish:/bin/sh\n"
+    users += f"nowhere:x:{FIRST_UID + 50}:{FIRST_UID + 50}:nowhere::/bin/sh\n"
+    groups += f"extra:x:{FIRST_UID + 60}:alice,bob\n"
+    (root / "passwd").write_text(users)
+    (root / "group").write_text(groups)
+
+
+# -- what is seen
+
+
+def normal(text: str, root: Path) -> str:
+    """Without what differs from one time to the next."""
+    text = text.replace(str(root), "ROOT")
+    text = re.sub(r"forwarded as \w+", "forwarded as QUEUE-ID", text)
+    return re.sub(r"\b1\d{9}\.[PV]\S+", "UNIQUE", text)
+
+
+_OUTCOME = re.compile(r"\w+: to=<([^>]*)>,(?: orig_to=<([^>]*)>,)? relay=([^,]*), .*dsn=(\S+), status=(\w+) \((.*)\)$")
+
+
+def outcomes(log: str, root: Path) -> list[str]:
+    """What became of each recipient, but for those outside."""
+    lines = []
+    for line in log.splitlines():
+        match = _OUTCOME.search(line)
+        if match and not match[3].startswith("127.0.0.1"):
+            origin = f" (of {match[2]})" if match[2] else ""
+            lines.append(f"{match[1]}{origin} {match[3]} {match[5]} {match[4]} {normal(match[6], root)}")
+    return sorted(lines)
+
+
+def warnings(log: str, root: Path) -> list[str]:
+    """What local warned of; each once."""
+    found = re.findall(r"/local\[\d+\]: (?:[0-9A-F]+: )?((?:warning|error|fatal): .*)$", log, re.MULTILINE)
+    return sorted({normal(line, root) for line in found})
+
+
+def outside(messages: list[tuple[str, list[str], str]], root: Path) -> list[dict[str, Any]]:
+    """What reached the outside: envelope, Delivered-To headers, and of a report what it says of whom."""
+    told = []
+    for sender, people, text in messages:
+        lines = text.replace("\r\n ", " ").replace("\r\n    ", " ").splitlines()
+        header = lines[: lines.index("")] if "" in lines else lines
+        seen: dict[str, Any] = {"from": sender, "to": sorted(people)}
+        seen["delivered"] = [line for line in header if line.startswith("Delivered-To:")]
+        fields = ("Final-Recipient", "Original-Recipient", "Action", "Status", "Diagnostic-Code")
+        report = [line for line in lines if line.startswith(fields)] if sender in ("", "double-bounce") else []
+        explained = re.findall(r"^(<[^>]*>(?: \(expanded from\s+<[^>]*>\))?):", text, re.MULTILINE) if report else []
+        seen["report"] = [normal(re.sub(r"\s+", " ", line), root) for line in report]
+        seen["explained"] = [re.sub(r"\s+", " ", each) for each in explained]
+        told.append(seen)
+    return sorted(told, key=lambda seen: json.dumps(seen))
+
+
+def made(root: Path) -> list[str]:
+    """Files with owner, group and mode, and the content of those in ``out`` and ``spool``."""
+    lines = []
+    for top in ("home", "spool", "out"):
+        for path in sorted((root / top).rglob("*")):
+            status = path.lstat()
+            kind = stat.filemode(status.st_mode)
+            name = re.sub(r"/1\d{9}\.V\S+", "/UNIQUE", str(path.relative_to(root)))
+            line = f"{name} {kind} {_user(status.st_uid)} {_group(status.st_gid)}"
+            if stat.S_ISREG(status.st_mode) and top != "home" or name.endswith("UNIQUE"):
+                text = content(path) if status.st_size < 20000 else f"{path.stat().st_size} bytes"
+                line += f" {text!r}"
+            lines.append(line)
+    return sorted(set(lines))
+
+
+def content(path: Path) -> str:
+    """A file's text, without dates and the headers that two servers do not share."""
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    text = re.sub(r"(?m)^(From \S+)  \w{3} \w{3} [ \d]\d [\d:]{8} \d{4}$", r"\1  DATE", text)
+    text = re.sub(r"(?m)^(Received|Message-I[dD]|Date):.*\n(?:[ \t].*\n)*", "", text)
+    return re.sub(r"\b127\.\d+\.\d+\.\d+\b", "CLIENT", text)
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+# -- the players
+
+
+def submit(host: str, port: int, sender: str, recipients: list[str], text: str) -> None:
+    """One message by SMTP."""
+    with socket.create_connection((host, port), timeout=60, source_address=("127.0.0.2", 0)) as connection:
+        stream = connection.makefile("rwb")
+
+        def say(command: str | None) -> None:
+            if command is not None:
+                stream.write(command.encode("utf-8", "surrogateescape") + b"\r\n")
+                stream.flush()
+            while (reply := stream.readline().decode())[3:4] == "-":
+                pass
+            assert reply[:1] in "23", (command and command[:200], reply)
+
+        say(None)
+        say("EHLO client.test")
+        say(f"MAIL FROM:<{sender}>")
+        for each in recipients:
+            say(f"RCPT TO:<{each}>")
+        say("DATA")
+        body = re.sub(r"(?m)^\.", "..", text).replace("\n", "\r\n")
+        say(body + ("" if body.endswith("\r\n") else "\r\n") + ".")
+        say("QUIT")
+
+
+def settings_of(scene: Scene, root: Path, port: int) -> dict[str, str]:
+    """main.cf of a scene, beside what a server needs to run."""
+    common = {
+        "compatibility_level": "3.6",
+        "myhostname": "mail.example.test",
+        "mydomain": "example.test",
+        "myorigin": "local.test",
+        "mydestination": "local.test",
+        "mynetworks": "127.0.0.0/8",
+        "inet_protocols": "ipv4",
+        "smtpd_peername_lookup": "no",
+        "local_recipient_maps": "",
+        "virtual_alias_maps": "",
+        "virtual_mailbox_domains": "",
+        "alias_maps": f"hash:{root}/aliases",
+        "mail_spool_directory": str(root / "spool"),
+        "recipient_delimiter": "+",
+        "transport_maps": f"inline:{{ {{ outside.test = smtp:[127.0.0.1]:{port} }} }}",
+        "default_privs": "daemon",
+        "local_destination_concurrency_limit": "1",
+        "deliver_lock_delay": "1s",
+        "deliver_lock_attempts": "2",
+        "smtp_tls_security_level": "none",
+    }
+    return common | {name: placed(value, root) for name, value in scene.settings.items()}
+
+
+def play(scene: Scene, root: Path, host: str, port: int, command: list[str], read: Any) -> None:
+    """Send the messages of a scene, one after the other, and wait until nothing moves."""
+    for step in scene.steps:
+        if step == "flush":
+            subprocess.run([*command, "-f"], check=True)
+        else:
+            submit(host, port, step.sender, [f"{name}@local.test" for name in step.recipients], step.text)
+        settle(command, read)
+
+
+def settle(command: list[str], read: Any) -> None:
+    """Wait until the queue has nothing under way, and the log stands still."""
+    end, before, quiet = time.monotonic() + _LIMIT, "", 0
+    while quiet < 3:
+        assert time.monotonic() < end, read()
+        time.sleep(0.25)
+        listed = subprocess.run([*command, "-j"], capture_output=True, text=True, check=False).stdout
+        now = read()
+        moves = any(json.loads(line)["queue_name"] in ("active", "incoming") for line in listed.splitlines())
+        quiet = 0 if moves or now != before else quiet + 1
+        before = now
+
+
+def observe(root: Path, log: str, messages: list[tuple[str, list[str], str]]) -> dict[str, Any]:
+    """All that is compared."""
+    return {
+        "outcomes": outcomes(log, root),
+        "warnings": warnings(log, root),
+        "outside": outside(messages, root),
+        "files": made(root),
+    }
+
+
+@contextlib.contextmanager
+def _serving() -> Iterator[_Outside]:
+    with _Outside() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+
+
+def aliases(scene: Scene, root: Path) -> None:
+    """The alias file, built by Postfix's own postalias; a second one belongs to lister."""
+    for name, text in (("aliases", scene.aliases), ("aliases2", scene.aliases2)):
+        if not text:
+            (root / name).write_text("")
+        else:
+            (root / name).write_text(placed(text, root))
+        subprocess.run(["postalias", "-c", "/etc/postfix", f"hash:{root}/{name}"], check=True)
+    for name in ("aliases2", "aliases2.db"):
+        os.chown(root / name, FIRST_UID + USERS.index("lister"), -1)
+
+
+def by_postfix(scene: Scene, root: Path) -> dict[str, Any]:
+    """What Postfix makes of a scene."""
+    policy = runpy.run_path(str(GOLDEN / "record_policy.py"))
+    aliases(scene, root)
+    with _serving() as sink:
+        port = policy["free_ports"]()
+        settings = settings_of(scene, root, sink.server_address[1])
+        settings |= {"in_flow_delay": "0", "inet_interfaces": "127.0.0.1"}
+        services = [f"127.0.0.1:{port} inet n - n - - smtpd", "local unix - n n - - local"]
+        services += ["smtp unix - - n - - smtp", "discard unix - - n - - discard", *scene.services]
+        with policy["postfix"](settings, services, defer="") as conf, contextlib.redirect_stdout(sys.stderr):
+            log = conf.parent / "log"
+            play(scene, root, "127.0.0.1", port, ["postqueue", "-c", str(conf)], log.read_text)
+            return observe(root, log.read_text(), sink.messages)
+
+
+def by_ours(scene: Scene, root: Path) -> dict[str, Any]:
+    """What our server makes of it."""
+    from tests.conftest import own_address  # noqa: PLC0415  # not needed by the recorder
+
+    from angarium.demo.site import Site  # noqa: PLC0415
+
+    aliases(scene, root)
+    with _serving() as sink:
+        settings = settings_of(scene, root, sink.server_address[1]) | {"mail_owner": "postfix", "worker_processes": "1"}
+        place = Path(tempfile.mkdtemp(prefix="loc"))
+        site = Site(place, host=own_address(), parameters=settings)
+        try:
+            site.prepare(())
+            place.chmod(0o755)
+            master = (site.configuration / "master.cf").read_text()
+            if "\nlocal " not in master:
+                master += "local unix - n n - - local\n"
+            (site.configuration / "master.cf").write_text(master + "".join(f"{line}\n" for line in scene.services))
+            site.administer("postfix", "start")
+            try:
+                play(scene, root, site.host, site.ports.smtp, site.command("postqueue"), site.log.read_text)
+            finally:
+                subprocess.run(site.command("postfix", "stop"), check=False, capture_output=True)
+            log = site.log.read_text()
+            print(log, file=sys.stderr)
+            return observe(root, log, sink.messages)
+        finally:
+            shutil.rmtree(place)
+
+
+def staged(player: str, name: str) -> dict[str, Any]:
+    """What a player makes of a scene, in a namespace of its own."""
+    root = Path(tempfile.mkdtemp(prefix="stage"))
+    try:
+        write_users(root)
+        script = f'mount --bind {root}/passwd /etc/passwd && mount --bind {root}/group /etc/group && exec "$0" "$@"'
+        inside = [sys.executable, "-m", "tests.interop.localstage", "inside", player, name, str(root)]
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", script, *inside],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=Path(__file__).parents[2],
+        )
+        assert done.returncode == 0, done.stderr
+        if "-v" in sys.argv:
+            sys.stderr.write(done.stderr)
+        seen: dict[str, Any] = json.loads(done.stdout)
+        return seen
+    finally:
+        shutil.rmtree(root)
+
+
+def main() -> None:
+    """See the module."""
+    words = [word for word in sys.argv[1:] if word != "-v"]
+    if words[0] == "inside":
+        scene, root = SCENES[words[2]], Path(words[3])
+        prepare(scene, root)
+        with contextlib.redirect_stdout(sys.stderr):
+            seen = (by_postfix if words[1] == "postfix" else by_ours)(scene, root)
+        json.dump(seen, sys.stdout)
+    elif words[0] == "record":
+        RECORDED.mkdir(exist_ok=True)
+        for name in words[1:] or SCENES:
+            seen = staged("postfix", name)
+            (RECORDED / f"{name}.json").write_text(json.dumps(seen, indent=1, ensure_ascii=False) + "\n")
+    else:
+        print(json.dumps(staged(words[0], words[1]), indent=1, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()
