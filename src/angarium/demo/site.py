@@ -164,6 +164,7 @@ class Site:
             ("showq", "unix", "showq", ()),
             ("smtp", "unix", "smtp", ()),
             ("relay", "unix", "smtp", ()),
+            ("lmtp", "unix", "lmtp", ()),
             ("virtual", "unix", "virtual", ()),
             ("error", "unix", "error", ()),
             ("retry", "unix", "error", ()),

@@ -19,13 +19,14 @@ from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecip
 from angarium.model.dsn import Dsn
 from angarium.model.envelope import Envelope
 from angarium.model.lookup import Found, TemporaryError
+from angarium.protocols.smtp.dialect import DIALECTS
 from angarium.tables.maps import Maps
 
 
 def _probe_smtp(node: Node, entry: MasterService) -> Ask:
     """Asks a server, up to RCPT."""
     conf = node.conf.for_service(entry)
-    agent = make_smtp_agent(node, conf, node.log("smtp", conf))
+    agent = make_smtp_agent(node, conf, node.log(entry.command, conf), DIALECTS[entry.command])
 
     async def ask(transport: str, nexthop: str, envelope: Envelope) -> DeliveryResult:
         people = (QueuedRecipient(1, envelope.recipients[0]),)
@@ -55,4 +56,8 @@ def _probe_virtual(node: Node, entry: MasterService) -> Ask:
     return ask
 
 
-PROBES: Mapping[str, Callable[[Node, MasterService], Ask]] = {"smtp": _probe_smtp, "virtual": _probe_virtual}
+PROBES: Mapping[str, Callable[[Node, MasterService], Ask]] = {
+    "smtp": _probe_smtp,
+    "lmtp": _probe_smtp,
+    "virtual": _probe_virtual,
+}

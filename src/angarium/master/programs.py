@@ -15,7 +15,7 @@ NETWORK = frozenset({"smtpd", "imapd", "pop3d"})
 LOCAL = frozenset({"pickup", "showq"})
 """Their services listen on a unix socket, beside the queue manager."""
 
-AGENTS = frozenset({"smtp", "virtual", "local", "error", "discard"})
+AGENTS = frozenset({"smtp", "lmtp", "virtual", "local", "error", "discard"})
 """They deliver mail: their services are the queue manager's transports."""
 
 PRIVILEGED = frozenset({"local"})

@@ -20,6 +20,7 @@ from angarium.agents.local.main import LocalAgent, LocalParameters, RemoteDelive
 from angarium.agents.local.main import local_service as make_local_service
 from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
 from angarium.agents.smtp.outgoing import Rules, make_checks
+from angarium.agents.smtp.parameters import own_name
 from angarium.agents.virtual.main import virtual_agent
 from angarium.agents.virtual.parameters import VirtualParameters
 from angarium.cleanup.generic import make_generic
@@ -34,6 +35,7 @@ from angarium.daemons.qmgr.requeue import Requeuer
 from angarium.master.node import Node
 from angarium.model.delivery import DeliveryAgent
 from angarium.model.lookup import Lookup
+from angarium.protocols.smtp.dialect import DIALECTS, SMTP, Dialect
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.service import Service
 from angarium.tables.maps import Maps
@@ -72,7 +74,8 @@ def queue_manager(node: Node, entries: Sequence[MasterService]) -> QueueManager:
 
 def _transport(node: Node, entry: MasterService) -> Transport:
     conf = node.conf.for_service(entry)
-    name = entry.command if entry.name == entry.command or entry.command != "smtp" else f"{entry.name}/{entry.command}"
+    plain = entry.name == entry.command or entry.command not in DIALECTS
+    name = entry.command if plain else f"{entry.name}/{entry.command}"
     log = node.log(name, conf)
     limit = entry.process_limit
     return Transport(
@@ -84,15 +87,19 @@ def _transport(node: Node, entry: MasterService) -> Transport:
     )
 
 
-def _smtp(node: Node, conf: Config, _entry: MasterService, log: ServiceLog) -> DeliveryAgent:
-    return make_smtp_agent(node, conf, log)
+def _smtp(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> DeliveryAgent:
+    return make_smtp_agent(node, conf, log, DIALECTS[entry.command])
 
 
-def make_smtp_agent(node: Node, conf: Config, log: ServiceLog) -> SmtpAgent:
-    """The SMTP client as one service sees it. Raises ConfigError."""
+def make_smtp_agent(node: Node, conf: Config, log: ServiceLog, dialect: Dialect = SMTP) -> SmtpAgent:
+    """The SMTP or LMTP client as one service sees it. Raises ConfigError."""
+
+    def own(name: str) -> str:
+        return own_name(dialect, name)
+
     generic = make_generic(
-        "smtp_generic_maps",
-        conf.names("smtp_generic_maps"),
+        own("smtp_generic_maps"),
+        conf.names(own("smtp_generic_maps")),
         node.tables,
         node.rewrite.rewrite,
         node.rewrite.is_own,
@@ -101,12 +108,12 @@ def make_smtp_agent(node: Node, conf: Config, log: ServiceLog) -> SmtpAgent:
         token_limit=conf.integer("header_address_token_limit"),
     )
     return SmtpAgent(
-        SmtpParameters.from_config(conf),
+        SmtpParameters.from_config(conf, dialect),
         log,
         node.dns,
-        _finder(node, conf, "smtp_sasl_password_maps"),
-        _finder(node, conf, "smtp_tls_policy_maps"),
-        Rules(generic, make_checks(conf, node.tables, log)),
+        _finder(node, conf, own("smtp_sasl_password_maps")),
+        _finder(node, conf, own("smtp_tls_policy_maps")),
+        Rules(generic, make_checks(conf, node.tables, log, f"{dialect.name}_")),
     )
 
 
@@ -172,6 +179,7 @@ def _discard(_node: Node, _conf: Config, _entry: MasterService, _log: ServiceLog
 
 _AGENTS: Mapping[str, Callable[[Node, Config, MasterService, ServiceLog], DeliveryAgent]] = {
     "smtp": _smtp,
+    "lmtp": _smtp,
     "virtual": virtual_transport,
     "local": _local,
     "error": _error,

@@ -7,7 +7,7 @@ Times are stored absolute and subtracted once, when logging (``delays=a/b/c/d``)
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,7 +76,12 @@ class DeliveryResult:
         finished: seconds since the epoch when the outcome was known.
         destination_broken: the nexthop as a whole could not be reached; the queue manager slows down.
         relayed_dsn: the peer has taken on the duty to notify (it announced DSN), so a success report is not ours.
+        final: the peer that took the message has put it into its mailbox (lmtp_assume_final), as far as anyone knows.
         conn_use: how many messages the connection has carried, this one included; the log shows it from 2 on.
+        command_output: what a command said or its exit status means, when that is why it was not delivered; the report
+            shows it as ``x-unix``.
+        others: what became of the recipient's other destinations, when it stands for several (local(8)); this result
+            is the gravest, and the only one that counts for the queue.
     """
 
     recipient: QueuedRecipient
@@ -92,6 +97,16 @@ class DeliveryResult:
     destination_broken: bool = False
     relayed_dsn: bool = False
     conn_use: int = 1
+    command_output: str = ""
+    others: tuple[DeliveryResult, ...] = ()
+    final: bool = False
+
+    def each(self) -> Iterator[DeliveryResult]:
+        """This result and those of the recipient's other destinations, in the order in which they came about."""
+        if self.others:
+            yield from sorted((self, *self.others), key=lambda result: result.finished)
+        else:
+            yield self
 
 
 class DeliveryAgent(Protocol):

@@ -226,14 +226,15 @@ class _Letter:
     def _status(self, result: DeliveryResult) -> RecipientStatus:
         recipient = result.recipient.recipient
         until = ""
+        kind = "smtp" if result.remote_reply else "x-unix" if result.command_output else "X-Postfix"
         if self.event is Event.DELAY:
             until = mail_date(int(self.message.envelope.arrival + self._parameters.maximal_queue_lifetime))
         return RecipientStatus(
             final=recipient.address,
             action=self._action(result),
             status=str(result.dsn),
-            diagnostic_type="smtp" if result.remote_reply else "X-Postfix",
-            diagnostic=result.remote_reply or self._text(result),
+            diagnostic_type=kind,
+            diagnostic=result.remote_reply or result.command_output or self._text(result),
             original=recipient.orcpt or (f"rfc822;{recipient.original}" if recipient.original else ""),
             remote_mta=result.remote_mta,
             will_retry_until=until,
@@ -246,7 +247,7 @@ class _Letter:
             return "delayed"
         if is_expansion(result):
             return "expanded"
-        return "relayed" if result.remote_mta else "delivered"
+        return "relayed" if result.remote_mta and not result.final else "delivered"
 
 
 def _aliased(recipient: Recipient) -> bool:

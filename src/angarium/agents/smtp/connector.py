@@ -15,6 +15,7 @@ import errno
 import os
 import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from angarium.agents.smtp.connection import Connection
 from angarium.agents.smtp.destination import Destination
@@ -90,16 +91,22 @@ class Connector:
     async def _open(self, target: Target) -> Connection:
         parameters = self._parameters
         session = ClientSession(
-            discard_keywords=parameters.discard_ehlo_keywords, line_limit=parameters.line_length_limit
+            discard_keywords=parameters.discard_ehlo_keywords,
+            line_limit=parameters.line_length_limit,
+            dialect=parameters.dialect,
         )
         connection = Connection(target, session, self._step_timeouts)
         bind = parameters.bind_address6 if ":" in target.address else parameters.bind_address
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(parameters.timeouts.connect or None):
-                await loop.create_connection(
-                    lambda: connection, target.address, target.port, local_addr=(bind, 0) if bind else None
-                )
+                if target.port:
+                    await loop.create_connection(
+                        lambda: connection, target.address, target.port, local_addr=(bind, 0) if bind else None
+                    )
+                else:
+                    path = Path(parameters.queue_directory, target.address)
+                    await loop.create_unix_connection(lambda: connection, str(path))
         except OSError as error:
             raise self._not_connected(target, error) from None
         self._pool.watch(connection)
@@ -147,13 +154,14 @@ class Connector:
     async def _hello(self, connection: Connection, greeting: ClientReply) -> None:
         parameters = self._parameters
         session = connection.session
-        esmtp = any("ESMTP" in line for line in greeting.lines)
-        if not parameters.never_send_ehlo and (parameters.always_send_ehlo or esmtp):
+        esmtp = parameters.always_send_ehlo or any("ESMTP" in line for line in greeting.lines)
+        only = session.dialect.fallback is None
+        if only or (esmtp and not parameters.never_send_ehlo):
             session.hello(parameters.helo_name)
             reply = await connection.reply()
             if reply.positive:
                 return
-            if not session.usable:
+            if only or not session.usable:
                 raise refused(connection.target.peer, reply)
         session.hello(parameters.helo_name, extended=False)
         reply = await connection.reply()

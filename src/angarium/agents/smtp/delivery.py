@@ -27,6 +27,7 @@ from angarium.model.error import MailError
 from angarium.protocols.smtp.client import needs_smtputf8
 from angarium.protocols.smtp.client_reply import ClientReply
 from angarium.protocols.smtp.client_states import Step
+from angarium.protocols.smtp.dialect import LMTP
 from angarium.runtime.log import ServiceLog
 
 _HEADER_PROBE = 65536
@@ -53,6 +54,7 @@ class Delivery:
         self._tools = tools
         self._verify = verify
         self._request = request
+        self._lmtp = tools.parameters.dialect is LMTP
         self._remaining: Sequence[QueuedRecipient] = request.recipients
         self._results: dict[int, DeliveryResult] = {}
         self._message = Outgoing.of(request)
@@ -60,15 +62,16 @@ class Delivery:
         self._connected = 0.0
         self._sessions = 0
         self._first: Destination | None = None
+        self._answered: frozenset[int] = frozenset()
 
     async def run(self) -> Sequence[DeliveryResult]:
         """Attempt the delivery; one result for each recipient."""
         parameters = self._tools.parameters
-        key = self._request.nexthop.lower()
+        key = self._request.nexthop if self._lmtp else self._request.nexthop.lower()
         if parameters.authentication.by_sender and parameters.authentication.enabled:
             key = f"{key}\0{self._request.envelope.sender}"
         try:
-            places = destinations(self._request.nexthop, parameters.tcp_port)
+            places = destinations(self._request.nexthop, parameters.tcp_port, lmtp=self._lmtp)
         except ValueError as error:
             self._tools.service_log.warning(f"{self._request.queue_id}: {error}")
             self._settle_all(TroubleError("4.3.5", f"Mail system configuration error: {error}"), None)
@@ -92,7 +95,7 @@ class Delivery:
         relays = self._tools.parameters.fallback_relay
         if not relays:
             return places
-        return chain(places, destinations(" ".join(relays), self._tools.parameters.tcp_port))
+        return chain(places, destinations(" ".join(relays), self._tools.parameters.tcp_port, lmtp=self._lmtp))
 
     def _ordered(self) -> list[DeliveryResult]:
         results = self._results
@@ -170,8 +173,10 @@ class Delivery:
                 verify=self._verify,
             )
         except TroubleError:
-            # Some recipients may have had their answer before the trouble: it stands.
+            # Some recipients may have had their answer before the trouble: it stands, also when it is only for now.
             self._settle(connection, recipients)
+            replies = zip(recipients, connection.session.replies, strict=True)
+            self._answered = frozenset(queued.number for queued, decided in replies if decided is not None)
             connection.quit()
             raise
         except BaseException:
@@ -262,6 +267,7 @@ class Delivery:
             connected=self._connected,
             finished=finished,
             relayed_dsn=sent and connection.session.offers("DSN"),
+            final=sent and self._tools.parameters.assume_final,
             conn_use=connection.uses,
         )
 
@@ -273,7 +279,10 @@ class Delivery:
         target = connection.target if connection is not None else None
         bounced = trouble.dsn.klass == 5 and not self._tools.parameters.soft_bounce
         dsn = trouble.dsn if bounced else trouble.dsn.with_class(4)
+        answered, self._answered = self._answered, frozenset()
         for queued in self._remaining:
+            if queued.number in answered:
+                continue
             self._results[queued.number] = DeliveryResult(
                 recipient=queued,
                 status=Status.BOUNCED if bounced else Status.DEFERRED,

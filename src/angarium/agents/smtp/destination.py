@@ -1,14 +1,15 @@
-"""A nexthop taken apart: ``domain``, ``domain:port``, ``[host]``, ``[host]:port``, ``[address]``, ``[ipv6:address]``.
+"""Destinations as transport(5) and relayhost write them: ``domain``, ``domain:port``, ``[host]``, ``[ipv6:address]``.
 
-smtp(8), "SMTP DESTINATION SYNTAX". Several destinations may stand in one nexthop, separated by commas or blanks; they
-are tried in turn. Fails with ValueError for what is none.
+smtp(8), "SMTP DESTINATION SYNTAX" and "LMTP DESTINATION SYNTAX". Several destinations may stand in one nexthop,
+separated by commas or blanks; they are tried in turn. LMTP asks for no mail exchangers and knows the socket
+``unix:path`` beside ``inet:host:port``. Fails with ValueError for what is none.
 """
 
 from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 _SEPARATORS = re.compile(r"[\s,]+")
@@ -20,11 +21,12 @@ class Destination:
     """Where to deliver.
 
     Attributes:
-        text: as it was written, for the password table.
+        text: as it was written, without the type of an LMTP destination, for the password table.
         host: a domain, or a host's name or address.
         port: TCP port.
         exchangers: ask for mail exchangers: there were no brackets.
         service: the port as it was written; empty when it was not.
+        path: of a unix socket; empty for TCP.
     """
 
     text: str
@@ -32,16 +34,18 @@ class Destination:
     port: int
     exchangers: bool
     service: str = ""
+    path: str = ""
 
 
 @lru_cache(maxsize=4096)
-def destinations(nexthop: str, default_port: int) -> tuple[Destination, ...]:
+def destinations(nexthop: str, default_port: int, *, lmtp: bool = False) -> tuple[Destination, ...]:
     """The destinations of a nexthop, in order.
 
     Raises:
         ValueError: none, or one that is not of the form.
     """
-    found = tuple(_destination(word, default_port) for word in _SEPARATORS.split(nexthop) if word)
+    read = _lmtp_destination if lmtp else _destination
+    found = tuple(read(word, default_port) for word in _SEPARATORS.split(nexthop) if word)
     if not found:
         msg = f'null destination: "{nexthop}"'
         raise ValueError(msg)
@@ -59,6 +63,17 @@ def _destination(word: str, default_port: int) -> Destination:
         host = host[5:]
     port = _port(match["port"], default_port, word)
     return Destination(word, host, port, match["literal"] is None, match["port"] or "")
+
+
+def _lmtp_destination(word: str, default_port: int) -> Destination:
+    if word.startswith("unix:"):
+        path = word[5:]
+        if not path:
+            msg = f'malformed destination: "{word}"'
+            raise ValueError(msg)
+        return Destination(path, path, 0, exchangers=False, path=path)
+    text = word.removeprefix("inet:")
+    return replace(_destination(text, default_port), exchangers=False)
 
 
 def _port(text: str | None, default: int, word: str) -> int:

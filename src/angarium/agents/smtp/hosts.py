@@ -30,7 +30,7 @@ _FAMILY_TYPES = {4: "A", 6: "AAAA"}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One address to try."""
+    """One address to try; a unix socket has its path for an address and no port."""
 
     host: str
     address: str
@@ -44,8 +44,8 @@ class Target:
 
     @property
     def relay(self) -> str:
-        """``host[address]:port``, as ``relay=`` shows it."""
-        return f"{self.host}[{self.address}]:{self.port}"
+        """``host[address]:port``, as ``relay=`` shows it; ``host[path]`` for a unix socket."""
+        return f"{self.host}[{self.address}]:{self.port}" if self.port else self.peer
 
 
 class HostFinder:
@@ -69,6 +69,8 @@ class HostFinder:
         Raises:
             TroubleError: there are none.
         """
+        if destination.path:
+            return (Target(self._parameters.myhostname, destination.path, 0),)
         if destination.exchangers and self._parameters.dns_enabled:
             if (destination.service or "smtp") in self._parameters.use_srv_lookup:
                 targets = await self._of_service(destination)

@@ -1,4 +1,8 @@
-"""The parameters of one smtp service, as values: the rest of the agent sees no configuration text."""
+"""The parameters of one smtp or lmtp service, as values: the rest of the agent sees no configuration text.
+
+Nearly every ``smtp_`` parameter has an ``lmtp_`` twin. They are read in one place, by the names of smtp(8);
+``own_name`` says what an lmtp service calls them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ from typing import Protocol
 
 from angarium.agents.smtp.tlspolicy import STAND_INS, Defaults, TlsPolicy
 from angarium.config.derived import chosen_interfaces
+from angarium.config.registry.lmtp import twin
 from angarium.protocols.smtp.client_states import Step
+from angarium.protocols.smtp.dialect import LMTP, SMTP, Dialect
 from angarium.runtime.tls import ClientTls, SecurityLevel
 
 
@@ -37,6 +43,33 @@ class Configuration(Protocol):
         ...
 
 
+def own_name(dialect: Dialect, name: str) -> str:
+    """What a service of this dialect calls the parameter that smtp(8) calls ``name``."""
+    return name if dialect is SMTP else twin(name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Renamed:
+    """A configuration in which the parameters of an lmtp service go by the names of smtp's."""
+
+    conf: Configuration
+
+    def text(self, name: str) -> str:
+        return self.conf.text(twin(name))
+
+    def integer(self, name: str) -> int:
+        return self.conf.integer(twin(name))
+
+    def boolean(self, name: str) -> bool:
+        return self.conf.boolean(twin(name))
+
+    def seconds(self, name: str) -> float:
+        return self.conf.seconds(twin(name))
+
+    def names(self, name: str) -> list[str]:
+        return self.conf.names(twin(name))
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds that one step may take without progress (smtp_*_timeout)."""
@@ -58,6 +91,7 @@ class Timeouts:
             Step.GREETING: self.helo,
             Step.EHLO: self.helo,
             Step.HELO: self.helo,
+            Step.LHLO: self.helo,
             Step.STARTTLS: self.starttls,
             Step.AUTH: self.helo,
             Step.MAIL: self.mail,
@@ -93,12 +127,17 @@ class Authentication:
 
 @dataclass(frozen=True, slots=True)
 class SmtpParameters:
-    """Everything that one smtp service is told; the attributes are the parameters of postconf(5) without ``smtp_``.
+    """Everything that one service is told; the attributes are the parameters of postconf(5) without ``smtp_``.
 
-    ``own_addresses`` are this host's, of inet_interfaces and proxy_interfaces, for the detection of mail loops;
-    ``families`` are IP versions in order of preference; ``nexthop`` lists end with ``fallback_relay``.
+    ``queue_directory`` is where relative paths of unix sockets begin; ``assume_final`` (lmtp_assume_final): a server
+    that does not know DSN delivers finally, it does not relay. ``own_addresses`` are this host's, of inet_interfaces
+    and proxy_interfaces, for the detection of mail loops; ``families`` are IP versions in order of preference;
+    ``nexthop`` lists end with ``fallback_relay``.
     """
 
+    dialect: Dialect = SMTP
+    queue_directory: str = ""
+    assume_final: bool = False
     helo_name: str = "localhost"
     myhostname: str = "localhost"
     tcp_port: int = 25
@@ -166,10 +205,14 @@ class SmtpParameters:
         )
 
     @classmethod
-    def from_config(cls, conf: Configuration) -> SmtpParameters:
+    def from_config(cls, given: Configuration, dialect: Dialect = SMTP) -> SmtpParameters:
         """Read main.cf, with the ``-o`` settings of the service's master.cf entry laid over it."""
+        conf = given if dialect is SMTP else _Renamed(given)
         level = _tls_level(conf)
         return cls(
+            dialect=dialect,
+            queue_directory=conf.text("queue_directory"),
+            assume_final=dialect is LMTP and conf.boolean("lmtp_assume_final"),
             helo_name=conf.text("smtp_helo_name"),
             myhostname=conf.text("myhostname"),
             tcp_port=_port(conf.text("smtp_tcp_port")),

@@ -48,7 +48,6 @@ RULES = (UNSUPPORTED, UNKNOWN, DOUBLED, TRANSPORT, CHROOT)
 POSTFIX = frozenset(
     {
         "dnsblog",
-        "lmtp",
         "local",
         "nqmgr",
         "pipe",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from angarium.agents.smtp.connector import sender_keys
 from angarium.agents.smtp.destination import destinations
 from angarium.agents.smtp.hosts import HostFinder
-from angarium.agents.smtp.parameters import SmtpParameters
+from angarium.agents.smtp.parameters import SmtpParameters, own_name
 from angarium.agents.smtp.tlspolicy import TlsPolicies
 from angarium.agents.smtp.trouble import TroubleError
 from angarium.agents.virtual.lookup import find_account
@@ -23,6 +23,7 @@ from angarium.master.node import Node
 from angarium.master.transports import AGENT_COMMANDS
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
+from angarium.protocols.smtp.dialect import DIALECTS, LMTP
 from angarium.rewrite.interface import Resolution
 from angarium.tables.maps import Maps
 
@@ -89,16 +90,20 @@ class DeliveryTrial:
         return Ending(tuple(lines), facts)
 
     async def _smtp(self, conf: Config, entry: MasterService, way: Resolution, sender: str) -> Ending:
-        parameters = SmtpParameters.from_config(conf)
+        """A server, by either dialect of the client."""
+        parameters = SmtpParameters.from_config(conf, DIALECTS[entry.command])
+        lmtp = parameters.dialect is LMTP
         log = self._node.log(entry.command, conf)
-        policies = TlsPolicies(parameters.tls_defaults, log, self._finder(conf, "smtp_tls_policy_maps"))
+        policies = TlsPolicies(
+            parameters.tls_defaults, log, self._finder(conf, own_name(parameters.dialect, "smtp_tls_policy_maps"))
+        )
         finder = HostFinder(parameters, self._node.dns)
         lines: list[str] = []
         hosts: list[dict[str, object]] = []
         try:
-            places = destinations(way.nexthop, parameters.tcp_port)
+            places = destinations(way.nexthop, parameters.tcp_port, lmtp=lmtp)
             fallback = (
-                destinations(" ".join(parameters.fallback_relay), parameters.tcp_port)
+                destinations(" ".join(parameters.fallback_relay), parameters.tcp_port, lmtp=lmtp)
                 if parameters.fallback_relay
                 else ()
             )
@@ -118,12 +123,14 @@ class DeliveryTrial:
                 hosts.append(
                     {"host": target.host, "address": target.address, "port": target.port, "tls": policy.level.value}
                 )
-        generic = await self._generic(conf, sender, way.recipient)
+        generic = await self._generic(
+            self._finder(conf, own_name(parameters.dialect, "smtp_generic_maps")), sender, way.recipient
+        )
         return Ending((*lines, *generic), {"outcome": "relay", "hosts": hosts})
 
     async def _log_in(self, conf: Config, parameters: SmtpParameters, host: str, nexthop: str, sender: str) -> str:
         """Which entry of smtp_sasl_password_maps holds; never the password."""
-        find = self._finder(conf, "smtp_sasl_password_maps")
+        find = self._finder(conf, own_name(parameters.dialect, "smtp_sasl_password_maps"))
         if not parameters.authentication.enabled or find is None:
             return ""
         by_sender = parameters.authentication.by_sender and sender
@@ -136,8 +143,8 @@ class DeliveryTrial:
                 return f", log-in as {match.value.partition(':')[0]} [{match.source}]"
         return ", no log-in"
 
-    async def _generic(self, conf: Config, sender: str, recipient: str) -> list[str]:
-        find = self._finder(conf, "smtp_generic_maps")
+    @staticmethod
+    async def _generic(find: Callable[[str], Awaitable[Lookup]] | None, sender: str, recipient: str) -> list[str]:
         if find is None:
             return []
         lines = []

@@ -3,6 +3,7 @@
 Owns what RFC 5321 and the extensions prescribe about order and meaning: the greeting, EHLO and its capabilities,
 STARTTLS (RFC 3207) with its forgetting of what was negotiated before, AUTH (RFC 4954), a transaction with its commands
 pipelined where the server allows it (RFC 2920) and one by one where not, one reply for each recipient, the content.
+LMTP (RFC 2033) is the same with another greeting and with one reply to the content for each recipient: ``dialect``.
 
 Which host, whether TLS, whether to try again: the caller's. ``states`` is the table of what may be sent when.
 
@@ -20,6 +21,7 @@ from angarium.model.envelope import Envelope, Recipient
 from angarium.protocols.smtp.client_render import encode_content, mail_command, rcpt_command
 from angarium.protocols.smtp.client_reply import ClientReply, ReplyError, ReplyParser
 from angarium.protocols.smtp.client_states import AFTER_REPLY, AFTER_SENDING, MAY_SEND, State, Step
+from angarium.protocols.smtp.dialect import SMTP, Dialect
 
 
 class ClientStateError(Exception):
@@ -65,6 +67,7 @@ class _Transaction:
     replies: list[RecipientReply | None]
     accepted: list[int] = field(default_factory=list)
     answered: int = 0
+    finished: int = 0
     sender_refused: bool = False
     discarding: bool = False
     verify: bool = False
@@ -80,7 +83,8 @@ class ClientSession:
         usable: the server has not said 421, and nothing malformed.
     """
 
-    def __init__(self, *, discard_keywords: Iterable[str] = (), line_limit: int = 998) -> None:
+    def __init__(self, *, discard_keywords: Iterable[str] = (), line_limit: int = 998, dialect: Dialect = SMTP) -> None:
+        self.dialect = dialect
         self.state = State.CONNECTED
         self.capabilities: dict[str, str] = {}
         self.tls = False
@@ -96,8 +100,11 @@ class ClientSession:
     # What the caller sends.
 
     def hello(self, name: str, *, extended: bool = True) -> None:
-        """EHLO, or HELO for a server that refused it."""
-        step = Step.EHLO if extended else Step.HELO
+        """EHLO, or HELO for a server that refused it; LHLO in LMTP, which has no other."""
+        step = self.dialect.hello if extended else self.dialect.fallback
+        if step is None:
+            msg = f"{self.dialect.name} has no other greeting"
+            raise ClientStateError(msg)
         self._send(step, f"{step.name} {name}")
 
     def starttls(self) -> None:
@@ -171,6 +178,8 @@ class ClientSession:
         yield from encode_content(chunks, self._line_limit)
         if self.state is State.CONTENT:
             self._expected[-1] = Step.DOT
+            if self.dialect.reply_each and self._transaction is not None:
+                self._expected.extend([Step.DOT] * (len(self._transaction.accepted) - 1))
             self.state = AFTER_SENDING[Step.CONTENT]
 
     def quit(self) -> None:
@@ -224,10 +233,11 @@ class ClientSession:
         events: list[Event] = []
         if not self.usable and self.state is State.CLOSING:
             return events
+        broken: str | None = None
         try:
             replies = self._parser.receive(data)
         except ReplyError as error:
-            return [self._malformed(str(error))]
+            replies, broken = error.replies, str(error)
         for reply in replies:
             if not self._expected:
                 # A server that closes an idle connection may say so (RFC 5321 section 3.8); all else is out of order.
@@ -242,6 +252,8 @@ class ClientSession:
             event = self._reply(self._expected.popleft(), reply)
             if event is not None:
                 events.append(event)
+        if broken is not None:
+            events.append(self._malformed(broken))
         return events
 
     def _malformed(self, text: str) -> Malformed:
@@ -255,7 +267,7 @@ class ClientSession:
                 # Octets behind the 220 were sent in the clear by someone who hopes that we take them for encrypted.
                 return self._malformed("plaintext after STARTTLS")
             self.state = AFTER_REPLY[step][0 if reply.positive else 1]
-            if step is Step.EHLO and reply.positive:
+            if step is self.dialect.hello and reply.positive:
                 self.capabilities = self._read_capabilities(reply)
             return Replied(step, reply)
         if step is Step.AUTH:
@@ -322,13 +334,28 @@ class ClientSession:
         self._decide(transaction.accepted, Step.DATA, reply)
         return self._end(dirty=True)
 
-    def _final_reply(self, transaction: _Transaction, step: Step, reply: ClientReply) -> Event:
+    def _final_reply(self, transaction: _Transaction, step: Step, reply: ClientReply) -> Event | None:
+        if self.dialect.reply_each and not transaction.discarding:
+            return self._final_reply_of_one(transaction, step, reply)
         if not transaction.discarding:
             self._decide(transaction.accepted, Step.DOT, reply)
         if step is Step.CONTENT:
             # The server answered before it had the whole: it cannot have taken the message, and what follows is moot.
             self.usable = False
         return self._end(dirty=False)
+
+    def _final_reply_of_one(self, transaction: _Transaction, step: Step, reply: ClientReply) -> Event | None:
+        """RFC 2033 section 4.2: a reply for each recipient that was accepted, in the order of their RCPT commands."""
+        if step is Step.CONTENT:
+            # Before it had the whole. A refusal is meant for all; a success can be meant for nobody.
+            if reply.code // 100 == 2:
+                return self._malformed(reply.text)
+            self._decide(transaction.accepted, Step.DOT, reply)
+            self.usable = False
+            return self._end(dirty=False)
+        self._decide((transaction.accepted[transaction.finished],), Step.DOT, reply)
+        transaction.finished += 1
+        return None if transaction.finished < len(transaction.accepted) else self._end(dirty=False)
 
     def _end(self, *, dirty: bool) -> Event:
         self._dirty = dirty

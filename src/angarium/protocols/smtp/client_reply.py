@@ -21,7 +21,11 @@ LINES_LIMIT = 1000
 
 
 class ReplyError(Exception):
-    """The peer does not speak SMTP; the text shows what it said instead."""
+    """The peer does not speak SMTP; the text shows what it said instead, ``replies`` what it had said well before."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.replies: list[ClientReply] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +92,18 @@ class ReplyParser:
         while (end := buffer.find(b"\n", position)) >= 0:
             line = buffer[position:end]
             position = end + 1
-            reply = self._line(line[:-1] if line.endswith(b"\r") else line)
+            try:
+                reply = self._line(line[:-1] if line.endswith(b"\r") else line)
+            except ReplyError as error:
+                error.replies = replies
+                raise
             if reply is not None:
                 replies.append(reply)
         self._buffer = buffer[position:]
         if len(self._buffer) > LINE_LIMIT:
-            msg = f"{self._buffer[:100].decode('utf-8', 'replace')}"
-            raise ReplyError(msg)
+            endless = ReplyError(self._buffer[:100].decode("utf-8", "replace"))
+            endless.replies = replies
+            raise endless
         return replies
 
     @property

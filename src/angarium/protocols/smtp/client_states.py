@@ -4,8 +4,8 @@
 state       what it means                                        may be sent
 ==========  ===================================================  =============================
 CONNECTED   waiting for the server's greeting                    nothing
-GREETED     greeted, or TLS just begun: nothing is negotiated    EHLO HELO QUIT
-HELLO       EHLO or HELO sent                                    nothing
+GREETED     greeted, or TLS just begun: nothing is negotiated    EHLO HELO LHLO QUIT
+HELLO       EHLO, HELO or LHLO sent                              nothing
 READY       negotiated, no transaction                           STARTTLS AUTH MAIL RSET QUIT
 UPGRADING   STARTTLS sent; after 220 TLS is to begin             nothing
 AUTH        in a SASL exchange                                   answers to challenges
@@ -43,6 +43,7 @@ class Step(enum.Enum):
     GREETING = "greeting"
     EHLO = "EHLO command"
     HELO = "HELO command"
+    LHLO = "LHLO command"
     STARTTLS = "STARTTLS command"
     AUTH = "AUTH command"
     MAIL = "MAIL FROM command"
@@ -57,6 +58,7 @@ class Step(enum.Enum):
 MAY_SEND: Mapping[Step, frozenset[State]] = {
     Step.EHLO: frozenset({State.GREETED}),
     Step.HELO: frozenset({State.GREETED}),
+    Step.LHLO: frozenset({State.GREETED}),
     Step.STARTTLS: frozenset({State.READY}),
     Step.AUTH: frozenset({State.READY}),
     Step.MAIL: frozenset({State.READY}),
@@ -67,6 +69,7 @@ MAY_SEND: Mapping[Step, frozenset[State]] = {
 AFTER_SENDING: Mapping[Step, State] = {
     Step.EHLO: State.HELLO,
     Step.HELO: State.HELLO,
+    Step.LHLO: State.HELLO,
     Step.STARTTLS: State.UPGRADING,
     Step.AUTH: State.AUTH,
     Step.MAIL: State.ENVELOPE,
@@ -79,6 +82,7 @@ AFTER_REPLY: Mapping[Step, tuple[State, State]] = {
     Step.GREETING: (State.GREETED, State.GREETED),
     Step.EHLO: (State.READY, State.GREETED),
     Step.HELO: (State.READY, State.GREETED),
+    Step.LHLO: (State.READY, State.GREETED),
     Step.STARTTLS: (State.UPGRADING, State.READY),
 }
 
@@ -86,6 +90,7 @@ WHILE: Mapping[Step, str] = {
     Step.GREETING: "receiving the initial server greeting",
     Step.EHLO: "performing the EHLO handshake",
     Step.HELO: "performing the HELO handshake",
+    Step.LHLO: "performing the LHLO handshake",
     Step.STARTTLS: "receiving the STARTTLS response",
     Step.AUTH: "performing the EHLO handshake",
     Step.MAIL: "sending MAIL FROM",

@@ -22,11 +22,21 @@ SILENCE = "SILENCE"
 class FakeServer:
     """Answers each command by its verb; ``script`` overrides: a reply, CLOSE, SILENCE, or a list of them in turn.
 
-    A key may be a verb or a whole command line; ``GREETING`` and ``DOT`` are steps of their own.
+    A key may be a verb or a whole command line; ``GREETING`` and ``DOT`` are steps of their own. With ``lmtp`` each
+    accepted recipient has a DOT of its own, whose key may be ``DOT <address>``. With ``path`` it is a unix socket.
     """
 
-    def __init__(self, script: Mapping[str, object] | None = None, ehlo=("PIPELINING", "SIZE 0", "8BITMIME")) -> None:
+    def __init__(
+        self,
+        script: Mapping[str, object] | None = None,
+        ehlo=("PIPELINING", "SIZE 0", "8BITMIME"),
+        *,
+        lmtp: bool = False,
+        path: str = "",
+    ) -> None:
         self.script = dict(script or {})
+        self.lmtp = lmtp
+        self.path = path
         self.ehlo = list(ehlo)
         self.commands: list[str] = []
         self.messages: list[bytes] = []
@@ -37,6 +47,9 @@ class FakeServer:
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
+        if self.path:
+            self._server = await asyncio.start_unix_server(self._session, self.path)
+            return self
         self._server = await asyncio.start_server(self._session, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -87,15 +100,22 @@ class FakeServer:
             "STARTTLS": "220 go",
             "AUTH": "235 2.7.0 ok",
         }
+        people: list[str] = []
         while line := await reader.readline():
             command = line.decode().rstrip("\r\n")
             self.commands.append(command)
             verb = command.split(":")[0].split(" ")[0].upper()
-            defaults["EHLO"] = "\r\n".join(["250-fake.test", *(f"250-{word}" for word in self.ehlo), "250 HELP"])
+            defaults["LHLO" if self.lmtp else "EHLO"] = "\r\n".join(
+                ["250-fake.test", *(f"250-{word}" for word in self.ehlo), "250 HELP"]
+            )
             reply = self._reply(command, defaults.get(verb, "250 2.0.0 ok"))
             if not await self._say(writer, reply) or verb == "QUIT":
                 return
-            if verb == "DATA" and reply.startswith("354") and not await self._content(reader, writer):
+            if verb == "MAIL":
+                people.clear()
+            if verb == "RCPT" and reply.startswith("2"):
+                people.append(command[8:])
+            if verb == "DATA" and reply.startswith("354") and not await self._content(reader, writer, people):
                 return
             if verb == "STARTTLS" and reply.startswith("220"):
                 if self.context is None:
@@ -104,7 +124,7 @@ class FakeServer:
                     return
                 await writer.start_tls(self.context)
 
-    async def _content(self, reader, writer) -> bool:
+    async def _content(self, reader, writer, people) -> bool:
         data = bytearray()
         while not (data == b".\r\n" or data.endswith(b"\r\n.\r\n")):
             piece = await reader.readline()
@@ -114,7 +134,13 @@ class FakeServer:
             if "CONTENT" in self.script and not await self._say(writer, self._reply("CONTENT", CLOSE)):
                 return False
         self.messages.append(bytes(data))
-        return await self._say(writer, self._reply("DOT", "250 2.0.0 Ok: queued as F00"))
+        if not self.lmtp:
+            return await self._say(writer, self._reply("DOT", "250 2.0.0 Ok: queued as F00"))
+        for person in people:
+            reply = self._reply("DOT", f"250 2.0.0 {person} saved")
+            if not await self._say(writer, self.script.get(f"DOT {person}", reply)):
+                return False
+        return True
 
 
 def request(
