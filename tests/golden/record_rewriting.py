@@ -21,6 +21,7 @@ from pathlib import Path
 HERE = Path(__file__).parent / "rewriting"
 CLEANUP = runpy.run_path(str(Path(__file__).parent / "record_cleanup.py"))
 POLICY = CLEANUP["POLICY"]
+RANDOM = runpy.run_path(str(Path(__file__).parent / "random_headers.py"))
 REMOTE, LOCAL = "127.0.0.9", "127.0.0.1"
 BASE = {
     "compatibility_level": "3.6",
@@ -646,6 +647,33 @@ CONFIGS: dict[str, tuple[dict[str, str], dict[str, Case]]] = {
             "fits": ({}, "Subject: a\n" + " " + "x" * 188 + "\nX: y\n\nb\n"),
             "over": ({}, "Subject: a\n" + " " + "x" * 189 + "\nX: y\n\nb\n"),
             "over_two": ({}, "Subject: a\n" + " " + "x" * 176 + "\n yzyzyzyzyzyzyzyz\n z\nX: y\n\nb\n"),
+        },
+    ),
+    "random_malformed": (
+        {"canonical_maps": table("joe@example.test=canon@x.test", "@host.example.test=@other.test")},
+        {f"seed_{seed:02}": ({"client": LOCAL}, RANDOM["malformed"](seed, 25)) for seed in range(20)},
+    ),
+    "random_odd": (
+        {
+            "canonical_maps": table(
+                "joe@example.test=canon@x.test",
+                "@old.test=@new.test",
+                '"a b"@x.test=ab@x.test',
+                "jörg@x.test=joerg@x.test",
+            ),
+            "masquerade_domains": "example.test",
+        },
+        {f"seed_{seed:02}": ({"client": LOCAL, "utf8": "yes"}, RANDOM["odd"](seed, 25)) for seed in range(20)},
+    ),
+    "random_odd_alone": (
+        {"append_dot_mydomain": "no", "swap_bangpath": "no"},
+        {f"seed_{seed:02}": ({"client": LOCAL, "utf8": "yes"}, RANDOM["odd"](seed, 25)) for seed in range(20, 25)},
+    ),
+    "thousands": (
+        {"canonical_maps": table("joe@example.test=canon@x.test"), "header_size_limit": "1000000"},
+        {
+            "short": ({"client": LOCAL}, "To: " + ",\n ".join(["joe", "amy <amy@host>"] * 1200) + "\n\nb\n"),
+            "empty": ({"client": LOCAL}, "To:\nCc: \nFrom: ,\nReply-To: ;\nSender: ()\nErrors-To: <>\n\nb\n"),
         },
     ),
 }

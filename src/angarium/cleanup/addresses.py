@@ -1,9 +1,9 @@
 """The addresses in headers, rewritten where they stand (cleanup(8), generic(5)).
 
 ``To: joe`` of a local user becomes ``To: joe@$myorigin``, and what canonical and masquerade make of that. Only an
-address that changes is replaced; names, comments, folding and everything else stay byte for byte, and a header whose
-addresses stay is not touched. Postfix lays a header out anew when one of its addresses changes; signatures over it
-would not survive that any better, but people's eyes do.
+address that changes, or that is not written as it is read (quotes are missing), is replaced; names, comments, folding
+and everything else stay byte for byte, and a header whose addresses stay is not touched. Postfix lays a header out
+anew when one of its addresses changes; signatures over it would not survive that any better, but people's eyes do.
 
 Two words with nothing between them are two addresses: when one of them is rewritten, the comma between them that is
 missing is put in. Of a list with more than header_address_token_limit tokens the rest is cut off when it is rewritten.
@@ -19,8 +19,7 @@ from collections.abc import Callable, Iterator
 
 from angarium.cleanup.headers import HeaderBlock
 from angarium.cleanup.mapping import Step
-from angarium.protocols.smtp.path import quote_address
-from angarium.rewrite.addresslist import AddressList, ListedAddress, parse_list
+from angarium.rewrite.addresslist import AddressList, ListedAddress, external, is_as_meant, parse_list
 
 SENDERS = (
     *(b"from", b"sender", b"reply-to"),
@@ -34,7 +33,8 @@ RECIPIENTS = (b"to", b"cc", b"resent-to", b"resent-cc", b"apparently-to")
 
 NAMES = (*SENDERS, *RECIPIENTS)
 
-_WHOLE = re.compile(rb"[^@!%\s]+@(?:[^@\s.]+\.[^@\s]*[^@\s.]|\[[^@\s]+\])")
+_ATOM = rb"[A-Za-z0-9#$&'*+/=?^_`{|}~\x80-\xff-]+"
+_WHOLE = re.compile(_ATOM + rb"(?:\." + _ATOM + rb")*@(?:[^]@\s.[]+\.[^]@\s[]*[^]@\s.[]|\[[^]@\s[]+\])")
 
 _TURN = 200
 """How many addresses are looked up before others have their turn."""
@@ -52,7 +52,7 @@ def address_edits(header: HeaderBlock, complete: Complete, limit: int = 0) -> li
     for _, value, stop in _values(header, NAMES):
         if not _all_whole(header.raw[value:stop]):
             found = parse_list(header.raw, value, stop, limit)
-            edits.extend(_edits(header.raw, found, [complete(each) for each in found.addresses], stop))
+            edits.extend(_edits(header.raw, found, [complete(each) for each in found.addresses], stop, mend=True))
     return edits
 
 
@@ -63,8 +63,13 @@ async def mapped_edits(
     senders: Step | None,
     recipients: Step | None,
     limit: int = 0,
+    *,
+    mend: bool = True,
 ) -> list[Edit]:
-    """What completing and then mapping changes; None: these headers are completed alone. Raises what a step raises."""
+    """What completing and then mapping changes; None: these headers are completed alone.
+
+    ``mend``: addresses that lack quotes are given them, too. Raises what a step raises.
+    """
     edits: list[Edit] = []
     known: dict[tuple[Step, str], str] = {}
     for name, value, stop in _values(header, NAMES):
@@ -83,7 +88,7 @@ async def mapped_edits(
                         await asyncio.sleep(0)
                 text = known[key]
             texts.append(text)
-        edits.extend(_edits(header.raw, found, texts, stop))
+        edits.extend(_edits(header.raw, found, texts, stop, mend=mend))
     return edits
 
 
@@ -113,16 +118,21 @@ def _all_whole(value: bytes) -> bool:
     return True
 
 
-def _edits(raw: bytes, found: AddressList, texts: list[str], stop: int) -> Iterator[Edit]:
+def _edits(raw: bytes, found: AddressList, texts: list[str], stop: int, *, mend: bool) -> Iterator[Edit]:
     """The changes of one header."""
     changed = False
+    unclosed: list[int] = []
     for each, text in zip(found.addresses, texts, strict=True):
-        if text != each.text:
+        if text != each.text or (mend and not is_as_meant(raw, each)):
             changed = True
-            data = quote_address(text).encode("utf-8", "surrogateescape") or b'""'
+            data = external(text).encode("utf-8", "surrogateescape")
             yield each.start, each.stop, b" ".join((data, *each.comments))
+        elif text.endswith("]") and raw[each.stop - 1 : each.stop] != b"]":
+            unclosed.append(each.stop)
     if not changed:
         return
+    for place in unclosed:
+        yield place, place, b"]"
     for each in found.addresses:
         if each.comma >= 0:
             yield each.comma, each.comma, b","

@@ -57,7 +57,7 @@ class GenericMap:
         """
         pieces = SplicedContent([prefix, *spliced(content, [])]) if prefix else content
         header = HeaderBlock.read(pieces)
-        edits = await mapped_edits("", header, _as_it_is, self.address, self.address, self._token_limit)
+        edits = await mapped_edits("", header, _as_it_is, self.address, self.address, self._token_limit, mend=False)
         return SplicedContent(spliced(pieces, edits)) if edits else pieces
 
 

@@ -33,7 +33,7 @@ from angarium.model.envelope import BodyType, Envelope, Origin, Recipient
 from angarium.model.error import MailError
 from angarium.model.lookup import Found
 from angarium.model.reply import Reply
-from angarium.rewrite.address import complete, remote
+from angarium.rewrite.address import complete_listed, remote
 from angarium.rewrite.addresslist import ListedAddress
 from angarium.rewrite.parameters import RewriteParameters
 from angarium.rewrite.resolve import TrivialRewrite
@@ -82,7 +82,7 @@ class CleanupService:
         self._log = log
         self._spool = spool
         self._rules = AddressRules(parameters, resolver, opener, log)
-        self._envelopes = EnvelopeRules(parameters, resolver, opener, self._rules)
+        self._envelopes = EnvelopeRules(parameters, resolver, opener, self._rules, log)
         self._checks = ContentChecks(parameters, opener, log)
         self._mynetworks = MatchList("mynetworks", parameters.mynetworks, opener, networks=True)
         tables = [word for word in parameters.local_header_rewrite_clients if ":" in word]
@@ -452,7 +452,7 @@ def _completion(parameters: RewriteParameters) -> Callable[[ListedAddress], str]
     """What completes an address of a header."""
 
     def whole(address: ListedAddress) -> str:
-        return complete(address.text, parameters, quoted=address.quoted)
+        return complete_listed(address, parameters)
 
     return whole
 

@@ -72,9 +72,15 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
     "rewriting and checks": (
         (
             "A header in which an address is rewritten is changed only where that address stands; its folding, quotes, "
-            "comments and blanks stay, and an address that lacks quotes or has needless ones is no reason to change "
-            "it. Postfix lays the whole header out anew. A blank before a header's colon stays "
+            "comments and blanks stay, and quotes that an address has without need are no reason to change it; one that "
+            "lacks quotes is given them. Postfix lays the whole header out anew. A blank before a header's colon stays "
             "too, for the signatures over it; tables see the header without it, as in Postfix."
+        ),
+        (
+            "Of malformed address headers made by chance one in five hundred ends in other words than there: a bracket "
+            "and a quote that never close, a comma in an empty group. `tests/golden/rewriting/random_*.json` has what "
+            "Postfix makes of 500 malformed and 625 odd but well-formed ones. Its warnings for what is no address in "
+            "brackets, when it stands in a header, are not there."
         ),
         (
             "Headers beyond the first MiB of a header block are checked, and neither rewritten nor removed. Our own "

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from angarium.protocols.smtp.path import quote_address
+from angarium.rewrite.addresslist import ListedAddress, unmasked
 from angarium.rewrite.parameters import RewriteParameters
 
 
@@ -28,43 +29,47 @@ def remote(parameters: RewriteParameters, domain: str) -> RewriteParameters:
     return replace(parameters, myorigin=domain, mydomain=domain)
 
 
-def complete(address: str, parameters: RewriteParameters, *, quoted: bool | None = None) -> str:
+def complete_listed(address: ListedAddress, parameters: RewriteParameters) -> str:
+    """The address of a list in full: there, unlike in the internal form, it is seen what is in quotes."""
+    if address.masked is address.text:
+        return complete(address.text, parameters, operators=True)
+    return unmasked(complete(address.masked, parameters, operators=True))
+
+
+def complete(address: str, parameters: RewriteParameters, *, operators: bool = False) -> str:
     """The address in full.
 
     Args:
         address: internal form.
         parameters: main.cf.
-        quoted: what looks like an operator in it is none (True), or is one (False); None: it is none when the address
-            needs quotes, which the internal form does not show.
+        operators: ``!`` and ``%`` are operators; otherwise they are none when the address needs quotes, which the
+            internal form does not show.
     """
     if not address or address == "@":
         return ""
-    if quoted:
-        local, domain = address, ""
-    else:
-        address = strip_route(address)
-        local, at, domain = address.rpartition("@")
-        if not at:
-            local, at, domain = _by_operator(address, parameters, quoted)
-        if at and not domain:
-            return f"{local}@"
+    address = strip_route(address)
+    local, at, domain = address.rpartition("@")
+    if not at:
+        local, at, domain = _by_operator(address, parameters, operators)
+    if at and not domain:
+        return f"{local}@"
     if not domain:
         if not parameters.append_at_myorigin or not parameters.myorigin:
             return _without_dot(local)
         domain = parameters.myorigin
-    if domain[0] == "[":
+    if "[" in domain:
         return f"{local}@{domain}"
     if "." not in domain and parameters.append_dot_mydomain and parameters.mydomain:
         domain = f"{domain}.{parameters.mydomain}"
     return f"{local}@{_without_dot(domain)}"
 
 
-def _by_operator(address: str, parameters: RewriteParameters, quoted: bool | None) -> tuple[str, str, str]:
+def _by_operator(address: str, parameters: RewriteParameters, operators: bool) -> tuple[str, str, str]:
     """A bare address taken apart at ``!`` or ``%``, as ``rpartition`` does it."""
     swap = parameters.swap_bangpath and "!" in address
     if not swap and not (parameters.allow_percent_hack and "%" in address):
         return address, "", ""
-    if quoted is None and quote_address(address) != address:
+    if not operators and quote_address(address) != address:
         return address, "", ""
     if swap:
         site, _, user = address.partition("!")

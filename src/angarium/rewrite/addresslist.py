@@ -14,6 +14,8 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from angarium.protocols.smtp.path import quote_address
+
 _TOKEN = re.compile(
     rb'(?P<blank>[ \t\r\n]++)|(?P<comment>\()|(?P<quoted>"(?:[^"\\]++|\\.)*+"?)|(?P<literal>\[(?:[^\]\\]++|\\.)*+\]?)'
     rb"|(?P<special>[|%!<>@,;:.)\]])|(?P<atom>(?:[^ \t\r\n\"\[|%!<>@,;:.()\]\\]++|\\.)++)|(?P<other>\\)",
@@ -27,7 +29,12 @@ _ONE = re.compile(r"[\w.+=/-]+@[\w.-]+")
 
 _WORDS = frozenset({"quoted", "literal", "atom", "other"})
 
-_OPERATORS = frozenset("@!%")
+_NOBODY = '""'
+
+_MASKS = {ord(char): 0xD800 + place for place, char in enumerate("@!%:.")}
+_UNMASKS = {code: char for char, code in _MASKS.items()}
+"""High surrogates: undecodable bytes become low ones, and nothing else becomes either."""
+
 
 _Token = tuple[str, int, int]
 """Kind (of a special: the character itself), start and stop."""
@@ -41,7 +48,8 @@ class ListedAddress:
         text: internal form.
         start: where its first word begins.
         stop: where its last word ends.
-        quoted: what looks like ``@``, ``!`` or ``%`` in it stands in quotes or behind backslashes, and is none.
+        masked: ``text`` with ``@``, ``!``, ``%``, ``:`` and ``.`` that stand in quotes, brackets or behind backslashes,
+            and so separate nothing, replaced by characters that no text has; ``unmasked`` brings them back.
         comments: those inside it, in order.
         comma: where a comma is missing before it; -1: it is there, or not needed.
     """
@@ -49,7 +57,7 @@ class ListedAddress:
     text: str
     start: int
     stop: int
-    quoted: bool = False
+    masked: str
     comments: tuple[bytes, ...] = ()
     comma: int = -1
 
@@ -71,11 +79,46 @@ def parse_list(raw: bytes, start: int = 0, stop: int | None = None, limit: int =
         words = tokens[first:last]
         begin, end = words[0][1], words[-1][2]
         inside = tuple(raw[low:high] for low, high in _between(comments, begin, end)) if comments else ()
-        text = b"".join(_plain(raw, word) for word in words).decode("utf-8", "surrogateescape")
-        quoted = not _OPERATORS.isdisjoint(text) and not any(word[0] in _OPERATORS for word in words)
+        text, masked = _texts(raw, words)
         comma = _after(comments, tokens[first - 1][2], begin) if missing else -1
-        found.append(ListedAddress(text, begin, end, quoted, inside, comma))
+        found.append(ListedAddress(text, begin, end, masked, inside, comma))
     return AddressList(tuple(found), ended)
+
+
+def unmasked(text: str) -> str:
+    """What was made of ``ListedAddress.masked``, in internal form."""
+    return text if text.isascii() else text.translate(_UNMASKS)
+
+
+def external(text: str) -> str:
+    """An address as it stands in a header: quoted where it must be, a source route left before it."""
+    if text.startswith("@") and ":" in text:
+        route, _, rest = text.partition(":")
+        return f"{route}:{quote_address(rest) or _NOBODY}"
+    return quote_address(text) or _NOBODY
+
+
+def is_as_meant(raw: bytes, address: ListedAddress) -> bool:
+    """Whether what stands in the text is the address as others read it.
+
+    It is not when quotes are missing, or when there are some in the domain. Quotes that nobody needs are no fault, and
+    neither are blanks and comments, nor a bracket that is not closed.
+    """
+    written = raw[address.start : address.stop]
+    meant = external(address.text).encode("utf-8", "surrogateescape")
+    if written == meant:
+        return True
+    tokens, _, _ = _scan(raw, address.start, address.stop, 0)
+    if b"".join(raw[start:stop] for _, start, stop in tokens) == meant:
+        return True
+    if "@" in address.masked and address.masked.rindex("@") != address.text.rindex("@"):
+        return False
+    places = [place for place, token in enumerate(tokens) if token[0] == "@"]
+    local, domain = (tokens[: places[-1]], tokens[places[-1] + 1 :]) if places else (tokens, [])
+    if any(b'"' in raw[start:stop] or b"\\" in raw[start:stop] for _, start, stop in domain):
+        return False
+    in_quotes = len(local) == 1 and local[0][0] == "quoted" and _is_closed(raw[local[0][1] : local[0][2]], b'"')
+    return in_quotes or b'"' not in meant
 
 
 def list_texts(text: str) -> list[str]:
@@ -176,6 +219,19 @@ def _grouped(tokens: list[_Token]) -> list[tuple[int, int, bool]]:  # noqa: C901
         at -= 1
     close(-1)
     return found
+
+
+def _texts(raw: bytes, words: list[_Token]) -> tuple[str, str]:
+    """The address that is made of these tokens, and the same with what separates nothing masked."""
+    pieces = [_plain(raw, word) for word in words]
+    text = b"".join(pieces).decode("utf-8", "surrogateescape")
+    if all(len(word[0]) == 1 or piece.isalnum() for word, piece in zip(words, pieces, strict=True)):
+        return text, text
+    masked = "".join(
+        piece.decode("utf-8", "surrogateescape").translate(_MASKS if word[0] in _WORDS else {})
+        for word, piece in zip(words, pieces, strict=True)
+    )
+    return text, masked
 
 
 def _plain(raw: bytes, token: _Token) -> bytes:

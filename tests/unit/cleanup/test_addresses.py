@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from angarium.cleanup.addresses import NAMES, address_edits
 from angarium.cleanup.headers import HeaderBlock
 from angarium.model.content import MemoryContent
-from angarium.rewrite.address import complete
+from angarium.rewrite.address import complete_listed
 from angarium.rewrite.parameters import RewriteParameters
 
 PARAMETERS = RewriteParameters("mail.example.test", "example.test", "example.test", append_dot_mydomain=True)
@@ -19,7 +19,7 @@ Cc: joe@example.test, root@example.test (x), "Q" <bob@example.test>, grp: a@exam
 def rewritten(data):
     edits = address_edits(
         HeaderBlock.read(MemoryContent(data)),
-        lambda address: complete(address.text, PARAMETERS, quoted=address.quoted),
+        lambda address: complete_listed(address, PARAMETERS),
     )
     for start, stop, instead in sorted(edits, reverse=True):
         data = data[:start] + instead + data[stop:]
@@ -49,6 +49,16 @@ def rewritten(data):
         (b"Sender: Joe Doe", b"Sender: Joe@example.test, Doe@example.test"),
         (b'To: "open', b"To: open@example.test"),
         (b"To: <open", b'To: "<open"@example.test'),
+        (b'From: !|"x@y"', b'From: "|x@y"@'),
+        (b'Cc: %"x@y", "a@b"%c', b'Cc: "@x"@y.example.test, "a@b"@c.example.test'),
+        (b"To: @b.test", b'To: ""@b.test'),
+        (b"To: .a@b.test, a..b@c.test (d)", b'To: ".a"@b.test, "a..b"@c.test (d)'),
+        (b"To: a@[192.0.2.1", b"To: a@[192.0.2.1"),
+        (b"To: b, a@[192.0.2.1", b"To: b@example.test, a@[192.0.2.1]"),
+        (b"To: @a.b:", b'To: @a.b:""'),
+        (b"To: b:!", b'To: @b:".example.test"'),
+        (b'To: a@"b c".test', b"To: a@b c.test"),
+        (b'To: "a" (x) . b @ c.test, "d" @ e.test', b'To: "a" (x) . b @ c.test, "d" @ e.test'),
         (b"To: j\xc3\xb6e", b"To: j\xc3\xb6e@example.test"),
         (b"To:", b"To:"),
     ],

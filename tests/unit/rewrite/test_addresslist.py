@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angarium.rewrite.addresslist import list_texts, parse_list
+from angarium.rewrite.addresslist import list_texts, parse_list, unmasked
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,9 @@ def test_where_an_address_stands_and_what_is_missing():
     assert raw[first.start : first.stop] == b"joe"
     assert (second.comma, raw[: second.comma]) == (11, b"To: joe (x)")
     assert (third.comma, third.comments, raw[third.start : third.stop]) == (-1, (b"(c)",), b"a(c)@b")
-    listed = parse_list(rb'"a" "b"@c d\!e f "g@h" "i@j"!k "l@m"n').addresses
-    assert [each.text for each in listed if each.quoted] == ["d!e", "g@h", "l@m"]
+    listed = parse_list(rb'"a" "b"@c d\!e f "g@h" "i@j"!k "l@m"n o.p [q.r]').addresses
+    assert [each.text for each in listed if each.masked != each.text] == ["d!e", "g@h", "i@j!k", "l@m", "[q.r]"]
+    assert all(unmasked(each.masked) == each.text for each in listed)
 
 
 def test_no_more_tokens_than_asked_for():
