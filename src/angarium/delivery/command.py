@@ -52,6 +52,7 @@ def run(command: str, pieces: Iterable[bytes], rules: CommandRules) -> Outcome:
     try:
         process = subprocess.Popen(
             list(rules.arguments),
+            executable="/bin/sh" if rules.arguments[0] == "sh" else None,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -6,6 +6,8 @@ and codes were recorded from Postfix 3.7. Unknown means, for an exit status: for
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from angarium.model.delivery import Status
 from angarium.model.dsn import Dsn
 
@@ -27,7 +29,14 @@ _STATUSES = {
     78: ("5.3.5", "local configuration error"),
 }
 
-Outcome = tuple[Status, Dsn, str]
+
+class Outcome(NamedTuple):
+    """What came of a command; ``output`` is what the report shows as ``x-unix``: its words, else what they mean."""
+
+    status: Status
+    dsn: Dsn
+    text: str
+    output: str = ""
 
 
 def command_outcome(command: str, returned: int, output: bytes) -> Outcome:
@@ -39,19 +48,19 @@ def command_outcome(command: str, returned: int, output: bytes) -> Outcome:
         output: what it has written, or the beginning of it.
     """
     if returned == 0:
-        return Status.SENT, Dsn(2, 0, 0), f"delivered to command: {command}"
+        return Outcome(Status.SENT, Dsn(2, 0, 0), f"delivered to command: {command}")
     said = _printable(output)
     code, rest = Dsn.split(said)
     if code is not None:
         code = code if code.klass != 2 else Dsn(5, 0, 0)
-        return _status(code), code, rest or said
+        return Outcome(_status(code), code, rest or said, (rest or said).strip())
     if returned < 0:
         dsn, text = Dsn(4, 3, 0), f'Command died with signal {-returned}: "{command}"'
     elif returned in _STATUSES:
         dsn, text = Dsn.parse(_STATUSES[returned][0]), _STATUSES[returned][1]
     else:
         dsn, text = Dsn(5, 3, 0), f'Command died with status {returned}: "{command}"'
-    return _status(dsn), dsn, f"{text}. Command output: {said}" if said else text
+    return Outcome(_status(dsn), dsn, f"{text}. Command output: {said}" if said else text, said.strip() or text)
 
 
 def _status(dsn: Dsn) -> Status:

@@ -146,7 +146,6 @@ def _local(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> D
         log,
         others=node.agents.get,
         prepends="forward" in parameters.prepend_delivered_header,
-        decimals=conf.integer("delay_logging_resolution_limit"),
     )
 
 

@@ -1,8 +1,8 @@
 """The local delivery agent of the queue manager: has a deliverer deliver, queues what is to be forwarded (local(8)).
 
 Forwarded mail is a new message, with a Delivered-To header that ends loops; it goes through cleanup. A recipient that
-became several deliveries has one result all the same, the gravest: deferred, else bounced, else sent. The others have
-their line in the log here.
+became several deliveries has one result all the same, the gravest: deferred, else bounced, else sent; the others stand
+beside it.
 
 A recipient that is deferred is expanded again the next time, so that what was delivered meanwhile is delivered twice,
 as with Postfix; what can be foreseen is, before anything is delivered.
@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from angarium.agents import deliverylog
 from angarium.agents.local.deliverer import Part
 from angarium.cleanup.interface import Cleanup
 from angarium.mailqueue.interface import Intake
@@ -51,7 +50,6 @@ class LocalAgent:
         clock: seconds since the epoch.
         prepends: forwarded mail gets a Delivered-To header (prepend_delivered_header).
         others: the agent of another transport of master.cf (mailbox_transport, fallback_transport).
-        decimals: delay_logging_resolution_limit.
     """
 
     def __init__(
@@ -65,7 +63,6 @@ class LocalAgent:
         *,
         prepends: bool = True,
         others: Callable[[str], DeliveryAgent | None] = lambda _name: None,
-        decimals: int = 2,
     ) -> None:
         self._deliverer = deliverer
         self._queue = queue
@@ -75,7 +72,6 @@ class LocalAgent:
         self._clock = clock
         self._prepends = prepends
         self._others = others
-        self._decimals = decimals
 
     async def deliver(self, request: DeliveryRequest) -> Sequence[DeliveryResult]:
         """Deliver to each recipient; one result each."""
@@ -93,14 +89,14 @@ class LocalAgent:
         for part in parts:
             if part.transport:
                 results.append(await self._pass_on(request, queued, part, started))
-                continue
-            done = await self._forward(request, queued, part) if part.forward else part
-            results.append(self._result(queued, done, started))
+            elif not part.forward:
+                results.append(self._result(queued, part, started))
+        if all(result.status is not Status.DEFERRED for result in results):  # else all of it is tried again
+            forwarded = [await self._forward(request, queued, part) for part in parts if part.forward]
+            results += [self._result(queued, part, started) for part in forwarded]
         gravest = min(results, key=lambda result: _GRAVEST.index(result.status))
-        for result in results:
-            if result is not gravest:
-                deliverylog.outcome(self._log, request, result, self._decimals)
-        return gravest
+        others = tuple(result for result in results if result is not gravest)
+        return replace(gravest, others=others) if others else gravest
 
     async def _pass_on(
         self, request: DeliveryRequest, queued: QueuedRecipient, part: Part, started: float
@@ -128,6 +124,7 @@ class LocalAgent:
             agent_ready=started,
             connected=started,
             finished=self._clock(),
+            command_output=part.output,
         )
 
     @staticmethod

@@ -69,7 +69,7 @@ def arguments(command: str, shell: str = "") -> list[str]:
     if shell:
         return [*shell.split(), command]
     if not words or not _PLAIN.issuperset(command) or words[0] in _SHELL_WORDS:
-        return ["/bin/sh", "-c", command]
+        return ["sh", "-c", command]
     return words
 
 

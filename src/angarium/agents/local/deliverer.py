@@ -68,6 +68,7 @@ class Part:
         sender: of that message; None: the sender stays.
         transport: the transport of master.cf that is to deliver it; empty when that is nobody else's affair.
         nexthop: for that transport; empty: as it is.
+        output: what a command said, for the report.
     """
 
     address: str
@@ -78,6 +79,7 @@ class Part:
     sender: str | None = None
     transport: str = ""
     nexthop: str = ""
+    output: str = ""
 
 
 class LocalDeliverer:
@@ -148,12 +150,12 @@ class LocalDeliverer:
         try:
             command = await self._mailbox_command(step.to) if isinstance(step, ToMailbox) else ""
             user, work = self._work(delivery, step, command)
-            said, dsn, text = await self._rights.run(user, work)
+            said, dsn, text, *output = await self._rights.run(user, work)
         except (DeliveryError, ConfigError) as error:
             trouble = error if isinstance(error, DeliveryError) else DeliveryError(Dsn(4, 3, 5), str(error))
             status = Status.DEFERRED if trouble.dsn.temporary else Status.BOUNCED
             return Part(step.to.address, status, trouble.dsn, trouble.text)
-        return Part(step.to.address, Status(said), Dsn.parse(dsn), text)
+        return Part(step.to.address, Status(said), Dsn.parse(dsn), text, output="".join(output))
 
     async def _mailbox_command(self, to: Addressee) -> str:
         """The command that stands for the mailbox; empty without. Raises DeliveryError."""
@@ -280,8 +282,8 @@ class _Delivery:
         )
 
         def work() -> Sequence[str]:
-            status, dsn, text = run_command(command, self._pieces(Framing.COMMAND, "command"), rules)
-            return [status.value, str(dsn), text]
+            outcome = run_command(command, self._pieces(Framing.COMMAND, "command"), rules)
+            return [outcome.status.value, str(outcome.dsn), outcome.text, outcome.output]
 
         return work
 

@@ -16,7 +16,17 @@ def encode_parts(told: Sequence[Sequence[Part]]) -> bytes:
     return json_line(
         [
             [
-                [p.address, p.status.value, str(p.dsn), p.text, list(p.forward), p.sender, p.transport, p.nexthop]
+                [
+                    p.address,
+                    p.status.value,
+                    str(p.dsn),
+                    p.text,
+                    list(p.forward),
+                    p.sender,
+                    p.transport,
+                    p.nexthop,
+                    p.output,
+                ]
                 for p in parts
             ]
             for parts in told
@@ -38,8 +48,9 @@ def decode_parts(line: bytes) -> list[list[Part]]:
                     sender,
                     str(way),
                     str(hop),
+                    str(output),
                 )
-                for address, status, dsn, text, forward, sender, way, hop in parts
+                for address, status, dsn, text, forward, sender, way, hop, output in parts
             ]
             for parts in json.loads(line)
         ]

@@ -40,9 +40,10 @@ class ActiveMessage:
         return [
             result
             for result in fresh
-            if result.status is Status.SENT and not result.recipient.recipient.notify & Notify.SUCCESS
+            if all(each.status is Status.SENT for each in result.each())
+            and not result.recipient.recipient.notify & Notify.SUCCESS
         ]
 
     def of(self, status: Status) -> list[DeliveryResult]:
-        """The results with that status."""
-        return [result for result in self.results if result.status is status]
+        """The results with that status, those of a recipient's other destinations among them."""
+        return [each for result in self.results for each in result.each() if each.status is status]

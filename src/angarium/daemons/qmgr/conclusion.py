@@ -19,7 +19,7 @@ from angarium.agents.bounce.interface import Event, Notice, Reporter, expansion
 from angarium.daemons.qmgr.active import ActiveMessage
 from angarium.daemons.qmgr.parameters import QmgrParameters
 from angarium.mailqueue.interface import Attempt, MailQueue
-from angarium.model.delivery import Status
+from angarium.model.delivery import DeliveryResult, Status
 from angarium.model.dsn import Dsn
 from angarium.model.envelope import Notify
 from angarium.runtime.log import ServiceLog
@@ -164,10 +164,7 @@ class Conclusion:
             return ""
         if not active.of(Status.DEFERRED):
             return ""
-        active.results = [
-            replace(result, status=Status.BOUNCED) if result.status is Status.DEFERRED else result
-            for result in active.results
-        ]
+        active.results = [_mapped(result, _returned) for result in active.results]
         return word
 
     async def _notices(self, active: ActiveMessage, now: float) -> tuple[list[Notice], bool]:
@@ -197,11 +194,23 @@ class Conclusion:
             return [], False  # deleted by the administrator meanwhile: nothing will be recorded either
         except Exception as error:  # noqa: BLE001 - MailError and OSError, or a fault of ours: no bounce may be lost
             self._log.warning(f"{message.queue_id}: cannot make a notification: {error}")
-            active.results = [
-                replace(result, status=Status.DEFERRED, dsn=_SYSTEM_FAILURE, text="bounce or trace service failure")
-                if result.status is Status.BOUNCED
-                else result
-                for result in active.results
-            ]
+            active.results = [_mapped(result, _unreported) for result in active.results]
             return [], False
         return notices, late
+
+
+def _returned(result: DeliveryResult) -> DeliveryResult:
+    return replace(result, status=Status.BOUNCED) if result.status is Status.DEFERRED else result
+
+
+def _unreported(result: DeliveryResult) -> DeliveryResult:
+    """A recipient whose failure cannot be told stays, whatever became of his other destinations."""
+    if all(each.status is not Status.BOUNCED for each in result.each()):
+        return result
+    return replace(result, status=Status.DEFERRED, dsn=_SYSTEM_FAILURE, text="bounce or trace service failure")
+
+
+def _mapped(result: DeliveryResult, change: Callable[[DeliveryResult], DeliveryResult]) -> DeliveryResult:
+    """A result with its others changed."""
+    changed = change(result)
+    return replace(changed, others=tuple(map(change, changed.others))) if changed.others else changed

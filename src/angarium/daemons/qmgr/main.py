@@ -475,11 +475,17 @@ class QueueManager:
     ) -> None:
         """Log the results and keep them until the message ends."""
         for given in results:
-            result = given
-            if result.status is Status.BOUNCED and self._parameters.soft_bounce:
-                result = replace(result, status=Status.DEFERRED, dsn=result.dsn.with_class(4))
+            result = self._softened(given) if self._parameters.soft_bounce else given
             active.results.append(result)
-            deliverylog.outcome(log, request, result, self._parameters.delay_logging_resolution_limit)
+            for each in result.each():
+                deliverylog.outcome(log, request, each, self._parameters.delay_logging_resolution_limit)
+
+    def _softened(self, result: DeliveryResult) -> DeliveryResult:
+        """soft_bounce: what would be returned is tried again."""
+        others = tuple(map(self._softened, result.others))
+        if result.status is Status.BOUNCED:
+            return replace(result, status=Status.DEFERRED, dsn=result.dsn.with_class(4), others=others)
+        return replace(result, others=others) if others else result
 
     async def _unreadable(self, active: ActiveMessage, error: Exception) -> None:
         """The content is gone: deleted by the administrator (KeyError), or damaged."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from dataclasses import replace
 
+from angarium.agents.deliverylog import routed
 from angarium.daemons.qmgr.attempt import SYSTEM_FAILURE, without_agent
 from angarium.daemons.qmgr.parameters import QmgrParameters
 from angarium.daemons.qmgr.scheduler import Route
@@ -64,6 +65,8 @@ class Router:
         if resolution.address_class is AddressClass.LOCAL and local.lower() == self._double_bounce:
             text = "undeliverable postmaster notification discarded"
             return without_agent(self._clock(), queued, Status.SENT, Dsn(2, 0, 0), text)
+        if self._log.detailed:
+            routed(self._log, message.queue_id, resolution)
         return self._by(message, queued, resolution.transport, resolution.nexthop, resolution.source)
 
     def _filtered(self, message: QueuedMessage, queued: QueuedRecipient) -> Route | DeliveryResult:

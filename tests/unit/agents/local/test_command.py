@@ -12,7 +12,8 @@ from angarium.delivery.troubles import DeliveryError
 
 
 def outcome(command, pieces=(b"x\n",), limit=20.0):
-    status, dsn, text = run(command, pieces, CommandRules(arguments(command), {"PATH": "/usr/bin:/bin"}, "/", limit))
+    rules = CommandRules(arguments(command), {"PATH": "/usr/bin:/bin"}, "/", limit)
+    status, dsn, text, _output = run(command, pieces, rules)
     return f"{status.value} {dsn} {text}"
 
 
@@ -20,9 +21,9 @@ def outcome(command, pieces=(b"x\n",), limit=20.0):
     ("command", "expected"),
     [
         ("cat -n", ["cat", "-n"]),
-        ("exit 1", ["/bin/sh", "-c", "exit 1"]),
-        ('cat "x"', ["/bin/sh", "-c", 'cat "x"']),
-        ("", ["/bin/sh", "-c", ""]),
+        ("exit 1", ["sh", "-c", "exit 1"]),
+        ('cat "x"', ["sh", "-c", 'cat "x"']),
+        ("", ["sh", "-c", ""]),
     ],
 )
 def test_the_shell_is_used_when_it_must_be(command, expected):
