@@ -136,7 +136,7 @@ def paths(seed: int, count: int) -> list[str]:
         for _ in range(chance.randint(0, 2) if kind < 0.3 else 0):
             address += "%" + chance.choice(domains)
         if kind > 0.8:
-            address = chance.choice(domains) + "!" + address
+            address = chance.choice([each for each in domains if each != "[x.test]"]) + "!" + address
         if chance.random() < 0.9:
             address += "@" + chance.choice(domains)
         if chance.random() < 0.1:

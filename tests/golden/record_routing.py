@@ -8,12 +8,15 @@ recipient) and what smtpd says to RCPT.
 
 from __future__ import annotations
 
+import re
 import runpy
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent / "routing"
+RANDOM = runpy.run_path(str(Path(__file__).parent / "random_headers.py"))
 POLICY = runpy.run_path(str(Path(__file__).parent / "record_policy.py"))
 
 BASE = {
@@ -497,6 +500,21 @@ CASES: dict[str, tuple[str, dict[str, str], list[str]]] = {
             "s@x.test -x@d.test",
         ],
     ),
+    "random": (
+        "Addresses made by chance.",
+        {"append_dot_mydomain": "yes"},
+        [f"{OURS}s@x.test {each}" for each in RANDOM["paths"](1, 200)],
+    ),
+    "random_strict": (
+        "Addresses made by chance, without swap_bangpath and allow_percent_hack.",
+        {"swap_bangpath": "no", "allow_percent_hack": "no"},
+        [f"s@x.test {each}" for each in RANDOM["paths"](2, 100)],
+    ),
+    "random_undequoted": (
+        "Addresses made by chance, with resolve_dequoted_address off.",
+        {"resolve_dequoted_address": "no", "resolve_numeric_domain": "yes"},
+        [f"s@x.test {each}" for each in RANDOM["paths"](3, 100)],
+    ),
     "no_delimiter": (
         "No delimiter.",
         {"recipient_delimiter": "", "transport_maps": "inline:{{a@d.test = slow:[a]}}"},
@@ -530,7 +548,8 @@ def ask(stream: socket.socket, *words: str) -> dict[str, str]:
 
 def resolve(stream: socket.socket, sender: str, recipient: str) -> str:
     """Complete and resolve an address, as smtpd and cleanup do it: ``class+flags | transport:nexthop | recipient``."""
-    whole = ask(stream, "request", "rewrite", "rule", "local", "address", recipient)["address"]
+    known = quoted(internal(recipient))  # smtpd reads what is on the wire, and asks with quotes where it takes some
+    whole = ask(stream, "request", "rewrite", "rule", "local", "address", known)["address"]
     values = ask(stream, "request", "resolve", "sender", sender, "address", internal(whole))
     flags = int(values["flags"])
     kinds = "+".join(name for bit, name in (_CLASSES | _FLAGS).items() if flags & 1 << bit)
@@ -544,6 +563,14 @@ def internal(address: str) -> str:
     if address.startswith("@"):
         address = address.partition(":")[2]
     return address.strip("<>").replace('"', "")
+
+
+def quoted(address: str) -> str:
+    """An internal address with quotes around a local part that is no dot-string."""
+    local, at, domain = address.rpartition("@") if "@" in address else (address, "", "")
+    if re.fullmatch(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*", local):
+        return address
+    return f'"{local}"{at}{domain}'
 
 
 def addresses(line: str) -> tuple[str, str]:
@@ -571,11 +598,11 @@ def answers(lines_of: dict[str, tuple[str, dict[str, str], list[str]]]) -> Itera
                 yield name, line, resolution, POLICY["session"](first + number, line)
 
 
-def record() -> None:
+def record(names: list[str]) -> None:
     """Run Postfix and write the scripts."""
     HERE.mkdir(exist_ok=True)
     written: dict[str, list[str]] = {}
-    for name, line, resolution, reply in answers(CASES):
+    for name, line, resolution, reply in answers({name: CASES[name] for name in names}):
         written.setdefault(name, []).append(f"{line} -> {resolution} -> {reply}")
     for name, lines in written.items():
         title, overrides, _ = CASES[name]
@@ -584,4 +611,4 @@ def record() -> None:
 
 
 if __name__ == "__main__":
-    record()
+    record(sys.argv[1:] or list(CASES))

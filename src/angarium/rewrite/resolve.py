@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from angarium.model.address import Address
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, TemporaryError
+from angarium.protocols.smtp.path import quote_address
 from angarium.rewrite.address import complete
 from angarium.rewrite.hostname import is_address, valid_domain
 from angarium.rewrite.interface import AddressClass, Resolution
@@ -170,9 +171,9 @@ class TrivialRewrite:
     def _route_onward(self, local: str) -> str | None:
         """A local part at our own domain that names a further hop: ``a%b`` -> ``a@b``, ``b!a`` -> ``a@b``."""
         parameters = self.parameters
+        if not parameters.resolve_dequoted_address and quote_address(f"{local}@")[0] == '"':
+            return None
         if "@" in local:
-            if not parameters.resolve_dequoted_address:
-                return None
             onward = local
         elif parameters.swap_bangpath and "!" in local:
             site, _, user = local.partition("!")
