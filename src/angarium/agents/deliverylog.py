@@ -4,13 +4,16 @@
 the name of the agent that made the attempt:
 
 ``QID: to=<r>, orig_to=<o>, relay=…, delay=…, delays=a/b/c/d, dsn=…, status=sent (text)``: log readers match this shape
-exactly. Times are stored absolute and subtracted here, once. Rounding follows delay_logging_resolution_limit of
+exactly. The way that a recipient goes is no line of the log, but a detail (``ServiceLog.detail``).
+
+Times are stored absolute and subtracted here, once. Rounding follows delay_logging_resolution_limit of
 postconf(5): two significant digits below 100 seconds, whole seconds above, at most so many decimals.
 """
 
 from __future__ import annotations
 
 from angarium.model.delivery import DeliveryRequest, DeliveryResult
+from angarium.rewrite.interface import Resolution
 from angarium.runtime.log import ServiceLog
 
 
@@ -63,6 +66,20 @@ def taken_up(log: ServiceLog, queue_id: str, sender: str, size: int, recipients:
         sender=sender,
         size=size,
         recipients=recipients,
+    )
+
+
+def routed(log: ServiceLog, queue_id: str, way: Resolution) -> None:
+    """The way that was found for a recipient: a detail."""
+    nexthop = f":{way.nexthop}" if way.nexthop else ""
+    log.detail(
+        f"{queue_id}: to=<{way.recipient}> goes by {way.transport}{nexthop}: {way.reason}",
+        queue_id=queue_id,
+        recipient=way.recipient,
+        transport=way.transport,
+        nexthop=way.nexthop,
+        address_class=way.address_class.value,
+        source=way.source,
     )
 
 

@@ -26,8 +26,8 @@ class AliasExpander:
         self._table = table
         self._parameters = parameters
 
-    async def expand(self, address: str) -> list[str]:
-        """The addresses that ``address`` stands for; itself when there is no alias.
+    async def expand(self, address: str, queue_id: str = "") -> list[str]:
+        """The addresses that ``address`` stands for; itself when there is no alias. ``queue_id`` is for the details.
 
         The first address of a result takes the alias's place, the others go to the end, as Postfix has it.
 
@@ -45,7 +45,7 @@ class AliasExpander:
             while (current := addresses[position]).lower() not in finished:
                 if nesting >= parameters.virtual_alias_recursion_limit:
                     raise _unexpandable(f"unreasonable virtual_alias_maps map nesting for {address}")
-                results = await self._table.find(current)
+                results = await self._table.find(current, queue_id)
                 if not results:
                     break
                 for result in results:

@@ -23,6 +23,7 @@ Step = Callable[[str, str], Awaitable[str]]
 """Maps an address in internal form; the queue id is for the log. Raises MailError."""
 
 _CANONICAL_DEPTH = 10
+_SHOWN = 20
 _NOT_ACCEPTED = "message not accepted, try again later"
 
 
@@ -41,6 +42,7 @@ class AddressMap:
         propagate: whether the extension that no key matched goes along.
         complete: makes a bare or short address whole.
         is_own: whether bare users may stand for addresses of a domain.
+        log: learns the details, if it keeps any.
     """
 
     def __init__(
@@ -51,21 +53,27 @@ class AddressMap:
         is_own: Callable[[str], Awaitable[bool]],
         *,
         propagate: bool,
+        log: ServiceLog | None = None,
     ) -> None:
         self.maps = maps
+        self._log = log if log is not None and log.detailed else None
         self._delimiters = delimiters
         self._propagate = propagate
         self._complete = complete
         self._is_own = is_own
 
-    async def find(self, address: str) -> list[str]:
+    async def find(self, address: str, queue_id: str = "") -> list[str]:
         """The addresses that the tables give for ``address``, whole; none when there is no entry. Raises MailError."""
         match = await find_address(self.maps, address, self._delimiters, self._is_own)
         if isinstance(match, NotFound):
             return []
         if isinstance(match, TemporaryError):
             raise map_error(f"{self.maps.parameter} map lookup problem for {address}", match)
-        return self._results(address, match)
+        results = self._results(address, match)
+        if self._log is not None and queue_id:
+            text = f"{queue_id}: {self.maps.parameter}: {address} -> {', '.join(results[:_SHOWN])}"
+            self._log.detail(text, queue_id=queue_id, source=match.found.source, results=len(results))
+        return results
 
     def _results(self, address: str, match: AddressMatch) -> list[str]:
         extension = match.extension if self._propagate else ""
@@ -96,7 +104,7 @@ class Canonical:
         """Map until the tables have no more to say, or say the address itself. Raises MailError."""
         title = self._table.maps.parameter
         for _ in range(_CANONICAL_DEPTH):
-            results = await self._table.find(address)
+            results = await self._table.find(address, queue_id)
             if not results:
                 return address
             if len(results) > 1:

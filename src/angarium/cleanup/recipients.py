@@ -131,7 +131,12 @@ class EnvelopeRules:
     """
 
     def __init__(
-        self, parameters: CleanupParameters, resolver: TrivialRewrite, opener: TableOpener, rules: AddressRules
+        self,
+        parameters: CleanupParameters,
+        resolver: TrivialRewrite,
+        opener: TableOpener,
+        rules: AddressRules,
+        log: ServiceLog,
     ) -> None:
         self._parameters = parameters
         self._resolver = resolver
@@ -230,7 +235,7 @@ class EnvelopeRules:
         if self._aliases is None or not out.leave.mapping:
             out.add(recipient, address)
             return
-        addresses = await self._aliases.expand(address)
+        addresses = await self._aliases.expand(address, out.queue_id)
         if recipient.notify & Notify.SUCCESS and addresses != [address]:
             # Whoever asked hears that the alias was expanded, and no more of its success (RFC 3461 section 5.2.7.3).
             out.expanded.append(replace(recipient, address=address))

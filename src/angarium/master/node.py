@@ -32,6 +32,7 @@ from angarium.runtime.bus import Bus
 from angarium.runtime.dns import DnsResolver
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.spool import Spool
+from angarium.runtime.trace import TracedLog, TraceStore
 from angarium.tables.main import make_opener
 from angarium.tables.opener import TableOpener
 
@@ -62,11 +63,17 @@ class Node:
 
     def __init__(self, conf: Config, sink: MailLog) -> None:
         self.conf = conf
-        self.sink = sink
+        self.sink = self._traced(sink)
         self.queue_directory = Path(conf.text("queue_directory"))
         self.bus = Bus(self.queue_directory / "private" / "bus")
         self.privileged: dict[str, bytes] = {}
         self.agents: dict[str, DeliveryAgent] = {}
+
+    def _traced(self, sink: MailLog) -> MailLog:
+        if not self.conf.boolean("trace_enable"):
+            return sink
+        store = TraceStore(Path(self.conf.text("trace_directory")), self.conf.integer("trace_size_limit"))
+        return TracedLog(sink, store)
 
     def log(self, program: str, conf: Config | None = None) -> ServiceLog:
         """The log of a program: ``$syslog_name/smtpd``."""

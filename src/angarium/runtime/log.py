@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import itertools
 import os
 import socket
 import stat
@@ -24,7 +25,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 LEVELS = {"info": 6, "warning": 4, "error": 3, "fatal": 2, "panic": 2}
 """Severity of each level (RFC 3164 section 4.1.1), as Postfix's msg_syslog maps them."""
@@ -49,18 +50,39 @@ class MailLog(Protocol):
         ...
 
 
+@runtime_checkable
+class DetailLog(MailLog, Protocol):
+    """A sink that also keeps what no log line has (``runtime.trace``)."""
+
+    def detail(self, tag: str, text: str, event: dict[str, object]) -> None:
+        """Take one event. Never raises, never blocks for long."""
+        ...
+
+
 class ServiceLog:
     """A sink seen from one service: ``ServiceLog(sink, "postfix/smtpd").info("4F2A: removed")``.
 
     ``tag`` is ``postfix/smtpd`` (the line then shows ``postfix/smtpd[pid]:``), or carries a colon, as Dovecot's
-    ``dovecot: imap-login`` does (the line then shows the tag as it is).
+    ``dovecot: imap-login`` does (the line then shows the tag as it is). ``detailed`` tells whether somebody keeps what
+    ``detail`` is given: only then is it worth putting together.
     """
 
-    __slots__ = ("sink", "tag")
+    __slots__ = ("_details", "sink", "tag")
 
     def __init__(self, sink: MailLog, tag: str) -> None:
         self.sink = sink
         self.tag = tag
+        self._details = sink if isinstance(sink, DetailLog) else None
+
+    @property
+    def detailed(self) -> bool:
+        """Details are kept."""
+        return self._details is not None
+
+    def detail(self, text: str, **event: object) -> None:
+        """Say what belongs to a message's history and not into the log."""
+        if self._details is not None:
+            self._details.detail(self.tag, text, event)
 
     def child(self, tag: str) -> ServiceLog:
         """The same sink under another tag."""
@@ -126,6 +148,45 @@ def _origin(tag: str) -> str:
         if "(" not in tag:
             _origins[tag] = origin
     return origin
+
+
+class SessionLog(ServiceLog):
+    """A service's log seen from one session: each event carries ``session``, so that its lines can be told apart.
+
+    One process serves many sessions at a time, so the pid of a line does not say whose it is.
+    """
+
+    __slots__ = ("session",)
+
+    def __init__(self, log: ServiceLog, session: str) -> None:
+        self.sink = log.sink
+        self.tag = log.tag
+        self._details = log._details  # noqa: SLF001 - of the same family, and asking again whether it is one is slow
+        self.session = session
+
+    def info(self, text: str, **event: object) -> None:
+        """As ``ServiceLog.info``."""
+        event["session"] = self.session
+        self.sink.write("info", self.tag, text, event)
+
+    def warning(self, text: str, **event: object) -> None:
+        """As ``ServiceLog.warning``."""
+        event["session"] = self.session
+        self.sink.write("warning", self.tag, "warning: " + text, event)
+
+    def detail(self, text: str, **event: object) -> None:
+        """As ``ServiceLog.detail``."""
+        if self._details is not None:
+            event["session"] = self.session
+            self._details.detail(self.tag, text, event)
+
+
+_session_numbers = itertools.count(1)
+
+
+def session_log(log: ServiceLog) -> ServiceLog:
+    """The log for one session of a service; the service's own when nobody would see the difference."""
+    return SessionLog(log, f"{os.getpid():x}.{next(_session_numbers):x}") if log.detailed else log
 
 
 Formatter = Callable[[str, str, str, dict[str, object]], bytes]

@@ -100,7 +100,7 @@ class VirtualAgent:
         )
         try:
             account = await self._store.open(found.value)
-            await account.append((mail,))
+            [stored] = await account.append((mail,))
         except OverQuotaError as error:
             return Status.BOUNCED, _MAILBOX_FULL, str(error)
         except NoSuchMailboxError as error:
@@ -109,4 +109,16 @@ class VirtualAgent:
             # the store has said the cause in the log; the sender reads no paths
             self._log.warning(f"{request.queue_id}: {error}")
             return Status.DEFERRED, _STORE_FAILED, "temporary failure of the mailbox"
+        if self._log.detailed:
+            again = ", where it was already" if stored.duplicate else ""
+            self._log.detail(
+                f"{request.queue_id}: to=<{recipient.address}> is {stored.uid} in {mail.mailbox} of {found.value}"
+                + again,
+                queue_id=request.queue_id,
+                recipient=recipient.address,
+                account=found.value,
+                mailbox=mail.mailbox,
+                uid=stored.uid,
+                source=found.source,
+            )
         return Status.SENT, _DELIVERED, "delivered to mailbox"

@@ -221,8 +221,8 @@ class SmtpdConnection(asyncio.Protocol):
         parameters = setting.parameters
         ask = setting.collaborators
         exempt = await setting.exemptions(client)
-        ask.journal.info(f"connect from {client.shown}")
         talk = self._talk = Conversation(parameters, ask, client, setting.handlers, exempt)
+        talk.journal.info(f"connect from {client.shown}")
         open_now, made = (0, 0) if exempt.limits else ask.limits.connect(parameters.service_name, client.address)
         try:
             refusal = self._over_limit(talk, open_now, made)
@@ -241,7 +241,7 @@ class SmtpdConnection(asyncio.Protocol):
             talk.reset()
             if not exempt.limits:
                 ask.limits.disconnect(parameters.service_name, client.address)
-            ask.journal.info(f"disconnect from {client.shown} {talk.counts.statistics()}")
+            talk.journal.info(f"disconnect from {client.shown} {talk.counts.statistics()}")
 
     async def _greet(self, talk: Conversation, refusal: Reply | None) -> bool:
         """Send the banner; False when the session ends here instead."""
@@ -272,7 +272,7 @@ class SmtpdConnection(asyncio.Protocol):
         ):
             if 0 < limit < number:
                 service = parameters.service_name
-                talk.ask.journal.warning(f"{words} limit exceeded: {number} from {shown} for service {service}")
+                talk.journal.warning(f"{words} limit exceeded: {number} from {shown} for service {service}")
                 address = talk.client.address
                 text = f"{parameters.myhostname} Error: too many connections from {address}"
                 return Reply.of(421, "4.7.0", text)
@@ -406,7 +406,7 @@ class SmtpdConnection(asyncio.Protocol):
         self._paused = False
         session = describe_session(secured.get_extra_info("ssl_object"))
         if setting.parameters.tls_loglevel > 0:
-            talk.ask.journal.info(f"Anonymous TLS connection established from {talk.client.shown}: {session}")
+            talk.journal.info(f"Anonymous TLS connection established from {talk.client.shown}: {session}")
         talk.start_session_over_tls(session, resumed=bool(secured.get_extra_info("ssl_object").session_reused))
         if talk.closing:
             await self._flush(talk)
@@ -429,13 +429,13 @@ class SmtpdConnection(asyncio.Protocol):
     def _log_tls_failure(talk: Conversation, error: Exception) -> None:
         shown = f"SSL_accept error from {talk.client.shown}"
         if isinstance(error, ssl.SSLError) and error.reason and not isinstance(error, ssl.SSLEOFError):
-            talk.ask.journal.info(f"{shown}: -1")
+            talk.journal.info(f"{shown}: -1")
             reason = error.reason.lower().replace("_", " ")
-            talk.ask.journal.warning(f"TLS library problem: error:{error.library or 'SSL'} routines::{reason}:")
+            talk.journal.warning(f"TLS library problem: error:{error.library or 'SSL'} routines::{reason}:")
         elif isinstance(error, TimeoutError | ConnectionAbortedError):  # asyncio's word for a handshake over its limit
-            talk.ask.journal.info(f"{shown}: Connection timed out")
+            talk.journal.info(f"{shown}: Connection timed out")
         else:
-            talk.ask.journal.info(f"{shown}: lost connection")
+            talk.journal.info(f"{shown}: lost connection")
 
     async def _say_timeout(self, talk: Conversation) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -451,7 +451,7 @@ class SmtpdConnection(asyncio.Protocol):
             where = f"{where} ({size} bytes)"
         elif where == "END-OF-MESSAGE" and reason == "lost connection":
             return  # clients that hang up after their message are no news
-        talk.ask.journal.info(f"{reason} after {where} from {talk.client.shown}")
+        talk.journal.info(f"{reason} after {where} from {talk.client.shown}")
 
 
 def _peer(name: object) -> tuple[str, int]:

@@ -42,6 +42,7 @@ from angarium.protocols.smtp.types import (
     MessageData,
     MessageEnd,
 )
+from angarium.runtime.log import session_log
 
 Handler = Callable[["Conversation", CommandReceived], Awaitable[Reply | None]]
 
@@ -77,8 +78,9 @@ class Conversation:
     __slots__ = (
         "_handlers", "_out", "_responses_may_follow", "_skipping_chunk", "_soft_bounce", "ask", "auth_method",
         "bytes_received", "chunking", "client", "closing", "counts", "delay", "denied", "ehlo_discard", "error_count",
-        "esmtp", "exchange", "exempt", "helo", "illegal_pipelining", "junk_count", "message", "message_failure",
-        "parameters", "protocol", "sasl_method", "sasl_username", "tls", "tls_requested", "transaction", "where",
+        "esmtp", "exchange", "exempt", "helo", "illegal_pipelining", "journal", "junk_count", "message",
+        "message_failure", "parameters", "protocol", "sasl_method", "sasl_username", "tls", "tls_requested",
+        "transaction", "where",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +93,7 @@ class Conversation:
     ) -> None:
         self.parameters = parameters
         self.ask = collaborators
+        self.journal = session_log(collaborators.journal)
         self.client = client
         self.exempt = exempt
         self._handlers = handlers
@@ -139,12 +142,10 @@ class Conversation:
             except MailError as error:
                 more = self._failed(event, error.reply, error.cause)
             except OSError as error:
-                self.ask.journal.warning(
-                    f"{self.client.shown}: storage failed after {self.where}: {describe_fault(error)}"
-                )
+                self.journal.warning(f"{self.client.shown}: storage failed after {self.where}: {describe_fault(error)}")
                 more = self._failed(event, replies.storage_failure(error), "")
             except Exception as error:  # noqa: BLE001 - a fault of ours must not take down the worker: it is logged
-                self.ask.journal.warning(f"{self.client.shown}: fault after {self.where}: {describe_fault(error)}")
+                self.journal.warning(f"{self.client.shown}: fault after {self.where}: {describe_fault(error)}")
                 more = self._failed(event, replies.SERVER_ERROR, "")
             if self.error_count >= self.parameters.hard_error_limit and not self.closing:
                 self._give_up()
@@ -154,7 +155,7 @@ class Conversation:
 
     def _give_up(self) -> None:
         """Too many errors: end the session."""
-        self.ask.journal.info(f"too many errors after {self.where} from {self.client.shown}")
+        self.journal.info(f"too many errors after {self.where} from {self.client.shown}")
         self.send(Reply.of(421, "4.7.0", f"{self.parameters.myhostname} Error: too many errors"))
         self.closing = True
 
@@ -247,7 +248,7 @@ class Conversation:
         if command.truncated:
             shown = without_credentials(command.text[:30])
             limit = parameters.line_length_limit
-            self.ask.journal.warning(f"{self.client.shown}: request longer than {limit}: {shown}...")
+            self.journal.warning(f"{self.client.shown}: request longer than {limit}: {shown}...")
         if command.bare_newline and self.protocol.bare_newline is BareNewline.REJECT:
             log_reject(self, self.where, "bare <LF> received")
             self.closing = True
@@ -265,7 +266,7 @@ class Conversation:
         if _is_header(word) or await self.ask.forbidden_command(word):
             # After AUTH this may be a response that came too early or too late.
             shown = "..." if self._responses_may_follow else escape(command.text[:100])
-            self.ask.journal.warning(f"non-SMTP command from {self.client.shown}: {shown}")
+            self.journal.warning(f"non-SMTP command from {self.client.shown}: {shown}")
             self.send(replies.BREAKS_RULES)
             self.closing = True
             return
@@ -287,7 +288,7 @@ class Conversation:
         shown = (
             "..." if after == "AUTH" else escape(without_credentials(octets.decode("utf-8", "surrogateescape"))[:100])
         )
-        self.ask.journal.info(f"improper command pipelining after {after} from {self.client.shown}: {shown}")
+        self.journal.info(f"improper command pipelining after {after} from {self.client.shown}: {shown}")
         if not self.parameters.forbid_unauth_pipelining:
             return True
         self.send(replies.SYNCHRONIZATION)
@@ -311,7 +312,7 @@ class Conversation:
     def _failed(self, event: Event, reply: Reply, cause: str) -> list[Event]:
         """A handler raised: tell the client, and leave the session in a state it can go on from."""
         if cause:
-            self.ask.journal.warning(f"{self.client.shown}: {self.where}: {cause}")
+            self.journal.warning(f"{self.client.shown}: {self.where}: {cause}")
         self.exchange = None
         if isinstance(event, MessageData):
             self.message_failure = reply
@@ -341,7 +342,7 @@ class Conversation:
         try:
             message.write(data)
         except OSError as error:
-            self.ask.journal.warning(f"{self.client.shown}: cannot spool the message: {error}")
+            self.journal.warning(f"{self.client.shown}: cannot spool the message: {error}")
             message.abandon()
             self.message_failure = replies.storage_failure(error)
 
@@ -386,7 +387,7 @@ class Conversation:
     def log_illegal_address(self, verb: str, address: str) -> None:
         """Say that a command had something in place of an address; nothing when ``address`` is empty."""
         if address:
-            self.ask.journal.warning(f"Illegal address syntax from {self.client.shown} in {verb} command: {address}")
+            self.journal.warning(f"Illegal address syntax from {self.client.shown} in {verb} command: {address}")
 
     def start_message(self) -> None:
         """A message is about to come."""

@@ -84,6 +84,8 @@ class DirectDelivery:
         transport = self._transports.get(resolution.transport)
         if transport is None:
             return False
+        if self._log.detailed:
+            deliverylog.routed(self._log, message.queue_id, resolution)
         now = self._clock()
         request = DeliveryRequest(
             queue_id=message.queue_id,

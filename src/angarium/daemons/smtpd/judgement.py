@@ -63,6 +63,8 @@ def judge(talk: Conversation, verdict: Verdict, stage: str, recipient: str | Non
     for request in verdict.requests:
         _grant(talk, request, stage, recipient)
     if not verdict.refused:
+        if talk.journal.detailed and stage == "RCPT":
+            _tell_permit(talk, verdict, recipient)
         return None
     assert verdict.reply is not None
     if verdict.source == SYNTAX:  # as for what the parser cannot read
@@ -71,7 +73,7 @@ def judge(talk: Conversation, verdict: Verdict, stage: str, recipient: str | Non
         talk.log_illegal_address(stage, f"<{quote_address(address)}>")
         return verdict.reply
     reply = soften(verdict.reply) if talk.parameters.soft_bounce else verdict.reply
-    log_reject(talk, stage, str(reply), recipient)
+    log_reject(talk, stage, str(reply), recipient, reason=verdict.reason, source=verdict.source)
     if verdict.disconnect:
         talk.closing = True
     return verdict.reply
@@ -86,6 +88,23 @@ def _grant(talk: Conversation, request: Request, stage: str, recipient: str | No
         log_reject(talk, stage, request.text, recipient, what=effect.value)
     if transaction is not None:
         _change(transaction, effect, request.argument)
+
+
+def _tell_permit(talk: Conversation, verdict: Verdict, recipient: str | None) -> None:
+    """What let a recipient in: a detail, since the log of what is accepted is short."""
+    queue_id = _queue_id(talk)
+    why = f": {verdict.reason}" if verdict.reason else ""
+    talk.journal.detail(
+        f"{queue_id}: permit: RCPT from {talk.client.shown}: <{quote_address(recipient or '')}>{why}",
+        queue_id=queue_id,
+        recipient=recipient,
+        source=verdict.source,
+    )
+
+
+def _queue_id(talk: Conversation) -> str:
+    transaction = talk.transaction
+    return transaction.queue_id if transaction is not None and transaction.queue_id else "NOQUEUE"
 
 
 def _change(transaction: Transaction, effect: Effect, argument: str) -> None:
@@ -104,11 +123,11 @@ def _change(transaction: Transaction, effect: Effect, argument: str) -> None:
 
 
 def log_reject(
-    talk: Conversation, stage: str, text: str, recipient: str | None = None, *, what: str = "reject"
+    talk: Conversation, stage: str, text: str, recipient: str | None = None, *, what: str = "reject", **event: str
 ) -> None:
     """Write the line; ``what`` stands in the place of ``reject``."""
     transaction = talk.transaction
-    queue_id = transaction.queue_id if transaction is not None and transaction.queue_id else "NOQUEUE"
+    queue_id = _queue_id(talk)
     parts = [f"{queue_id}: {what}: {stage} from {talk.client.shown}: {text};"]
     if transaction is not None:
         parts.append(f"from=<{quote_address(transaction.mail.sender)}>")
@@ -117,4 +136,4 @@ def log_reject(
     parts.append(f"proto={talk.proto_name}")
     if talk.helo:
         parts.append(f"helo=<{talk.helo}>")
-    talk.ask.journal.info(" ".join(parts))
+    talk.journal.info(" ".join(parts), queue_id=queue_id, **event)

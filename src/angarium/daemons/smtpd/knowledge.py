@@ -76,7 +76,7 @@ def origin_of(talk: Conversation, mail: MailCommand) -> Origin:
         client_address=talk.client.address,
         client_port=talk.client.port,
         helo=talk.helo,
-        service=talk.ask.journal.tag,
+        service=talk.journal.tag,
         sasl_method=talk.sasl_method,
         sasl_username=talk.sasl_username,
         sasl_sender=mail.auth or "",

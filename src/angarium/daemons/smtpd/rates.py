@@ -18,7 +18,7 @@ def over_rate(talk: Conversation, what: Counted, limit: int, words: str) -> bool
     number = talk.ask.limits.count(service, talk.client.address, what)
     if number <= limit:
         return False
-    talk.ask.journal.warning(f"{words} limit exceeded: {number} from {talk.client.shown} for service {service}")
+    talk.journal.warning(f"{words} limit exceeded: {number} from {talk.client.shown} for service {service}")
     return True
 
 
@@ -30,5 +30,5 @@ def refuses_tls(talk: Conversation, what: str) -> bool:
         return False
     if talk.ask.limits.number(service, talk.client.address, Counted.TLS) <= limit:
         return False
-    talk.ask.journal.warning(f"Refusing {what} from {talk.client.shown} for service {service}")
+    talk.journal.warning(f"Refusing {what} from {talk.client.shown} for service {service}")
     return True

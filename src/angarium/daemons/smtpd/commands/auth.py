@@ -66,7 +66,7 @@ async def response(talk: Conversation, event: LineReceived) -> Reply:
     assert exchange is not None
     if event.truncated:
         limit = talk.parameters.sasl_response_limit
-        talk.ask.journal.warning(f"{talk.client.shown}: request longer than {limit}: ...")
+        talk.journal.warning(f"{talk.client.shown}: request longer than {limit}: ...")
         talk.exchange = None
         return replies.AUTH_TOO_LONG
     return await _step(talk, exchange, exchange.receive(event.line), "continued")
@@ -84,7 +84,7 @@ async def _step(talk: Conversation, exchange: SaslExchange, step: Step, kind: st
 def _fault(talk: Conversation, error: SaslError, kind: str) -> Reply:
     method = talk.auth_method
     if error.fault is Fault.CANCELLED:
-        talk.ask.journal.warning(f"{talk.client.shown}: SASL {method} authentication aborted")
+        talk.journal.warning(f"{talk.client.shown}: SASL {method} authentication aborted")
         return replies.AUTH_ABORTED
     if error.fault is Fault.TOO_LONG:
         return replies.AUTH_TOO_LONG
@@ -106,7 +106,7 @@ async def _check(talk: Conversation, method: str, credentials: Credentials) -> R
         # The authenticator's own log line says why; neither the peer nor this line does.
         return _failed(talk, talk.auth_method, "(reason unavailable)", credentials.user)
     reason = f"{talk.client.shown}: SASL {talk.auth_method} authentication failed: Temporary authentication failure"
-    talk.ask.journal.warning(f"{reason}: {outcome.cause}")
+    talk.journal.warning(f"{reason}: {outcome.cause}")
     return Reply.of(454, "4.7.0", "Temporary authentication failure: (reason unavailable)")
 
 
@@ -128,5 +128,5 @@ async def _outcome(talk: Conversation, authenticator: Authenticator, credentials
 
 def _failed(talk: Conversation, method: str, reason: str, user: str) -> Reply:
     suffix = f", sasl_username={user or '(unavailable)'}"
-    talk.ask.journal.warning(f"{talk.client.shown}: SASL {method[:100]} authentication failed: {reason}{suffix}")
+    talk.journal.warning(f"{talk.client.shown}: SASL {method[:100]} authentication failed: {reason}{suffix}")
     return Reply.of(535, "5.7.8", f"Error: authentication failed: {reason}")

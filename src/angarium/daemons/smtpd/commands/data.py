@@ -51,7 +51,7 @@ def _bare_newline(talk: Conversation) -> Reply | None:
         code = talk.parameters.forbid_bare_newline_reject_code
         return Reply.of(code, "5.5.2", f"{talk.parameters.myhostname} Error: bare <LF> received")
     if mode is BareNewline.NOTE and talk.transaction is not None:
-        talk.ask.journal.info(f"{talk.transaction.queue_id}: note: bare <LF> received from {talk.client.shown}")
+        talk.journal.info(f"{talk.transaction.queue_id}: note: bare <LF> received from {talk.client.shown}")
     return None
 
 
@@ -74,7 +74,7 @@ async def bdat(talk: Conversation, command: CommandReceived) -> Reply | None:
         talk.closing = True  # nobody knows where the chunk ends
         queue_id = transaction.queue_id if transaction is not None else ""
         shown = f"{queue_id or 'NOQUEUE'}: malformed BDAT command syntax from {talk.client.shown}"
-        talk.ask.journal.warning(f"{shown}: {command.text[:100]}")
+        talk.journal.warning(f"{shown}: {command.text[:100]}")
         return error.reply
     failure: Reply | None = None
     if talk.chunking is Chunking.FAILED or talk.message is not None:
@@ -103,7 +103,7 @@ async def chunk_end(talk: Conversation, event: ChunkEnd) -> None:
     if failure is None and message is not None and message.too_big:
         assert talk.transaction is not None
         queue_id = talk.transaction.queue_id
-        talk.ask.journal.warning(f"{queue_id}: BDAT request from {talk.client.shown} exceeds message size limit")
+        talk.journal.warning(f"{queue_id}: BDAT request from {talk.client.shown} exceeds message size limit")
         failure = replies.CHUNK_TOO_BIG
     if failure is not None or message is None:
         _finish(talk, "BDAT", failure or replies.NEED_RCPT)
@@ -163,17 +163,17 @@ async def _store(talk: Conversation, size: str = "") -> Reply:
             await talk.ask.queue.enqueue(new)
     except MailError as error:
         if error.cause:
-            talk.ask.journal.warning(f"{transaction.queue_id}: {error.cause}")
+            talk.journal.warning(f"{transaction.queue_id}: {error.cause}")
         return error.reply
     except OSError as error:
-        talk.ask.journal.warning(f"{transaction.queue_id}: cannot store the message: {error}")
+        talk.journal.warning(f"{transaction.queue_id}: cannot store the message: {error}")
         return replies.storage_failure(error)
     return queued
 
 
 def _too_big(talk: Conversation) -> Reply:
     assert talk.transaction is not None
-    talk.ask.journal.warning(f"{talk.transaction.queue_id}: queue file size limit exceeded")
+    talk.journal.warning(f"{talk.transaction.queue_id}: queue file size limit exceeded")
     return replies.TOO_BIG
 
 

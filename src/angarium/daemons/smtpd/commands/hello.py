@@ -67,7 +67,7 @@ def keywords(talk: Conversation) -> list[str]:
     kept = [word for word in words if _name(word) not in talk.ehlo_discard]
     if "silent-discard" not in talk.ehlo_discard and len(kept) < len(words):
         dropped = " ".join(word for word in words if word not in kept)
-        talk.ask.journal.info(f"discarding EHLO keywords: {dropped}")
+        talk.journal.info(f"discarding EHLO keywords: {dropped}")
     return kept
 
 

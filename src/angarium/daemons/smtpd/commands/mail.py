@@ -68,5 +68,5 @@ def _disk_is_full(talk: Conversation) -> bool:
     if free > parameters.queue_minfree and free >= 1.5 * parameters.message_size_limit:
         return False
     log_reject(talk, "MAIL", str(replies.NO_SPACE))
-    talk.ask.journal.warning(f"not enough free space in mail queue: {free} bytes < 1.5*message size limit")
+    talk.journal.warning(f"not enough free space in mail queue: {free} bytes < 1.5*message size limit")
     return True

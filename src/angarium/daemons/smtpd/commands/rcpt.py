@@ -64,4 +64,4 @@ def open_transaction(talk: Conversation, transaction: Transaction) -> None:
         words.append(f"sasl_username={talk.sasl_username}")
     if transaction.mail.auth:
         words.append(f"sasl_sender={transaction.mail.auth}")
-    talk.ask.journal.info(", ".join(words))
+    talk.journal.info(", ".join(words), queue_id=queue_id)

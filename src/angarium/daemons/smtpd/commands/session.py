@@ -52,6 +52,6 @@ async def etrn(talk: Conversation, command: CommandReceived) -> Reply | None:
     if refusal is not None:
         return refusal
     if talk.ask.flush is None or not await talk.ask.flush(domain):
-        talk.ask.journal.warning(f"reject: ETRN {domain}... from {talk.client.shown}")
+        talk.journal.warning(f"reject: ETRN {domain}... from {talk.client.shown}")
         return Reply.of(459, None, f"<{domain}>: service unavailable")
     return _QUEUING
