@@ -1,0 +1,34 @@
+"""Parameters of main.cf: the event store of ``angarium trace``. Postfix has none of them."""
+
+from __future__ import annotations
+
+from angarium.config.parameter import Parameter, Type
+
+PARAMETERS = (
+    Parameter(
+        "trace_directory",
+        Type.STRING,
+        "${data_directory}/trace",
+        "Where what happened to each message is kept for a while, for angarium trace.",
+        "trace",
+        minimum=1,
+        compatible=False,
+    ),
+    Parameter(
+        "trace_enable",
+        Type.BOOLEAN,
+        "yes",
+        "Keep what happened to each message, beside the log.",
+        "trace",
+        compatible=False,
+    ),
+    Parameter(
+        "trace_size_limit",
+        Type.INTEGER,
+        "134217728",
+        "Octets that trace_directory may hold; the oldest events make room for new ones.",
+        "trace",
+        minimum=131072,
+        compatible=False,
+    ),
+)
