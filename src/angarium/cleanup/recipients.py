@@ -48,7 +48,7 @@ class AddressRules:
             maps = Maps.open(name, tables, opener)
             if not maps:
                 return None
-            table = AddressMap(maps, delimiters, resolver.rewrite, resolver.is_own, propagate=propagate)
+            table = AddressMap(maps, delimiters, resolver.rewrite, resolver.is_own, propagate=propagate, log=log)
             return Canonical(table, log)
 
         of_sender = canonical("sender_canonical_maps", parameters.sender_canonical_maps)
@@ -128,6 +128,7 @@ class EnvelopeRules:
         resolver: completes addresses, and knows which domains are ours.
         opener: opens the tables.
         rules: the maps that come before aliases.
+        log: of cleanup.
     """
 
     def __init__(
@@ -148,7 +149,7 @@ class EnvelopeRules:
         if maps:
             propagate = "virtual" in parameters.propagate_unmatched_extensions
             delimiters = parameters.recipient_delimiter
-            table = AddressMap(maps, delimiters, resolver.rewrite, resolver.is_own, propagate=propagate)
+            table = AddressMap(maps, delimiters, resolver.rewrite, resolver.is_own, propagate=propagate, log=log)
             self._aliases = AliasExpander(table, parameters)
         self._simple = not (
             maps

@@ -85,7 +85,7 @@ def _grant(talk: Conversation, request: Request, stage: str, recipient: str | No
     if effect is Effect.HOLD and transaction is not None and transaction.hold:
         return  # once is enough: Postfix does not log it again
     if effect is not Effect.PREPEND:
-        log_reject(talk, stage, request.text, recipient, what=effect.value)
+        log_reject(talk, stage, request.text, recipient, what=effect.value, source=request.source)
     if transaction is not None:
         _change(transaction, effect, request.argument)
 
@@ -125,7 +125,7 @@ def _change(transaction: Transaction, effect: Effect, argument: str) -> None:
 def log_reject(
     talk: Conversation, stage: str, text: str, recipient: str | None = None, *, what: str = "reject", **event: str
 ) -> None:
-    """Write the line; ``what`` stands in the place of ``reject``."""
+    """Write the line; ``what`` stands in the place of ``reject``, ``event`` beside the line."""
     transaction = talk.transaction
     queue_id = _queue_id(talk)
     parts = [f"{queue_id}: {what}: {stage} from {talk.client.shown}: {text};"]
