@@ -43,10 +43,9 @@ PARAMETERS = (
         "sendmail_fix_line_endings",
         Type.ENUM,
         "always",
-        "",
+        "Whether the sendmail command takes a carriage return before a line feed for a part of the line end: always, "
+        "never, or as the first line has it.",
         "sendmail",
-        Status.UNSUPPORTED,
-        "the commands do not ask yet",
         choices=(
             "always",
             "never",

@@ -13,9 +13,12 @@ import struct
 from collections.abc import Callable
 from typing import cast
 
+from angarium.daemons.pickup.extract import argument_addresses
 from angarium.daemons.pickup.intake import Intake, User, storage_failure
 from angarium.model.content import Content, MemoryContent
 from angarium.model.reply import Reply
+from angarium.protocols.pickup.commandline import CommandLineError
+from angarium.protocols.pickup.outcome import EX_TEMPFAIL, ending
 from angarium.protocols.pickup.session import PickupError, PickupSession, Piece, Submission
 from angarium.protocols.smtp.framing import NewlineDecoder
 from angarium.runtime.log import ServiceLog
@@ -87,6 +90,7 @@ class PickupConnection(asyncio.Protocol):
         admitted: called once with the user's id; whether the user may have one more connection.
         closed: called when the connection is over, with the user's id if it was admitted.
         patience: seconds that the client may be silent.
+        line_endings: sendmail_fix_line_endings.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class PickupConnection(asyncio.Protocol):
         admitted: Callable[[int], bool],
         closed: Callable[[PickupConnection, int | None], object],
         patience: float,
+        line_endings: str = "always",
     ) -> None:
         self._intake = intake
         self._receiver = receiver
@@ -107,7 +112,8 @@ class PickupConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._heard = 0.0
         self._counted: int | None = None
-        self._session = PickupSession()
+        self._session = PickupSession(line_endings)
+        self._notes: tuple[str, ...] = ()
         self._transport: asyncio.Transport | None = None
         self._user: User | None = None
         self._answered = False
@@ -148,6 +154,8 @@ class PickupConnection(asyncio.Protocol):
                     self._receiver.write(event.data)
                 else:
                     self._complete(event.submission)
+        except CommandLineError as error:
+            self._end_command(error)
         except PickupError as error:
             self._log.warning(f"uid={self._uid}: malformed submission: {error}")
             self._answer(Reply.of(501, "5.5.2", f"malformed submission: {error}"))
@@ -159,7 +167,20 @@ class PickupConnection(asyncio.Protocol):
     def _uid(self) -> int:
         return self._user.uid if self._user is not None else -1
 
+    def _end_command(self, error: CommandLineError) -> None:
+        """The command line that the client has left to us makes no sense."""
+        who = f"{self._name}: " if error.named else ""
+        text = "".join(f"{line}\n" for line in (*error.before, f"sendmail: fatal: {who}{error}"))
+        self._send(b"%d\n" % EX_TEMPFAIL + text.encode("utf-8", "surrogateescape"))
+
+    @property
+    def _name(self) -> str:
+        return f"{self._user.name}({self._user.uid})" if self._user is not None else ""
+
     def _complete(self, submission: Submission) -> None:
+        self._notes = submission.notes
+        if submission.sender and len(argument_addresses(submission.sender)) != 1:
+            self._notes += (f"sendmail: warning: -f option specified malformed sender: {submission.sender}",)
         content = self._receiver.finish()
         if self._receiver.too_big:
             self._answer(Reply.of(552, "5.3.4", "message file too big"))
@@ -177,10 +198,17 @@ class PickupConnection(asyncio.Protocol):
             self._answer(reply)
 
     def _answer(self, reply: Reply) -> None:
+        text = str(reply)
+        if self._session.command_line:
+            self._send(ending(text, self._name, self._notes))
+        else:
+            self._send(f"{text}\n".encode("utf-8", "replace"))
+
+    def _send(self, answer: bytes) -> None:
         if self._transport is None or self._answered:
             return
         self._answered = True
-        self._transport.write(f"{reply}\n".encode("utf-8", "replace"))
+        self._transport.write(answer)
         self._transport.close()
 
     def eof_received(self) -> bool | None:

@@ -42,6 +42,6 @@ def addresses(value: bytes) -> Iterator[str]:
 
 def argument_addresses(text: str) -> tuple[str, ...]:
     """The addresses of one word of the command line: mostly one, but it may be a list, with names and comments."""
-    if not any(char in ',<>"(;: ' for char in text):
+    if not any(char in ',<>"(;: \\' for char in text):
         return (text,)
     return tuple(addresses(text.encode("utf-8", "surrogateescape"))) or (text,)

@@ -130,7 +130,8 @@ class PickupService:
 
     def _accept(self) -> PickupConnection:
         receiver = Receiver(self._parameters.message_size_limit, self._spool)
-        connection = PickupConnection(self._intake, receiver, self._log, self._admitted, self._ended, PATIENCE)
+        endings = self._parameters.sendmail_fix_line_endings
+        connection = PickupConnection(self._intake, receiver, self._log, self._admitted, self._ended, PATIENCE, endings)
         self._connections.add(connection)
         return connection
 

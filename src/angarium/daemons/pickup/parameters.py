@@ -20,6 +20,7 @@ class PickupParameters:
     socket: Path
     message_size_limit: int = 10240000
     authorized_submit_users: tuple[str, ...] = ("static:anyone",)
+    sendmail_fix_line_endings: str = "always"
 
     @classmethod
     def from_config(cls, conf: Config) -> PickupParameters:
@@ -30,4 +31,5 @@ class PickupParameters:
             socket=queue_directory / "public" / "pickup",
             message_size_limit=conf.size("message_size_limit"),
             authorized_submit_users=tuple(conf.names("authorized_submit_users")),
+            sendmail_fix_line_endings=conf.choice("sendmail_fix_line_endings"),
         )

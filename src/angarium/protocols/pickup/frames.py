@@ -18,6 +18,17 @@ RETURN = b"T"
 BODY_TYPE = b"B"
 EXTRACT = b"t"
 VERIFY = b"v"
+GATEWAY = b"g"
+REPORT = b"r"
+ARGUMENTS = b"a"
+"""The words of the command line, each with a NUL behind it, in place of what they mean."""
+
+NAME = b"n"
+"""NAME of the environment, before ``ARGUMENTS``."""
+
+INPUT = b"i"
+"""Standard input as it is, after ``ARGUMENTS``."""
+
 DATA = b"D"
 END = b"Z"
 

@@ -3,6 +3,9 @@
 States: ``ENVELOPE`` (from ``V`` to the first data record), ``DATA``, ``DONE``. Bounded: a record has a limit by its
 kind, a submission has ``RECIPIENT_LIMIT`` recipients at most, and ``ENVELOPE_LIMIT`` bytes before its data. Anything
 else than the grammar is a ``PickupError``.
+
+A client that has to start fast leaves it to us to read its command line (``ARGUMENTS``, once, in place of all other
+envelope records) and its standard input (``INPUT`` in place of ``DATA``).
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from dataclasses import dataclass, replace
 
 from angarium.model.envelope import BodyType, Notify, Ret
 from angarium.protocols.pickup import frames
+from angarium.protocols.pickup.commandline import CommandLineError, parse
+from angarium.protocols.pickup.reading import InputReader
 
 RECIPIENT_LIMIT = 100_000
 
@@ -37,6 +42,9 @@ class Submission:
         ret: ``-R``.
         envid: ``-V``.
         body: ``-B``.
+        gateway: ``-G``: its headers are those of a stranger.
+        report: ``-v``: a report by mail of the first attempt.
+        notes: what the client is to say on standard error.
     """
 
     sender: str | None = None
@@ -48,6 +56,9 @@ class Submission:
     ret: Ret = Ret.UNSAID
     envid: str = ""
     body: BodyType = BodyType.UNSAID
+    gateway: bool = False
+    report: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +86,20 @@ class _State(enum.Enum):
 
 
 class PickupSession:
-    """Reads one submission."""
+    """Reads one submission.
 
-    def __init__(self) -> None:
+    Args:
+        line_endings: sendmail_fix_line_endings, for standard input.
+
+    Attributes:
+        command_line: the client has sent its command line, and is to be told how to end.
+    """
+
+    def __init__(self, line_endings: str = "always") -> None:
+        self._line_endings = line_endings
+        self._reader: InputReader | None = None
+        self._name: str | None = None
+        self.command_line = False
         self._state = _State.VERSION
         self._buffer = bytearray()
         self._submission = Submission()
@@ -94,6 +116,7 @@ class PickupSession:
 
         Raises:
             PickupError: not in the grammar, beyond a limit, or bytes after the end.
+            CommandLineError: the words of ``ARGUMENTS`` make no call of the command.
         """
         self._buffer += data
         events: list[Event] = []
@@ -105,9 +128,7 @@ class PickupSession:
             stop = position + frames.HEADER + length
             if len(buffer) < stop:
                 break
-            event = self._record(kind, bytes(buffer[position + frames.HEADER : stop]))
-            if event is not None:
-                events.append(event)
+            events += self._record(kind, bytes(buffer[position + frames.HEADER : stop]))
             position = stop
         del buffer[:position]
         if self.done and buffer:
@@ -120,29 +141,57 @@ class PickupSession:
             length = int(digits, 16) if digits.isalnum() else -1
         except ValueError:
             length = -1
-        limit = frames.DATA_LIMIT if kind == frames.DATA else frames.ATTRIBUTE_LIMIT
+        limit = frames.DATA_LIMIT if kind in (frames.DATA, frames.INPUT, frames.ARGUMENTS) else frames.ATTRIBUTE_LIMIT
         if not 0 <= length <= limit:
             raise PickupError(f"a bad length: {digits!r}")
         return length
 
-    def _record(self, kind: bytes, payload: bytes) -> Event | None:
+    def _record(self, kind: bytes, payload: bytes) -> list[Event]:
         if self._state is _State.VERSION:
             if kind != frames.VERSION_RECORD or payload != frames.VERSION:
                 raise PickupError("not a submission of this version")
             self._state = _State.ENVELOPE
-            return None
+            return []
         if self._state is _State.DONE:
             raise PickupError("a record after the end")
-        if kind == frames.DATA:
+        if kind == (frames.INPUT if self.command_line else frames.DATA):
             self._state = _State.DATA
-            return Piece(payload)
+            return [Piece(payload)] if self._reader is None else _pieces(self._reader.feed(payload))
         if kind == frames.END:
             self._state = _State.DONE
-            return End(replace(self._submission, recipients=tuple(self._recipients)))
+            rest = [] if self._reader is None else _pieces(self._reader.finish())
+            return [*rest, End(replace(self._submission, recipients=tuple(self._recipients)))]
         if self._state is not _State.ENVELOPE:
             raise PickupError("an envelope record after data")
-        self._attribute(kind, payload)
-        return None
+        if kind == frames.NAME and not self.command_line:
+            self._name = payload.decode("utf-8", "surrogateescape")
+        elif kind == frames.ARGUMENTS and not self.command_line and not self._recipients:
+            self.command_line = True
+            self._arguments(payload)
+        elif self.command_line:
+            raise PickupError("an envelope record beside a command line")
+        else:
+            self._attribute(kind, payload)
+        return []
+
+    def _arguments(self, payload: bytes) -> None:
+        words = payload.decode("utf-8", "surrogateescape").split("\0")[:-1]
+        request = parse(words, self._name)
+        if request.mode != "m" or request.report or len(request.recipients) > RECIPIENT_LIMIT:
+            raise CommandLineError("no submission")  # the client knows better than to ask
+        self._recipients = request.recipients
+        self._reader = InputReader(dots=request.dots, line_endings=self._line_endings)
+        self._submission = Submission(
+            sender=request.sender,
+            full_name=request.full_name,
+            extract=request.extract,
+            notify=Notify(request.notify),
+            ret=Ret(request.ret),
+            envid=request.envid,
+            body=BodyType(request.body),
+            gateway=request.gateway,
+            notes=tuple(request.notes),
+        )
 
     def _attribute(self, kind: bytes, payload: bytes) -> None:
         self._envelope_size += frames.HEADER + len(payload)
@@ -160,6 +209,10 @@ class PickupSession:
             raise PickupError(f"a bad record: {kind!r}") from error
 
 
+def _pieces(data: bytes) -> list[Event]:
+    return [Piece(data)] if data else []
+
+
 def _with(submission: Submission, kind: bytes, text: str) -> Submission:
     if kind == frames.SENDER:
         return replace(submission, sender=text)
@@ -171,6 +224,10 @@ def _with(submission: Submission, kind: bytes, text: str) -> Submission:
         return replace(submission, extract=True)
     if kind == frames.VERIFY:
         return replace(submission, verify=True)
+    if kind == frames.GATEWAY:
+        return replace(submission, gateway=True)
+    if kind == frames.REPORT:
+        return replace(submission, report=True)
     if kind == frames.NOTIFY:
         return replace(submission, notify=Notify(int(text) & 15))
     if kind == frames.RETURN:

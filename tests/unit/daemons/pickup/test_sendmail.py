@@ -66,7 +66,7 @@ def test_sender_and_full_name_and_delivery_status_options(bench):
 
 @pytest.mark.parametrize(
     "words",
-    [("a\x7fb@x.test",), ("-f", "a\rb@x.test", "joe@x.test"), ("-V", "x\ny", "joe@x.test"), ("a\nb@x.test",)],
+    [("a\x7fb@x.test",), ("-f", "a\rb@x.test", "joe@x.test"), ("a\nb@x.test",)],
 )
 def test_control_characters_get_nowhere(bench, words):
     done = bench.sendmail_up(*words, text=MESSAGE)

@@ -1,0 +1,151 @@
+"""The client that leaves its command line to pickup: what it hands over, and when it becomes the whole command."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import angarium.commands.sendmail_client as client
+from angarium.daemons.pickup import main as pickup
+
+CLIENT = Path(client.__file__)
+MESSAGE = b"Subject: hi\n\nbody\n"
+
+
+def run(bench, *words, text=MESSAGE, program=(sys.executable, "-IS", str(CLIENT))):
+    command = [*program, "-C", str(bench.root / "etc"), *words]
+    return subprocess.run(command, input=text, capture_output=True, timeout=60, check=False)
+
+
+def up(bench, *words, **options):
+    return bench.run(lambda: run(bench, *words, **options))
+
+
+def body(message):
+    return message.content.read().partition(b"\r\n\r\n")[2]
+
+
+@pytest.mark.parametrize("how", ["beside its interpreter", "by a link", "by a link to a link"])
+def test_the_script_finds_its_interpreter(bench, tmp_path, how):
+    """As installed: beside python3, which it starts without site, or behind a link, as /usr/sbin/sendmail would be."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    (place / "python3").symlink_to(sys.executable)
+    shutil.copy(CLIENT, place / "sendmail")
+    script = place / "sendmail"
+    if how != "beside its interpreter":
+        (tmp_path / "sendmail").symlink_to(script)
+        script = tmp_path / "sendmail"
+    if how == "by a link to a link":
+        (tmp_path / "other").symlink_to(script)
+        script = tmp_path / "other"
+    done = up(bench, "joe@x.test", program=(str(script),))
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert body(bench.queue.messages[0]) == b"body\r\n"
+
+
+def test_a_message_in_many_pieces(bench):
+    line = b"0123456789" * 9 + b"\n"
+    done = up(bench, "-oi", "joe@x.test", text=b"Subject: a\n\n" + line * 40000)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert body(bench.queue.messages[0]) == line.replace(b"\n", b"\r\n") * 40000
+
+
+@pytest.mark.parametrize("bench", [{"message_size_limit": "100000"}], indirect=True)
+def test_a_message_over_the_limit_is_refused(bench):
+    for size in (200_000, 3_000_000):
+        done = up(bench, "joe@x.test", text=b"Subject: a\n\n" + (b"x" * 99 + b"\n") * (size // 100))
+        assert done.returncode == 69
+        assert done.stderr.endswith(b": message file too big\n")
+
+
+def test_a_lone_dot_ends_it_though_the_writer_stays(bench):
+    def action():
+        command = [sys.executable, "-IS", str(CLIENT), "-C", str(bench.root / "etc"), "joe@x.test"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+            for piece in (b"Subject: a\n\nb\n", b".", b"\n"):
+                process.stdin.write(piece)
+                process.stdin.flush()
+            status = process.wait(60)
+            process.stdin.close()
+            return status
+
+    assert bench.run(action) == 0
+    assert body(bench.queue.messages[0]) == b"b\r\n"
+
+
+def test_without_a_server_it_becomes_the_whole_command(bench):
+    bench.run(lambda: None)
+    large = b"Subject: a\n\n" + b"0123456789\n" * 200_000
+    for text in (MESSAGE, b"", large):
+        done = run(bench, "-i", "joe@x.test", text=text)
+        assert (done.returncode, done.stderr) == (0, b"")
+    bench.run(lambda: None)
+    assert sorted(map(len, map(body, bench.queue.messages))) == [0, 6, 2_400_000]
+
+
+@pytest.mark.parametrize("words", [("-bp",), ("-bi",), ("-bX",), ("-ZZ",), ("-f",), ()])
+def test_other_calls_are_the_whole_commands(bench, words):
+    done = up(bench, *words)
+    whole = bench.sendmail_up(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (whole.returncode, whole.stdout, whole.stderr)
+
+
+def test_who_has_too_many_connections_leaves_it_in_maildrop(bench, monkeypatch):
+    monkeypatch.setattr(pickup, "CONNECTIONS_PER_USER", 0)
+    monkeypatch.setattr(pickup, "PRIVILEGED", frozenset())
+    bench.run(lambda: None)
+    done = up(bench, "joe@x.test")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(bench.queue.messages) + len(list((bench.root / "maildrop").iterdir())) == 1
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense\n", b"501 5.5.2 malformed\n", b"\xff\n"])
+def test_a_server_that_makes_no_sense_is_temporary(bench, answer):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(bench.path)
+    listener.listen()
+
+    def serve():
+        connection, _ = listener.accept()
+        while not connection.recv(65536).endswith(b"Z00000000"):
+            pass
+        connection.sendall(answer)
+        connection.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    done = run(bench, "joe@x.test")
+    thread.join()
+    listener.close()
+    assert done.returncode == 75
+    assert done.stderr == b"sendmail: fatal: the mail system went away\n"
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "kept"),
+    [
+        ("always", b"A: b\r\n\r\nc\r\nd\n", b"c\r\nd\r\n"),
+        ("strict", b"A: b\n\nc\r\nd\n", b"c \r\nd\r\n"),
+        ("strict", b"A: b\r\n\r\nc\r\nd\n", b"c\r\nd\r\n"),
+        ("never", b"A: b\n\nc\r\nd\n", b"c \r\nd\r\n"),
+    ],
+)
+def test_sendmail_fix_line_endings(bench, setting, text, kept):
+    main_cf = bench.root / "etc" / "main.cf"
+    main_cf.write_text(main_cf.read_text() + f"sendmail_fix_line_endings = {setting}\n")
+    assert up(bench, "joe@x.test", text=text).returncode == 0
+    assert body(bench.queue.messages[0]) == kept
+
+
+def test_it_imports_two_modules_in_c():
+    code = f"import sys; old = set(sys.modules); exec(open({str(CLIENT)!r}).read(), {{'__name__': 'client'}})"
+    code += "; print(*set(sys.modules) - old)"
+    done = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) - {"posix"}
+    assert os.access(CLIENT, os.X_OK)
