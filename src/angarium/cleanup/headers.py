@@ -2,13 +2,13 @@
 
 The block ends at the first empty line or the first line that is no header (RFC 5322 section 2.2, as cleanup(8)
 reads it). One pass of a regular expression finds that; after it, a header is looked for by ``find`` in a lower-case
-copy. Both see ``SCAN_LIMIT`` bytes at most: what lies beyond is passed on unread.
+copy. Both see ``SCAN_LIMIT`` bytes at most; what lies beyond is read piece by piece (``cleanup.beyond``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from angarium.model.content import Content
@@ -30,6 +30,7 @@ class HeaderBlock:
         closed: an empty line ends it; otherwise the body, or the end of the message, follows at once.
         mailbox_line: its first line is an mbox separator, ``From `` or ``>From ``.
         whole: False when it goes on beyond what was read.
+        beyond: how many headers of a (lower-case) name there are in the rest.
     """
 
     raw: bytes
@@ -37,19 +38,20 @@ class HeaderBlock:
     closed: bool
     mailbox_line: bool = False
     whole: bool = True
+    beyond: Mapping[bytes, int] | None = None
 
     @classmethod
-    def read(cls, content: Content) -> HeaderBlock:
-        """Find the header block of a message in wire form."""
-        size = min(content.size, SCAN_LIMIT)
+    def read(cls, content: Content, start: int = 0) -> HeaderBlock:
+        """Find the header block of a message in wire form; with ``start``, the rest of one from the header there."""
+        size = min(content.size - start, SCAN_LIMIT)
         taken = min(size, _FIRST_READ)
-        head = content.read(0, taken)
+        head = content.read(start, start + taken)
         end = _end(head, whole=taken == size)
         while end < 0 and taken < size:
             taken = min(size, taken * 8)
-            head = content.read(0, taken)
+            head = content.read(start, start + taken)
             end = _end(head, whole=taken == size)
-        whole = end >= 0 or taken == content.size
+        whole = end >= 0 or start + taken == content.size
         if end < 0:
             end = len(head) if whole else _last_start(head)
         raw = head[:end]
@@ -59,11 +61,11 @@ class HeaderBlock:
     @classmethod
     def of(cls, raw: bytes, like: HeaderBlock) -> HeaderBlock:
         """A block of other bytes that ends as ``like`` does."""
-        return cls(raw, b"\n" + raw.lower(), like.closed, like.mailbox_line, like.whole)
+        return cls(raw, b"\n" + raw.lower(), like.closed, like.mailbox_line, like.whole, like.beyond)
 
     def has(self, name: bytes) -> bool:
         """Whether there is a header of that (lower-case) name."""
-        return self.find(name) >= 0
+        return self.find(name) >= 0 or (self.beyond is not None and name in self.beyond)
 
     def find(self, name: bytes, start: int = 0) -> int:
         """Where in ``raw`` a header of that name starts, at or after ``start``; -1: nowhere."""
@@ -82,7 +84,7 @@ class HeaderBlock:
 
     def count(self, name: bytes) -> int:
         """How many headers of that name there are."""
-        number = 0
+        number = self.beyond.get(name, 0) if self.beyond is not None else 0
         at = self.find(name)
         while at >= 0:
             number += 1

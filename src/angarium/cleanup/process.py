@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 from angarium.cleanup.actions import Findings
 from angarium.cleanup.addresses import Edit, address_edits, mapped_edits
+from angarium.cleanup.beyond import rewritten
 from angarium.cleanup.characters import UnwantedCharacters
 from angarium.cleanup.checks import ContentChecks, Examination
 from angarium.cleanup.headers import HeaderBlock, oversized
@@ -155,9 +156,12 @@ class CleanupService:
         final = self._envelopes.simple(envelope) or await self._envelopes.finish(queue_id, envelope, leave)
         if self._unwanted and not ours:
             content = await self._without_unwanted(queue_id, envelope, final, content)
-        content, header = await self._read(content)
-        hops = header.count(b"received")
         local = await self._is_local_client(envelope.origin)
+        completion = self._complete_local if local else self._complete_remote
+        content, header = await self._read(content)
+        if not header.whole:
+            content, header = await self._read_beyond(queue_id, content, header, leave, completion)
+        hops = header.count(b"received")
         run: Examination | None = None
         block = _Block(header, len(header.raw))
         if self._reports_checked if ours else self._checking:
@@ -177,7 +181,6 @@ class CleanupService:
             raise MailError(reply, "message rejected: hopcount exceeded")
         if run is not None and (refusal := run.refusal) is not None:
             raise MailError(refusal)
-        completion = self._complete_local if local else self._complete_remote
         edits = [] if completion is None else await self._address_edits(queue_id, header, leave, completion)
         findings = run.findings if run is not None else None
         stored = self._content(block, content, edits, missing, findings)
@@ -239,6 +242,23 @@ class CleanupService:
                 content = SplicedContent(spliced(content, cuts))
                 header = HeaderBlock.read(content)
         return content, header
+
+    async def _read_beyond(
+        self,
+        queue_id: str,
+        content: Content,
+        header: HeaderBlock,
+        leave: Leave,
+        completion: Callable[[ListedAddress], str] | None,
+    ) -> tuple[Content, HeaderBlock]:
+        """What is done to headers, done to those that ``header`` has not. Raises MailError."""
+
+        async def edits(block: HeaderBlock) -> list[Edit]:
+            found = [] if completion is None else await self._address_edits(queue_id, block, leave, completion)
+            return found + self._drops(block)
+
+        content, counts = await rewritten(content, len(header.raw), edits, self._spool)
+        return content, replace(header, beyond=counts)
 
     def _message(
         self,
@@ -303,6 +323,8 @@ class CleanupService:
         limit = self._parameters.header_address_token_limit
         rules = self._rules
         if not leave.mapping or (rules.header_sender is None and rules.header_recipient is None):
+            if len(header.raw) > _LONG_BLOCK:
+                return await asyncio.to_thread(address_edits, header, completion, limit)
             return address_edits(header, completion, limit)
         return await mapped_edits(queue_id, header, completion, rules.header_sender, rules.header_recipient, limit)
 
@@ -311,9 +333,7 @@ class CleanupService:
     ) -> Content:
         """The content with headers dropped, changed and added; itself when there is nothing to do."""
         header = block.header
-        for name in self._dropped:
-            if name in header.folded:
-                edits += [(start, stop, b"") for start, stop in self._spans(header, name)]
+        edits += self._drops(header)
         if findings is not None:
             edits += findings.prepended
         after = block.after
@@ -331,6 +351,11 @@ class CleanupService:
             pieces.append(b"\r\n")
         pieces += [missing, gap, *spliced(content, body, start=after)]
         return SplicedContent(pieces)
+
+    def _drops(self, header: HeaderBlock) -> list[Edit]:
+        """What takes message_drop_headers out."""
+        names = [name for name in self._dropped if name in header.folded]
+        return [(start, stop, b"") for name in names for start, stop in self._spans(header, name)]
 
     async def _stored(self, content: Content) -> Content:
         """Spliced content over the spool's bound goes to a file of its own: nobody shall have to hold it in memory."""
@@ -391,6 +416,8 @@ class CleanupService:
         """local_header_rewrite_clients; local submission and our own reports always are."""
         if not origin.client_address:
             return True
+        if origin.forwarded is not None and origin.forwarded.local is not None:
+            return origin.forwarded.local
         checks: dict[str, Callable[[], bool]] = {
             "permit_inet_interfaces": lambda: origin.client_address in self._parameters.own_addresses,
             "permit_sasl_authenticated": lambda: bool(origin.sasl_username),
@@ -439,6 +466,8 @@ class CleanupService:
 
 
 _SEVEN_BIT = (BodyType.UNSAID, BodyType.SEVENBIT)
+_LONG_BLOCK = 64 * 1024
+"""A header block over this is gone through on a thread: there may be a thousand addresses in it."""
 _LOGGED = (b"resent-message-id", b"message-id")
 
 
@@ -462,7 +491,10 @@ def _edited(raw: bytes, edits: list[Edit]) -> bytes:
 
 
 def _origin(envelope: Envelope) -> str:
-    return envelope.origin.client if envelope.origin.client_address else "local"
+    origin = envelope.origin
+    if not origin.client_address:
+        return "local"
+    return origin.client if origin.forwarded is None else origin.logged.shown
 
 
 def _people(final: FinalEnvelope) -> str:
@@ -474,7 +506,9 @@ def _protocol(envelope: Envelope) -> str:
     origin = envelope.origin
     if not origin.client_address:
         return ""
-    return f" proto={'ESMTP' if origin.protocol.startswith('ESMTP') else origin.protocol} helo=<{origin.helo}>"
+    shown = origin.logged
+    protocol = "ESMTP" if shown.protocol.startswith("ESMTP") else shown.protocol
+    return (f" proto={protocol}" if protocol else "") + (f" helo=<{shown.helo}>" if shown.helo else "")
 
 
 def _added(missing: bytes, name: bytes) -> str:

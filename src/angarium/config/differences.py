@@ -83,7 +83,8 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "brackets, when it stands in a header, are not there."
         ),
         (
-            "Headers beyond the first MiB of a header block are checked, and neither rewritten nor removed. Our own "
+            "Headers beyond the first MiB of a header block are rewritten before they are checked, not after; "
+            "`smtp_generic_maps` and `smtp_header_checks` see the first MiB alone, and so does `sendmail -t`. Our own "
             "Received header is not cut by `header_size_limit`."
         ),
         (
