@@ -413,7 +413,11 @@ def main() -> None:
     elif words[0] == "record":
         RECORDED.mkdir(exist_ok=True)
         for name in words[1:] or SCENES:
-            seen = staged("postfix", name)
+            try:
+                seen = staged("postfix", name)
+            except AssertionError as error:
+                sys.stderr.write(f"{name}: {error}\n")
+                continue
             (RECORDED / f"{name}.json").write_text(json.dumps(seen, indent=1, ensure_ascii=False) + "\n")
     else:
         print(json.dumps(staged(words[0], words[1]), indent=1, ensure_ascii=False))

@@ -11,12 +11,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 from angarium.agents.bounce.main import BounceService
 from angarium.agents.bounce.parameters import BounceParameters
 from angarium.agents.discard.main import DiscardAgent
 from angarium.agents.error.main import ErrorAgent
-from angarium.agents.local.main import LocalAgent, LocalParameters, RemoteDeliverer, local_deliverer
+from angarium.agents.local.main import (
+    AliasTables,
+    AskAlias,
+    LocalAgent,
+    LocalParameters,
+    RemoteDeliverer,
+    local_deliverer,
+)
 from angarium.agents.local.main import local_service as make_local_service
 from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
 from angarium.agents.smtp.outgoing import Rules, make_checks
@@ -137,9 +145,7 @@ def _local(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> D
     return LocalAgent(
         RemoteDeliverer(address, log)
         if address
-        else local_deliverer(
-            parameters, _asks(node, conf, "alias_maps"), node.rewrite, log, tables=_tables(node, conf)
-        ),
+        else local_deliverer(parameters, _aliases(node, conf), node.rewrite, log, tables=_tables(node, conf)),
         node.queue,
         node.cleanup,
         lambda queue_id, envelope: received(queue_id, envelope, headers),
@@ -153,9 +159,15 @@ def privileged_service(node: Node, entry: MasterService, owner: int) -> Service:
     """The service of a line of master.cf in the process of root's; ``owner`` is the user who may ask it."""
     conf = node.conf.for_service(entry)
     parameters = LocalParameters.from_config(conf, entry.name)
-    aliases = _asks(node, conf, "alias_maps")
+    aliases = _aliases(node, conf)
     log = node.log("local", conf)
     return make_local_service(parameters, aliases, node.rewrite, log, frozenset({owner}), _tables(node, conf))
+
+
+def _aliases(node: Node, conf: Config) -> AskAlias:
+    """A look-up in alias_maps that tells the owner of the table."""
+    maps = Maps.open("alias_maps", conf.names("alias_maps"), node.tables)
+    return AliasTables(maps, Path(conf.text("queue_directory"))).find
 
 
 def _asks(node: Node, conf: Config, parameter: str) -> Callable[[str], Awaitable[Lookup]]:

@@ -71,6 +71,15 @@ class Alias:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A recipient cannot be expanded, and for how long that is so ``dsn`` says; ``warning`` is for the log."""
+
+    dsn: Dsn
+    text: str
+    warning: str
+
+
+@dataclass(frozen=True, slots=True)
 class ListFile:
     """A ``.forward`` or an ``:include:`` file that was read; ``owner`` None when that is root."""
 
@@ -81,7 +90,7 @@ class ListFile:
 class World(Protocol):
     """What an expansion must be told. Nothing raises: what cannot be known is a TemporaryError."""
 
-    async def alias(self, name: str) -> Alias | NotFound | TemporaryError:
+    async def alias(self, name: str) -> Alias | Failure | NotFound | TemporaryError:
         """Ask alias_maps for a name in lower case."""
         ...
 
@@ -97,7 +106,7 @@ class World(Protocol):
         """The first file of forward_path that is there and may be trusted, read with the user's rights."""
         ...
 
-    async def include(self, path: str, rights: User | None) -> ListFile | NotFound | TemporaryError:
+    async def include(self, path: str, rights: User | None) -> ListFile | Failure | NotFound | TemporaryError:
         """A file of an ``:include:``; NotFound when it cannot be used, which is said in the log."""
         ...
 
@@ -178,7 +187,11 @@ class Expansion:
     def _end(self, to: Addressee, status: Status, dsn: Dsn, text: str) -> None:
         self._steps.append(Outcome(to, status, dsn, text))
 
-    def _failed(self, to: Addressee, error: TemporaryError) -> None:
+    def _failed(self, to: Addressee, error: TemporaryError | Failure) -> None:
+        if isinstance(error, Failure):
+            self.warn(error.warning)
+            self._end(to, Status.DEFERRED if error.dsn.temporary else Status.BOUNCED, error.dsn, error.text)
+            return
         self.warn(f"{error.source}: {error.cause}")
         self._end(to, Status.DEFERRED, _TEMPORARY, "temporary lookup failure")
 
@@ -224,8 +237,8 @@ class Expansion:
         found = await self.world.alias(name)
         if isinstance(found, NotFound):
             return False
-        owner = found if isinstance(found, TemporaryError) else await self._owner(name)
-        if isinstance(owner, TemporaryError):
+        owner = found if isinstance(found, (TemporaryError, Failure)) else await self._owner(name)
+        if isinstance(owner, (TemporaryError, Failure)):
             self._failed(to, owner)
             return True
         assert isinstance(found, Alias)
@@ -237,12 +250,12 @@ class Expansion:
         await self._all(to, list(read(found.value)), inner)
         return True
 
-    async def _owner(self, name: str) -> str | TemporaryError:
+    async def _owner(self, name: str) -> str | TemporaryError | Failure:
         """The address of the alias that owns another; empty when there is none."""
         if name.startswith("owner-"):
             return ""
         found = await self.world.alias(f"owner-{name}")
-        if isinstance(found, TemporaryError):
+        if isinstance(found, (TemporaryError, Failure)):
             return found
         if isinstance(found, NotFound):
             return ""
@@ -348,7 +361,7 @@ class Expansion:
         if not self._is_new("include", context.rights, path):
             return
         found = await self.world.include(path, context.rights)
-        if isinstance(found, TemporaryError):
+        if isinstance(found, (TemporaryError, Failure)):
             self._failed(to, found)
         elif isinstance(found, NotFound):
             self._end(to, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)

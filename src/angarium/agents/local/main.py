@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from angarium.agents.local.agent import Deliverer, LocalAgent
+from angarium.agents.local.aliases import AliasTables, AskAlias
 from angarium.agents.local.deliverer import LocalDeliverer
 from angarium.agents.local.parameters import LocalParameters
 from angarium.agents.local.remote import RemoteDeliverer
@@ -14,12 +15,21 @@ from angarium.delivery.rights import ForkedRights, OwnRights, Rights
 from angarium.rewrite.interface import Resolver
 from angarium.runtime.log import ServiceLog
 
-__all__ = ["LocalAgent", "LocalParameters", "LocalService", "RemoteDeliverer", "local_deliverer", "local_service"]
+__all__ = [
+    "AliasTables",
+    "AskAlias",
+    "LocalAgent",
+    "LocalParameters",
+    "LocalService",
+    "RemoteDeliverer",
+    "local_deliverer",
+    "local_service",
+]
 
 
 def local_deliverer(
     parameters: LocalParameters,
-    alias: Ask,
+    alias: AskAlias,
     resolver: Resolver,
     log: ServiceLog,
     rights: Rights | None = None,
@@ -29,7 +39,7 @@ def local_deliverer(
 
     Args:
         parameters: ``LocalParameters.from_config(conf, transport)``.
-        alias: an asynchronous look-up in alias_maps.
+        alias: ``AliasTables.find``.
         resolver: completes addresses, and knows which are ours.
         log: ``postfix/local``.
         rights: how deliveries become their users.
@@ -41,7 +51,7 @@ def local_deliverer(
 
 def local_service(
     parameters: LocalParameters,
-    alias: Ask,
+    alias: AskAlias,
     resolver: Resolver,
     log: ServiceLog,
     askers: frozenset[int],

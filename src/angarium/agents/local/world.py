@@ -10,14 +10,17 @@ import os
 import pwd
 import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
-from angarium.agents.local.expansion import Alias, ListFile
+from angarium.agents.local.aliases import AskAlias, OwnedAlias
+from angarium.agents.local.expansion import Alias, Failure, ListFile
 from angarium.agents.local.parameters import LocalParameters
 from angarium.agents.local.plan import Addressee
 from angarium.agents.local.variables import expand
 from angarium.delivery.rights import Rights
 from angarium.delivery.troubles import DeliveryError
 from angarium.delivery.user import User
+from angarium.model.dsn import Dsn
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
 from angarium.runtime.log import ServiceLog
 
@@ -34,6 +37,15 @@ def find_user(name: str) -> User | NotFound:
     return User(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell)
 
 
+def find_owner(uid: int) -> User | NotFound:
+    """A user of the password file by his number. Raises OSError when it cannot be asked."""
+    try:
+        entry = pwd.getpwuid(uid)
+    except (KeyError, OverflowError):
+        return NOT_FOUND
+    return User(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell)
+
+
 Ask = Callable[[str], Awaitable[Lookup]]
 """A look-up in the tables of one parameter."""
 
@@ -43,10 +55,11 @@ class MachineWorld:
 
     Args:
         parameters: of main.cf.
-        alias: asks alias_maps; the key is a name in lower case.
+        alias: asks alias_maps.
         rights: runs what reads files.
         log: ``postfix/local``.
         users: finds users; raises OSError.
+        owners: finds users by their number; raises OSError.
         tables: other tables by the name of their parameter: mailbox_transport_maps, fallback_transport_maps and
             mailbox_command_maps, those of them that are set.
     """
@@ -54,10 +67,11 @@ class MachineWorld:
     def __init__(
         self,
         parameters: LocalParameters,
-        alias: Ask,
+        alias: AskAlias,
         rights: Rights,
         log: ServiceLog,
         users: Callable[[str], User | NotFound] = find_user,
+        owners: Callable[[int], User | NotFound] = find_owner,
         tables: Mapping[str, Ask] | None = None,
     ) -> None:
         self._parameters = parameters
@@ -65,12 +79,28 @@ class MachineWorld:
         self._rights = rights
         self._log = log
         self._users = users
+        self._owners = owners
         self._tables = tables or {}
 
-    async def alias(self, name: str) -> Alias | NotFound | TemporaryError:
+    async def alias(self, name: str) -> Alias | Failure | NotFound | TemporaryError:
         """Ask alias_maps."""
         found = await self._alias(name)
-        return Alias(found.value) if isinstance(found, Found) else found
+        if not isinstance(found, OwnedAlias):
+            return found
+        if found.owner == 0:
+            return Alias(found.value)
+        user = self.owner(found.owner)
+        if isinstance(user, NotFound):
+            text = "cannot find alias database owner"
+            return Failure(Dsn(4, 3, 0), text, f"{text} for {found.table}")
+        return Alias(found.value, user) if isinstance(user, User) else user
+
+    def owner(self, uid: int) -> User | NotFound | TemporaryError:
+        """Ask the password file for whom a file belongs to."""
+        try:
+            return self._owners(uid)
+        except OSError as error:
+            return TemporaryError(str(error), "password file")
 
     async def user(self, name: str) -> User | NotFound | TemporaryError:
         """Ask the password file."""
@@ -116,17 +146,33 @@ class MachineWorld:
             self._log.warning(warning)
         return ListFile(text, user) if text else NOT_FOUND
 
-    async def include(self, path: str, rights: User | None) -> ListFile | NotFound | TemporaryError:
-        """Read a list."""
-        user = rights or self.default_user()
-        if not isinstance(user, User):
-            return user if isinstance(user, TemporaryError) else TemporaryError("no such user", "default_privs")
+    async def include(self, path: str, rights: User | None) -> ListFile | Failure | NotFound | TemporaryError:
+        """Read a list: with the rights of whoever names it, else of its owner, else of default_privs."""
+        visitor = rights or self.default_user()
+        if not isinstance(visitor, User):
+            return visitor if isinstance(visitor, TemporaryError) else TemporaryError("no such user", "default_privs")
+        reader, owner = visitor, None
         try:
-            kind, text = await self._rights.run(user, lambda: _list(path))
+            if rights is None:
+                kind, text = await self._rights.run(visitor, lambda: _list_owner(path))
+                if kind == "warning":
+                    self._log.warning(text)
+                    return NOT_FOUND
+                if int(text) != 0:
+                    found = self.owner(int(text))
+                    if isinstance(found, NotFound):
+                        warning = f"{path}: cannot find :include: file owner username"
+                        return Failure(Dsn(4, 3, 5), "mail system configuration error", warning)
+                    if isinstance(found, TemporaryError):
+                        return found
+                    reader = owner = found
+            kind, text = await self._rights.run(reader, lambda: _list(path, None if owner is None else owner.uid))
         except DeliveryError as error:
             return TemporaryError(error.text, f":include: {path}")
         if kind == "text":
-            return ListFile(text)
+            return ListFile(text, owner)
+        if kind == "changed":
+            return TemporaryError(text, f":include: {path}")
         self._log.warning(text)
         return NOT_FOUND
 
@@ -168,19 +214,36 @@ def _read(descriptor: int) -> str:
     return bytes(data).decode("utf-8", "surrogateescape")
 
 
-def _list(path: str) -> list[str]:
-    """``text`` and the text of an ``:include:`` file, or ``warning`` and why not. Runs with the user's rights."""
+def _list_owner(path: str) -> list[str]:
+    """``owner`` and the uid of a list's, or ``warning`` and why there is none. Runs with the visitor's rights."""
+    try:
+        return ["owner", str(Path(path).stat().st_uid)]
+    except (OSError, ValueError) as error:
+        return ["warning", f"unable to lookup :include: file {path}: {_reason(error)}"]
+
+
+def _list(path: str, owner: int | None) -> list[str]:
+    """``text`` and the text of an ``:include:`` file, or ``warning`` and why not. Runs with the reader's rights.
+
+    It must still be the file of the ``owner`` whom it was opened for: whoever changes the path may not have files of
+    others read.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        return ["warning", f"unable to lookup :include: file {path}: {why}"]
+        return ["warning", f"unable to lookup :include: file {path}: {_reason(error)}"]
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return ["warning", f":include: file {path} is not a regular file"]
         if status.st_mode & 0o002:
             return ["warning", f":include: file {path} is world writable"]
+        if owner is not None and status.st_uid != owner:
+            return ["changed", "its owner has changed just now"]
         return ["text", _read(descriptor)]
     finally:
         os.close(descriptor)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else "") or str(error)

@@ -13,7 +13,7 @@ from angarium.delivery.troubles import DeliveryError
 
 def outcome(command, pieces=(b"x\n",), limit=20.0):
     rules = CommandRules(arguments(command), {"PATH": "/usr/bin:/bin"}, "/", limit)
-    status, dsn, text, _output = run(command, pieces, rules)
+    status, dsn, text, *_said = run(command, pieces, rules)
     return f"{status.value} {dsn} {text}"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from angarium.agents.local.aliases import OwnedAlias
 from angarium.agents.local.deliverer import LocalDeliverer
 from angarium.agents.local.expansion import ExpansionRules
 from angarium.agents.local.parameters import LocalParameters
@@ -21,7 +22,7 @@ from angarium.delivery.user import User
 from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryRequest, QueuedRecipient
 from angarium.model.envelope import Envelope, Origin, Recipient
-from angarium.model.lookup import NOT_FOUND, Found, TemporaryError
+from angarium.model.lookup import NOT_FOUND, TemporaryError
 from angarium.rewrite.interface import AddressClass, Resolution
 from angarium.runtime.log import MemoryLog, ServiceLog
 
@@ -77,7 +78,7 @@ class Scene:
         return text.replace("ROOT", str(self.root))
 
     async def alias(self, name: str):
-        return Found(self.aliases[name], "aliases") if name in self.aliases else NOT_FOUND
+        return OwnedAlias(self.aliases[name], 0, "aliases") if name in self.aliases else NOT_FOUND
 
     def user(self, name: str):
         if name == "privs":
@@ -202,7 +203,7 @@ def test_a_table_that_cannot_be_asked_defers_the_whole(scene):
     async def alias(name):
         if name == "bob":
             return TemporaryError("down", "aliases")
-        return Found("dave, bob", "aliases") if name == "both" else NOT_FOUND
+        return OwnedAlias("dave, bob", 0, "aliases") if name == "both" else NOT_FOUND
 
     scene.alias = alias
     scene.deliverer._world._alias = alias
