@@ -51,6 +51,11 @@ class Command:
                 )
             except (OSError, ConfigError):
                 return None
+            if self.config.declared("trace_enable") and self.config.boolean("trace_enable"):
+                from angarium.runtime.trace import TracedLog, TraceStore  # late: only what is logged needs it
+
+                place = Path(self.config.text("trace_directory"))
+                sink = TracedLog(sink, TraceStore(place, self.config.integer("trace_size_limit")))
             self._log = ServiceLog(sink, f"{self.config.text('syslog_name')}/{self.name}")
         return self._log
 
