@@ -55,7 +55,7 @@ class Node:
 
     Args:
         conf: main.cf, without any service's overrides.
-        sink: the mail log.
+        sink: the mail log; ``plain_sink`` is without the event store, for what concerns no message.
 
     ``privileged`` are the addresses of the services that run in a process of root's, by master.cf key, ``agents``
     those of the queue manager's transports by name.
@@ -65,6 +65,7 @@ class Node:
         self.conf = conf
         self.sink = self._traced(sink)
         self.queue_directory = Path(conf.text("queue_directory"))
+        self.plain_sink = sink
         self.bus = Bus(self.queue_directory / "private" / "bus")
         self.privileged: dict[str, bytes] = {}
         self.agents: dict[str, DeliveryAgent] = {}
