@@ -46,7 +46,7 @@ class OneProcess:
             for entry in self._entries
             if entry.command in programs.NETWORK and entry.type == "inet"
         ]
-        self._contexts = {entry.key: server_tls(conf, entry) for entry, _sockets in self._listening}
+        self._contexts = {entry.key: server_tls(conf, entry, sink) for entry, _sockets in self._listening}
         make_directories(Path(conf.text("queue_directory")))
         self._local: list[tuple[MasterService, list[socket.socket]]] = [
             (entry, [bind_unix(socket_path(entry, Path(conf.text("queue_directory"))))])

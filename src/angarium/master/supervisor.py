@@ -164,7 +164,7 @@ class Master:
         try:
             for entry in conf.master.services:
                 if entry.command in programs.NETWORK and entry.type == "inet":
-                    contexts[entry.key] = server_tls(conf, entry)
+                    contexts[entry.key] = server_tls(conf, entry, self._sink)
                 elif entry.command in programs.PRIVILEGED:
                     if owner is None:
                         continue  # we cannot become anybody: the queue manager delivers to ourselves

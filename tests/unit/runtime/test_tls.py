@@ -115,7 +115,7 @@ def test_errors_name_the_file(tmp_path):
         (tls.ServerTls(str(broken), str(key_file)), "broken.pem"),
         (tls.ServerTls(str(cert_file), str(broken)), "broken.pem"),
         (tls.ServerTls(str(cert_file)), "cert.pem"),
-        (tls.ServerTls(str(cert_file), str(key_file), ca_file=str(broken)), "broken.pem"),
+        (tls.ServerTls(str(cert_file), str(key_file), ask_certificate=True, ca_file=str(broken)), "broken.pem"),
         (tls.ServerTls(), "none is configured"),
         (tls.ServerTls(str(cert_file), str(key_file), ciphers="strongest"), "strongest"),
     ):

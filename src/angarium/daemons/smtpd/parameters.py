@@ -65,6 +65,9 @@ class SmtpdParameters:
     tls_auth_only: bool = False
     tls_loglevel: int = 0
     sasl_auth_enable: bool = False
+    tls_asks_certificate: bool = False
+    tls_requires_certificate: bool = False
+    tls_fingerprint_digest: str = "sha256"
     sasl_mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
     sasl_tls_mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
     sasl_response_limit: int = 12288
@@ -138,7 +141,7 @@ class SmtpdParameters:
             peername_lookup=conf.boolean("smtpd_peername_lookup"),
             client_port_logging=conf.boolean("smtpd_client_port_logging"),
             delay_open_until_valid_rcpt=conf.boolean("smtpd_delay_open_until_valid_rcpt"),
-            tls_security_level=_security_level(conf),
+            tls_security_level=smtpd_security_level(conf),
             tls_wrappermode=conf.boolean("smtpd_tls_wrappermode"),
             tls_auth_only=conf.boolean("smtpd_tls_auth_only"),
             tls_loglevel=_loglevel(conf),
@@ -146,6 +149,10 @@ class SmtpdParameters:
             sasl_mechanisms=_mechanisms(conf, "smtpd_sasl_security_options"),
             sasl_tls_mechanisms=_mechanisms(conf, "smtpd_sasl_tls_security_options"),
             sasl_response_limit=conf.integer("smtpd_sasl_response_limit"),
+            tls_asks_certificate=conf.boolean("smtpd_tls_ask_ccert") or conf.boolean("smtpd_tls_req_ccert"),
+            tls_requires_certificate=conf.boolean("smtpd_tls_req_ccert")
+            and (smtpd_security_level(conf) == "encrypt" or conf.boolean("smtpd_tls_wrappermode")),
+            tls_fingerprint_digest=conf.text("smtpd_tls_fingerprint_digest"),
             sasl_exceptions_networks=tuple(conf.names("smtpd_sasl_exceptions_networks")),
             broken_sasl_auth_clients=conf.boolean("broken_sasl_auth_clients"),
         )
@@ -155,7 +162,7 @@ def _bare_newline(choice: str) -> BareNewline:
     return BareNewline.NORMALIZE if choice == "yes" else BareNewline(choice)
 
 
-def _security_level(conf: Config) -> str:
+def smtpd_security_level(conf: Config) -> str:
     """The level; without one, the old parameters that it replaced speak (postconf(5))."""
     level = conf.text("smtpd_tls_security_level")
     if level:
