@@ -22,15 +22,22 @@ from angarium.directory.interface import (
     EntryExistsError,
     NoSuchEntryError,
     QuotaLimit,
+    QuotaSettings,
 )
 from angarium.directory.names import check_destination, domain_of, fold_address, fold_alias, fold_domain
 from angarium.directory.schema import open_for_changes
 from angarium.runtime.sqlite import Connection, SqlError
 
 _ACCOUNTS = """
-SELECT accounts.address, accounts.quota_bytes, accounts.quota_messages, domains.quota_bytes, domains.quota_messages,
-    accounts.enabled, accounts.password <> ''
+SELECT accounts.address, accounts.enabled, accounts.password <> '',
+    accounts.quota_bytes, accounts.quota_messages, accounts.quota_mail, accounts.quota_rules,
+    coalesce(accounts.quota_bytes, domains.quota_bytes), coalesce(accounts.quota_messages, domains.quota_messages),
+    coalesce(accounts.quota_mail, domains.quota_mail), coalesce(accounts.quota_rules, domains.quota_rules),
+    domains.total_bytes, domains.total_messages
 FROM accounts JOIN domains ON domains.name = accounts.domain
+"""
+_DOMAINS = """
+SELECT name, quota_bytes, quota_messages, quota_mail, quota_rules, total_bytes, total_messages FROM domains
 """
 
 
@@ -77,26 +84,49 @@ class SqliteDirectoryAdmin:
 
     def domains(self) -> Sequence[Domain]:
         """All domains."""
-        return [Domain(row[0], QuotaLimit(row[1], row[2])) for row in self._rows("SELECT * FROM domains ORDER BY name")]
+        return [_domain(row) for row in self._rows(f"{_DOMAINS} ORDER BY name")]
 
     def show_domain(self, name: str) -> Domain:
         """One domain."""
         name = fold_domain(name)
-        for row in self._rows("SELECT * FROM domains WHERE name = ?", name):
-            return Domain(row[0], QuotaLimit(row[1], row[2]))
+        for row in self._rows(f"{_DOMAINS} WHERE name = ?", name):
+            return _domain(row)
         raise _missing("domain", name)
 
-    def set_domain_quota(self, name: str, quota: QuotaLimit) -> None:
+    def set_domain_quota(self, name: str, quota: QuotaLimit | None) -> None:
         """Set the default limits of a domain's accounts."""
         name = fold_domain(name)
         with self._transaction() as connection:
             self._set_domain_quota(connection, name, quota)
 
-    def _set_domain_quota(self, connection: Connection, name: str, quota: QuotaLimit) -> None:
+    def _set_domain_quota(self, connection: Connection, name: str, quota: QuotaLimit | None) -> None:
         connection.execute(
-            "UPDATE domains SET quota_bytes = ?, quota_messages = ? WHERE name = ?", (quota.bytes, quota.messages, name)
+            "UPDATE domains SET quota_bytes = ?, quota_messages = ? WHERE name = ?", (*_limits(quota), name)
         )
         self._changed("domain", name)
+
+    def set_quota(self, name: str, settings: QuotaSettings) -> None:
+        """Set all that an account has of its own, or a domain for its accounts."""
+        address = "@" in name
+        name = fold_address(name) if address else fold_domain(name)
+        values = (settings.bytes, settings.messages, settings.mail, settings.rules, name)
+        change = "SET quota_bytes = ?, quota_messages = ?, quota_mail = ?, quota_rules = ? WHERE"
+        with self._transaction() as connection:
+            # two literals and another
+            connection.execute(
+                f"UPDATE accounts {change} address = ?" if address else f"UPDATE domains {change} name = ?", values
+            )
+            self._changed("account" if address else "domain", name)
+
+    def set_domain_total(self, name: str, total: QuotaLimit) -> None:
+        """Set what all accounts of a domain may hold together."""
+        name = fold_domain(name)
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE domains SET total_bytes = ?, total_messages = ? WHERE name = ?",
+                (total.bytes, total.messages, name),
+            )
+            self._changed("domain", name)
 
     # Accounts
 
@@ -268,8 +298,22 @@ def _limits(quota: QuotaLimit | None) -> tuple[int | None, int | None]:
 
 
 def _account(row: tuple[Any, ...]) -> Account:
-    own = None if row[1] is None else QuotaLimit(row[1], row[2])
-    return Account(row[0], own, own or QuotaLimit(row[3], row[4]), bool(row[5]), bool(row[6]))
+    own, effective = QuotaSettings(*row[3:7]), QuotaSettings(*row[7:11])
+    return Account(
+        row[0],
+        None if own.bytes is None and own.messages is None else effective.limit,
+        effective.limit,
+        bool(row[1]),
+        bool(row[2]),
+        own,
+        effective,
+        QuotaLimit(*row[11:]),
+    )
+
+
+def _domain(row: tuple[Any, ...]) -> Domain:
+    settings = QuotaSettings(*row[1:5])
+    return Domain(row[0], settings.limit, settings, QuotaLimit(*row[5:]))
 
 
 def _aliases(rows: list[tuple[Any, ...]]) -> list[Alias]:

@@ -15,9 +15,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from angarium.model.lookup import Lookup, NotFound, TemporaryError
+from angarium.model.quota import NO_LIMIT, QuotaLimit
+
+__all__ = [
+    "Account",
+    "Alias",
+    "Directory",
+    "DirectoryAdmin",
+    "DirectoryError",
+    "DirectoryUnavailableError",
+    "Domain",
+    "DomainInUseError",
+    "EntryExistsError",
+    "InvalidNameError",
+    "NoSuchEntryError",
+    "PasswordEntry",
+    "QuotaEntry",
+    "QuotaLimit",
+    "QuotaSettings",
+]
 
 
 class DirectoryError(Exception):
@@ -45,11 +64,31 @@ class DirectoryUnavailableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class QuotaLimit:
-    """The most that an account may hold; 0 is no limit."""
+class QuotaSettings:
+    """Limits of an account, as somebody set them; None where nobody did: the domain's hold, then main.cf's.
 
-    bytes: int = 0
-    messages: int = 0
+    Attributes:
+        bytes, messages: the most that it may hold; 0 is no limit.
+        mail: the most bytes of one message; 0 is no limit.
+        rules: for folders (``model.quota``); empty is no rules.
+    """
+
+    bytes: int | None = None
+    messages: int | None = None
+    mail: int | None = None
+    rules: str | None = None
+
+    @property
+    def limit(self) -> QuotaLimit:
+        """What it may hold; no limit where nothing is set."""
+        return QuotaLimit(self.bytes or 0, self.messages or 0)
+
+
+class QuotaEntry(NamedTuple):
+    """What the directory says of an account's quota: its settings, else its domain's, and its domain's own limits."""
+
+    settings: QuotaSettings
+    domain: QuotaLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +111,19 @@ class PasswordEntry:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A domain that we are home to. ``quota`` applies to its accounts that have none of their own."""
+    """A domain that we are home to.
+
+    Attributes:
+        name: in lower case.
+        quota: what each of its accounts may hold that has no limits of its own.
+        settings: the same as it was set, with what else belongs to it.
+        total: what all its accounts may hold together.
+    """
 
     name: str
-    quota: QuotaLimit = QuotaLimit()
+    quota: QuotaLimit = NO_LIMIT
+    settings: QuotaSettings = QuotaSettings()
+    total: QuotaLimit = NO_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +136,9 @@ class Account:
         effective_quota: the limits in force.
         enabled: may log in.
         has_password: a password is set.
+        settings: what was set for the account itself.
+        effective_settings: that, completed from its domain's.
+        total: what its domain may hold.
     """
 
     address: str
@@ -95,6 +146,9 @@ class Account:
     effective_quota: QuotaLimit
     enabled: bool
     has_password: bool
+    settings: QuotaSettings = QuotaSettings()
+    effective_settings: QuotaSettings = QuotaSettings()
+    total: QuotaLimit = NO_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +178,8 @@ class Directory(Protocol):
         """
         ...
 
-    def quota(self, account: str) -> QuotaLimit | NotFound | TemporaryError:
-        """The limits in force for an account."""
+    def quota(self, account: str) -> QuotaEntry | NotFound | TemporaryError:
+        """What is set for an account. A directory that is not there knows no quotas: NotFound."""
         ...
 
     def password(self, account: str) -> PasswordEntry | NotFound | TemporaryError:
@@ -152,8 +206,16 @@ class DirectoryAdmin(Protocol):
         """One domain. Raises NoSuchEntryError."""
         ...
 
-    def set_domain_quota(self, name: str, quota: QuotaLimit) -> None:
-        """Set the limits of the domain's accounts that have none of their own."""
+    def set_domain_quota(self, name: str, quota: QuotaLimit | None) -> None:
+        """Set the limits of the domain's accounts that have none of their own; None: those of main.cf."""
+        ...
+
+    def set_quota(self, name: str, settings: QuotaSettings) -> None:
+        """Set all that an account has of its own, or a domain for its accounts; None gives one thing up."""
+        ...
+
+    def set_domain_total(self, name: str, total: QuotaLimit) -> None:
+        """Set what all accounts of a domain may hold together."""
         ...
 
     def add_account(self, address: str, password_hash: str, quota: QuotaLimit | None = None) -> None:

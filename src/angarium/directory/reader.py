@@ -5,7 +5,8 @@ most every 10 ms: a change is in force that soon. A query alone costs 2.4 µs, b
 busy writer thread gets it back late; a message needs about ten lookups.
 
 Guarantees: never raises and never waits; a database that is missing, damaged or too new is a ``TemporaryError``, and
-becomes readable without a restart when it appears or is replaced (looked for at most once a second).
+becomes readable without a restart when it appears or is replaced (looked for at most once a second). A missing one is
+asked for quotas by servers whose accounts are elsewhere: it has none.
 
 The connection is opened at the first lookup, so an object may be made before a fork; it belongs to one thread at a
 time.
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from angarium.directory.interface import DirectoryUnavailableError, PasswordEntry, QuotaLimit
+from angarium.directory.interface import DirectoryUnavailableError, PasswordEntry, QuotaEntry, QuotaLimit, QuotaSettings
 from angarium.directory.schema import open_for_lookups
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
 from angarium.runtime.sqlite import Connection, SqlError
@@ -27,7 +28,9 @@ _DOMAIN = "SELECT name FROM domains WHERE name = ?"
 _ACCOUNT = "SELECT address FROM accounts WHERE address = ?"
 _PASSWORD = "SELECT address, password, enabled FROM accounts WHERE address = ?"  # noqa: S105 - a query
 _QUOTA = """
-SELECT coalesce(accounts.quota_bytes, domains.quota_bytes), coalesce(accounts.quota_messages, domains.quota_messages)
+SELECT coalesce(accounts.quota_bytes, domains.quota_bytes), coalesce(accounts.quota_messages, domains.quota_messages),
+    coalesce(accounts.quota_mail, domains.quota_mail), coalesce(accounts.quota_rules, domains.quota_rules),
+    domains.total_bytes, domains.total_messages
 FROM accounts JOIN domains ON domains.name = accounts.domain WHERE accounts.address = ?
 """
 _ALIAS = "SELECT group_concat(destination, ', ' ORDER BY position) FROM aliases WHERE address = ?"
@@ -61,6 +64,7 @@ class SqliteDirectory:
         self._identity = (0, 0)
         self._looked = float("-inf")
         self._trouble = ""
+        self._missing = False
         self._cache: dict[tuple[str, str], Row | None] = {}
         self._trusted_until = float("-inf")
         self._version: Any = None
@@ -78,12 +82,15 @@ class SqliteDirectory:
         answer = self._text(_ALIAS, address, "aliases")
         return self._text(_ITSELF, address, "accounts") if isinstance(answer, NotFound) else answer
 
-    def quota(self, account: str) -> QuotaLimit | NotFound | TemporaryError:
-        """The limits in force for an account."""
+    def quota(self, account: str) -> QuotaEntry | NotFound | TemporaryError:
+        """What is set for an account."""
         row = self._row(_QUOTA, account, "accounts")
-        if row is None:
+        if row is None or (isinstance(row, TemporaryError) and self._missing):
             return NOT_FOUND
-        return row if isinstance(row, TemporaryError) else QuotaLimit(row[0], row[1])
+        if isinstance(row, TemporaryError):
+            return row
+        limit, messages, mail, rules, total, total_messages = row
+        return QuotaEntry(QuotaSettings(limit, messages, mail, rules), QuotaLimit(total, total_messages))
 
     def password(self, account: str) -> PasswordEntry | NotFound | TemporaryError:
         """What a log-in is checked against."""
@@ -154,10 +161,12 @@ class SqliteDirectory:
         return self._connection
 
     def _look(self) -> None:
+        self._missing = False
         try:
             status = self._path.stat()
         except OSError as error:
             identity, self._trouble = (0, 0), f"{self._path}: {error.strerror}"
+            self._missing = isinstance(error, FileNotFoundError)
         else:
             identity, self._trouble = (status.st_dev, status.st_ino), ""
         if self._connection is not None and identity != self._identity:

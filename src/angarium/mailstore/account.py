@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from angarium.mailstore import arrival, hierarchy, joining, reading, writing
+from angarium.mailstore import arrival, hierarchy, joining, quota, reading, writing
 from angarium.mailstore.arrival import Ready
 from angarium.mailstore.bodies import FiledContent
 from angarium.mailstore.derived import fields_of, shows, unpack_parts
@@ -37,6 +37,7 @@ from angarium.mailstore.interface import (
 from angarium.mailstore.rows import all_rows
 from angarium.mailstore.schema import SOUGHT_FIELDS
 from angarium.model.content import Content, MemoryContent
+from angarium.model.quota import Crossing, QuotaPlan
 from angarium.protocols.mime.date import date_time
 from angarium.runtime.sqlite import Connection
 
@@ -84,7 +85,7 @@ class SqliteAccount:
 
     async def delete(self, name: str) -> None:
         canonical = hierarchy.canonical(name)
-        identity, modseq = await self._write(lambda connection: hierarchy.delete(connection, canonical))
+        identity, modseq = await self._metered(lambda connection, _plan: hierarchy.delete(connection, canonical))
         self._store.announce(self._account, identity, modseq)
         self._store.purge_later(self._account)
 
@@ -179,19 +180,25 @@ class SqliteAccount:
             if ready:
                 await asyncio.sleep(0)  # a message is analysed on the spot: the others' turn before the next
             ready.append(await self._ready(mail))
-        limits = await store.limits(self._account)
+        plan = await store.plan(self._account)
+        ledger = await store.ledger(self._account, plan)
         now = store.clock()
         quick = len(ready) == 1 and ready[0].derived.size <= _QUICK_SIZE
         files = [store.bodies_directory(self._account) / one.file for one in ready if one.file is not None]
 
-        def work(connection: Connection) -> list[Appended]:
+        exempt = all(one.exempt for one in ready)
+
+        def work(connection: Connection) -> tuple[list[Appended], tuple[Crossing, ...]]:
             for path in files:
                 if not path.exists():  # the account was removed and made anew meanwhile
                     raise MailstoreUnavailableError(f"{path}: a body is missing")
-            return arrival.append(connection, ready, limits, now)
+            appended, before, after = arrival.append(connection, ready, plan, now)
+            if ledger is None and not plan.warnings:
+                return appended, ()
+            return appended, quota.settle(self._account, plan, ledger, before, after, exempt=exempt)
 
         try:
-            appended = await self._write(work, quick=quick)
+            appended, passed = await self._write(work, quick=quick)
         except (NoSuchMailboxError, OverQuotaError):
             await self._forget(ready)
             raise  # after any other failure, and when cancelled, the rows may be there: a file too many is an orphan
@@ -200,15 +207,16 @@ class SqliteAccount:
         highest = {one.mailbox: one.modseq for one in appended if not one.duplicate}
         for mailbox, modseq in highest.items():
             store.announce(self._account, mailbox, modseq)
+        if plan.warnings:
+            store.tell(self._account, plan, ledger, passed, exempt=exempt)
         if any(mail.key for mail in mails):
             await store.prune_deliveries(self._account)
         return appended
 
     async def copy(self, mailbox: int, uids: Sequence[int], target: str) -> Copied:
-        limits = await self._store.limits(self._account)
         name, now = hierarchy.canonical(target), self._store.clock()
-        copied, identity, modseq = await self._write(
-            lambda connection: writing.copy(connection, mailbox, uids, name, limits, now)
+        copied, identity, modseq = await self._metered(
+            lambda connection, plan: writing.copy(connection, mailbox, uids, name, plan, now)
         )
         if modseq:
             self._store.announce(self._account, identity, modseq)
@@ -216,8 +224,8 @@ class SqliteAccount:
 
     async def move(self, mailbox: int, uids: Sequence[int], target: str) -> Copied:
         name, now = hierarchy.canonical(target), self._store.clock()
-        copied, identity, modseq, source_modseq = await self._write(
-            lambda connection: writing.move(connection, mailbox, uids, name, now)
+        copied, identity, modseq, source_modseq = await self._metered(
+            lambda connection, plan: writing.move(connection, mailbox, uids, name, plan, now)
         )
         if modseq:
             self._store.announce(self._account, identity, modseq)
@@ -232,13 +240,24 @@ class SqliteAccount:
         return await self._remove(mailbox, uids, flagged=False)
 
     async def quota(self) -> Quota:
-        limits = await self._store.limits(self._account)
-        size, messages = await self._read(reading.usage)
-        return Quota(size, limits.bytes, messages, limits.messages)
+        plan = await self._store.plan(self._account)
+        size, messages = await self._read(lambda connection: quota.usage(connection, plan))
+        domain = None
+        if plan.domain:
+            total = await self._store.domain_usage(self._account, plan)
+            domain = Quota(total.bytes, plan.domain.bytes, total.messages, plan.domain.messages)
+        return Quota(size, plan.limit.bytes, messages, plan.limit.messages, domain)
+
+    async def is_counted(self, mailbox: Mailbox) -> bool:
+        plan = await self._store.plan(self._account)
+        return plan.is_counted(mailbox.name, mailbox.special_use)
+
+    async def deleted_size(self, mailbox: int) -> int:
+        return await self._read(lambda connection: reading.deleted_size(connection, mailbox))
 
     async def _remove(self, mailbox: int, uids: Sequence[int] | None, *, flagged: bool) -> Sequence[int]:
-        removed, modseq = await self._write(
-            lambda connection: writing.remove(connection, mailbox, uids, flagged=flagged)
+        removed, modseq = await self._metered(
+            lambda connection, _plan: writing.remove(connection, mailbox, uids, flagged=flagged)
         )
         if modseq:
             self._store.announce(self._account, mailbox, modseq)
@@ -271,6 +290,7 @@ class SqliteAccount:
             zone=mail.zone,
             stamp=date_time(mail.internaldate, mail.zone),
             key=mail.key,
+            exempt=mail.exempt,
         )
 
     async def _forget(self, ready: Sequence[Ready]) -> None:
@@ -288,6 +308,17 @@ class SqliteAccount:
         if status.messages <= inline:
             return await self._read(work)
         return await self._store.read_aside(self._account, work)
+
+    async def _metered(self, work: Callable[[Connection, QuotaPlan], T]) -> T:
+        """Write what changes how much the account holds; thresholds that it passes are told of after the commit."""
+        plan = await self._store.plan(self._account)
+        ledger = await self._store.ledger(self._account, plan)
+        result, passed = await self._write(
+            quota.metered(self._account, plan, ledger, lambda connection: work(connection, plan))
+        )
+        if plan.warnings:
+            self._store.tell(self._account, plan, ledger, passed)
+        return result
 
     async def _write(self, work: Callable[[Connection], T], *, quick: bool = False) -> T:
         return await self._store.write(self._account, work, quick=quick)

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from angarium.mailstore import quota
 from angarium.mailstore.derived import Derived
-from angarium.mailstore.interface import Appended, NoSuchMailboxError, OverQuotaError
+from angarium.mailstore.interface import Appended, NoSuchMailboxError
 from angarium.mailstore.rows import one_row
-from angarium.mailstore.writing import Limits, flag_id, insert_derived, spelt
+from angarium.mailstore.writing import flag_id, insert_derived, spelt
+from angarium.model.quota import Excess, QuotaPlan, Usage
 from angarium.runtime.sqlite import Connection
 
 
@@ -38,6 +41,7 @@ class Ready:
     zone: int
     stamp: bytes
     key: str
+    exempt: bool = False
 
 
 _COUNT = """
@@ -47,34 +51,68 @@ UPDATE mailbox SET uidnext = ?, highestmodseq = ?, messages = messages + 1, unse
 _ASK = """
 SELECT m.id, m.uidvalidity, m.uidnext, m.highestmodseq + 1,
     d.mailbox, d.uidvalidity, d.uid, d.modseq,
-    (SELECT id FROM flagset WHERE names = ?3), (SELECT id FROM ordering WHERE names = ?4),
-    CASE WHEN ?5 THEN (SELECT total(bytes) FROM mailbox) END,
-    CASE WHEN ?5 THEN (SELECT total(messages) FROM mailbox) END
-FROM (SELECT 1) LEFT JOIN mailbox m ON m.name = ?1 AND m.selectable LEFT JOIN delivery d ON d.key = ?2
+    (SELECT id FROM flagset WHERE names = ?3), (SELECT id FROM ordering WHERE names = ?4), {held}
+FROM (SELECT 1) LEFT JOIN mailbox m ON m.name = ?1 AND m.selectable LEFT JOIN delivery d ON d.key = ?2 {usage}
 """
+_ASK_ALONE = _ASK.format(held="NULL, NULL, NULL", usage="")
+_ASK_HELD = _ASK.format(
+    held="m.special_use, u.bytes, u.messages",
+    usage="JOIN (SELECT sum(bytes) AS bytes, sum(messages) AS messages FROM mailbox) u",
+)
+"""With what the account holds, for those with a quota; one that has no mailbox at all takes no message."""
 
 
-def append(connection: Connection, ready: Sequence[Ready], limits: Limits, now: float) -> list[Appended]:
+class Outcome(NamedTuple):
+    """Where the messages ended, and what the account held before and after; both are the same without a quota."""
+
+    appended: list[Appended]
+    before: Usage
+    after: Usage
+
+
+_NOTHING = Usage(0, 0)
+
+
+def append(connection: Connection, ready: Sequence[Ready], plan: QuotaPlan, now: float) -> Outcome:
     """Store the messages, all or none. Raises NoSuchMailboxError and OverQuotaError."""
-    return [_append(connection, one, limits, now) for one in ready]
+    first: Usage | None = None
+    last = _NOTHING
+    appended = []
+    for one in ready:
+        where, before, last = _append(connection, one, plan, now)
+        first = before if first is None else first
+        appended.append(where)
+    return Outcome(appended, first or _NOTHING, last)
 
 
-def _append(connection: Connection, ready: Ready, limits: Limits, now: float) -> Appended:
+def _append(connection: Connection, ready: Ready, plan: QuotaPlan, now: float) -> tuple[Appended, Usage, Usage]:
     derived = ready.derived
     flags = spelt(connection, ready.flags)
-    limited = bool(limits.bytes or limits.messages)
+    counts = plan.counts
     (
         mailbox, uidvalidity, uid, modseq, old_mailbox, old_uidvalidity, old_uid, old_modseq,
-        flagset, ordering, held, messages,
+        flagset, ordering, special_use, size, messages,
     ) = one_row(
-        connection, _ASK, (ready.mailbox, ready.key, " ".join(sorted(flags)), derived.ordering, limited)
+        connection,
+        _ASK_HELD if counts else _ASK_ALONE,
+        (ready.mailbox, ready.key, " ".join(sorted(flags)), derived.ordering),
     )  # fmt: skip
+    before = after = _NOTHING
+    if counts:
+        before = after = quota.usage(connection, plan) if plan.ignores else Usage(size, messages)
     if old_mailbox is not None:
-        return Appended(old_mailbox, old_uidvalidity, old_uid, old_modseq, duplicate=True)
+        return Appended(old_mailbox, old_uidvalidity, old_uid, old_modseq, duplicate=True), before, after
     if mailbox is None:
         raise NoSuchMailboxError(ready.mailbox)
-    if limited and limits.exceeded(held + derived.size, messages + 1):
-        raise OverQuotaError("Quota exceeded (mailbox for user is full)")
+    if plan.mail and plan.too_large(derived.size) and not ready.exempt:
+        raise quota.refusal(Excess.MAIL)
+    if counts and plan.is_counted(ready.mailbox, special_use):
+        if plan.limit and not ready.exempt:
+            limit = plan.limit_in(ready.mailbox, special_use)
+            excess = plan.excess(limit, before, derived.size, delivery=bool(ready.key))
+            if excess is not None:
+                raise quota.refusal(excess)
+        after = Usage(before.bytes + derived.size, before.messages + 1)
     execute = connection.execute
     execute(_COUNT, (uid + 1, modseq, "\\Seen" not in flags, "\\Deleted" in flags, derived.size, mailbox))
     execute(
@@ -91,4 +129,4 @@ def _append(connection: Connection, ready: Ready, limits: Limits, now: float) ->
             "INSERT INTO delivery (key, mailbox, uidvalidity, uid, modseq, delivered) VALUES (?, ?, ?, ?, ?, ?)",
             (ready.key, mailbox, uidvalidity, uid, modseq, now),
         )
-    return Appended(mailbox, uidvalidity, uid, modseq)
+    return Appended(mailbox, uidvalidity, uid, modseq), before, after

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from angarium.mailstore import reading, writing
 from angarium.mailstore.interface import Mailbox, MailboxExistsError, MailboxNameError, NoSuchMailboxError
 from angarium.mailstore.rows import all_rows, maybe_row, one_row
+from angarium.model.quota import UNLIMITED
 from angarium.runtime.sqlite import Connection
 
 INBOX = "INBOX"
@@ -133,7 +134,7 @@ def _empty_inbox(connection: Connection, new: str, now: float) -> list[tuple[int
     uids = reading.integers(row[0])
     if not uids:
         return []
-    _copied, target, modseq, source_modseq = writing.move(connection, source.id, uids, new, now)
+    _copied, target, modseq, source_modseq = writing.move(connection, source.id, uids, new, UNLIMITED, now)
     return [(target, modseq), (source.id, source_modseq)]
 
 

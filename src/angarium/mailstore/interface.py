@@ -24,6 +24,7 @@ from typing import NamedTuple, Protocol
 
 from angarium.model.change import Change
 from angarium.model.content import Content
+from angarium.model.quota import Excess
 from angarium.protocols.mime.types import PartSpan
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "FlagOperation",
     "HeaderFields",
     "MailStore",
+    "MailTooLargeError",
     "Mailbox",
     "MailboxExistsError",
     "MailboxNameError",
@@ -71,6 +73,10 @@ class MailboxNameError(MailstoreError):
 
 class OverQuotaError(MailstoreError):
     """RFC 5530 OVERQUOTA; ``552 5.2.2`` in SMTP."""
+
+
+class MailTooLargeError(OverQuotaError):
+    """Larger than one message may be there: RFC 5530 LIMIT; ``552 5.2.3`` in SMTP."""
 
 
 class MailstoreUnavailableError(MailstoreError):
@@ -180,7 +186,9 @@ class NewMail:
         flags: initial flags.
         internaldate: seconds since the epoch.
         zone: the offset from UTC in minutes, for INTERNALDATE to come back as it was given.
-        key: makes the append idempotent, ``(queue id, recipient)`` of a delivery; empty for IMAP APPEND.
+        key: makes the append idempotent, ``(queue id, recipient)`` of a delivery; empty for IMAP APPEND. Deliveries
+            may exceed a limit by the grace, once.
+        exempt: it is stored whatever the quota says, and passes no threshold: a message about the quota.
     """
 
     mailbox: str
@@ -190,6 +198,7 @@ class NewMail:
     internaldate: float
     zone: int = 0
     key: str = ""
+    exempt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +222,13 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Usage and limits; a limit of 0 is none."""
+    """Usage and limits; a limit of 0 is none. ``domain``: those of the account's whole domain, when it has limits."""
 
     bytes_used: int
     bytes_limit: int
     messages_used: int
     messages_limit: int
+    domain: Quota | None = None
 
 
 class TextWhere(enum.Enum):
@@ -367,6 +377,14 @@ class AccountStore(Protocol):
         """Usage and limits."""
         ...
 
+    async def is_counted(self, mailbox: Mailbox) -> bool:
+        """Whether what is in that mailbox counts for the quota."""
+        ...
+
+    async def deleted_size(self, mailbox: int) -> int:
+        r"""Bytes of the messages flagged \Deleted: DELETED-STORAGE (RFC 9208 section 4.1.4)."""
+        ...
+
 
 class MailStore(Protocol):
     """All accounts."""
@@ -383,6 +401,14 @@ class MailStore(Protocol):
 
         It must not block. Changes may be merged and, between processes, lost: ``changes`` tells what happened. The
         function returned ends the subscription.
+        """
+        ...
+
+    async def room(self, account: str, size: int) -> Excess | None:
+        """Why a delivery of ``size`` bytes (0: unknown, at least one) would be refused now; None when it would not.
+
+        A foretelling, made without opening the account when it is asked again: the append decides. Raises
+        MailstoreUnavailableError.
         """
         ...
 

@@ -29,10 +29,16 @@ def account_directory(base: Path, account: str) -> Path:
     if not local or not at or not domain or "\0" in account:
         msg = f"not an account name: {account!r}"
         raise AccountNameError(msg)
-    return base / _component(domain) / _component(local)
+    return base / component(domain) / component(local)
 
 
-def _component(text: str) -> str:
+def domain_directory(base: Path, account: str) -> Path:
+    """The directory of the domain of an account."""
+    return account_directory(base, account).parent
+
+
+def component(text: str) -> str:
+    """The name of a directory for a part of an account's name."""
     raw = text.casefold().encode("utf-8", "surrogateescape")
     name = "".join([chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw])
     if name.startswith("."):

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from angarium.mailstore.parameters import MailstoreParameters
-from angarium.mailstore.store import SqliteMailStore
-from angarium.mailstore.writing import Limits
+from angarium.mailstore.store import PlanLookup, SqliteMailStore, Tell
+from angarium.model.quota import QuotaPlan
 from angarium.runtime.bus import Bus
 from angarium.runtime.log import ServiceLog
-
-QuotaLookup = Callable[[str], Awaitable[tuple[int, int] | None]]
 
 
 def open_mailstore(
     parameters: MailstoreParameters,
     log: ServiceLog,
     bus: Bus | None = None,
-    quota: QuotaLookup | None = None,
+    quota: PlanLookup | None = None,
+    tell: Tell | None = None,
     clock: Callable[[], float] = time.time,
 ) -> SqliteMailStore:
     """The mailstore of this process; nothing is opened yet. Make it after the last fork.
@@ -27,21 +26,21 @@ def open_mailstore(
         parameters: ``MailstoreParameters.from_config(conf)``.
         log: for damage and full disks.
         bus: tells other processes of changes; may be started later. None when there is one process.
-        quota: an account's own limits as ``(bytes, messages)``, 0 for none, or None when it has none of its own and
-            ``mailstore_bytes_limit`` and ``mailstore_messages_limit`` hold. Asked once an append, so it answers fast.
+        quota: what is in force for an account. Asked once an append, so it answers fast; MailstoreUnavailableError when
+            it cannot. None: ``parameters.quota`` for all.
+        tell: called on the loop, after the commit, with the thresholds that a transaction passed. It must not block.
         clock: seconds since the epoch.
     """
-    usual = Limits(parameters.bytes_limit, parameters.messages_limit)
 
-    async def limits(account: str) -> Limits:
-        own = await quota(account) if quota is not None else None
-        return usual if own is None else Limits(*own)
+    async def usual(account: str) -> QuotaPlan:  # noqa: ARG001 - the shape of a PlanLookup
+        return parameters.quota
 
     return SqliteMailStore(
         parameters.virtual_mailbox_base,
         log,
         bus,
-        limits,
+        quota or usual,
+        tell,
         open_accounts=parameters.open_accounts,
         idle_limit=parameters.idle_limit,
         file_threshold=parameters.body_file_threshold,

@@ -113,10 +113,15 @@ def status(connection: Connection, identity: int) -> MailboxStatus:
     return MailboxStatus(*row)
 
 
-def usage(connection: Connection) -> tuple[int, int]:
-    """Bytes and messages that the account holds."""
-    size, messages = one_row(connection, "SELECT coalesce(sum(bytes), 0), coalesce(sum(messages), 0) FROM mailbox")
-    return size, messages
+def deleted_size(connection: Connection, identity: int) -> int:
+    r"""Bytes of the mailbox's messages flagged \Deleted."""
+    [size] = one_row(
+        connection,
+        "SELECT coalesce(sum(b.size), 0) FROM message m JOIN flagset f ON f.id = m.flags AND f.deleted"
+        " JOIN body b ON b.id = m.body WHERE m.mailbox = ?",
+        (identity,),
+    )
+    return int(size)
 
 
 def states(connection: Connection, identity: int, since: int = 0) -> list[MessageState]:

@@ -24,12 +24,17 @@ from angarium.mailstore import writing
 from angarium.mailstore.account import SqliteAccount
 from angarium.mailstore.database import Database, ReplacedError
 from angarium.mailstore.derived import Analysis
+from angarium.mailstore.hierarchy import INBOX
 from angarium.mailstore.interface import MailstoreError, MailstoreUnavailableError
-from angarium.mailstore.layout import BODIES, account_directory
+from angarium.mailstore.layout import BODIES, account_directory, domain_directory
+from angarium.mailstore.ledger import Ledger, Ledgers, domain_excess
 from angarium.mailstore.migration import SchemaError
-from angarium.mailstore.writing import Limits
+from angarium.mailstore.quota import usage
+from angarium.mailstore.recount import accounts_in, count
+from angarium.mailstore.room import Room
 from angarium.model.change import Change
 from angarium.model.content import Content
+from angarium.model.quota import UNLIMITED, Crossing, Excess, QuotaPlan, Usage
 from angarium.runtime.bus import Bus
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.memory import give_back
@@ -47,12 +52,13 @@ _READERS = 4
 """Long searches at once."""
 
 T = TypeVar("T")
-LimitLookup = Callable[[str], Awaitable[Limits]]
+PlanLookup = Callable[[str], Awaitable[QuotaPlan]]
+Tell = Callable[[Sequence[Crossing]], None]
 
 
-async def no_limits(account: str) -> Limits:  # noqa: ARG001 - the shape of a LimitLookup
+async def no_limits(account: str) -> QuotaPlan:  # noqa: ARG001 - the shape of a PlanLookup
     """The lookup of a server without quotas."""
-    return Limits()
+    return UNLIMITED
 
 
 class SqliteMailStore:
@@ -62,7 +68,8 @@ class SqliteMailStore:
         base: ``virtual_mailbox_base``.
         log: where damage is told.
         bus: wakes the other processes; None when there are none.
-        limits: the quota of an account.
+        plan: the quota of an account.
+        tell: hears of the thresholds that were passed.
         open_accounts: databases that are kept open.
         idle_limit: seconds after which a database that nobody uses is closed.
         file_threshold: messages over this many bytes go to a file beside the database.
@@ -76,7 +83,8 @@ class SqliteMailStore:
         base: Path,
         log: ServiceLog,
         bus: Bus | None = None,
-        limits: LimitLookup = no_limits,
+        plan: PlanLookup = no_limits,
+        tell: Tell | None = None,
         *,
         open_accounts: int = 100,
         idle_limit: float = 5.0,
@@ -87,7 +95,9 @@ class SqliteMailStore:
     ) -> None:
         self.clock = clock
         self.file_threshold = file_threshold
-        self.limits = limits
+        self.plan = plan
+        self._tell_of = tell
+        self._room = Room(base)
         self._base = base
         self._log = log
         self._bus = bus
@@ -106,6 +116,8 @@ class SqliteMailStore:
         self._analysing: dict[int, asyncio.Future[Analysis]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._purging: set[str] = set()
+        self._ledgers = Ledgers(base)
+        self._counting: set[Path] = set()
         if bus is not None:
             bus.subscribe(TOPIC, self._heard)
 
@@ -131,6 +143,29 @@ class SqliteMailStore:
 
         return end
 
+    async def room(self, account: str, size: int) -> Excess | None:
+        """See ``interface.MailStore``."""
+        account = account.casefold()
+        plan = await self.plan(account)
+        if plan.too_large(size):
+            return Excess.MAIL
+        if not plan.counts or not plan.is_counted(INBOX):
+            return None
+        try:
+            database = self._open_now(account)
+            if database is not None:
+                held = usage(database.reader, plan)
+            else:
+                held = await self._room.held(account, plan, self._executor)
+            limit = plan.limit_in(INBOX)
+            excess = plan.excess(limit, held, max(1, size), delivery=True)
+            if excess is None and plan.domain:
+                total = await self.domain_usage(account, plan)
+                excess = domain_excess(plan.domain, total, Usage(total.bytes + max(1, size), total.messages + 1))
+        except (*BROKEN, OSError) as error:
+            raise self._unavailable(account, error) from error
+        return excess
+
     async def close(self) -> None:
         """Finish what is being written, then close every database."""
         if self._sweeper is not None:
@@ -147,6 +182,7 @@ class SqliteMailStore:
             await loop.run_in_executor(None, database.close)
         self._executor.shutdown()
         self._readers.shutdown()
+        self._ledgers.close()
 
     def statistics(self) -> dict[str, int]:
         """How many databases are open, and what group commit did in them."""
@@ -212,8 +248,78 @@ class SqliteMailStore:
             finally:
                 database.users -= 1
 
+    async def ledger(self, account: str, plan: QuotaPlan) -> Ledger | None:
+        """The ledger of the account's domain, when that has limits. Raises MailstoreUnavailableError."""
+        if not plan.domain:
+            return None
+        await self.database(account)  # which makes the directory
+        try:
+            ledger = self._ledgers.of(account)
+        except OSError as error:
+            raise self._unavailable(account, error) from error
+        self._count_later(account, ledger)
+        return ledger
+
+    async def domain_usage(self, account: str, plan: QuotaPlan) -> Usage:
+        """What the account's domain holds, as far as is known."""
+        try:
+            if not domain_directory(self._base, account).is_dir():
+                return Usage(0, 0)
+            ledger = self._ledgers.of(account)
+            total = ledger.total()
+        except (SqlError, OSError) as error:
+            raise self._unavailable(account, error) from error
+        if plan.domain:
+            self._count_later(account, ledger)
+        return total
+
+    def _count_later(self, account: str, ledger: Ledger) -> None:
+        """Count a domain's accounts whose ledger is new, behind what is under way."""
+        if ledger.complete or not ledger.read:
+            return
+        directory = domain_directory(self._base, account)
+        if directory in self._counting:
+            return
+        self._counting.add(directory)
+        task = asyncio.get_running_loop().create_task(self._count(account, directory, ledger))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _count(self, account: str, directory: Path, ledger: Ledger) -> None:
+        names = await asyncio.get_running_loop().run_in_executor(self._readers, accounts_in, directory)
+        domain = account.rpartition("@")[2]
+        plans = {name: await self.plan(f"{name}@{domain}") for name in names}
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._readers, count, directory, domain, plans, ledger)
+        except (*BROKEN, OSError) as error:
+            self._log.warning(f"cannot count what domain {domain} holds: {error}")
+            ledger.complete = True  # in this process: who counts again and again helps nobody
+        finally:
+            self._counting.discard(directory)
+
+    def tell(
+        self,
+        account: str,
+        plan: QuotaPlan,
+        ledger: Ledger | None,
+        passed: tuple[Crossing, ...],
+        *,
+        exempt: bool = False,
+    ) -> None:
+        """A transaction is committed that passed these thresholds of the account, and perhaps some of the domain."""
+        if ledger is not None:
+            try:
+                before, after = ledger.steps()
+            except (SqlError, OSError) as error:
+                self._log.warning(f"the quota of the domain of {account}: {error}")
+            else:
+                passed += () if exempt else plan.domain_crossings(account, before, after)
+        if passed and self._tell_of is not None:
+            self._tell_of(passed)
+
     def announce(self, account: str, mailbox: int, modseq: int) -> None:
         """Tell who listens, here and elsewhere, of a committed change."""
+        self._room.forget(account)
         if self._bus is not None:
             self._bus.publish(TOPIC, f"{account}\0{mailbox}\0{modseq}")
         elif account in self._listeners:
@@ -373,6 +479,7 @@ class SqliteMailStore:
 
     def _heard(self, payload: str) -> None:
         account, _, rest = payload.partition("\0")
+        self._room.forget(account)
         if account in self._listeners:
             mailbox, _, modseq = rest.partition("\0")
             if mailbox.isdecimal() and modseq.isdecimal():

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from angarium.mailstore.interface import MailstoreUnavailableError
 from angarium.mailstore.layout import DATABASE, account_directory
-from angarium.mailstore.reading import usage
+from angarium.mailstore.quota import usage
+from angarium.model.quota import UNLIMITED, QuotaPlan, Usage
 from angarium.runtime.sqlite import SqlError, connect
 
 
-def read_usage(base: Path, account: str) -> tuple[int, int]:
-    """Bytes and messages of an account; zeros when it has no mailbox yet.
+def read_usage(base: Path, account: str, plan: QuotaPlan = UNLIMITED) -> Usage:
+    """Bytes and messages of an account that count by ``plan``; zeros when it has no mailbox yet.
 
     Raises:
         MailstoreUnavailableError: its database cannot be read.
@@ -23,10 +24,10 @@ def read_usage(base: Path, account: str) -> tuple[int, int]:
     path = account_directory(base, account) / DATABASE
     try:
         if not path.exists():
-            return 0, 0
+            return Usage(0, 0)
         connection = connect(path, readonly=True)
         try:
-            return usage(connection)
+            return usage(connection, plan)
         finally:
             connection.close()
     except (SqlError, OSError) as error:

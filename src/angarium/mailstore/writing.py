@@ -10,38 +10,26 @@ transaction. They raise the errors of ``interface``; the writer then rolls back 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from angarium.mailstore import quota
 from angarium.mailstore.derived import Derived
 from angarium.mailstore.interface import (
     Copied,
     FlagOperation,
     MessageState,
     NoSuchMailboxError,
-    OverQuotaError,
 )
-from angarium.mailstore.reading import flag_set, integers, usage
+from angarium.mailstore.reading import flag_set, integers
 from angarium.mailstore.rows import all_rows, maybe_row, one_row
 from angarium.mailstore.schema import COMMON_FIELDS, SOUGHT_FIELDS
 from angarium.mailstore.uidset import condition
+from angarium.model.quota import QuotaPlan
 from angarium.runtime.sqlite import Connection
 
 _INSERT_FIELD = f"INSERT INTO field VALUES (?, ?{', ?' * (len(SOUGHT_FIELDS) + len(COMMON_FIELDS))})"
 PURGE_AT_ONCE = 200
 _FLAG_SETS_KEPT = 200
 """Dead bodies that one transaction removes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """An account's quota; 0 is none."""
-
-    bytes: int = 0
-    messages: int = 0
-
-    def exceeded(self, size: int, messages: int) -> bool:
-        """Whether an account that holds so much is over it."""
-        return bool((self.bytes and size > self.bytes) or (self.messages and messages > self.messages))
 
 
 def target(connection: Connection, name: str) -> tuple[int, int, int, int]:
@@ -104,13 +92,10 @@ def _ordering_id(connection: Connection, names: str) -> int:
     return int(row[0])
 
 
-def check_quota(connection: Connection, limits: Limits) -> None:
-    """Raise OverQuotaError when what the account holds by now, in this transaction, exceeds a limit."""
-    if not limits.bytes and not limits.messages:
-        return
-    size, messages = usage(connection)
-    if limits.exceeded(size, messages):
-        raise OverQuotaError("Quota exceeded (mailbox for user is full)")
+def _name_and_use(connection: Connection, mailbox: int) -> tuple[str, str]:
+    """What quota rules know a mailbox by."""
+    name, special_use = one_row(connection, "SELECT name, special_use FROM mailbox WHERE id = ?", (mailbox,))
+    return name, special_use
 
 
 def insert_derived(connection: Connection, body: int, derived: Derived, ordering: int | None = None) -> None:
@@ -228,9 +213,9 @@ _COUNT = (
 
 
 def copy(
-    connection: Connection, mailbox: int, uids: Sequence[int], name: str, limits: Limits, now: float
+    connection: Connection, mailbox: int, uids: Sequence[int], name: str, plan: QuotaPlan, now: float
 ) -> tuple[Copied, int, int]:
-    """Copy messages; COPYUID, the target mailbox and its modseq (0: nothing copied)."""
+    """Copy messages; COPYUID, the target mailbox and its modseq (0: nothing copied). Raises OverQuotaError."""
     identity, uidvalidity, uidnext, highest = target(connection, name)
     where, bindings = condition(uids, "m.uid")
     count, size, unseen, deleted, found = one_row(
@@ -238,6 +223,8 @@ def copy(
     )
     if not count:
         return Copied(uidvalidity, ()), identity, 0
+    if plan.limit:
+        quota.require_room(connection, plan, _name_and_use(connection, identity), size, count)
     modseq = highest + 1
     connection.execute(
         "INSERT INTO shared SELECT m.body, count(*) FROM message m"
@@ -247,14 +234,17 @@ def copy(
     )
     _transfer(connection, mailbox, where, bindings, (identity, uidnext, modseq, int(now)))
     _account_for(connection, identity, modseq, (count, size, unseen, deleted))
-    check_quota(connection, limits)
     return Copied(uidvalidity, _pairs(found, uidnext)), identity, modseq
 
 
 def move(
-    connection: Connection, mailbox: int, uids: Sequence[int], name: str, now: float
+    connection: Connection, mailbox: int, uids: Sequence[int], name: str, plan: QuotaPlan, now: float
 ) -> tuple[Copied, int, int, int]:
-    """Move messages; COPYUID, the target mailbox, its modseq, and the source's (0: nothing moved)."""
+    """Move messages; COPYUID, the target mailbox, its modseq, and the source's (0: nothing moved).
+
+    Raises:
+        OverQuotaError: what did not count comes to count.
+    """
     identity, uidvalidity, uidnext, highest = target(connection, name)
     where, bindings = condition(uids, "m.uid")
     count, size, unseen, deleted, found = one_row(
@@ -262,6 +252,8 @@ def move(
     )
     if not count:
         return Copied(uidvalidity, ()), identity, 0, 0
+    if plan.ignores and not plan.is_counted(*_name_and_use(connection, mailbox)):
+        quota.require_room(connection, plan, _name_and_use(connection, identity), size, count)
     modseq = highest + 1
     moved = integers(found)
     _transfer(connection, mailbox, where, bindings, (identity, uidnext, modseq, int(now)))

@@ -18,14 +18,16 @@ from angarium.auth.parameters import AuthParameters
 from angarium.cleanup.main import make_cleanup
 from angarium.cleanup.process import CleanupService
 from angarium.config.config import Config
-from angarium.directory.interface import QuotaLimit
 from angarium.directory.reader import SqliteDirectory
 from angarium.mailqueue.sqlite import SqliteMailQueue
+from angarium.mailstore.interface import MailstoreError
 from angarium.mailstore.main import open_mailstore
 from angarium.mailstore.parameters import MailstoreParameters
 from angarium.mailstore.store import SqliteMailStore
+from angarium.master.quotas import Quotas
 from angarium.model.delivery import DeliveryAgent
 from angarium.model.lookup import TemporaryError
+from angarium.model.quota import Excess
 from angarium.rewrite.main import make_shared_resolver
 from angarium.rewrite.resolve import TrivialRewrite
 from angarium.runtime.bus import Bus
@@ -108,23 +110,28 @@ class Node:
     @cached_property
     def mailstore(self) -> SqliteMailStore:
         """The accounts' mailboxes, with the directory's quotas."""
-        parameters = MailstoreParameters.from_config(self.conf)
-        return open_mailstore(parameters, self.log("mailstore"), self.bus, self._quota_of)
+        return open_mailstore(self._mailstore_parameters, self.log("mailstore"), self.bus, self.quotas.plan)
 
-    async def _quota_of(self, account: str) -> tuple[int, int] | None:
-        limit = self.directory.quota(account)
-        return (limit.bytes, limit.messages) if isinstance(limit, QuotaLimit) else None
+    @cached_property
+    def _mailstore_parameters(self) -> MailstoreParameters:
+        return MailstoreParameters.from_config(self.conf)
 
-    async def is_full(self, account: str, size: int) -> bool | TemporaryError:
-        """Whether a message of ``size`` bytes (0: unknown, at least one) has no room in the account's mailbox."""
-        limit = self.directory.quota(account)
-        if isinstance(limit, TemporaryError):
-            return limit
-        if not isinstance(limit, QuotaLimit) or not (limit.bytes or limit.messages):
-            return False
-        quota = await (await self.mailstore.open(account)).quota()
-        over_bytes = quota.bytes_limit and quota.bytes_used + max(size, 1) > quota.bytes_limit
-        return bool(over_bytes or (quota.messages_limit and quota.messages_used >= quota.messages_limit))
+    @cached_property
+    def quotas(self) -> Quotas:
+        """What is in force for an account."""
+        return Quotas(self.directory, self._mailstore_parameters.quota)
+
+    async def room(self, account: str, size: int) -> Excess | TemporaryError | None:
+        """Why a message of ``size`` bytes (0: unknown, at least one) has no room in the account's mailbox."""
+        plan = self.quotas.of(account)
+        if isinstance(plan, TemporaryError):
+            return plan
+        if not plan.counts and not plan.mail:
+            return None  # and no mailstore is opened for it
+        try:
+            return await self.mailstore.room(account, size)
+        except MailstoreError as error:
+            return TemporaryError(str(error), "mailstore")
 
     @cached_property
     def authenticator(self) -> DirectoryAuthenticator:

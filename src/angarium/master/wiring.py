@@ -113,7 +113,7 @@ class NetworkWiring:
             log.tag,
             queue=self._intake(conf),
             cleanup=_cleanup(node, conf, entry),
-            policy=make_policy(conf, node.rewrite, node.tables, log, node.is_full, node.dns, self._verifier),
+            policy=make_policy(conf, node.rewrite, node.tables, log, node.room, node.dns, self._verifier),
             log=log,
             authenticator=node.authenticator if conf.boolean("smtpd_sasl_auth_enable") else None,
             penalty=self._penalty,

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from angarium.model.lookup import TemporaryError
+from angarium.model.quota import Excess
 from angarium.model.verdict import Action, Effect, Request, Verdict
 from angarium.policy.access import AccessTables
 from angarium.policy.delegation import PolicyClient
@@ -42,7 +43,7 @@ from angarium.tables.maps import Maps
 from angarium.tables.matchlist import MatchList
 from angarium.tables.opener import TableOpener
 
-QuotaCheck = Callable[[str, int], Awaitable[bool | TemporaryError]]
+QuotaCheck = Callable[[str, int], Awaitable[Excess | TemporaryError | None]]
 """``(account address, size of the message or 0) -> whether it has no room``."""
 
 _LISTS = {
@@ -89,7 +90,7 @@ class RestrictionPolicy:
         resolver: of the server; shared.
         opener: of the server; shared.
         log: of the service.
-        quota: tells whether a mailbox is full; None: nobody asks at RCPT.
+        quota: tells why a mailbox has no room for so many bytes; None: nobody asks at RCPT.
         dns: for reject_unknown_sender_domain and its like; None: they have no opinion.
         verifier: for reject_unverified_sender and _recipient; None: they have no opinion.
     """
@@ -385,21 +386,46 @@ class RestrictionPolicy:
         if self._quota is None:
             return None
         evaluation.list_name = "quota"
-        way = await evaluation.resolve(recipient)
-        if (
-            isinstance(way, TemporaryError)
-            or way.transport not in self._parameters.mailstore_transports
-            or way.address_class is AddressClass.VIRTUAL_ALIAS
-        ):
+        return await self._room(evaluation, recipient, self._quota)
+
+    async def _room(self, evaluation: Evaluation, recipient: str, quota: QuotaCheck) -> Verdict | None:
+        """Whether the recipient's mailbox has room. Of an alias that stands for several, their deliveries tell."""
+        ours = await self._account(evaluation, recipient)
+        if ours is None:
             return None
-        account = await self._recipients.account(way.recipient)
-        full = await self._quota(account, evaluation.facts.size)
-        if isinstance(full, TemporaryError):
-            return evaluation.try_later(full)
-        if full:
-            text = f"<{recipient}>: Recipient address rejected: Mailbox is full"
-            return evaluation.refuse(552, "5.2.2", text, f"quota: {account} has no room", "quota")
-        return None
+        account, known = ours
+        excess = await quota(account, evaluation.facts.size) if known else None
+        if excess is not None or not known:
+            targets = await self._recipients.destinations(recipient)
+            if not known:
+                target = await self._account(evaluation, targets[0]) if len(targets) == 1 else None
+                if target is None or not target[1]:
+                    return None
+                account = target[0]
+                excess = await quota(account, evaluation.facts.size)
+            elif targets and set(targets) != {account}:
+                return None
+        if excess is None:
+            return None
+        if isinstance(excess, TemporaryError):
+            return evaluation.try_later(excess)
+        why, reason = "Mailbox is full", f"quota: {account}: {excess.value}"
+        code, dsn = self._parameters.over_quota_reject_code, "5.2.2"
+        if excess is Excess.MAIL:
+            why, code, dsn = "Message is too large for the mailbox", 552, "5.2.3"
+        text = f"<{recipient}>: Recipient address rejected: {why}"
+        return evaluation.refuse(code, dsn, text, reason, "quota")
+
+    async def _account(self, evaluation: Evaluation, address: str) -> tuple[str, bool] | None:
+        """The account of an address, and whether there is one (else: an alias?). None: not the mailstore's affair."""
+        way = await evaluation.resolve(address)
+        if isinstance(way, TemporaryError):
+            return None
+        if way.address_class is AddressClass.VIRTUAL_ALIAS:
+            return address, False
+        if way.transport not in self._parameters.mailstore_transports:
+            return None
+        return await self._recipients.account(way.recipient)
 
     async def data(self, facts: Facts) -> Verdict:
         """smtpd_data_restrictions."""

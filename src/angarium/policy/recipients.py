@@ -33,6 +33,7 @@ class RecipientTables:
             ("canonical_maps", parameters.canonical_maps),
             ("virtual_alias_maps", parameters.virtual_alias_maps),
         )
+        self._virtual = Maps.open("virtual_alias_maps", parameters.virtual_alias_maps, opener)
         self._aliases = [Maps.open(name, tables, opener) for name, tables in rewriting if tables]
         classes = {
             AddressClass.LOCAL: ("local_recipient_maps", parameters.local_recipient_maps),
@@ -57,14 +58,27 @@ class RecipientTables:
                 return True
         return False
 
-    async def account(self, address: str) -> str:
-        """The account of an address: what virtual_mailbox_maps names, or the address without its extension."""
+    async def account(self, address: str) -> tuple[str, bool]:
+        """The account of an address: what virtual_mailbox_maps names, or the address without its extension.
+
+        Returns:
+            the account, and whether the maps know the address (always so without maps).
+        """
         delimiters = self._parameters.recipient_delimiter
-        match = await find_address(self._maps[AddressClass.VIRTUAL_MAILBOX], address, delimiters, self._is_own)
+        maps = self._maps[AddressClass.VIRTUAL_MAILBOX]
+        match = await find_address(maps, address, delimiters, self._is_own)
+        known = isinstance(match, AddressMatch)
         if isinstance(match, AddressMatch) and "@" in match.found.value and "/" not in match.found.value:
-            return match.found.value.lower()
+            return match.found.value.lower(), True
         parts = Address.split(address)
-        return Address(parts.extension(delimiters)[0], parts.domain).folded
+        return Address(parts.extension(delimiters)[0], parts.domain).folded, known or not maps
+
+    async def destinations(self, address: str) -> tuple[str, ...]:
+        """What the address stands for, one step of virtual_alias_maps; nothing when it is no alias, or unknown."""
+        match = await find_address(self._virtual, address, self._parameters.recipient_delimiter, self._is_own)
+        if not isinstance(match, AddressMatch):
+            return ()
+        return tuple(each for each in match.found.value.replace(",", " ").lower().split() if each)
 
     async def check(self, evaluation: Evaluation, address: str, *, verb: str) -> Verdict | None:
         """A refusal for an address of ours that does not exist, None for all others."""

@@ -13,7 +13,9 @@ from angarium.directory.interface import (
     InvalidNameError,
     NoSuchEntryError,
     PasswordEntry,
+    QuotaEntry,
     QuotaLimit,
+    QuotaSettings,
 )
 from angarium.model.lookup import NOT_FOUND, Found, TemporaryError
 
@@ -23,11 +25,11 @@ def test_a_directory_that_is_not_there_is_a_temporary_error(directory: Directory
         directory.domain("example.test"),
         directory.account("alice@example.test"),
         directory.alias("alice@example.test"),
-        directory.quota("alice@example.test"),
         directory.password("alice@example.test"),
     ):
         assert isinstance(answer, TemporaryError)
         assert answer.cause
+    assert directory.quota("alice@example.test") == NOT_FOUND
 
 
 def test_it_is_found_when_it_appears(directory: Directory, backend) -> None:
@@ -105,22 +107,51 @@ def test_passwords(admin: DirectoryAdmin, directory: Directory) -> None:
 
 
 def test_quotas(admin: DirectoryAdmin, directory: Directory) -> None:
+    def limit() -> QuotaLimit:
+        entry = directory.quota("Alice@example.test")
+        assert isinstance(entry, QuotaEntry)
+        return entry.settings.limit
+
     admin.add_domain("example.test")
     admin.add_account("alice@example.test", "")
-    assert directory.quota("alice@example.test") == QuotaLimit(0, 0)
+    assert directory.quota("alice@example.test") == QuotaEntry(QuotaSettings(), QuotaLimit())
     admin.set_domain_quota("example.test", QuotaLimit(1000, 10))
-    assert directory.quota("alice@example.test") == QuotaLimit(1000, 10)
+    assert limit() == QuotaLimit(1000, 10)
     admin.set_account_quota("alice@example.test", QuotaLimit(0, 0))
-    assert directory.quota("alice@example.test") == QuotaLimit(0, 0)
+    assert limit() == QuotaLimit(0, 0)
     assert admin.show_account("alice@example.test").quota == QuotaLimit(0, 0)
     admin.set_account_quota("alice@example.test", None)
-    assert directory.quota("alice@example.test") == QuotaLimit(1000, 10)
+    assert limit() == QuotaLimit(1000, 10)
     account = admin.show_account("alice@example.test")
     assert account.quota is None
     assert account.effective_quota == QuotaLimit(1000, 10)
     assert directory.quota("bob@example.test") == NOT_FOUND
+    admin.set_domain_quota("example.test", None)
+    assert directory.quota("alice@example.test") == QuotaEntry(QuotaSettings(), QuotaLimit())
     with pytest.raises(NoSuchEntryError):
         admin.set_domain_quota("other.test", QuotaLimit())
+
+
+def test_each_setting_of_an_account_goes_before_its_domains(admin: DirectoryAdmin, directory: Directory) -> None:
+    admin.add_domain("example.test")
+    admin.add_account("alice@example.test", "")
+    domains = QuotaSettings(1000, None, 50, "Trash:ignore")
+    admin.set_quota("Example.test", domains)
+    admin.set_domain_total("example.test", QuotaLimit(9000, 90))
+    admin.set_quota("alice@example.test", QuotaSettings(bytes=0, messages=7, rules=""))
+    both = QuotaSettings(0, 7, 50, "")
+    assert directory.quota("alice@example.test") == QuotaEntry(both, QuotaLimit(9000, 90))
+    account = admin.show_account("alice@example.test")
+    assert account.settings == QuotaSettings(bytes=0, messages=7, rules="")
+    assert (account.effective_settings, account.total) == (both, QuotaLimit(9000, 90))
+    assert admin.show_domain("example.test") == Domain("example.test", QuotaLimit(1000), domains, QuotaLimit(9000, 90))
+    admin.set_quota("alice@example.test", QuotaSettings())
+    assert directory.quota("alice@example.test") == QuotaEntry(domains, QuotaLimit(9000, 90))
+    for name in ("bob@example.test", "other.test"):
+        with pytest.raises(NoSuchEntryError):
+            admin.set_quota(name, QuotaSettings())
+    with pytest.raises(NoSuchEntryError):
+        admin.set_domain_total("other.test", QuotaLimit())
 
 
 def test_adding_a_domain_again_changes_its_quota_alone(admin: DirectoryAdmin) -> None:

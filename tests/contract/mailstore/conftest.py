@@ -12,6 +12,7 @@ from angarium.mailstore.interface import AccountStore, MailStore, NewMail
 from angarium.mailstore.main import open_mailstore
 from angarium.mailstore.parameters import MailstoreParameters
 from angarium.model.content import MemoryContent
+from angarium.model.quota import UNLIMITED
 from angarium.runtime.log import MemoryLog, ServiceLog
 
 Factory = Callable[..., MailStore]
@@ -44,11 +45,18 @@ def clock() -> Clock:
 
 @pytest.fixture(params=["sqlite"])
 def open_store(request, tmp_path, clock) -> Factory:
-    """``open_store(quota=…)`` opens the store; again: the same data, as another process would."""
+    """``open_store(quota=…)`` opens the store; again: the same data, as another process would.
 
-    def sqlite(quota=None, **parameters: Any) -> MailStore:
+    ``plan`` is the quota of all accounts, ``tell`` hears of thresholds.
+    """
+
+    def sqlite(quota=None, plan=UNLIMITED, tell=None, **parameters: Any) -> MailStore:
         return open_mailstore(
-            MailstoreParameters(tmp_path, **parameters), ServiceLog(MemoryLog(), "test"), quota=quota, clock=clock
+            MailstoreParameters(tmp_path, quota=plan, **parameters),
+            ServiceLog(MemoryLog(), "test"),
+            quota=quota,
+            tell=tell,
+            clock=clock,
         )
 
     return {"sqlite": sqlite}[request.param]

@@ -18,6 +18,7 @@ from angarium.mailstore.interface import (
     TextWhere,
 )
 from angarium.model.content import MemoryContent
+from angarium.model.quota import QuotaLimit, QuotaPlan
 
 SEEN = frozenset({"\\Seen"})
 DELETED = frozenset({"\\Deleted"})
@@ -549,7 +550,7 @@ def test_uids_are_never_given_twice(run, mail):
 
 def test_quota_is_checked_in_the_transaction(run, mail):
     async def quota(account):
-        return (3 * len(numbered(1)), 0)
+        return QuotaPlan(QuotaLimit(3 * len(numbered(1))))
 
     async def test(account, _store):
         await account.append([mail(numbered(1)), mail(numbered(2))])
@@ -574,7 +575,7 @@ def test_quota_of_messages(run, mail):
         with pytest.raises(OverQuotaError):
             await account.append([mail()])
 
-    run(test, messages_limit=2)
+    run(test, plan=QuotaPlan(QuotaLimit(messages=2)))
 
 
 def test_one_failing_append_does_not_spoil_its_neighbours(run, mail):

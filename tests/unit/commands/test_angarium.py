@@ -135,11 +135,11 @@ def test_quotas(example: Command) -> None:
     assert example("quota", "set", "example.test", "2G") == "example.test  2G\n"
     assert example("quota", "show", "alice@example.test") == "alice@example.test  2G\n"
     assert example("quota", "set", "alice@example.test", "500M", "--messages", "7")
-    assert example.directory.quota("alice@example.test") == QuotaLimit(500 * 2**20, 7)
+    assert example.directory.quota("alice@example.test").settings.limit == QuotaLimit(500 * 2**20, 7)
     assert example("quota", "add", "alice@example.test", "1K") == "alice@example.test  1K 7 messages\n"
     assert example("quota", "list") == "alice@example.test  1K 7 messages\n"
     example("quota", "remove", "alice@example.test")
-    assert example.directory.quota("alice@example.test") == QuotaLimit(2 * 2**30, 0)
+    assert example.directory.quota("alice@example.test").settings.limit == QuotaLimit(2 * 2**30, 0)
     example("quota", "remove", "example.test")
     assert example.json("quota", "show", "example.test") == {
         "name": "example.test",
@@ -148,9 +148,9 @@ def test_quotas(example: Command) -> None:
     example("quota", "set", "alice@example.test", "much", status=os.EX_DATAERR)
     example("quota", "set", "nobody@example.test", "1G", status=os.EX_NOUSER)
     example("account", "set", "alice@example.test", "--quota", "3G")
-    assert example.directory.quota("alice@example.test") == QuotaLimit(3 * 2**30)
+    assert example.directory.quota("alice@example.test").settings.limit == QuotaLimit(3 * 2**30)
     example("account", "set", "alice@example.test", "--inherit-quota")
-    assert example.directory.quota("alice@example.test") == QuotaLimit()
+    assert example.directory.quota("alice@example.test").settings.limit == QuotaLimit()
 
 
 def test_what_is_used_of_a_quota(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,7 +185,7 @@ def test_what_is_used_of_a_quota(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_an_accounts_own_size_keeps_the_domains_number(example: Command) -> None:
     example("domain", "set", "example.test", "--messages", "9")
     example("account", "add", "bob@example.test", "--no-password", "--quota", "1G")
-    assert example.directory.quota("bob@example.test") == QuotaLimit(2**30, 9)
+    assert example.directory.quota("bob@example.test").settings.limit == QuotaLimit(2**30, 9)
 
 
 def test_aliases(example: Command) -> None:

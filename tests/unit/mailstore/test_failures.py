@@ -15,7 +15,7 @@ import pytest
 from angarium.mailstore.database import Database
 from angarium.mailstore.interface import MailstoreUnavailableError
 from angarium.mailstore.layout import account_directory
-from angarium.mailstore.writing import Limits
+from angarium.model.quota import QuotaLimit, QuotaPlan
 from angarium.runtime.sqlite import FullError, connect
 
 
@@ -201,7 +201,7 @@ def test_a_file_that_cannot_be_written(open_store, run, mail, tmp_path, monkeypa
 
 def test_a_file_of_an_append_that_failed_is_removed(open_store, run, mail, tmp_path):
     async def quota(_account):
-        return (5, 0)
+        return QuotaPlan(QuotaLimit(5))
 
     async def test():
         store = open_store(quota=quota, body_file_threshold=10)
@@ -362,10 +362,6 @@ def test_what_was_acknowledged_survives_kill_9(open_store, run, tmp_path):
         await store.close()
 
     run(check())
-
-
-def test_limits_are_none_by_default():
-    assert Limits() == Limits(0, 0)
 
 
 def test_opening_twice_at_once_is_one_opening(open_store, run, tmp_path, monkeypatch):

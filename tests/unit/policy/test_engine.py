@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from angarium.config.config import Config
 from angarium.model.lookup import TemporaryError
+from angarium.model.quota import Excess
 from angarium.model.verdict import Action, Effect, TrailStep
 from angarium.policy.interface import Facts
 from angarium.policy.main import make_policy
@@ -104,7 +105,8 @@ def test_a_verdict_has_reason_source_and_trail():
     allowed = Server().rcpt("o@other.test", client_address="127.0.0.1")
     assert allowed.action is Action.PERMIT
     assert allowed.reason == "permit_mynetworks: 127.0.0.1 matches 127.0.0.1/32"
-    assert Server().rcpt("o@other.test", sasl_username="alice").reason == "permit_sasl_authenticated: alice"
+    logged_in = Server(smtpd_sasl_auth_enable="yes").rcpt("o@other.test", sasl_username="alice")
+    assert logged_in.reason == "permit_sasl_authenticated: alice"
 
 
 def test_source_of_a_table_is_file_and_line(tmp_path):
@@ -134,8 +136,9 @@ def test_an_address_is_resolved_once_a_command(monkeypatch):
 @pytest.mark.parametrize(
     ("answer", "reply"),
     [
-        (False, None),
-        (True, "552 5.2.2 <alice@vbox.test>: Recipient address rejected: Mailbox is full"),
+        (None, None),
+        (Excess.STORAGE, "552 5.2.2 <alice@vbox.test>: Recipient address rejected: Mailbox is full"),
+        (Excess.MAIL, "552 5.2.3 <alice@vbox.test>: Recipient address rejected: Message is too large for the mailbox"),
         (TemporaryError("down", "quota"), "451 4.3.0 <alice@vbox.test>: Temporary lookup failure"),
     ],
 )
@@ -164,11 +167,43 @@ def test_quota_is_that_of_the_account(recipient, maps, account):
 
     async def quota(name, _size):
         asked.append(name)
-        return False
 
     server = Server(quota, virtual_mailbox_maps=maps, recipient_delimiter="+")
     assert not server.rcpt(recipient).refused
     assert asked == [account]
+
+
+@pytest.mark.parametrize(
+    ("recipient", "full", "refused"),
+    [
+        ("one@vbox.test", "bob@vbox.test", True),
+        ("one@vbox.test", "alice@vbox.test", False),
+        ("several@vbox.test", "bob@vbox.test", False),
+        ("alice@vbox.test", "alice@vbox.test", False),  # who has a copy sent elsewhere, too
+        ("bob@vbox.test", "bob@vbox.test", True),
+        ("away@vbox.test", "x@elsewhere.test", False),
+    ],
+)
+def test_quota_of_what_an_alias_stands_for(recipient, full, refused):
+    async def quota(name, _size):
+        return Excess.STORAGE if name == full else None
+
+    server = Server(
+        quota,
+        virtual_mailbox_maps="inline:{alice@vbox.test=alice@vbox.test, bob@vbox.test=bob@vbox.test}",
+        virtual_alias_maps="inline:{ {one@vbox.test=Bob@vbox.test}, {several@vbox.test=bob@vbox.test alice@vbox.test},"
+        " {alice@vbox.test=alice@vbox.test, x@elsewhere.test}, {bob@vbox.test=bob@vbox.test},"
+        " {away@vbox.test=x@elsewhere.test} }",
+    )
+    assert server.rcpt(recipient).refused is refused
+
+
+def test_a_full_mailbox_may_be_temporary():
+    async def quota(_name, _size):
+        return Excess.MESSAGES
+
+    verdict = Server(quota, over_quota_reject_code="452").rcpt("alice@vbox.test")
+    assert str(verdict.reply) == "452 4.2.2 <alice@vbox.test>: Recipient address rejected: Mailbox is full"
 
 
 def test_own_addresses_are_those_of_the_interfaces():
@@ -269,6 +304,7 @@ def test_warn_if_reject_asks_for_a_line_in_the_log_and_goes_on():
 def test_who_may_use_a_senders_address(verb, user, sender, why):
     server = Server(
         smtpd_sender_restrictions=verb,
+        smtpd_sasl_auth_enable="yes",
         smtpd_sender_login_maps="inline:{{a@x.test = alice, carol}}",
         recipient_delimiter="+",
     )

@@ -18,7 +18,6 @@ from angarium.agents.smtp.trouble import TroubleError
 from angarium.agents.virtual.lookup import find_account
 from angarium.config.config import Config
 from angarium.config.master_cf import MasterService
-from angarium.directory.interface import QuotaLimit
 from angarium.master.node import Node
 from angarium.master.transports import AGENT_COMMANDS
 from angarium.model.dsn import Dsn
@@ -78,14 +77,22 @@ class DeliveryTrial:
             return Ending(("bounced: no such account",), {"outcome": "bounced"})
         facts: dict[str, object] = {"outcome": "mailbox", "account": account.value, "folder": "INBOX"}
         lines = [f"account {account.value}, folder INBOX [{account.source}]"]
-        quota = self._node.directory.quota(account.value)
-        if isinstance(quota, QuotaLimit) and (quota.bytes or quota.messages):
-            limits = [
-                f"{number} {unit}" for number, unit in ((quota.bytes, "bytes"), (quota.messages, "messages")) if number
-            ]
-            lines.append(f"quota {', '.join(limits)}")
-            facts["quota"] = {"bytes": quota.bytes, "messages": quota.messages}
-        else:
+        plan = self._node.quotas.of(account.value)
+        if isinstance(plan, TemporaryError):
+            return Ending((*lines, f"deferred: {plan.source}: {plan.cause}"), facts | {"outcome": "deferred"})
+        for limit, whose, key in ((plan.limit, "quota", "quota"), (plan.domain, "domain quota", "domain_quota")):
+            if limit:
+                limits = [
+                    f"{number} {unit}"
+                    for number, unit in ((limit.bytes, "bytes"), (limit.messages, "messages"))
+                    if number
+                ]
+                lines.append(f"{whose} {', '.join(limits)}")
+                facts[key] = {"bytes": limit.bytes, "messages": limit.messages}
+        if plan.mail:
+            lines.append(f"largest message {plan.mail} bytes")
+            facts["largest_message"] = plan.mail
+        if not plan.counts:
             lines.append("no quota")
         return Ending(tuple(lines), facts)
 

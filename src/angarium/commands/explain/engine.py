@@ -132,7 +132,7 @@ async def explain(directory: Path, question: Question) -> Explanation:
     conf = node.conf.for_service(entry)
     facts, client_name = await _facts(node, conf, question)
     trial = SessionTrial(
-        PolicyParameters.from_config(conf), node.rewrite, node.tables, node.log("smtpd", conf), node.is_full, node.dns
+        PolicyParameters.from_config(conf), node.rewrite, node.tables, node.log("smtpd", conf), node.room, node.dns
     )
     answers = await trial.answers(facts)
     asked = node.tables.take()

@@ -18,6 +18,7 @@ from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryRequest, QueuedRecipient, Status
 from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.lookup import NOT_FOUND, Found, TemporaryError
+from angarium.model.quota import QuotaLimit, QuotaPlan
 from angarium.runtime.log import MemoryLog, ServiceLog
 
 CONTENT = b"From: s@x\r\nSubject: t\r\n\r\nhello\r\n"
@@ -193,7 +194,7 @@ def test_a_full_mailbox_bounces(play):
         )  # fmt: skip
         assert await scene.messages("bob@example.test") == []
 
-    play(test, bytes_limit=50)
+    play(test, quota=QuotaPlan(QuotaLimit(50)))
 
 
 def test_an_unavailable_mailbox_defers(play, monkeypatch):
