@@ -13,7 +13,7 @@ from tests.fakes.pop3_server import Pop3Server
 
 from angarium.daemons.pop3d.lines import Peer, detail, handshake_failure, login, no_login
 from angarium.daemons.pop3d.main import Pop3dParameters
-from angarium.demo.authority import Authority
+from angarium.runtime.authority import Authority
 
 pytestmark = pytest.mark.interop
 

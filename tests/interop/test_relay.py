@@ -12,8 +12,8 @@ import pytest
 from tests.interop.relaypeer import PostfixPeer, refusal
 from tests.unit.agents.smtp.fakes import CLOSE, Bench, FakeServer, request
 
-from angarium.demo.authority import Authority
 from angarium.model.delivery import Status
+from angarium.runtime.authority import Authority
 from angarium.runtime.tls import SecurityLevel
 
 pytestmark = pytest.mark.interop

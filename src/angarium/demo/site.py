@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from angarium.demo.authority import Authority
+from angarium.runtime.authority import Authority
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from angarium.demo.authority import Authority
 from angarium.model.lookup import Lookup
+from angarium.runtime.authority import Authority
 from angarium.tables.opener import TableOpener
 
 _PATH = ":".join(

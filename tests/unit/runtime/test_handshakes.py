@@ -8,7 +8,7 @@ import ssl
 
 import pytest
 
-from angarium.demo.authority import Authority
+from angarium.runtime.authority import Authority
 from angarium.runtime.handshakes import Handshakes, TooManyHandshakesError
 
 

@@ -186,7 +186,7 @@ def test_files_that_others_can_change(check):
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     """Two certificates with their keys, made by the demo's authority."""
-    from angarium.demo.authority import Authority
+    from angarium.runtime.authority import Authority
 
     directories = []
     for name in ("one", "two"):

@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.imap_server import MESSAGE, ImapClient, ImapServer
 
 from angarium.daemons.imapd.main import ImapdParameters
-from angarium.demo.authority import Authority
+from angarium.runtime.authority import Authority
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.fakes.pop3_server import Passwords, Pop3Server
 
 from angarium.config.config import Config
 from angarium.daemons.pop3d.main import Pop3dParameters, Pop3dService
-from angarium.demo.authority import Authority
+from angarium.runtime.authority import Authority
 from angarium.runtime.log import MemoryLog, ServiceLog
 
 MESSAGES = [b"Subject: %d\r\n\r\n.dot\r\n%b" % (number, b"line\r\n" * 10 * number) for number in range(1, 101)]

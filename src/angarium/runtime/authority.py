@@ -1,4 +1,4 @@
-"""A certificate authority of one's own, for a demo or a test: a root and server certificates below it.
+"""A certificate authority of one's own, until a real one has issued: a root, and server certificates below it.
 
 Keys are ECDSA P-256: quick to make, accepted everywhere. Files are written once and kept, so that a client that was
 told to trust the root goes on trusting it.

@@ -1,7 +1,7 @@
 import ssl
 import stat
 
-from angarium.demo.authority import Authority
+from angarium.runtime.authority import Authority
 
 
 def test_a_server_certificate_is_trusted_by_who_trusts_the_root(tmp_path):
