@@ -164,7 +164,8 @@ class NetworkWiring:
             if entry.type == "unix" and entry.command == "virtual" and entry.name not in deferred
             for log in (node.log("virtual", node.conf.for_service(entry)),)
         }
-        return DirectDelivery(node.queue, node.rewrite, transports, node.log("qmgr"), time.time)
+        code = node.conf.integer("over_quota_reject_code")
+        return DirectDelivery(node.queue, node.rewrite, transports, node.log("qmgr"), time.time, code)
 
     def _flush(self, conf: Config) -> Callable[[str], Awaitable[bool]]:
         """ETRN: asks the queue manager for a domain's mail, when fast_flush_domains has the domain."""

@@ -25,6 +25,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+WARNING_SERVICE = "quota-warning"
+"""``Origin.service`` of warnings: what has it has not come from outside. They are stored in full mailboxes, too."""
+
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)B?", re.IGNORECASE | re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,4})%", re.ASCII)

@@ -3,8 +3,9 @@
 A delivery is idempotent by (queue id, recipient number): a second attempt for a recipient that has the message already
 says "sent" again and stores nothing. The content is analysed once for all recipients, and their appends run together.
 
-Outcomes: sent when the message is on stable storage; bounced for an unknown user and for a full mailbox; deferred for
-everything that may pass (a lookup that failed, a damaged or busy database, a full disk).
+Outcomes: sent when the message is on stable storage; bounced for an unknown user, for a full mailbox (or deferred, as
+over_quota_action says), and for a message that is larger than the mailbox takes; deferred for everything that may pass
+(a lookup that failed, a damaged or busy database, a full disk). A warning about the quota is always taken.
 """
 
 from __future__ import annotations
@@ -15,16 +16,25 @@ from collections.abc import Callable, Sequence
 from angarium.agents.virtual.headers import delivery_headers
 from angarium.agents.virtual.lookup import Locate, find_account
 from angarium.agents.virtual.parameters import VirtualParameters
-from angarium.mailstore.interface import MailStore, MailstoreError, NewMail, NoSuchMailboxError, OverQuotaError
+from angarium.mailstore.interface import (
+    MailStore,
+    MailstoreError,
+    MailTooLargeError,
+    NewMail,
+    NoSuchMailboxError,
+    OverQuotaError,
+)
 from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import Found, TemporaryError
+from angarium.model.quota import WARNING_SERVICE
 from angarium.runtime.log import ServiceLog
 
 RELAY = "virtual"
 _DELIVERED = Dsn(2, 0, 0)
 _UNKNOWN_USER = Dsn(5, 1, 1)
-_MAILBOX_FULL = Dsn(5, 2, 2)
+_FULL = {"bounce": (Status.BOUNCED, Dsn(5, 2, 2)), "defer": (Status.DEFERRED, Dsn(4, 2, 2))}
+_TOO_LARGE = Dsn(5, 2, 3)
 _LOOKUP_FAILED = Dsn(4, 3, 5)
 _STORE_FAILED = Dsn(4, 3, 0)
 _NO_FLAGS: frozenset[str] = frozenset()
@@ -97,12 +107,15 @@ class VirtualAgent:
             internaldate=now,
             zone=self._zone(now),
             key=f"{request.queue_id} {request.envelope.arrival:.6f} {queued.number}",
+            exempt=request.envelope.origin.service == WARNING_SERVICE,
         )
         try:
             account = await self._store.open(found.value)
             [stored] = await account.append((mail,))
+        except MailTooLargeError as error:
+            return Status.BOUNCED, _TOO_LARGE, str(error)
         except OverQuotaError as error:
-            return Status.BOUNCED, _MAILBOX_FULL, str(error)
+            return *_FULL[self._parameters.over_quota_action], str(error)
         except NoSuchMailboxError as error:
             return Status.DEFERRED, _STORE_FAILED, f"mailbox {error} is not there"
         except MailstoreError as error:

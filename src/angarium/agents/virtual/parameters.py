@@ -17,6 +17,10 @@ class Conf(Protocol):
         """A yes-or-no parameter."""
         ...
 
+    def choice(self, name: str) -> str:
+        """One of the words that a parameter may be."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class VirtualParameters:
@@ -24,8 +28,13 @@ class VirtualParameters:
 
     recipient_delimiter: str = ""
     enable_original_recipient: bool = True
+    over_quota_action: str = "bounce"
 
     @classmethod
     def from_config(cls, conf: Conf) -> VirtualParameters:
         """Read them."""
-        return cls(conf.text("recipient_delimiter"), conf.boolean("enable_original_recipient"))
+        return cls(
+            conf.text("recipient_delimiter"),
+            conf.boolean("enable_original_recipient"),
+            conf.choice("over_quota_action"),
+        )

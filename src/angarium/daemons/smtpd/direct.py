@@ -4,8 +4,9 @@
 of the queue's, which saves a flush, a lease, a record and a hop to the queue manager for the commonest message.
 
 Guarantees: when ``enqueue`` returns, the message is on stable storage, in the mailbox or in the queue. What is not
-delivered at once (a full mailbox, a damaged database, a user who is gone) is queued as it is, and the queue manager
-tries, defers and bounces as for any other message. The delivery is keyed by queue id, arrival and recipient number as
+delivered at once (a damaged database, a user who is gone) is queued as it is, and the queue manager tries, defers and
+bounces as for any other message. A full mailbox, found out at the end alone, is refused as RCPT would have been, so that
+no bounce is sent to who may not have sent it. The delivery is keyed by queue id, arrival and recipient number as
 the queue manager's is, so an attempt here that was committed and yet reported as failed is not repeated there.
 
 A message is queued when it is to be held, has several recipients (whose outcomes may differ), wants a report of success
@@ -22,10 +23,16 @@ from dataclasses import dataclass
 
 from angarium.agents import deliverylog
 from angarium.mailqueue.interface import Intake, NewMessage
-from angarium.model.delivery import DeliveryAgent, DeliveryRequest, QueuedRecipient, Status
+from angarium.model.delivery import DeliveryAgent, DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.envelope import Notify
+from angarium.model.error import MailError
+from angarium.model.reply import Reply
 from angarium.rewrite.interface import Resolution, Resolver
 from angarium.runtime.log import ServiceLog
+
+_TOO_LARGE = 3
+_NO_ROOM = {(2, 2): "Mailbox is full", (2, _TOO_LARGE): "Message is too large for the mailbox"}
+"""What is said to the client, by subject and detail of the agent's status (RFC 3463 section 3.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,7 @@ class DirectDelivery:
         transports: those that deliver into the mailstore, by service name.
         log: ``postfix/qmgr``.
         clock: seconds since the epoch.
+        over_quota_reject_code: of main.cf.
     """
 
     def __init__(
@@ -54,19 +62,21 @@ class DirectDelivery:
         transports: Mapping[str, DirectTransport],
         log: ServiceLog,
         clock: Callable[[], float],
+        over_quota_reject_code: int = 552,
     ) -> None:
         self._queue = queue
         self._resolver = resolver
         self._transports = transports
         self._log = log
         self._clock = clock
+        self._over_quota_reject_code = over_quota_reject_code
 
     def allocate_id(self) -> str:
         """A queue id, of the queue behind."""
         return self._queue.allocate_id()
 
     async def enqueue(self, message: NewMessage) -> None:
-        """Deliver, or queue. Raises what the queue raises."""
+        """Deliver, or queue. Raises what the queue raises, and MailError for a mailbox that has no room."""
         if not await self._deliver(message):
             await self._queue.enqueue(message)
 
@@ -104,8 +114,26 @@ class DirectDelivery:
             transport.log.panic(f"{message.queue_id}: {type(error).__name__}: {error}")
             return False
         if result.status is not Status.SENT:
+            if (result.dsn.subject, result.dsn.detail) in _NO_ROOM:
+                raise self._refusal(transport, request, result)
             return False
         deliverylog.taken_up(self._log, message.queue_id, envelope.sender, message.size, 1)
         deliverylog.outcome(transport.log, request, result)
         deliverylog.removed(self._log, message.queue_id)
         return True
+
+    def _refusal(self, transport: DirectTransport, request: DeliveryRequest, result: DeliveryResult) -> MailError:
+        """What the client hears in place of the 250, as it would have at RCPT."""
+        code, detail = self._over_quota_reject_code, result.dsn.detail
+        if detail == _TOO_LARGE:
+            code = 552
+        address = result.recipient.recipient.original or result.recipient.recipient.address
+        reply = Reply.of(
+            code, f"{code // 100}.2.{detail}", f"<{address}>: Recipient address rejected: {_NO_ROOM[2, detail]}"
+        )
+        envelope = request.envelope
+        transport.log.info(
+            f"{request.queue_id}: reject: END-OF-MESSAGE from {envelope.origin.client}: {reply};"
+            f" from=<{envelope.sender}> to=<{address}> proto={envelope.origin.protocol} helo=<{envelope.origin.helo}>"
+        )
+        return MailError(reply)

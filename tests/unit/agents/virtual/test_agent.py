@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +19,7 @@ from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryRequest, QueuedRecipient, Status
 from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.lookup import NOT_FOUND, Found, TemporaryError
-from angarium.model.quota import QuotaLimit, QuotaPlan
+from angarium.model.quota import WARNING_SERVICE, QuotaLimit, QuotaPlan
 from angarium.runtime.log import MemoryLog, ServiceLog
 
 CONTENT = b"From: s@x\r\nSubject: t\r\n\r\nhello\r\n"
@@ -54,11 +55,11 @@ def request_for(*addresses, sender="bob@x.test", queue_id="4F2A", content=CONTEN
 
 
 class Scene:
-    def __init__(self, tmp_path, *, original=True, **parameters):
+    def __init__(self, tmp_path, *, original=True, over_quota_action="bounce", **parameters):
         self.log = MemoryLog()
         self.store = open_mailstore(MailstoreParameters(tmp_path, **parameters), ServiceLog(self.log, "test"))
         self.agent = virtual_agent(
-            VirtualParameters("+", original),
+            VirtualParameters("+", original, over_quota_action),
             self.store,
             locate,
             ServiceLog(self.log, "postfix/virtual"),
@@ -193,6 +194,32 @@ def test_a_full_mailbox_bounces(play):
             Status.BOUNCED, "5.2.2", "virtual", "Quota exceeded (mailbox for user is full)"
         )  # fmt: skip
         assert await scene.messages("bob@example.test") == []
+
+    play(test, quota=QuotaPlan(QuotaLimit(50)))
+
+
+def test_a_full_mailbox_defers_when_that_is_wanted(play):
+    async def test(scene):
+        (result,) = await scene.agent.deliver(request_for(("bob@example.test", "bob@example.test")))
+        assert outcome(result)[:2] == (Status.DEFERRED, "4.2.2")
+
+    play(test, over_quota_action="defer", quota=QuotaPlan(QuotaLimit(50)))
+
+
+def test_a_message_larger_than_the_mailbox_takes_bounces(play):
+    async def test(scene):
+        (result,) = await scene.agent.deliver(request_for(("bob@example.test", "bob@example.test")))
+        assert outcome(result) == (Status.BOUNCED, "5.2.3", "virtual", "Message is too large for the mailbox")
+
+    play(test, over_quota_action="defer", quota=QuotaPlan(mail=50))
+
+
+def test_a_warning_about_the_quota_is_taken(play):
+    async def test(scene):
+        request = request_for(("bob@example.test", "bob@example.test"), sender="")
+        origin = replace(request.envelope.origin, service=WARNING_SERVICE)
+        (result,) = await scene.agent.deliver(replace(request, envelope=replace(request.envelope, origin=origin)))
+        assert result.status is Status.SENT
 
     play(test, quota=QuotaPlan(QuotaLimit(50)))
 

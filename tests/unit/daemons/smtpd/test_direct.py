@@ -11,6 +11,7 @@ from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryResult, Status
 from angarium.model.dsn import Dsn
 from angarium.model.envelope import Envelope, Notify, Origin, Recipient
+from angarium.model.error import MailError
 from angarium.model.lookup import TemporaryError
 from angarium.rewrite.interface import AddressClass, Resolution
 from angarium.runtime.log import MemoryLog, ServiceLog
@@ -49,11 +50,14 @@ class Agent:
         self.requests.append(request)
         if isinstance(self.outcome, Exception):
             raise self.outcome
-        dsn = {Status.SENT: Dsn(2, 0, 0), Status.DEFERRED: Dsn(4, 3, 0), Status.BOUNCED: Dsn(5, 2, 2)}[self.outcome]
+        if isinstance(self.outcome, Dsn):
+            status = Status.DEFERRED if self.outcome.temporary else Status.BOUNCED
+            return [DeliveryResult(request.recipients[0], status, self.outcome, "virtual", "no room")]
+        dsn = {Status.SENT: Dsn(2, 0, 0), Status.DEFERRED: Dsn(4, 3, 0), Status.BOUNCED: Dsn(5, 1, 1)}[self.outcome]
         return [DeliveryResult(request.recipients[0], self.outcome, dsn, "virtual", "delivered to mailbox")]
 
 
-def enqueue(message=MESSAGE, outcome=Status.SENT, resolution=None):
+def enqueue(message=MESSAGE, outcome=Status.SENT, resolution=None, code=552):
     """What the queue and the agent got, and what was logged."""
     queue, agent, log = Queue(), Agent(outcome), MemoryLog()
     direct = DirectDelivery(
@@ -62,8 +66,12 @@ def enqueue(message=MESSAGE, outcome=Status.SENT, resolution=None):
         {"virtual": DirectTransport(agent, ServiceLog(log, "postfix/virtual"))},
         ServiceLog(log, "postfix/qmgr"),
         lambda: 100.0,
+        code,
     )
-    asyncio.run(direct.enqueue(message))
+    try:
+        asyncio.run(direct.enqueue(message))
+    except MailError as error:
+        return queue.messages, error.reply, log.lines
     return queue.messages, agent.requests, log.lines
 
 
@@ -87,6 +95,28 @@ def test_what_cannot_be_delivered_now_is_queued_whole(outcome):
     assert queued == [MESSAGE]
     assert len(requests) == 1
     assert not any("status=" in line or "removed" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "reply"),
+    [
+        (Dsn(5, 2, 2), 552, "552 5.2.2 <bob@example.test>: Recipient address rejected: Mailbox is full"),
+        (Dsn(4, 2, 2), 452, "452 4.2.2 <bob@example.test>: Recipient address rejected: Mailbox is full"),
+        (
+            Dsn(5, 2, 3),
+            452,
+            "552 5.2.3 <bob@example.test>: Recipient address rejected: Message is too large for the mailbox",
+        ),
+    ],
+)
+def test_a_mailbox_without_room_is_refused_in_the_session(outcome, code, reply):
+    queued, refused, lines = enqueue(outcome=outcome, code=code)
+    assert queued == []
+    assert str(refused) == reply
+    assert lines == [
+        f"postfix/virtual: 4F2A: reject: END-OF-MESSAGE from unknown[]: {reply};"
+        " from=<a@b.test> to=<bob@example.test> proto=ESMTP helo=<>"
+    ]
 
 
 ELSEWHERE = Resolution("smtp", "b.test", BOB.address, AddressClass.DEFAULT, "", "")
