@@ -62,7 +62,8 @@ def received(queue_id: str, envelope: Envelope, parameters: CleanupParameters) -
     lines = [f"Received: from {helo} ({origin.client_name} [{_literal(origin)}])\r\n"]
     if parameters.smtpd_tls_received_header and origin.tls:
         tls = origin.tls.replace(" key-exchange", "\r\n\t key-exchange")
-        lines.append(f"\t(using {tls})\r\n\t(No client certificate requested)\r\n")
+        client = _printable(origin.tls_client or "No client certificate requested")
+        lines.append(f"\t(using {tls})\r\n\t({client})\r\n")
     if parameters.smtpd_sasl_authenticated_header and origin.sasl_username:
         lines.append(f"\t(Authenticated sender: {_comment(origin.sasl_username)})\r\n")
     by = f"\tby {parameters.myhostname} ({parameters.mail_name}) with {_with(envelope)} id {queue_id}"

@@ -102,6 +102,7 @@ class Envelope:
         body: the declared body type.
         smtputf8: the client asked for SMTPUTF8 (RFC 6531).
         ret: what a delivery report shall return.
+        tls_client: what is to be said of the client's certificate in the Received header; empty without TLS.
         envid: the envelope id of RFC 3461 section 4.4, decoded; empty when unsaid.
         content_filter: ``transport:nexthop`` that gets the message in place of its recipients' own transports
             (content_filter, FILTER); empty without.
@@ -116,6 +117,7 @@ class Envelope:
     arrival: float
     origin: Origin
     body: BodyType = BodyType.UNSAID
+    tls_client: str = ""
     smtputf8: bool = False
     ret: Ret = Ret.UNSAID
     envid: str = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from angarium.model.verdict import Verdict
 from angarium.policy.evaluation import Evaluation
 from angarium.policy.tools import Tools
+from angarium.protocols.smtp.path import encode_xtext
 
 
 async def check_policy_service(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
@@ -23,10 +24,12 @@ async def check_policy_service(evaluation: Evaluation, tools: Tools, argument: s
 
 
 def attributes(evaluation: Evaluation, context: str) -> dict[str, str]:
-    """The request, with the names and the order of Postfix 3.7; nothing is said of client certificates."""
+    """The request, with the names and the order of Postfix 3.7."""
     facts = evaluation.facts
     several = evaluation.stage in ("DATA", "END-OF-MESSAGE")
     protocol, cipher, bits = facts.cipher
+    certificate = facts.certificate
+    trusted = certificate is not None and certificate.trusted
     return {
         "request": "smtpd_access_policy",
         "protocol_state": evaluation.stage,
@@ -49,10 +52,11 @@ def attributes(evaluation: Evaluation, context: str) -> dict[str, str]:
         "sasl_method": facts.sasl_method,
         "sasl_username": facts.sasl_username,
         "sasl_sender": facts.sasl_sender,
-        "ccert_subject": "",
-        "ccert_issuer": "",
-        "ccert_fingerprint": "",
-        "ccert_pubkey_fingerprint": "",
+        # Names are another's word, to be believed when an authority of ours has checked them; a fingerprint is a fact.
+        "ccert_subject": encode_xtext(certificate.subject) if certificate is not None and trusted else "",
+        "ccert_issuer": encode_xtext(certificate.issuer) if certificate is not None and trusted else "",
+        "ccert_fingerprint": certificate.fingerprint if certificate is not None else "",
+        "ccert_pubkey_fingerprint": certificate.key_fingerprint if certificate is not None else "",
         "encryption_protocol": protocol,
         "encryption_cipher": cipher,
         "encryption_keysize": str(bits),

@@ -123,6 +123,7 @@ class RestrictionPolicy:
             recipients=self._recipients,
             access=access,
             logins=logins,
+            client_certificates=Maps.open("relay_clientcerts", parameters.relay_clientcerts, opener),
             is_own=resolver.is_own,
             own_addresses=own_addresses,
             rbl_replies=Maps.open("rbl_reply_maps", parameters.rbl_reply_maps, opener),

@@ -34,6 +34,7 @@ class Subject(enum.Enum):
     END_OF_DATA = "End-of-data"
     ETRN = "Etrn command"
     LOGIN = "SASL login name"
+    CERTIFICATE = "Client certificate"
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class Evaluation:
         """What stands between ``<`` and ``>`` in a reply about the subject in hand."""
         facts = self.facts
         match self.subject:
-            case Subject.CLIENT:
+            case Subject.CLIENT | Subject.CERTIFICATE:
                 return f"{facts.client_name}[{facts.client_address}]"
             case Subject.REVERSE_CLIENT:
                 return facts.reverse_client_name

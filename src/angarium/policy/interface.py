@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from angarium.model.verdict import Verdict
+from angarium.runtime.tlspeer import PeerCertificate
 
 SYNTAX = "address syntax"
 """The source of a refusal of what cannot be an address."""
@@ -37,6 +38,7 @@ class Facts:
         instance: of the message: the same for all its commands and for no other's.
         sasl_sender: the AUTH= parameter of MAIL FROM.
         cipher: protocol, cipher and bits of TLS; empty without.
+        certificate: the client's, if it has shown one.
     """
 
     client_name: str
@@ -60,6 +62,7 @@ class Facts:
     instance: str = ""
     sasl_sender: str = ""
     cipher: tuple[str, str, int] = ("", "", 0)
+    certificate: PeerCertificate | None = None
 
 
 class Policy(Protocol):

@@ -60,6 +60,8 @@ class PolicyParameters:
     virtual_mailbox_maps: tuple[str, ...] = ()
     relay_recipient_maps: tuple[str, ...] = ()
     smtpd_sender_login_maps: tuple[str, ...] = ()
+    relay_clientcerts: tuple[str, ...] = ()
+    smtpd_sasl_auth_enable: bool = True
     parent_domain_matches_subdomains: tuple[str, ...] = ("smtpd_access_maps",)
     recipient_delimiter: str = ""
     show_user_unknown_table_name: bool = True
@@ -124,6 +126,8 @@ class PolicyParameters:
             virtual_mailbox_maps=names("virtual_mailbox_maps"),
             relay_recipient_maps=names("relay_recipient_maps"),
             smtpd_sender_login_maps=names("smtpd_sender_login_maps"),
+            relay_clientcerts=names("relay_clientcerts"),
+            smtpd_sasl_auth_enable=conf.boolean("smtpd_sasl_auth_enable"),
             parent_domain_matches_subdomains=names("parent_domain_matches_subdomains"),
             recipient_delimiter=conf.text("recipient_delimiter"),
             show_user_unknown_table_name=conf.boolean("show_user_unknown_table_name"),

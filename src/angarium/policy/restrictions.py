@@ -12,6 +12,7 @@ from dataclasses import replace
 from angarium.model.lookup import Found, NotFound, TemporaryError
 from angarium.model.verdict import Action, Verdict
 from angarium.policy.backup import permit_mx_backup
+from angarium.policy.certificates import check_ccert_access, permit_tls_all_clientcerts, permit_tls_clientcerts
 from angarium.policy.consultation import check_policy_service
 from angarium.policy.dnslists import (
     permit_dnswl_client,
@@ -36,6 +37,7 @@ from angarium.policy.sessions import (
     check_sasl_access,
     defer_if_permit,
     defer_if_reject,
+    has_sasl,
     reject_multi_recipient_bounce,
     reject_plaintext_session,
     sleep,
@@ -75,8 +77,9 @@ async def permit_mynetworks(evaluation: Evaluation, _tools: Tools, _argument: st
 
 async def permit_sasl_authenticated(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
     """``permit_sasl_authenticated``: the client has logged in."""
-    user = evaluation.facts.sasl_username
-    return evaluation.permit(f"permit_sasl_authenticated: {user}") if user else None
+    user = evaluation.facts.sasl_username  # there may be one without SASL here: of XCLIENT
+    active = evaluation.parameters.smtpd_sasl_auth_enable
+    return evaluation.permit(f"permit_sasl_authenticated: {user}") if user and active else None
 
 
 async def permit_inet_interfaces(evaluation: Evaluation, tools: Tools, _argument: str) -> Verdict | None:
@@ -262,9 +265,15 @@ async def _login_mismatch(
     return _login_refusal(evaluation, f"not owned by user {user}", verb)
 
 
+_AUTHENTICATED = "reject_authenticated_sender_login_mismatch"
+_UNAUTHENTICATED = "reject_unauthenticated_sender_login_mismatch"
+
+
 async def reject_sender_login_mismatch(evaluation: Evaluation, tools: Tools, _argument: str) -> Verdict | None:
     """``reject_sender_login_mismatch``: the two below together."""
     verb, logged_in = "reject_sender_login_mismatch", bool(evaluation.facts.sasl_username)
+    if not has_sasl(evaluation, _AUTHENTICATED, _UNAUTHENTICATED):
+        return None
     return await _login_mismatch(evaluation, tools, verb, logged_in=logged_in)
 
 
@@ -272,19 +281,25 @@ async def reject_authenticated_sender_login_mismatch(
     evaluation: Evaluation, tools: Tools, _argument: str
 ) -> Verdict | None:
     """``reject_authenticated_sender_login_mismatch``: logged in, and does not own the sender's address."""
-    return await _login_mismatch(evaluation, tools, "reject_authenticated_sender_login_mismatch", logged_in=True)
+    if not has_sasl(evaluation, _AUTHENTICATED):
+        return None
+    return await _login_mismatch(evaluation, tools, _AUTHENTICATED, logged_in=True)
 
 
 async def reject_unauthenticated_sender_login_mismatch(
     evaluation: Evaluation, tools: Tools, _argument: str
 ) -> Verdict | None:
     """``reject_unauthenticated_sender_login_mismatch``: not logged in, and the sender's address has an owner."""
-    return await _login_mismatch(evaluation, tools, "reject_unauthenticated_sender_login_mismatch", logged_in=False)
+    if not has_sasl(evaluation, _UNAUTHENTICATED):
+        return None
+    return await _login_mismatch(evaluation, tools, _UNAUTHENTICATED, logged_in=False)
 
 
 async def reject_known_sender_login_mismatch(evaluation: Evaluation, tools: Tools, _argument: str) -> Verdict | None:
     """``reject_known_sender_login_mismatch``: as reject_sender_login_mismatch, for addresses with an owner alone."""
     verb, logged_in = "reject_known_sender_login_mismatch", bool(evaluation.facts.sasl_username)
+    if not has_sasl(evaluation, verb):
+        return None
     return await _login_mismatch(evaluation, tools, verb, logged_in=logged_in, known_only=True)
 
 
@@ -375,6 +390,8 @@ def _table() -> dict[str, Restriction]:
         reject_plaintext_session,
         reject_multi_recipient_bounce,
         permit_mx_backup,
+        permit_tls_clientcerts,
+        permit_tls_all_clientcerts,
         defer_if_permit,
         defer_if_reject,
     )
@@ -410,6 +427,7 @@ ARGUMENT_RESTRICTIONS: dict[str, Restriction] = {
     each.__name__: each
     for each in (
         check_policy_service,
+        check_ccert_access,
         reject_rbl_client,
         reject_rhsbl_client,
         reject_rhsbl_reverse_client,
@@ -437,9 +455,6 @@ GUARDS = frozenset(
 
 NOT_YET: dict[str, int] = {
     "permit_naked_ip_address": 0,
-    "permit_tls_clientcerts": 0,
-    "permit_tls_all_clientcerts": 0,
-    "check_ccert_access": 1,
 }
 """Postfix's restrictions that this engine does not know yet, with the number of their arguments."""
 

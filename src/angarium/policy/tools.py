@@ -27,6 +27,7 @@ class Tools:
         recipients: the tables that know our addresses.
         access: access(5).
         logins: smtpd_sender_login_maps.
+        client_certificates: relay_clientcerts.
         is_own: whether bare users may stand for addresses of a domain.
         own_addresses: the IP addresses of inet_interfaces and proxy_interfaces.
         rbl_replies: rbl_reply_maps.
@@ -40,6 +41,7 @@ class Tools:
     recipients: RecipientTables
     access: AccessTables
     logins: Maps
+    client_certificates: Maps
     is_own: Callable[[str], Awaitable[bool]]
     own_addresses: frozenset[str]
     rbl_replies: Maps

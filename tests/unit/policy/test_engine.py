@@ -266,11 +266,11 @@ def test_a_permit_ends_its_list_alone():
 def test_faults_are_said_in_the_log():
     server = Server(
         smtpd_helo_restrictions="check_helo_access",
-        smtpd_sender_restrictions="permit_tls_clientcerts, check_sender_access noname",
+        smtpd_sender_restrictions="permit_naked_ip_address, check_sender_access noname",
     )
     assert str(server.rcpt("alice@vbox.test").reply) == "451 4.3.5 Server configuration error"
     text = "\n".join(server.log.lines)
-    assert "restriction permit_tls_clientcerts is not supported and is skipped" in text
+    assert "restriction permit_naked_ip_address is not supported and is skipped" in text
     assert 'restriction "check_helo_access" in smtpd_helo_restrictions needs an argument' in text
 
 

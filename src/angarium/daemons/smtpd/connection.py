@@ -26,11 +26,11 @@ from angarium.daemons.smtpd.judgement import judge
 from angarium.daemons.smtpd.knowledge import facts_of
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.daemons.smtpd.rates import refuses_tls
-from angarium.daemons.smtpd.wording import describe_fault
+from angarium.daemons.smtpd.tlssession import accepted
+from angarium.daemons.smtpd.wording import describe_fault, escape
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.render import render_reply
 from angarium.protocols.smtp.states import Input
-from angarium.runtime.tls import describe_session
 
 READ_AHEAD = 64 * 1024
 _PIECE = 8 * 1024
@@ -404,10 +404,8 @@ class SmtpdConnection(asyncio.Protocol):
             raise LostConnectionError
         self._transport = secured
         self._paused = False
-        session = describe_session(secured.get_extra_info("ssl_object"))
-        if setting.parameters.tls_loglevel > 0:
-            talk.journal.info(f"Anonymous TLS connection established from {talk.client.shown}: {session}")
-        talk.start_session_over_tls(session, resumed=bool(secured.get_extra_info("ssl_object").session_reused))
+        tls = secured.get_extra_info("ssl_object")
+        talk.start_session_over_tls(accepted(tls, talk.client, setting.parameters, talk.journal))
         if talk.closing:
             await self._flush(talk)
             return

@@ -23,6 +23,7 @@ from angarium.daemons.smtpd.judgement import log_reject
 from angarium.daemons.smtpd.limits import Counted
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.daemons.smtpd.rates import over_rate
+from angarium.daemons.smtpd.tlssession import TlsSession
 from angarium.daemons.smtpd.transaction import Chunking, Transaction
 from angarium.daemons.smtpd.wording import describe_fault, escape, without_credentials
 from angarium.model.error import MailError
@@ -43,6 +44,7 @@ from angarium.protocols.smtp.types import (
     MessageEnd,
 )
 from angarium.runtime.log import session_log
+from angarium.runtime.tlspeer import PeerCertificate
 
 Handler = Callable[["Conversation", CommandReceived], Awaitable[Reply | None]]
 
@@ -77,10 +79,10 @@ class Conversation:
 
     __slots__ = (
         "_handlers", "_out", "_responses_may_follow", "_skipping_chunk", "_soft_bounce", "ask", "auth_method",
-        "bytes_received", "chunking", "client", "closing", "counts", "delay", "denied", "ehlo_discard", "error_count",
-        "esmtp", "exchange", "exempt", "helo", "illegal_pipelining", "journal", "junk_count", "message",
-        "message_failure", "parameters", "protocol", "sasl_method", "sasl_username", "tls", "tls_requested",
-        "transaction", "where",
+        "bytes_received", "certificate", "certificate_refusal", "certificate_remark", "chunking", "client", "closing",
+        "counts", "delay", "denied", "ehlo_discard", "error_count", "esmtp", "exchange", "exempt", "forwarded", "helo",
+        "illegal_pipelining", "journal", "junk_count", "message", "message_failure", "parameters", "protocol",
+        "sasl_method", "sasl_username", "tls", "tls_requested", "transaction", "where",
     )  # fmt: skip
 
     def __init__(
@@ -109,6 +111,9 @@ class Conversation:
         self.helo = ""
         self.esmtp = False
         self.tls = ""
+        self.certificate: PeerCertificate | None = None
+        self.certificate_remark = ""
+        self.certificate_refusal = ""
         self.tls_requested = False
         self.sasl_method = ""
         self.sasl_username = ""
@@ -246,6 +251,8 @@ class Conversation:
         """The refusals that come before the command is even looked up."""
         parameters = self.parameters
         if command.truncated:
+        if self.certificate_refusal:
+            return Reply.of(421, "4.7.1", f"{parameters.myhostname} Error: {self.certificate_refusal}")
             shown = without_credentials(command.text[:30])
             limit = parameters.line_length_limit
             self.journal.warning(f"{self.client.shown}: request longer than {limit}: {shown}...")
@@ -419,18 +426,22 @@ class Conversation:
         """``SMTP`` or ``ESMTP``."""
         return "ESMTP" if self.esmtp else "SMTP"
 
-    def start_session_over_tls(self, description: str, *, resumed: bool = False) -> None:
+    def start_session_over_tls(self, session: TlsSession) -> None:
         """TLS is up: what was learnt before it is forgotten (RFC 3207 section 4.2).
 
-        A session that is not resumed counts against smtpd_client_new_tls_session_rate_limit; one too many is ended.
+        A session that is not resumed counts against smtpd_client_new_tls_session_rate_limit; one too many is ended. One
+        without the certificate that it needs is ended at the client's next command.
         """
         limit = self.parameters.client_new_tls_session_rate_limit
-        if not resumed and over_rate(self, Counted.TLS, limit, "New TLS session rate"):
+        if not session.resumed and over_rate(self, Counted.TLS, limit, "New TLS session rate"):
             text = f"{self.parameters.myhostname} Error: too many new TLS sessions from {self.client.shown}"
             self.send(Reply.of(421, "4.7.0", text))
             self.tls_requested = False
             return
-        self.tls = description
+        self.tls = session.description
+        self.certificate = session.certificate
+        self.certificate_remark = session.remark
+        self.certificate_refusal = session.refusal
         if self.tls_requested:
             self.counts.succeeded("STARTTLS")
         self.tls_requested = False

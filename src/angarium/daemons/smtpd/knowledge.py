@@ -45,6 +45,7 @@ def facts_of(talk: Conversation, recipient: str | None = None, size: int = 0) ->
     )
 
 
+        certificate=talk.certificate,
 def _instance(talk: Conversation) -> str:
     """The same for all commands of one message, and for no other's."""
     arrival = talk.transaction.arrival if talk.transaction is not None else 0.0
@@ -82,3 +83,24 @@ def origin_of(talk: Conversation, mail: MailCommand) -> Origin:
         sasl_sender=mail.auth or "",
         tls=talk.tls,
     )
+        tls_client=talk.certificate_remark,
+        forwarded=None if talk.forwarded is None else forwarded_by(talk.forwarded),
+    )
+
+
+def forwarded_by(said: Mapping[str, str]) -> Forwarded:
+    """What XFORWARD has said; what it has not said is not known, whatever the session knows."""
+
+    def value(name: str) -> str:
+        return "" if said.get(name, UNAVAILABLE) == UNAVAILABLE else said[name]
+
+    source = value("SOURCE")
+    return Forwarded(
+        name=value("NAME") or "unknown",
+        address=value("ADDR"),
+        port=int(value("PORT") or 0),
+        helo=value("HELO"),
+        protocol=value("PROTO"),
+        ident=value("IDENT"),
+        local=source == "LOCAL" if source else None,
+        client=not CLIENT.isdisjoint(said),
