@@ -1,8 +1,8 @@
-"""Runs a command with a message on its standard input (local(8), EXTERNAL COMMAND DELIVERY).
+"""Runs a command with a message on its standard input (local(8), EXTERNAL COMMAND DELIVERY; pipe(8)).
 
 Runs with the recipient's rights, and blocks. The command gets a session of its own, no descriptors but the three, and
-command_time_limit; what is left of it is killed then. It may leave its input unread. Of what it writes the beginning is
-kept, the rest is read and dropped, so that it cannot fill anything.
+its time limit; then its whole process group is killed. It may leave its input unread. Of what it writes the
+beginning is kept, the rest is read and dropped, so that it cannot fill anything.
 
 Fails with DeliveryError when it takes too long or its directory cannot be entered.
 """
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from angarium.delivery.sysexits import Outcome, command_outcome
+from angarium.delivery.sysexits import Outcome, command_outcome, with_output
 from angarium.delivery.troubles import DeliveryError
 from angarium.model.dsn import Dsn
 
@@ -38,12 +38,14 @@ class CommandRules:
         environment: the whole of it.
         directory: where it is run.
         time_limit: command_time_limit, seconds.
+        fatal: how the report of a command that cannot be executed begins.
     """
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
     directory: str
     time_limit: float
+    fatal: str = "local: fatal: execvp"
 
 
 def run(command: str, pieces: Iterable[bytes], rules: CommandRules) -> Outcome:
@@ -65,28 +67,28 @@ def run(command: str, pieces: Iterable[bytes], rules: CommandRules) -> Outcome:
             raise DeliveryError(
                 Dsn(4, 3, 5), f"cannot change directory to {rules.directory}: {error.strerror}"
             ) from error
-        said = f"local: fatal: execvp {rules.arguments[0]}: {error.strerror}\n"
+        said = f"{rules.fatal} {rules.arguments[0]}: {error.strerror}\n"
         return command_outcome(command, 75, said.encode())
+    output = bytearray()
     try:
-        output = _exchange(process, pieces, deadline)
+        _exchange(process, pieces, deadline, output)
         returned = process.wait(max(0.0, deadline - time.monotonic()))
     except (TimeoutError, subprocess.TimeoutExpired) as error:
-        raise DeliveryError(Dsn(5, 3, 0), f'Command time limit exceeded: "{command}"') from error
+        raise DeliveryError(Dsn(5, 3, 0), with_output(f'Command time limit exceeded: "{command}"', output)) from error
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            if process.poll() is None:
+        if process.returncode is None:  # not waited for yet, so that its number still names its group
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+            process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
-    return command_outcome(command, returned, output)
+    return command_outcome(command, returned, bytes(output))
 
 
-def _exchange(process: subprocess.Popen[bytes], pieces: Iterable[bytes], deadline: float) -> bytes:
-    """Feed it and listen to it until it has closed both ends. Raises TimeoutError."""
-    kept = bytearray()
+def _exchange(process: subprocess.Popen[bytes], pieces: Iterable[bytes], deadline: float, kept: bytearray) -> None:
+    """Feed it and listen to it until it has closed both ends; ``kept`` is what it says. Raises TimeoutError."""
     assert process.stdin is not None
     assert process.stdout is not None
     for stream in (process.stdin, process.stdout):
@@ -110,7 +112,6 @@ def _exchange(process: subprocess.Popen[bytes], pieces: Iterable[bytes], deadlin
                 kept += data[: OUTPUT - len(kept)]
                 if not data:
                     selector.unregister(process.stdout)
-    return bytes(kept)
 
 
 def _close(stream: IO[bytes]) -> None:

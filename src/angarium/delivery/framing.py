@@ -1,4 +1,4 @@
-"""A message as it is written to a mailbox, a Maildir file or a command: lines end in LF (local(8)).
+"""A message as it is written to a mailbox, a Maildir file or a command (local(8), pipe(8)).
 
 ==========  ==================  ==============  ====================
             ``From `` line      ``From `` in    empty line
@@ -10,15 +10,16 @@ COMMAND     yes                 no              no
 ==========  ==================  ==============  ====================
 
 Only ``From `` is quoted, not ``>From ``. All begin with Return-Path, X-Original-To and Delivered-To, each of which may
-be left out.
+be left out. Lines end in LF; pipe(8) chooses each of these things, the end of lines, and dots before dots beside them.
 
-Guarantees: pieces of bounded size whatever the content; the last line ends in LF.
+Guarantees: pieces of bounded size whatever the content; the last line ends.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 
 from angarium.protocols.smtp.path import quote_address
@@ -27,12 +28,31 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FROM = b"From "
 
 
-class Framing(enum.Enum):
-    """For what kind of destination."""
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What is done to a message on its way.
 
-    MAILBOX = "mailbox"
-    MAILDIR = "maildir"
-    COMMAND = "command"
+    Attributes:
+        mark: a ``From `` line comes first.
+        quotes: lines that begin with ``From `` are quoted.
+        dots: lines that begin with a dot get another one.
+        blank: an empty line ends it.
+        eol: the end of each line.
+    """
+
+    mark: bool = False
+    quotes: bool = False
+    dots: bool = False
+    blank: bool = False
+    eol: bytes = b"\n"
+
+
+class Framing(enum.Enum):
+    """For what kind of destination; the value is its form."""
+
+    MAILBOX = Form(mark=True, quotes=True, blank=True)
+    MAILDIR = Form()
+    COMMAND = Form(mark=True)
 
 
 def postmark(sender: str, date: str) -> bytes:
@@ -59,12 +79,19 @@ def framed(kind: Framing, mark: bytes, header: bytes, message: Iterable[bytes]) 
         header: from ``delivery_header``.
         message: the message in wire form, in pieces that may end anywhere.
     """
+    return shaped(kind.value, mark, header, message)
+
+
+def shaped(form: Form, mark: bytes, header: bytes, message: Iterable[bytes]) -> Iterator[bytes]:
+    """The whole in any form, in pieces; see ``framed``."""
     lines = _ended(_unix(message))
-    if kind is not Framing.MAILDIR:
-        yield mark
-    yield from chain((header,), _quoted(lines)) if kind is Framing.MAILBOX else chain((header,), lines)
-    if kind is Framing.MAILBOX:
-        yield b"\n"
+    if form.quotes:
+        lines = _marked(lines, _FROM, b">")
+    if form.dots:
+        lines = _marked(lines, b".", b".")
+    whole = chain((mark if form.mark else b"", header), lines, (b"\n" if form.blank else b"",))
+    pieces = filter(None, whole)
+    return pieces if form.eol == b"\n" else (piece.replace(b"\n", form.eol) for piece in pieces)
 
 
 def _unix(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -88,20 +115,20 @@ def _ended(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield b"\n"
 
 
-def _quoted(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """``>`` before each ``From `` that begins a line, also where a piece ends inside it."""
+def _marked(pieces: Iterable[bytes], start: bytes, mark: bytes) -> Iterator[bytes]:
+    """``mark`` before each line that begins with ``start``, also where a piece ends inside it."""
     held = b""
     at_start = True
     for piece in pieces:
         data = held + piece
         begins = data.rfind(b"\n") + 1
         rest = data[begins:]
-        held = rest if (begins or at_start) and len(rest) < len(_FROM) and _FROM.startswith(rest) else b""
+        held = rest if (begins or at_start) and len(rest) < len(start) and start.startswith(rest) else b""
         data = data[: len(data) - len(held)]
         if not data:
             continue
-        if at_start and data.startswith(_FROM):
-            yield b">"
-        yield data.replace(b"\nFrom ", b"\n>From ")
+        if at_start and data.startswith(start):
+            yield mark
+        yield data.replace(b"\n" + start, b"\n" + mark + start)
         at_start = data.endswith(b"\n")
     yield held

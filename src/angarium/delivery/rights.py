@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
@@ -28,22 +29,28 @@ Work = Callable[[], Sequence[str]]
 _ANSWER = 16 * 1024 * 1024
 """Bytes that a child may answer with: it may have read a long list."""
 
+_FILES = 1024
+"""Open files that a child may have: programs that use select(2) rely on it."""
+
+_FAILED = "temporary failure"
 _PIECE = 65536
 
 
 class Rights(Protocol):
     """Runs work as a user."""
 
-    async def run(self, user: User, work: Work) -> Sequence[str]:
-        """What the work returns. Raises DeliveryError."""
+    async def run(self, user: User, work: Work, root: str = "") -> Sequence[str]:
+        """What the work returns; it sees ``root`` as the root of all files, if it is set. Raises DeliveryError."""
         ...
 
 
 class OwnRights:
     """The rights of this process: for its own user only. Work runs in a thread."""
 
-    async def run(self, user: User, work: Work) -> Sequence[str]:
+    async def run(self, user: User, work: Work, root: str = "") -> Sequence[str]:
         """Run it if the user is ours."""
+        if root:
+            raise DeliveryError(Dsn(4, 3, 0), _FAILED, f"chroot={root} needs a server that was started by root")
         if user.uid != os.geteuid():
             text = f"delivery for the user {user.name} needs a server that was started by root"
             raise DeliveryError(Dsn(4, 3, 0), text)
@@ -56,14 +63,14 @@ class ForkedRights:
     The process must have no threads of its own that hold locks: it is forked without them.
     """
 
-    async def run(self, user: User, work: Work) -> Sequence[str]:
+    async def run(self, user: User, work: Work, root: str = "") -> Sequence[str]:
         """Run it as the user; a cancelled wait kills the child."""
         readable, writable = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             try:
                 pid = os.fork()
                 if pid == 0:
-                    _child(user, work, writable)
+                    _child(user, work, root, writable)
             finally:
                 os.close(writable)
             data = b""
@@ -87,14 +94,15 @@ def _answer(data: bytes) -> Sequence[str]:
         raise DeliveryError(Dsn(4, 3, 0), "the process of the delivery died")
     code, *texts = map(str, json.loads(data))
     if code:
-        raise DeliveryError(Dsn.parse(code), texts[0])
+        raise DeliveryError(Dsn.parse(code), *texts)
     return texts
 
 
-def _child(user: User, work: Work, writable: int) -> NoReturn:
+def _child(user: User, work: Work, root: str, writable: int) -> NoReturn:
     """The child, from fork to exit."""
     status = 1
     try:
+        failure = _confine(root)
         become(user)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
@@ -102,9 +110,9 @@ def _child(user: User, work: Work, writable: int) -> NoReturn:
         signal.set_wakeup_fd(-1)
         os.umask(0o077)
         try:
-            answer: list[str] = ["", *work()]
+            answer: list[str] = [*failure] if failure else ["", *work()]
         except DeliveryError as error:
-            answer = [str(error.dsn), error.text]
+            answer = [str(error.dsn), error.text, error.cause]
         data = memoryview(json.dumps(answer).encode() + b"\n")
         os.set_blocking(writable, True)
         while data:
@@ -112,6 +120,21 @@ def _child(user: User, work: Work, writable: int) -> NoReturn:
         status = 0
     finally:
         os._exit(status)
+
+
+def _confine(root: str) -> Sequence[str]:
+    """As root still: the limits of an ordinary process, and another root directory. Why not, as an answer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft > _FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, hard))
+    if not root:
+        return ()
+    try:
+        os.chroot(root)
+        os.chdir("/")
+    except OSError as error:
+        return [str(Dsn(4, 3, 0)), _FAILED, f"cannot change root directory to {root}: {error.strerror}"]
+    return ()
 
 
 def become(user: User) -> None:

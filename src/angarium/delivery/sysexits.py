@@ -31,12 +31,21 @@ _STATUSES = {
 
 
 class Outcome(NamedTuple):
-    """What came of a command; ``output`` is what the report shows as ``x-unix``: its words, else what they mean."""
+    """What came of a command.
+
+    Attributes:
+        status: how it ended.
+        dsn: the enhanced code.
+        text: for the log and the report.
+        output: what the report shows as ``x-unix``: its words, else what they mean.
+        said: its words, when it succeeded.
+    """
 
     status: Status
     dsn: Dsn
     text: str
     output: str = ""
+    said: str = ""
 
 
 def command_outcome(command: str, returned: int, output: bytes) -> Outcome:
@@ -48,26 +57,32 @@ def command_outcome(command: str, returned: int, output: bytes) -> Outcome:
         output: what it has written, or the beginning of it.
     """
     if returned == 0:
-        return Outcome(Status.SENT, Dsn(2, 0, 0), f"delivered to command: {command}")
-    said = _printable(output)
+        return Outcome(Status.SENT, Dsn(2, 0, 0), f"delivered to command: {command}", said=printable(output).strip())
+    said = printable(output)
     code, rest = Dsn.split(said)
     if code is not None:
         code = code if code.klass != 2 else Dsn(5, 0, 0)
-        return Outcome(_status(code), code, rest or said, (rest or said).strip())
+        return Outcome(_status(code), code, rest, (rest or said).strip())
     if returned < 0:
         dsn, text = Dsn(4, 3, 0), f'Command died with signal {-returned}: "{command}"'
     elif returned in _STATUSES:
         dsn, text = Dsn.parse(_STATUSES[returned][0]), _STATUSES[returned][1]
     else:
         dsn, text = Dsn(5, 3, 0), f'Command died with status {returned}: "{command}"'
-    return Outcome(_status(dsn), dsn, f"{text}. Command output: {said}" if said else text, said.strip() or text)
+    return Outcome(_status(dsn), dsn, with_output(text, output), said.strip() or text)
+
+
+def with_output(text: str, output: bytes | bytearray) -> str:
+    """A text, and what the command has written, if it has."""
+    said = printable(output)
+    return f"{text}. Command output: {said}" if said else text
 
 
 def _status(dsn: Dsn) -> Status:
     return Status.DEFERRED if dsn.temporary else Status.BOUNCED
 
 
-def _printable(output: bytes) -> str:
+def printable(output: bytes | bytearray) -> str:
     """One line for the log: line ends are blanks, what cannot be shown is an underscore."""
-    text = output.decode("utf-8", "replace").replace("\r\n", "\n").replace("\n", " ").replace("\t", " ")
+    text = output.decode("utf-8", "replace").replace("\n", " ").replace("\t", " ")
     return "".join(char if char.isprintable() and char != "\ufffd" else "_" for char in text)

@@ -14,12 +14,14 @@ class DeliveryError(Exception):
     Attributes:
         dsn: the class says whether it is tried again.
         text: for the log and the report.
+        cause: what the log alone says beside it; may be empty.
     """
 
-    def __init__(self, dsn: Dsn, text: str) -> None:
+    def __init__(self, dsn: Dsn, text: str, cause: str = "") -> None:
         super().__init__(f"{dsn} {text}")
         self.dsn = dsn
         self.text = text
+        self.cause = cause
 
 
 _PASSING = frozenset({errno.EAGAIN, errno.ESTALE, errno.EINTR})

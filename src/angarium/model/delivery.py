@@ -76,6 +76,7 @@ class DeliveryResult:
         finished: seconds since the epoch when the outcome was known.
         destination_broken: the nexthop as a whole could not be reached; the queue manager slows down.
         relayed_dsn: the peer has taken on the duty to notify (it announced DSN), so a success report is not ours.
+        relayed: what took the message sends it on from here, though no peer spoke (pipe(8) without its flag X).
         final: the peer that took the message has put it into its mailbox (lmtp_assume_final), as far as anyone knows.
         conn_use: how many messages the connection has carried, this one included; the log shows it from 2 on.
         command_output: what a command said or its exit status means, when that is why it was not delivered; the report
@@ -100,6 +101,7 @@ class DeliveryResult:
     command_output: str = ""
     others: tuple[DeliveryResult, ...] = ()
     final: bool = False
+    relayed: bool = False
 
     def each(self) -> Iterator[DeliveryResult]:
         """This result and those of the recipient's other destinations, in the order in which they came about."""

@@ -247,7 +247,7 @@ class _Letter:
             return "delayed"
         if is_expansion(result):
             return "expanded"
-        return "relayed" if result.remote_mta and not result.final else "delivered"
+        return "relayed" if result.relayed or (result.remote_mta and not result.final) else "delivered"
 
 
 def _aliased(recipient: Recipient) -> bool:

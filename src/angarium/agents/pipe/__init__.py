@@ -1,0 +1,1 @@
+"""Delivery to external commands: pipe(8)."""

@@ -1,0 +1,52 @@
+"""Puts delivery to commands together: the agent of the queue manager, and the service of the process of root's."""
+
+from __future__ import annotations
+
+from angarium.agents.pipe.deliverer import PipeDeliverer
+from angarium.agents.pipe.parameters import PipeParameters
+from angarium.config.error import ConfigError
+from angarium.config.master_cf import MasterService
+from angarium.delivery.actor import NOBODY, Reserved
+from angarium.delivery.attributes import PIPE, Attributes
+from angarium.delivery.outcomes import OutcomeAgent, OutcomeService, RemoteDeliverer
+from angarium.delivery.rights import ForkedRights, OwnRights, Rights
+from angarium.runtime.log import ServiceLog
+
+
+def pipe_agent(
+    entry: MasterService, parameters: PipeParameters, log: ServiceLog, address: str | bytes | None
+) -> OutcomeAgent:
+    """The agent of a line of master.cf.
+
+    Args:
+        entry: the line.
+        parameters: ``PipeParameters.from_config(conf, entry.name)``.
+        log: ``postfix/pipe``.
+        address: of the service in the process of root's; None: the command is run from here, as ourselves.
+    """
+    attributes = read_attributes(entry)
+    return OutcomeAgent(
+        RemoteDeliverer(address, log) if address else _deliverer(entry, parameters, OwnRights(), log, NOBODY),
+        relayed=isinstance(attributes, Attributes) and "X" not in attributes.flags,
+    )
+
+
+def pipe_service(
+    entry: MasterService, parameters: PipeParameters, log: ServiceLog, askers: frozenset[int], reserved: Reserved
+) -> OutcomeService:
+    """The service of a process of root's, which answers the users in ``askers``."""
+    return OutcomeService(_deliverer(entry, parameters, ForkedRights(), log, reserved), askers, log)
+
+
+def read_attributes(entry: MasterService) -> Attributes | ConfigError:
+    """What the line says, or what is wrong with it: that breaks the transport, not the server."""
+    try:
+        return Attributes.parse(entry.operands, PIPE, entry.file, entry.line)
+    except ConfigError as error:
+        return error
+
+
+def _deliverer(
+    entry: MasterService, parameters: PipeParameters, rights: Rights, log: ServiceLog, reserved: Reserved
+) -> PipeDeliverer:
+    return PipeDeliverer(read_attributes(entry), parameters, rights, log, reserved)
