@@ -116,6 +116,10 @@ class Dovecot(socketserver.StreamRequestHandler):
         return (b"OK\t" if good else b"FAIL\t") + number + b"\tuser=alice"
 
 
+CLIENT_FIRST = ("wrappermode = yes", "smtpd_upstream_proxy_protocol")
+"""Services with these have nothing to say before the client has."""
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -184,6 +188,7 @@ def normalise(line: str) -> str:
     line = re.sub(r"\b[0-9A-F]{7,}: ", "QUEUEID: ", line)
     line = re.sub(r"( bits\)) key-exchange .*", r"\1", line)
     line = re.sub(r"error:[0-9A-F]+:SSL routines::([^:]*):.*", r"error:SSL routines::\1:", line)
+    line = re.sub(r"^(connect from \S+\[127\.0\.0\.1\]):\d{5}$", r"\1:PORT", line)
     return re.sub(r"for service \S+", "for service SERVICE", line)
 
 
@@ -218,7 +223,7 @@ class Recorder:
 
     def play(self, lines: list[str]) -> list[str]:
         batch = b""
-        if not any(line.startswith("#!") and "wrappermode = yes" in line for line in lines):
+        if not any(line.startswith("#!") and any(word in line for word in CLIENT_FIRST) for line in lines):
             early = next((line for line in lines if line[:1] in "CTEW"), "") == "E:"
             if not early:
                 self.read()

@@ -24,9 +24,9 @@ from angarium.daemons.imapd.main import ImapdParameters, ImapdService
 from angarium.daemons.pickup.main import make_pickup
 from angarium.daemons.pop3d.main import Pop3dParameters, Pop3dService
 from angarium.daemons.qmgr.showq import ShowqService
-from angarium.daemons.smtpd.client import Client, DnsClientResolver
-from angarium.daemons.smtpd.collaborators import Exemptions
+from angarium.daemons.smtpd.client import DnsClientResolver
 from angarium.daemons.smtpd.direct import DirectDelivery, DirectTransport
+from angarium.daemons.smtpd.exemptions import make_exemptions
 from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.daemons.smtpd.main import SmtpdService
 from angarium.daemons.smtpd.parameters import SmtpdParameters
@@ -121,7 +121,7 @@ class NetworkWiring:
             resolver=self._client_resolver if conf.boolean("smtpd_peername_lookup") else None,
             spool=node.spool,
             limits=self._client_limits,
-            exemptions=_exemptions(conf, node),
+            exemptions=make_exemptions(conf, node.tables),
             forbidden_command=_matcher(forbidden),
             queue_directory=node.queue_directory,
             flush=self._flush(conf),
@@ -217,28 +217,6 @@ def _matcher(patterns: MatchList) -> Callable[[str], Awaitable[bool]]:
         return isinstance(await patterns.match_string(word), Found)
 
     return matches
-
-
-def _exemptions(conf: Config, node: Node) -> Callable[[Client], Awaitable[Exemptions]]:
-    """What a client is free of, by the lists of clients in main.cf."""
-    limits, bare_newline, sasl = (
-        MatchList(name, conf.names(name), node.tables, networks=True)
-        for name in (
-            "smtpd_client_event_limit_exceptions",
-            "smtpd_forbid_bare_newline_exclusions",
-            "smtpd_sasl_exceptions_networks",
-        )
-    )
-
-    async def exemptions(client: Client) -> Exemptions:
-        async def listed(patterns: MatchList) -> bool:
-            if not patterns:
-                return False
-            return isinstance(await patterns.match_client(client.name, client.address), Found)
-
-        return Exemptions(await listed(limits), await listed(bare_newline), await listed(sasl))
-
-    return exemptions
 
 
 def local_service(node: Node, entry: MasterService) -> Service:

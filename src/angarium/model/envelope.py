@@ -55,6 +55,39 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
+class Forwarded:
+    """The client of whom a content filter or proxy says that the message was his (XFORWARD_README of Postfix).
+
+    It is who the logs of later stages speak of, and who is told onward; policy and the Received header know the
+    connection's own client.
+
+    Attributes:
+        name: host name; ``unknown`` when it is not said.
+        address: IP address in text; empty when it is not said.
+        port: 0 when it is not said.
+        helo: HELO argument; empty when it is not said.
+        protocol: of the message's first way in; empty when it is not said.
+        ident: the queue id that the message had there; empty when it is not said.
+        local: whether the message began there (SOURCE); None when it is not said.
+        client: something was said of the client, though it may be that he is not known.
+    """
+
+    name: str = "unknown"
+    address: str = ""
+    port: int = 0
+    helo: str = ""
+    protocol: str = ""
+    ident: str = ""
+    local: bool | None = None
+    client: bool = False
+
+    @property
+    def shown(self) -> str:
+        """``name[address]``, or the name alone."""
+        return f"{self.name}[{self.address}]" if self.address else self.name
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """How a message came in: what the log, the Received header and later milters want to know.
 
@@ -69,7 +102,9 @@ class Origin:
         sasl_username: the authenticated name; empty when not authenticated.
         sasl_sender: the AUTH= parameter of MAIL FROM (RFC 4954 section 5); empty when unsaid.
         tls: the TLS session for people: ``TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)``; empty without.
+        tls_client: what is to be said of the client's certificate in the Received header; empty without TLS.
         uid: the submitting user of local submission; None for network clients.
+        forwarded: what a content filter has said of the client behind it; None for nearly all messages.
     """
 
     protocol: str
@@ -82,12 +117,26 @@ class Origin:
     sasl_username: str = ""
     sasl_sender: str = ""
     tls: str = ""
+    tls_client: str = ""
     uid: int | None = None
+    forwarded: Forwarded | None = None
 
     @property
     def client(self) -> str:
         """``name[address]``, as the log writes it."""
         return f"{self.client_name}[{self.client_address}]"
+
+    @property
+    def logged(self) -> Forwarded:
+        """The client whom the log speaks of and who is told onward: the one behind a filter, or the connection's."""
+        forwarded = self.forwarded
+        if forwarded is not None and forwarded.client:
+            return forwarded
+        ident = forwarded.ident if forwarded is not None else ""
+        local = forwarded.local if forwarded is not None else None
+        return Forwarded(
+            self.client_name, self.client_address, self.client_port, self.helo, self.protocol, ident, local, client=True
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +151,6 @@ class Envelope:
         body: the declared body type.
         smtputf8: the client asked for SMTPUTF8 (RFC 6531).
         ret: what a delivery report shall return.
-        tls_client: what is to be said of the client's certificate in the Received header; empty without TLS.
         envid: the envelope id of RFC 3461 section 4.4, decoded; empty when unsaid.
         content_filter: ``transport:nexthop`` that gets the message in place of its recipients' own transports
             (content_filter, FILTER); empty without.
@@ -117,7 +165,6 @@ class Envelope:
     arrival: float
     origin: Origin
     body: BodyType = BodyType.UNSAID
-    tls_client: str = ""
     smtputf8: bool = False
     ret: Ret = Ret.UNSAID
     envid: str = ""

@@ -80,8 +80,8 @@ class PolicyParameters:
     unknown_virtual_alias_reject_code: int = 550
     unknown_virtual_mailbox_reject_code: int = 550
     unknown_relay_recipient_reject_code: int = 550
-    maps_rbl_reject_code: int = 554
     over_quota_reject_code: int = 552
+    maps_rbl_reject_code: int = 554
     multi_recipient_bounce_reject_code: int = 550
     plaintext_reject_code: int = 450
     default_rbl_reply: str = "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain"
@@ -145,9 +145,9 @@ class PolicyParameters:
             unknown_local_recipient_reject_code=conf.integer("unknown_local_recipient_reject_code"),
             unknown_virtual_alias_reject_code=conf.integer("unknown_virtual_alias_reject_code"),
             unknown_virtual_mailbox_reject_code=conf.integer("unknown_virtual_mailbox_reject_code"),
+            over_quota_reject_code=conf.integer("over_quota_reject_code"),
             unknown_relay_recipient_reject_code=conf.integer("unknown_relay_recipient_reject_code"),
             maps_rbl_reject_code=conf.integer("maps_rbl_reject_code"),
-            over_quota_reject_code=conf.integer("over_quota_reject_code"),
             multi_recipient_bounce_reject_code=conf.integer("multi_recipient_bounce_reject_code"),
             plaintext_reject_code=conf.integer("plaintext_reject_code"),
             default_rbl_reply=conf.text("default_rbl_reply"),

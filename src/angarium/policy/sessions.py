@@ -15,6 +15,15 @@ from angarium.policy.tools import Tools
 _LONGEST = 600.0
 
 
+def has_sasl(evaluation: Evaluation, *verbs: str) -> bool:
+    """Whether clients may log in here; restrictions that need it are passed over without, and the log says so."""
+    if evaluation.parameters.smtpd_sasl_auth_enable:
+        return True
+    for verb in verbs:
+        evaluation.warn(f"restriction `{verb}' ignored: no SASL support")
+    return False
+
+
 async def reject_plaintext_session(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
     """``reject_plaintext_session``: TLS is off (plaintext_reject_code)."""
     if evaluation.facts.tls:
@@ -36,6 +45,8 @@ async def reject_multi_recipient_bounce(evaluation: Evaluation, _tools: Tools, _
 
 async def check_sasl_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
     """``check_sasl_access``: access(5) by the name that the client has logged in with."""
+    if not has_sasl(evaluation, "check_sasl_access"):
+        return None
     match = await tools.access.word(argument, evaluation.facts.sasl_username)
     return await tools.access.act(evaluation, Subject.LOGIN, match, "check_sasl_access", argument)
 

@@ -6,7 +6,7 @@ The name is the address's PTR name when that name resolves to the address again,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from angarium.runtime.dns import DnsFailure, Records, Resolver
@@ -33,6 +33,11 @@ class Client:
     def shown(self) -> str:
         """``name[address]``, as the log and replies show it."""
         return self.label or f"{self.name}[{self.address}]"
+
+    def labelled(self, *, port: bool) -> Client:
+        """The client with what the log calls it; ``port``: with its port (smtpd_client_port_logging)."""
+        label = f"{self.name}[{self.address}]"
+        return replace(self, label=f"{label}:{self.port or 'unknown'}" if port else label)
 
 
 @dataclass(frozen=True, slots=True)

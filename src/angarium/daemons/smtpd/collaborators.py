@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from angarium.auth.interface import Authenticator
 from angarium.auth.penalty import LoginPenalty
 from angarium.cleanup.interface import Cleanup
+from angarium.daemons.smtpd.client import Client
 from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.mailqueue.interface import Intake
 from angarium.policy.interface import Policy
@@ -17,20 +18,29 @@ from angarium.runtime.spool import Spool
 
 @dataclass(frozen=True, slots=True)
 class Exemptions:
-    """What one client is free of.
+    """What one client is free of, and what it may that others may not.
 
     Attributes:
         limits: the connection and rate limits (smtpd_client_event_limit_exceptions).
         bare_newline: smtpd_forbid_bare_newline.
         sasl: being offered AUTH (smtpd_sasl_exceptions_networks).
+        xclient: it may use XCLIENT (smtpd_authorized_xclient_hosts); it is then free of the limits, too.
+        xforward: it may use XFORWARD (smtpd_authorized_xforward_hosts).
     """
 
     limits: bool = False
     bare_newline: bool = False
     sasl: bool = False
+    xclient: bool = False
+    xforward: bool = False
 
 
 NOT_EXEMPT = Exemptions()
+
+
+async def nobody_exempt(_client: Client) -> Exemptions:
+    """No client is free of anything."""
+    return NOT_EXEMPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,7 @@ class Collaborators:
         clock: seconds since the epoch.
         penalty: what wrong passwords cost a client; None: nothing but an error.
         flush: asks for the delivery of a domain's mail (ETRN); False when it may not be asked for.
+        exemptions: what a client is free of; asked when the session begins, and after XCLIENT.
     """
 
     queue: Intake
@@ -58,3 +69,4 @@ class Collaborators:
     tls_available: bool = False
     penalty: LoginPenalty | None = None
     flush: Callable[[str], Awaitable[bool]] | None = None
+    exemptions: Callable[[Client], Awaitable[Exemptions]] = nobody_exempt

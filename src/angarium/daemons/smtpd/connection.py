@@ -15,12 +15,12 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
 from angarium.daemons.smtpd.client import UNKNOWN, Client, ClientResolver
-from angarium.daemons.smtpd.collaborators import Collaborators, Exemptions
+from angarium.daemons.smtpd.collaborators import Collaborators
 from angarium.daemons.smtpd.conversation import Conversation, Handlers
 from angarium.daemons.smtpd.judgement import judge
 from angarium.daemons.smtpd.knowledge import facts_of
@@ -29,6 +29,8 @@ from angarium.daemons.smtpd.rates import refuses_tls
 from angarium.daemons.smtpd.tlssession import accepted
 from angarium.daemons.smtpd.wording import describe_fault, escape
 from angarium.model.reply import Reply
+from angarium.protocols.smtp.forwarding import Families
+from angarium.protocols.smtp.proxyheader import ProxyHeader, ProxyHeaderError, parse_proxy_header
 from angarium.protocols.smtp.render import render_reply
 from angarium.protocols.smtp.states import Input
 
@@ -54,7 +56,6 @@ class ConnectionSetting:
     """What all connections of a service share.
 
     Attributes:
-        exemptions: what a client is free of.
         tls: to accept TLS with; None when there is no certificate.
     """
 
@@ -62,7 +63,6 @@ class ConnectionSetting:
     collaborators: Collaborators
     handlers: Handlers
     resolver: ClientResolver | None
-    exemptions: Callable[[Client], Awaitable[Exemptions]]
     tls: ssl.SSLContext | None
 
 
@@ -169,6 +169,11 @@ class SmtpdConnection(asyncio.Protocol):
 
     async def _run(self, client: Client) -> None:
         try:
+            if self._setting.parameters.upstream_proxy_protocol:
+                found = await self._behind_proxy(client)
+                if found is None:
+                    return
+                client = found
             client = await self._identify(client)
             await self._session(client)
         except (LostConnectionError, ClientTimeoutError):
@@ -197,6 +202,58 @@ class SmtpdConnection(asyncio.Protocol):
         if unsent:
             self._loop.call_later(min(self._setting.parameters.timeout, _LINGER), transport.abort)
 
+    async def _behind_proxy(self, client: Client) -> Client | None:
+        """The client of whom the header of the PROXY protocol speaks; None, and the session is over, without one."""
+        parameters, journal = self._setting.parameters, self._setting.collaborators.journal
+        try:
+            async with asyncio.timeout(parameters.upstream_proxy_timeout or None):
+                header = await self._proxy_header(parameters.families)
+        except TimeoutError:
+            fault = "timeout error"
+        except (ProxyHeaderError, OSError) as error:
+            fault = escape(str(error))
+        else:
+            if header.client is None or header.server is None:
+                return client
+            (address, port), server = header.client, header.server
+            return replace(client, address=address, port=port, server=server)
+        journal.warning(f"haproxy read: {fault}")
+        shown = client.labelled(port=parameters.client_port_logging).shown
+        journal.info(f"connect from {shown}")
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.write(render_reply(Reply.of(421, "4.3.0", f"{parameters.myhostname} Server local error")))
+        journal.info(f"disconnect from {shown} commands=0/0")
+        return None
+
+    async def _proxy_header(self, families: Families) -> ProxyHeader:
+        """Read the header, and nothing behind it. Raises ProxyHeaderError, OSError."""
+        accepted = self._accepted
+        data = b""
+        while True:
+            if accepted is not None:  # what follows belongs to TLS: it must stay in the socket
+                data += await self._loop.sock_recv(accepted, 1)
+                ended = False
+            else:
+                while not self._input and not self._eof:
+                    self._wake = self._loop.create_future()
+                    await self._wake
+                data = b"".join(self._input)
+                ended = self._eof
+            header = parse_proxy_header(data, families) if data else None
+            if header is not None:
+                break
+            if ended or (accepted is not None and not data):
+                raise ProxyHeaderError(f"short protocol header: {data.decode('latin-1')}" if data else "EOF")
+            if accepted is None:
+                self._wake = self._loop.create_future()
+                await self._wake
+        if accepted is None:
+            rest = data[header.size :]
+            self._input[:] = [rest] if rest else []
+            self._input_size = len(rest)
+        return header
+
     async def _identify(self, client: Client) -> Client:
         setting = self._setting
         found = UNKNOWN
@@ -204,26 +261,23 @@ class SmtpdConnection(asyncio.Protocol):
             found = await setting.resolver.client_name(client.address)
             if found.warning:
                 setting.collaborators.journal.warning(found.warning)
-        label = f"{found.name}[{client.address}]"
-        if setting.parameters.client_port_logging:
-            label += f":{client.port}"
         return replace(
             client,
             name=found.name,
-            label=label,
             reverse_name=found.reverse_name,
             name_failed=found.name_failed,
             reverse_failed=found.reverse_failed,
-        )
+        ).labelled(port=setting.parameters.client_port_logging)
 
     async def _session(self, client: Client) -> None:
         setting = self._setting
         parameters = setting.parameters
         ask = setting.collaborators
-        exempt = await setting.exemptions(client)
+        exempt = await ask.exemptions(client)
         talk = self._talk = Conversation(parameters, ask, client, setting.handlers, exempt)
         talk.journal.info(f"connect from {client.shown}")
-        open_now, made = (0, 0) if exempt.limits else ask.limits.connect(parameters.service_name, client.address)
+        uncounted = exempt.limits or exempt.xclient
+        open_now, made = (0, 0) if uncounted else ask.limits.connect(parameters.service_name, client.address)
         try:
             refusal = self._over_limit(talk, open_now, made)
             if self._accepted is not None:
@@ -239,9 +293,9 @@ class SmtpdConnection(asyncio.Protocol):
             self._log_abnormal_end(talk, "timeout")
         finally:
             talk.reset()
-            if not exempt.limits:
+            if not uncounted:
                 ask.limits.disconnect(parameters.service_name, client.address)
-            talk.journal.info(f"disconnect from {client.shown} {talk.counts.statistics()}")
+            talk.journal.info(f"disconnect from {talk.client.shown} {talk.counts.statistics()}")
 
     async def _greet(self, talk: Conversation, refusal: Reply | None) -> bool:
         """Send the banner; False when the session ends here instead."""

@@ -123,6 +123,7 @@ class Conversation:
         self.message: IncomingMessage | None = None
         self.message_failure: Reply | None = None
         self.chunking = Chunking.NONE
+        self.forwarded: dict[str, str] | None = None
         self.where = "CONNECT"
         self.error_count = 0
         self.junk_count = 0
@@ -250,9 +251,9 @@ class Conversation:
     def _refuse_early(self, command: CommandReceived) -> Reply | None:
         """The refusals that come before the command is even looked up."""
         parameters = self.parameters
-        if command.truncated:
         if self.certificate_refusal:
             return Reply.of(421, "4.7.1", f"{parameters.myhostname} Error: {self.certificate_refusal}")
+        if command.truncated:
             shown = without_credentials(command.text[:30])
             limit = parameters.line_length_limit
             self.journal.warning(f"{self.client.shown}: request longer than {limit}: {shown}...")
@@ -283,9 +284,9 @@ class Conversation:
         self.where = "UNKNOWN"
         self.refuse(replies.UNKNOWN_COMMAND)
 
-    def tolerates_early_talk(self, octets: bytes) -> bool:
+    def tolerates_early_talk(self, octets: bytes, after: str = "CONNECT") -> bool:
         """The client spoke before the banner; False ends the session."""
-        return self._tolerates("CONNECT", octets)
+        return self._tolerates(after, octets)
 
     def _tolerates(self, after: str, octets: bytes) -> bool:
         """Whether the session goes on although input stood where there should be none; said in the log once."""
@@ -418,6 +419,7 @@ class Conversation:
             self.message = None
         self.transaction = None
         self.message_failure = None
+        self.forwarded = None
         if self.chunking is not Chunking.NONE:
             self.chunking = Chunking.NONE
 

@@ -7,10 +7,13 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from angarium.model.envelope import Origin
+from angarium.model.envelope import Forwarded, Origin
 from angarium.policy.interface import Facts
+from angarium.protocols.smtp.forwarding import CLIENT, UNAVAILABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from angarium.daemons.smtpd.conversation import Conversation
     from angarium.protocols.smtp.types import MailCommand
 
@@ -42,10 +45,10 @@ def facts_of(talk: Conversation, recipient: str | None = None, size: int = 0) ->
         instance=_instance(talk),
         sasl_sender=(transaction.mail.auth or "") if transaction is not None else "",
         cipher=_cipher(talk.tls),
+        certificate=talk.certificate,
     )
 
 
-        certificate=talk.certificate,
 def _instance(talk: Conversation) -> str:
     """The same for all commands of one message, and for no other's."""
     arrival = talk.transaction.arrival if talk.transaction is not None else 0.0
@@ -82,7 +85,6 @@ def origin_of(talk: Conversation, mail: MailCommand) -> Origin:
         sasl_username=talk.sasl_username,
         sasl_sender=mail.auth or "",
         tls=talk.tls,
-    )
         tls_client=talk.certificate_remark,
         forwarded=None if talk.forwarded is None else forwarded_by(talk.forwarded),
     )
@@ -104,3 +106,4 @@ def forwarded_by(said: Mapping[str, str]) -> Forwarded:
         ident=value("IDENT"),
         local=source == "LOCAL" if source else None,
         client=not CLIENT.isdisjoint(said),
+    )

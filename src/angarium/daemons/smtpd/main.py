@@ -17,7 +17,7 @@ from angarium.auth.interface import Authenticator
 from angarium.auth.penalty import LoginPenalty
 from angarium.cleanup.interface import Cleanup
 from angarium.daemons.smtpd.client import Client, ClientResolver
-from angarium.daemons.smtpd.collaborators import NOT_EXEMPT, Collaborators, Exemptions
+from angarium.daemons.smtpd.collaborators import Collaborators, Exemptions, nobody_exempt
 from angarium.daemons.smtpd.commands import HANDLERS
 from angarium.daemons.smtpd.connection import ConnectionSetting, SmtpdConnection
 from angarium.daemons.smtpd.limits import ClientLimits
@@ -32,10 +32,6 @@ from angarium.runtime.spool import Spool
 
 _BACKLOG = 100
 _ACCEPT_PAUSE = 1.0
-
-
-async def _nobody_exempt(_client: Client) -> Exemptions:
-    return NOT_EXEMPT
 
 
 async def forbids_by_default(word: str) -> bool:
@@ -82,7 +78,7 @@ class SmtpdService:
         resolver: ClientResolver | None = None,
         spool: Spool | None = None,
         limits: ClientLimits | None = None,
-        exemptions: Callable[[Client], Awaitable[Exemptions]] = _nobody_exempt,
+        exemptions: Callable[[Client], Awaitable[Exemptions]] = nobody_exempt,
         forbidden_command: Callable[[str], Awaitable[bool]] = forbids_by_default,
         queue_directory: Path = Path("/"),
         flush: Callable[[str], Awaitable[bool]] | None = None,
@@ -104,8 +100,9 @@ class SmtpdService:
             tls_available=tls is not None,
             penalty=penalty,
             flush=flush,
+            exemptions=exemptions,
         )
-        self._setting = ConnectionSetting(parameters, collaborators, HANDLERS, resolver, exemptions, tls)
+        self._setting = ConnectionSetting(parameters, collaborators, HANDLERS, resolver, tls)
         self._connections: set[SmtpdConnection] = set()
         self._admission = None if most is None else Admission(most, self._admit, collaborators.journal.warning)
         self._starting: set[asyncio.Task[None]] = set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from angarium.config.config import Config
+from angarium.protocols.smtp.forwarding import EVERY_FAMILY, Families
 from angarium.protocols.smtp.types import BareNewline
 
 
@@ -64,15 +65,18 @@ class SmtpdParameters:
     tls_wrappermode: bool = False
     tls_auth_only: bool = False
     tls_loglevel: int = 0
-    sasl_auth_enable: bool = False
     tls_asks_certificate: bool = False
     tls_requires_certificate: bool = False
     tls_fingerprint_digest: str = "sha256"
+    sasl_auth_enable: bool = False
     sasl_mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
     sasl_tls_mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
     sasl_response_limit: int = 12288
     sasl_exceptions_networks: tuple[str, ...] = ()
     broken_sasl_auth_clients: bool = False
+    upstream_proxy_protocol: str = ""
+    upstream_proxy_timeout: float = 5.0
+    families: Families = EVERY_FAMILY
 
     @property
     def tls_mandatory(self) -> bool:
@@ -145,17 +149,25 @@ class SmtpdParameters:
             tls_wrappermode=conf.boolean("smtpd_tls_wrappermode"),
             tls_auth_only=conf.boolean("smtpd_tls_auth_only"),
             tls_loglevel=_loglevel(conf),
-            sasl_auth_enable=conf.boolean("smtpd_sasl_auth_enable"),
-            sasl_mechanisms=_mechanisms(conf, "smtpd_sasl_security_options"),
-            sasl_tls_mechanisms=_mechanisms(conf, "smtpd_sasl_tls_security_options"),
-            sasl_response_limit=conf.integer("smtpd_sasl_response_limit"),
             tls_asks_certificate=conf.boolean("smtpd_tls_ask_ccert") or conf.boolean("smtpd_tls_req_ccert"),
             tls_requires_certificate=conf.boolean("smtpd_tls_req_ccert")
             and (smtpd_security_level(conf) == "encrypt" or conf.boolean("smtpd_tls_wrappermode")),
             tls_fingerprint_digest=conf.text("smtpd_tls_fingerprint_digest"),
+            sasl_auth_enable=conf.boolean("smtpd_sasl_auth_enable"),
+            sasl_mechanisms=_mechanisms(conf, "smtpd_sasl_security_options"),
+            sasl_tls_mechanisms=_mechanisms(conf, "smtpd_sasl_tls_security_options"),
+            sasl_response_limit=conf.integer("smtpd_sasl_response_limit"),
             sasl_exceptions_networks=tuple(conf.names("smtpd_sasl_exceptions_networks")),
             broken_sasl_auth_clients=conf.boolean("broken_sasl_auth_clients"),
+            upstream_proxy_protocol=conf.choice("smtpd_upstream_proxy_protocol"),
+            upstream_proxy_timeout=conf.seconds("smtpd_upstream_proxy_timeout"),
+            families=_families(conf),
         )
+
+
+def _families(conf: Config) -> Families:
+    words = {word.lower() for word in conf.names("inet_protocols")}
+    return Families(ipv4=not words.isdisjoint({"all", "ipv4"}), ipv6=not words.isdisjoint({"all", "ipv6"}))
 
 
 def _bare_newline(choice: str) -> BareNewline:

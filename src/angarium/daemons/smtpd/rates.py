@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def over_rate(talk: Conversation, what: Counted, limit: int, words: str) -> bool:
     """Count an event; True, and logged, when the client is over the limit (0: none)."""
-    if limit <= 0 or talk.exempt.limits:
+    if limit <= 0 or talk.exempt.limits or talk.exempt.xclient:
         return False
     service = talk.parameters.service_name
     number = talk.ask.limits.count(service, talk.client.address, what)
@@ -26,7 +26,7 @@ def refuses_tls(talk: Conversation, what: str) -> bool:
     """The client began more new TLS sessions than it may; said in the log."""
     limit = talk.parameters.client_new_tls_session_rate_limit
     service = talk.parameters.service_name
-    if limit <= 0 or talk.exempt.limits:
+    if limit <= 0 or talk.exempt.limits or talk.exempt.xclient:
         return False
     if talk.ask.limits.number(service, talk.client.address, Counted.TLS) <= limit:
         return False

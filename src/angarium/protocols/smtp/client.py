@@ -326,6 +326,11 @@ class ClientSession:
             if transaction.accepted:
                 return ContentWanted()
             # RFC 2920 section 3.1: a server may say 354 though it took no recipient; it gets an empty message.
+            if self.dialect.reply_each:
+                # RFC 2033 section 4.2 forbids it, and who knows whether there will be one reply to that, or none.
+                self._write(".")
+                self.usable = False
+                return self._end(dirty=False)
             transaction.discarding = True
             self._expected.append(Step.DOT)
             self.state = State.FINAL
@@ -335,7 +340,7 @@ class ClientSession:
         return self._end(dirty=True)
 
     def _final_reply(self, transaction: _Transaction, step: Step, reply: ClientReply) -> Event | None:
-        if self.dialect.reply_each and not transaction.discarding:
+        if self.dialect.reply_each:
             return self._final_reply_of_one(transaction, step, reply)
         if not transaction.discarding:
             self._decide(transaction.accepted, Step.DOT, reply)

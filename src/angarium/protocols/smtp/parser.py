@@ -94,7 +94,8 @@ def _path_and_parameters(text: str, keyword: str, syntax: Reply, bad_path: Reply
         rest = text[prefix:].strip(_BLANKS)
         if rest[:1] == "<":
             end = rest.find(">") + 1
-            if end and (end == len(rest) or rest[end] == " ") and rest.rfind("<", 0, end) == 0:
+            plain = end == len(rest) or (rest[end] == " " and ":" not in rest[end:] and "<" not in rest[end:])
+            if end and plain and rest.rfind("<", 0, end) == 0:
                 return rest[:end], rest[end:].split() if end < len(rest) else []
     words, unclosed = split_words(text)
     if len(words) < 3 or words[1].upper() != keyword:

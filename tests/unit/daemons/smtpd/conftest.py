@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from angarium.auth.interface import Accepted, Outcome, Refused
 from angarium.auth.penalty import LoginPenalty
-from angarium.daemons.smtpd.client import ClientName
+from angarium.daemons.smtpd.client import Client, ClientName
 from angarium.daemons.smtpd.collaborators import NOT_EXEMPT, Exemptions
 from angarium.daemons.smtpd.main import SmtpdService
 from angarium.daemons.smtpd.parameters import SmtpdParameters
@@ -148,6 +148,7 @@ class Server:
     tls: ssl.SSLContext | None = None
     spool: Spool | None = None
     exempt: Exemptions = NOT_EXEMPT
+    exemptions: Callable[[Client], Awaitable[Exemptions]] | None = None
     flush: Callable[[str], Awaitable[bool]] | None = None
     port: int = 0
     service: SmtpdService | None = None
@@ -183,7 +184,7 @@ class Server:
                 tls=self.tls,
                 resolver=self.resolver,
                 spool=self.spool,
-                exemptions=exemptions,
+                exemptions=self.exemptions or exemptions,
                 flush=self.flush,
                 clock=lambda: 1_700_000_000.0,
             )

@@ -114,8 +114,10 @@ def test_a_mailbox_without_room_is_refused_in_the_session(outcome, code, reply):
     assert queued == []
     assert str(refused) == reply
     assert lines == [
-        f"postfix/virtual: 4F2A: reject: END-OF-MESSAGE from unknown[]: {reply};"
-        " from=<a@b.test> to=<bob@example.test> proto=ESMTP helo=<>"
+        (
+            f"postfix/virtual: 4F2A: reject: END-OF-MESSAGE from unknown[]: {reply};"
+            " from=<a@b.test> to=<bob@example.test> proto=ESMTP helo=<>"
+        )
     ]
 
 

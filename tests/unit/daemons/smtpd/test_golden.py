@@ -11,7 +11,7 @@ import pytest
 
 from angarium.config.config import Config
 from angarium.daemons.smtpd.client import ClientName
-from angarium.daemons.smtpd.collaborators import Exemptions
+from angarium.daemons.smtpd.exemptions import make_exemptions
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.model.reply import Reply
 from angarium.model.verdict import Action, Verdict
@@ -49,7 +49,7 @@ VERDICTS = {
 }
 
 # Files that are played with the real policy: what access tables ask for.
-WITH_POLICY = ("access_", "held", "discarded")
+WITH_POLICY = ("access_", "held", "discarded", "xclient", "xforward")
 NOT_SUPPORTED = " is not supported: the message goes on without it"
 
 
@@ -103,7 +103,7 @@ def test_our_server_says_and_logs_what_postfix_does(server, file, tls_context):
     if "smtpd_timeout" in overrides:
         server.configure(timeout=0.05)  # the recorder waited for a second, we need not
     server.tls = tls_context
-    server.exempt = Exemptions(sasl="smtpd_sasl_exceptions_networks" in overrides)
+    server.exemptions = make_exemptions(Config.of(settings), TableOpener(lambda _text: None))
     server.resolver.name = ClientName("unknown")
     if file.stem.startswith(WITH_POLICY):
         configuration = Config.of(settings)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from angarium.daemons.smtpd.commands import auth, data, hello, mail, rcpt, session, starttls, vrfy
+from angarium.daemons.smtpd.commands import auth, data, forwarding, hello, mail, rcpt, session, starttls, vrfy
 from angarium.daemons.smtpd.conversation import Handlers
 
 HANDLERS = Handlers(
     commands={
         "HELO": hello.helo,
         "EHLO": hello.ehlo,
-        "XCLIENT": session.not_authorized,
-        "XFORWARD": session.not_authorized,
+        "XCLIENT": forwarding.xclient,
+        "XFORWARD": forwarding.xforward,
         "STARTTLS": starttls.starttls,
         "AUTH": auth.auth,
         "MAIL": mail.mail,

@@ -8,6 +8,7 @@ from angarium.daemons.smtpd.conversation import Conversation
 from angarium.daemons.smtpd.judgement import judge
 from angarium.daemons.smtpd.knowledge import facts_of
 from angarium.model.reply import Reply
+from angarium.protocols.smtp.forwarding import XCLIENT_KEYWORD, XFORWARD_KEYWORD
 from angarium.protocols.smtp.types import CommandReceived
 
 
@@ -58,6 +59,10 @@ def keywords(talk: Conversation) -> list[str]:
         words.append(f"AUTH {mechanisms}")
         if parameters.broken_sasl_auth_clients:
             words.append(f"AUTH={mechanisms}")
+    if talk.exempt.xclient:
+        words.append(XCLIENT_KEYWORD)
+    if talk.exempt.xforward:
+        words.append(XFORWARD_KEYWORD)
     words += ["ENHANCEDSTATUSCODES", "8BITMIME", "DSN"]
     if parameters.smtputf8_enable:
         words.append("SMTPUTF8")
@@ -66,7 +71,7 @@ def keywords(talk: Conversation) -> list[str]:
         return words
     kept = [word for word in words if _name(word) not in talk.ehlo_discard]
     if "silent-discard" not in talk.ehlo_discard and len(kept) < len(words):
-        dropped = " ".join(word for word in words if word not in kept)
+        dropped = " ".join(word.partition(" ")[0] for word in words if word not in kept)
         talk.journal.info(f"discarding EHLO keywords: {dropped}")
     return kept
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from angarium.daemons.smtpd import replies
+from angarium.daemons.smtpd.commands.forwarding import described
 from angarium.daemons.smtpd.conversation import Conversation
 from angarium.daemons.smtpd.judgement import ask
 from angarium.daemons.smtpd.limits import Counted
@@ -64,4 +65,6 @@ def open_transaction(talk: Conversation, transaction: Transaction) -> None:
         words.append(f"sasl_username={talk.sasl_username}")
     if transaction.mail.auth:
         words.append(f"sasl_sender={transaction.mail.auth}")
+    if talk.forwarded is not None:
+        words += described(talk)
     talk.journal.info(", ".join(words), queue_id=queue_id)

@@ -31,11 +31,6 @@ async def quit_session(talk: Conversation, command: CommandReceived) -> Reply | 
     return replies.BYE
 
 
-async def not_authorized(talk: Conversation, command: CommandReceived) -> Reply | None:  # noqa: ARG001 - as above
-    """XCLIENT and XFORWARD: nobody may use them yet."""
-    return replies.NOT_AUTHORIZED
-
-
 async def etrn(talk: Conversation, command: CommandReceived) -> Reply | None:
     """Start delivery of the mail for a domain (RFC 1985)."""
     if talk.parameters.helo_required and not talk.helo:
