@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -27,6 +27,7 @@ flush unix n - n 1000? 0 flush
 proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
 relay unix - - n - - smtp
+lmtp unix - - n - - lmtp
 showq unix n - n - - showq
 error unix - - n - - error
 retry unix - - n - - error
@@ -61,9 +62,10 @@ class PostfixPeer:
             time.sleep(0.02)
         return self.log
 
-    def sendmail(self, sender: str, recipient: str, text: str) -> None:
-        """Submit a message."""
-        command = ["/usr/sbin/sendmail", "-C", str(self.root / "etc"), "-f", sender, recipient]
+    def sendmail(self, sender: str, recipient: str | Sequence[str], text: str) -> None:
+        """Submit a message, to one or more."""
+        people = [recipient] if isinstance(recipient, str) else recipient
+        command = ["/usr/sbin/sendmail", "-C", str(self.root / "etc"), "-f", sender, *people]
         subprocess.run(command, input=text.encode(), check=True)
 
     def __enter__(self) -> Self:

@@ -95,7 +95,6 @@ class FakeServer:
         if not await self._say(writer, self._reply("GREETING", "220 fake.test ESMTP")):
             return
         defaults = {
-            "DATA": "354 go",
             "QUIT": "221 bye",
             "STARTTLS": "220 go",
             "AUTH": "235 2.7.0 ok",
@@ -108,6 +107,7 @@ class FakeServer:
             defaults["LHLO" if self.lmtp else "EHLO"] = "\r\n".join(
                 ["250-fake.test", *(f"250-{word}" for word in self.ehlo), "250 HELP"]
             )
+            defaults["DATA"] = "354 go" if people or not self.lmtp else "503 5.5.1 No valid recipients"
             reply = self._reply(command, defaults.get(verb, "250 2.0.0 ok"))
             if not await self._say(writer, reply) or verb == "QUIT":
                 return
