@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+from angarium.agents.warning.main import QuotaWarner, WarningParameters
 from angarium.auth.authenticator import DirectoryAuthenticator
 from angarium.auth.parameters import AuthParameters
 from angarium.cleanup.main import make_cleanup
@@ -27,7 +29,7 @@ from angarium.mailstore.store import SqliteMailStore
 from angarium.master.quotas import Quotas
 from angarium.model.delivery import DeliveryAgent
 from angarium.model.lookup import TemporaryError
-from angarium.model.quota import Excess
+from angarium.model.quota import Crossing, Excess
 from angarium.rewrite.main import make_shared_resolver
 from angarium.rewrite.resolve import TrivialRewrite
 from angarium.runtime.bus import Bus
@@ -110,7 +112,22 @@ class Node:
     @cached_property
     def mailstore(self) -> SqliteMailStore:
         """The accounts' mailboxes, with the directory's quotas."""
-        return open_mailstore(self._mailstore_parameters, self.log("mailstore"), self.bus, self.quotas.plan)
+        return open_mailstore(
+            self._mailstore_parameters,
+            self.log("mailstore"),
+            self.bus,
+            self.quotas.plan,
+            self._tell_of_quotas,
+        )
+
+    def _tell_of_quotas(self, passed: Sequence[Crossing]) -> None:
+        self.quota_warner.tell(passed)
+
+    @cached_property
+    def quota_warner(self) -> QuotaWarner:
+        """Sends warnings when quotas are nearly used up; made when the first is due."""
+        parameters = WarningParameters.from_config(self.conf)
+        return QuotaWarner(parameters, self.cleanup, self.queue, self.log("quota-warning"))
 
     @cached_property
     def _mailstore_parameters(self) -> MailstoreParameters:
@@ -167,7 +184,9 @@ class Node:
 
     async def close(self) -> None:
         """Leave the bus and close what was opened."""
-        for name in ("mailstore", "queue"):
+        if "mailstore" in self.__dict__:
+            await self.mailstore.close()
+        for name in ("quota_warner", "queue"):
             store = self.__dict__.get(name)
             if store is not None:
                 await store.close()

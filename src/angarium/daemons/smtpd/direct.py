@@ -5,7 +5,7 @@ of the queue's, which saves a flush, a lease, a record and a hop to the queue ma
 
 Guarantees: when ``enqueue`` returns, the message is on stable storage, in the mailbox or in the queue. What is not
 delivered at once (a damaged database, a user who is gone) is queued as it is, and the queue manager tries, defers and
-bounces as for any other message. A full mailbox, found out at the end alone, is refused as RCPT would have been, so that
+bounces as for any other message. A full mailbox that is found out now is refused as RCPT would have done, so that
 no bounce is sent to who may not have sent it. The delivery is keyed by queue id, arrival and recipient number as
 the queue manager's is, so an attempt here that was committed and yet reported as failed is not repeated there.
 

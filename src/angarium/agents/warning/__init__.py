@@ -1,0 +1,1 @@
+"""Warnings by mail about quotas."""
