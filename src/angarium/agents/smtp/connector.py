@@ -204,7 +204,9 @@ class Connector:
         connection.tls = describe_session(tls)
         trust = "Untrusted"
         if policy.level.verifies:
-            if not matches_certificate(connection.peer_certificate, policy.names(target.host, destination.host)):
+            names = policy.names(target.host, destination.host)
+            many = policy.tls.library.many_labels
+            if not matches_certificate(connection.peer_certificate, names, many_labels=many):
                 raise TroubleError("4.7.5", "Server certificate not verified")
             trust = "Verified"
         elif policy.level is SecurityLevel.FINGERPRINT:

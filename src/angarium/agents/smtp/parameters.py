@@ -13,10 +13,11 @@ from typing import Protocol
 
 from angarium.agents.smtp.tlspolicy import STAND_INS, Defaults, TlsPolicy
 from angarium.config.derived import chosen_interfaces
+from angarium.config.error import ConfigError
 from angarium.config.registry.lmtp import twin
 from angarium.protocols.smtp.client_states import Step
 from angarium.protocols.smtp.dialect import LMTP, SMTP, Dialect
-from angarium.runtime.tls import ClientTls, SecurityLevel
+from angarium.runtime.tls import ClientTls, SecurityLevel, TlsError, TlsLibrary
 
 
 class Configuration(Protocol):
@@ -300,6 +301,11 @@ def _tls_level(conf: Configuration) -> SecurityLevel:
 
 
 def _client_tls(conf: Configuration, level: SecurityLevel) -> ClientTls:
+    """Raises ConfigError."""
+    try:
+        library = TlsLibrary.from_config(conf)
+    except TlsError as error:
+        raise ConfigError(str(error)) from error
     prefix = "smtp_tls_mandatory_" if level.mandatory else "smtp_tls_"
     excluded = conf.names("smtp_tls_exclude_ciphers")
     if level.mandatory:
@@ -313,6 +319,14 @@ def _client_tls(conf: Configuration, level: SecurityLevel) -> ClientTls:
         ca_path=conf.text("smtp_tls_CApath"),
         cert_file=conf.text("smtp_tls_cert_file"),
         key_file=conf.text("smtp_tls_key_file"),
+        more_pairs=tuple(
+            (cert, conf.text(f"smtp_tls_{algorithm}key_file"))
+            for algorithm in ("ec", "d")
+            if (cert := conf.text(f"smtp_tls_{algorithm}cert_file"))
+        ),
+        chain_files=tuple(conf.names("smtp_tls_chain_files")),
+        verify_depth=conf.integer("smtp_tls_scert_verifydepth"),
+        library=library,
     )
 
 

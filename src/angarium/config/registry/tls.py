@@ -6,12 +6,30 @@ from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
     Parameter(
-        "tls_append_default_CA", Type.BOOLEAN, "no", "", "tls", Status.UNSUPPORTED, "OpenSSL's own settings are used"
+        "tls_append_default_CA",
+        Type.BOOLEAN,
+        "no",
+        "Trust the system's authorities too, beside the configured ones.",
+        "tls",
     ),
     Parameter(
-        "tls_config_file", Type.STRING, "default", "", "tls", Status.UNSUPPORTED, "OpenSSL's own settings are used"
+        "tls_config_file",
+        Type.STRING,
+        "default",
+        "",
+        "tls",
+        Status.UNSUPPORTED,
+        "OpenSSL reads its settings once a process, before main.cf is read: set OPENSSL_CONF",
     ),
-    Parameter("tls_config_name", Type.STRING, "", "", "tls", Status.UNSUPPORTED, "OpenSSL's own settings are used"),
+    Parameter(
+        "tls_config_name",
+        Type.STRING,
+        "",
+        "",
+        "tls",
+        Status.UNSUPPORTED,
+        "OpenSSL reads its settings once a process, before main.cf is read: set OPENSSL_CONF",
+    ),
     Parameter(
         "tls_daemon_random_bytes",
         Type.INTEGER,
@@ -32,16 +50,18 @@ PARAMETERS = (
         "there is no DANE and there are no trust anchors yet",
     ),
     Parameter(
-        "tls_disable_workarounds", Type.NAMES, "", "", "tls", Status.UNSUPPORTED, "OpenSSL's own settings are used"
+        "tls_disable_workarounds",
+        Type.NAMES,
+        "",
+        "OpenSSL's work-arounds for bugs of others that are turned off: names, or a mask.",
+        "tls",
     ),
     Parameter(
         "tls_eecdh_auto_curves",
         Type.NAMES,
         "X25519 X448 prime256v1 secp521r1 secp384r1",
-        "",
+        "The groups for key exchange, best first; unknown names are skipped.",
         "tls",
-        Status.UNSUPPORTED,
-        "OpenSSL's own settings are used",
     ),
     Parameter(
         "tls_eecdh_strong_curve", Type.STRING, "prime256v1", "", "tls", Status.NO_EFFECT, "OpenSSL's own choice is used"
@@ -53,10 +73,8 @@ PARAMETERS = (
         "tls_export_cipherlist",
         Type.STRING,
         "aNULL:-aNULL:HIGH:MEDIUM:LOW:EXPORT:+RC4:@STRENGTH",
-        "",
+        "The ciphers of the grade export.",
         "tls",
-        Status.NO_EFFECT,
-        "export ciphers are gone",
     ),
     Parameter(
         "tls_fast_shutdown_enable",
@@ -64,8 +82,8 @@ PARAMETERS = (
         "yes",
         "",
         "tls",
-        Status.UNSUPPORTED,
-        "OpenSSL's own settings are used",
+        Status.NO_EFFECT,
+        "sessions end with an alert that is not waited for",
     ),
     Parameter(
         "tls_ffdhe_auto_groups",
@@ -80,10 +98,8 @@ PARAMETERS = (
         "tls_high_cipherlist",
         Type.STRING,
         "aNULL:-aNULL:HIGH:@STRENGTH",
-        "",
+        "The ciphers of the grade high.",
         "tls",
-        Status.UNSUPPORTED,
-        "OpenSSL's own settings are used",
     ),
     Parameter(
         "tls_legacy_public_key_fingerprints",
@@ -98,28 +114,22 @@ PARAMETERS = (
         "tls_low_cipherlist",
         Type.STRING,
         "aNULL:-aNULL:HIGH:MEDIUM:LOW:+RC4:@STRENGTH",
-        "",
+        "The ciphers of the grade low.",
         "tls",
-        Status.NO_EFFECT,
-        "low-grade ciphers are gone",
     ),
     Parameter(
         "tls_medium_cipherlist",
         Type.STRING,
         "aNULL:-aNULL:HIGH:MEDIUM:+RC4:@STRENGTH",
-        "",
+        "The ciphers of the grade medium.",
         "tls",
-        Status.UNSUPPORTED,
-        "OpenSSL's own settings are used",
     ),
     Parameter(
         "tls_null_cipherlist",
         Type.STRING,
         "eNULL:!aNULL",
-        "",
+        "The ciphers of the grade null: authentication without encryption.",
         "tls",
-        Status.UNSUPPORTED,
-        "OpenSSL's own settings are used",
     ),
     Parameter("tls_preempt_cipherlist", Type.BOOLEAN, "no", "Choose ciphers by the server's order.", "tls"),
     Parameter(
@@ -177,7 +187,13 @@ PARAMETERS = (
         Status.UNSUPPORTED,
         "the header TLS-Required is not read yet",
     ),
-    Parameter("tls_server_sni_maps", Type.TABLES, "", "", "tls", Status.UNSUPPORTED, "one certificate a service yet"),
+    Parameter(
+        "tls_server_sni_maps",
+        Type.TABLES,
+        "",
+        "Keys and certificates by the name that a client asks for, made with postmap -F.",
+        "tls",
+    ),
     Parameter(
         "tls_session_ticket_cipher",
         Type.STRING,
@@ -187,15 +203,13 @@ PARAMETERS = (
         Status.NO_EFFECT,
         "OpenSSL's own choice is used",
     ),
-    Parameter("tls_ssl_options", Type.NAMES, "", "", "tls", Status.UNSUPPORTED, "OpenSSL's own settings are used"),
+    Parameter("tls_ssl_options", Type.NAMES, "", "OpenSSL options that are turned on: names, or a mask.", "tls"),
     Parameter(
         "tls_wildcard_matches_multiple_labels",
         Type.BOOLEAN,
         "yes",
-        "",
+        "The * of a certificate stands for one or more labels, not for exactly one.",
         "tls",
-        Status.UNSUPPORTED,
-        "OpenSSL's own settings are used",
     ),
     Parameter(
         "tlsmgr_service_name",
