@@ -13,9 +13,10 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Any
 
 from angarium.model.delivery import DeliveryRequest, QueuedRecipient
-from angarium.model.envelope import BodyType, Envelope, Origin, Recipient, Ret
+from angarium.model.envelope import BodyType, Envelope, Forwarded, Origin, Recipient, Ret
 
 LINE = 64 * 1024 * 1024
 """Bytes of a question or an answer: an alias may have very many addresses."""
@@ -104,7 +105,7 @@ def decode_request(line: bytes, descriptor: int) -> DeliveryRequest:
                 sender=str(asked["sender"]),
                 recipients=tuple(each.recipient for each in people),
                 arrival=float(asked["arrival"]),
-                origin=Origin(**asked["origin"]),
+                origin=_origin(asked["origin"]),
                 body=BodyType.UNSAID,
                 smtputf8=bool(asked["smtputf8"]),
                 ret=Ret.UNSAID,
@@ -117,6 +118,11 @@ def decode_request(line: bytes, descriptor: int) -> DeliveryRequest:
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a delivery: {error}") from error
+
+
+def _origin(said: dict[str, Any]) -> Origin:
+    forwarded = said.pop("forwarded", None)
+    return Origin(**said, forwarded=Forwarded(**forwarded) if forwarded is not None else None)
 
 
 def json_line(value: object) -> bytes:

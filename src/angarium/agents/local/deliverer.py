@@ -290,6 +290,7 @@ class _Delivery:
     def _facts(self, to: Addressee, user: User) -> dict[str, str]:
         envelope = self._request.envelope
         origin = envelope.origin
+        client = origin.logged
         recipient = self._queued.recipient
         return {
             "SENDER": envelope.sender or "MAILER-DAEMON",
@@ -302,10 +303,10 @@ class _Delivery:
             "SHELL": user.shell,
             "EXTENSION": to.extension,
             "DOMAIN": to.domain,
-            "CLIENT_ADDRESS": origin.client_address,
-            "CLIENT_HELO": origin.helo,
-            "CLIENT_HOSTNAME": origin.client_name,
-            "CLIENT_PROTOCOL": origin.protocol,
+            "CLIENT_ADDRESS": client.address,
+            "CLIENT_HELO": client.helo,
+            "CLIENT_HOSTNAME": client.name,
+            "CLIENT_PROTOCOL": client.protocol,
             "SASL_METHOD": origin.sasl_method,
             "SASL_SENDER": origin.sasl_sender,
             "SASL_USERNAME": origin.sasl_username,

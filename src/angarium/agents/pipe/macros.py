@@ -118,13 +118,15 @@ def expand(words: Sequence[str], request: DeliveryRequest, size: int, rules: Mac
 def _general(request: DeliveryRequest, size: int, rules: MacroRules) -> dict[str, str]:
     envelope = request.envelope
     origin = envelope.origin
+    client = origin.logged
+    unsaid = "" if origin.forwarded is None else "unknown"
     sender = envelope.sender or rules.null_sender
     return {
-        "client_address": origin.client_address,
-        "client_helo": origin.helo,
-        "client_hostname": origin.client_name,
-        "client_port": str(origin.client_port or ""),
-        "client_protocol": origin.protocol,
+        "client_address": client.address or unsaid,
+        "client_helo": client.helo,
+        "client_hostname": client.name,
+        "client_port": str(client.port or unsaid),
+        "client_protocol": client.protocol or unsaid,
         "nexthop": request.nexthop.lower() if "h" in rules.flags else request.nexthop,
         "queue_id": request.queue_id,
         "sasl_method": origin.sasl_method,
