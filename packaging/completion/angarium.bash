@@ -30,12 +30,15 @@ _angarium() {
         ' alias remove'*) words='-h --help --json --missing-ok' ;;
         ' alias set'*) words='-h --help --json' ;;
         ' alias'*) words='add list show remove set' ;;
-        ' quota set'*) words='-h --help --json --messages' ;;
-        ' quota add'*) words='-h --help --json --messages' ;;
-        ' quota list'*) words='-h --help --json' ;;
+        ' quota set'*) words='-h --help --json --messages --mail --rules --total --total-messages' ;;
+        ' quota add'*) words='-h --help --json --messages --mail --rules --total --total-messages' ;;
+        ' quota list'*) words='-h --help --json --over --near --sort' ;;
+        ' quota get'*) words='-h --help --json' ;;
         ' quota show'*) words='-h --help --json' ;;
+        ' quota unset'*) words='-h --help --json' ;;
         ' quota remove'*) words='-h --help --json' ;;
-        ' quota'*) words='set add list show remove' ;;
+        ' quota recalculate'*) words='-h --help --json --all --dry-run' ;;
+        ' quota'*) words='set add list get show unset remove recalculate' ;;
         ' queue list'*) words='-h --help --json --queue --sender --recipient --domain --age --size --reason --deleted --limit' ;;
         ' queue top'*) words='-h --help --json --queue --sender --recipient --domain --age --size --reason --by --limit' ;;
         ' queue show'*) words='-h --help --json' ;;
@@ -47,9 +50,11 @@ _angarium() {
         ' queue'*) words='list top show suspend resume bounce delete undelete' ;;
         ' check'*) words='-h --help --json --severity' ;;
         ' explain'*) words='-h --help --json --from --to --client --helo --sasl --tls --eml --service' ;;
+        ' trace'*) words='-h --help --json --since --most' ;;
+        ' init'*) words='-h --help --json --hostname --domain --account --cert --key --aliases --system --root --force' ;;
         ' exim'*) words='-C -M -Mf -Mg -Mrm -Mt -Mvb -Mvc -Mvh -bV -bp -bpa -bpc -bpr -bpra -bpru -bpu -bt -bv -f -q -qf -qff' ;;
         ' exiqgrep'*) words='-C -E -G -R -a -b -c -f -h -i -l -o -r -s -x -y -z' ;;
-        *) words='domain account alias quota queue check explain exim exiqgrep' ;;
+        *) words='domain account alias quota queue check explain trace init exim exiqgrep' ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$current"))
 }
@@ -59,7 +64,7 @@ complete -o default -W '-F -N -U -b -c -d -f -h -i -m -n -o -p -q -r -s -u -w' p
 complete -o default -W '-b -c -d -e -h -o -q -r -s -v' postcat
 complete -o default -W '-# -A -C -F -H -M -P -T -X -a -b -d -e -f -h -l -m -n -o -q -t -x' postconf
 complete -o default -W '-c -r -v' postdrop
-complete -o default -W '-D -c' postfix
+complete -o default -W '-D -c -v' postfix
 complete -o default -W '-c -i -p -t -v' postlog
 complete -o default -W '-F -N -U -b -c -d -f -h -i -m -n -o -p -q -r -s -u -w' postmap
 complete -o default -W '-c -f -i -j -p -s' postqueue

@@ -8,6 +8,7 @@
     angarium [-c config_dir] check   [--severity error|warning|note]
     angarium [-c config_dir] explain --from A --to B --client IP [--helo H] [--sasl U] [--eml FILE]
     angarium [-c config_dir] trace   QUEUE-ID|MESSAGE-ID|ADDRESS [--since TIME]
+    angarium [-c config_dir] init    [--hostname H] [--domain D] [--account A] [--system] [--force]
 
 What a command changes is on stable storage when it ends, and in force at once. A password is read from standard input
 (its first line), or asked for on a terminal; never from the command line, which everybody can read. ``--json`` prints
@@ -37,6 +38,7 @@ from angarium.commands import (
     angarium_check,
     angarium_domain,
     angarium_explain,
+    angarium_init,
     angarium_queue,
     angarium_quota,
     angarium_trace,
@@ -59,6 +61,7 @@ _NOUNS = (
     angarium_check,
     angarium_explain,
     angarium_trace,
+    angarium_init,
 )
 
 _VIEWS = {"exim": "exim", "exim4": "exim", "exiqgrep": "exiqgrep"}
@@ -86,7 +89,7 @@ def command_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-c", dest="configuration", metavar="config_dir", help="directory of main.cf (MAIL_CONFIG)")
     parser.add_argument("--database", type=Path, help="the database to use instead of $directory_database")
-    nouns = parser.add_subparsers(dest="noun", required=True, metavar="domain|account|alias|quota|queue|check|explain|trace")
+    nouns = parser.add_subparsers(dest="noun", required=True, metavar="domain|account|alias|quota|queue|check|explain|trace|init")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON")
     for noun in _NOUNS:

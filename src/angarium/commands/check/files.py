@@ -11,9 +11,10 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import angarium
 from angarium.commands.check.finding import Finding, Rule, Severity
 from angarium.commands.check.installation import Installation
 
@@ -55,7 +56,14 @@ SECRETS = Rule(
     "run: chmod o-r {path}",
 )
 
-RULES = (OWNER, WRITABLE, SYMLINK, MISSING, GROUP, NO_USER, SECRETS)
+UNREADABLE = Rule(
+    "unreadable-program",
+    Severity.ERROR,
+    "{owner} cannot read the program itself: {path} is closed to others",
+    "the workers load parts of it when they first need them; install it where all may read, such as /opt/angarium",
+)
+
+RULES = (OWNER, WRITABLE, SYMLINK, MISSING, GROUP, NO_USER, SECRETS, UNREADABLE)
 
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _FILES = 10_000
@@ -80,6 +88,8 @@ def check(site: Installation) -> Iterator[Finding]:
     if root:
         yield from (f for f in _one(queue, mail_uid, mail_owner) if f.rule is not OWNER or not _of_root(queue))
         yield from _one(queue / "pid", owner, owner_name)
+        if mail_uid != 0:
+            yield from unreadable(mail_owner, (Path(os.__file__).parent, Path(angarium.__file__).parent))
     yield from _tree(site.conf.directory, owner, owner_name)
     yield from _tree(data, mail_uid if root else me, mail_owner if root else "us", own_only=True)
     yield from _queue(site, queue, mail_uid, mail_owner)
@@ -90,6 +100,14 @@ def _directory(site: Installation, parameter: str, path: Path, owner: str) -> It
     if not path.is_dir():
         values = {"parameter": parameter, "path": path, "owner": owner}
         yield Finding(MISSING, *site.place(site.conf, parameter), values)
+
+
+def unreadable(owner: str, places: Sequence[Path]) -> Iterator[Finding]:
+    """Directories that keep the workers from their own code; ``places`` are where Python and the package are."""
+    above = dict.fromkeys(each for place in places for each in reversed((place, *place.parents)))
+    for directory in above:
+        if not directory.stat().st_mode & stat.S_IXOTH:
+            yield Finding(UNREADABLE, str(directory), 0, {"owner": owner, "path": directory})
 
 
 def _of_root(path: Path) -> bool:

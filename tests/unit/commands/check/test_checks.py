@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from angarium.commands import angarium
-from angarium.commands.check import engine, manual, networks
+from angarium.commands.check import engine, files, manual, networks
 from angarium.commands.check.finding import Severity
 
 DOCS = Path(__file__).parents[4] / "docs"
@@ -181,6 +181,15 @@ def test_files_that_others_can_change(check):
     (check.directory / "etc" / "main.cf").chmod(0o666)
     found = [(each.rule.id, each.place) for each in engine.run(check.directory / "etc")]
     assert ("writable-by-others", str(check.directory / "etc" / "main.cf")) in found
+
+
+def test_a_program_that_the_workers_cannot_read(tmp_path):
+    closed = tmp_path / "home"
+    program = closed / "venv" / "angarium"
+    program.mkdir(parents=True)
+    before = [each.place for each in files.unreadable("postfix", [program])]  # what is above is the machine's
+    closed.chmod(0o700)
+    assert [each.place for each in files.unreadable("postfix", [program])] == [*before, str(closed)]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,108 @@
+"""The installation as a Debian system's mail server: users, directories, the unit of systemd, /usr/sbin/sendmail.
+
+Each step says what it did and is safe to repeat. What another mail server owns is never replaced: a file of another
+package in the place of ``/usr/sbin/sendmail`` is a failure with a hint.
+
+Follows sysusers.d(5), tmpfiles.d(5), systemd.service(5), update-alternatives(1).
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from angarium.commands.setup.files import NewFile, under
+from angarium.commands.setup.share import shared_file
+
+_UNITS = Path("/etc/systemd/system")
+_SHIPPED_PREFIX = "/opt/angarium"
+
+SENDMAIL = (
+    ("sendmail", "/usr/sbin/sendmail"),
+    ("mailq", "/usr/bin/mailq"),
+    ("newaliases", "/usr/bin/newaliases"),
+)
+"""The names that other programs call, the first of which the others go with."""
+
+COMMANDS = (
+    "angarium", "postalias", "postcat", "postconf", "postdrop", "postfix", "postlog", "postmap", "postqueue",
+    "postsuper", "posttls-finger", "qshape",
+)  # fmt: skip
+"""The administrator's commands, which get links in /usr/sbin where nothing is yet."""
+
+
+class InstallationError(Exception):
+    """A step cannot be done; the text says why, and what would help."""
+
+
+def prefix() -> Path:
+    """Where this installation's commands are."""
+    return Path(sys.executable).parent
+
+
+def unit_files(root: Path) -> list[NewFile]:
+    """The unit and what makes users and directories at each boot. Raises OSError."""
+    unit = shared_file("systemd/angarium.service").read_text(encoding="utf-8")
+    unit = unit.replace(f"{_SHIPPED_PREFIX}/bin", str(prefix()))
+    return [
+        NewFile(under(root, _UNITS / "angarium.service"), unit),
+        NewFile(
+            under(root, "/etc/sysusers.d/angarium.conf"),
+            shared_file("systemd/angarium.sysusers").read_text(encoding="utf-8"),
+        ),
+        NewFile(
+            under(root, "/etc/tmpfiles.d/angarium.conf"),
+            shared_file("systemd/angarium.tmpfiles").read_text(encoding="utf-8"),
+        ),
+    ]
+
+
+def make_user(name: str) -> str:
+    """The user that everything but the master runs as. Returns what was done. Raises InstallationError."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        pass
+    else:
+        return f"user {name}: is there already"
+    place = ("--home-dir", "/var/spool/postfix", "--no-create-home", "--shell", "/usr/sbin/nologin")
+    _run(("useradd", "--system", "--user-group", *place, "--comment", "Mail server", name))
+    return f"user {name}: made"
+
+
+def take_sendmail(root: Path) -> Iterator[str]:
+    """Register our commands under the names that other programs call. Raises InstallationError."""
+    for _name, path in SENDMAIL:
+        place = under(root, path)
+        if place.exists() and not place.is_symlink():
+            raise InstallationError(
+                f"{place} belongs to another mail server: remove its package first (apt remove postfix), or leave out"
+                " --system"
+            )
+    (first, link), *others = SENDMAIL
+    words = ["--install", link, first, str(prefix() / first), "50"]
+    for name, path in others:
+        words += ["--slave", path, name, str(prefix() / name)]
+    places = () if root == Path("/") else ("--root", str(root))
+    _run(("update-alternatives", *places, *words))
+    yield f"{link}: {prefix() / first} (update-alternatives)"
+    for name in COMMANDS:
+        place = under(root, f"/usr/sbin/{name}")
+        if not os.path.lexists(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(prefix() / name)
+            yield f"{place}: {prefix() / name}"
+
+
+def _run(words: Sequence[str]) -> None:
+    program = shutil.which(words[0], path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if program is None:
+        raise InstallationError(f"{words[0]} is not installed: --system is for Debian and its kin")
+    done = subprocess.run([program, *words[1:]], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise InstallationError(f"{words[0]} failed: {(done.stderr or done.stdout).strip()}")
