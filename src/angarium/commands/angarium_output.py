@@ -9,8 +9,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from angarium.directory.interface import QuotaLimit
+
+if TYPE_CHECKING:
+    from angarium.model.quota import QuotaPlan
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGTP]?)(?:I?B)?", re.IGNORECASE)
 _UNITS = "KMGTP"
@@ -88,15 +92,16 @@ def format_quota(quota: QuotaLimit) -> str:
     return format_size(quota.bytes)
 
 
-def usage_of(base: Path | None, account: str) -> tuple[int, int] | None:
-    """The bytes and messages that an account holds; None when that cannot be told. Raises Failure."""
+def usage_of(base: Path | None, account: str, plan: QuotaPlan | None = None) -> tuple[int, int] | None:
+    """The bytes and messages of an account that count; None when that cannot be told. Raises Failure."""
     if base is None:
         return None
     from angarium.mailstore.interface import MailstoreError  # late: only where it is shown
     from angarium.mailstore.usage import read_usage
+    from angarium.model.quota import UNLIMITED
 
     try:
-        return read_usage(base, account)
+        return read_usage(base, account, plan or UNLIMITED)
     except MailstoreError as error:
         raise Failure(os.EX_TEMPFAIL, str(error)) from error
 

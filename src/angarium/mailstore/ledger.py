@@ -16,6 +16,7 @@ Used from several threads and processes: a lock in memory, then one on a file.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -55,6 +56,7 @@ class Ledger:
         self._directory = directory
         self._path = directory / LEDGER
         self._mutex = threading.Lock()
+        make_file(directory / _LOCK)
         self._lock = WriteLock(directory / _LOCK)
         self._connection: Connection | None = None
         self._file = (0, 0)
@@ -165,6 +167,7 @@ class Ledger:
                 self._connection.close()
                 self._connection = None
         if self._connection is None:
+            make_file(self._path)
             connection = connect(self._path)
             try:
                 connection.execute("PRAGMA synchronous = OFF")
@@ -220,6 +223,24 @@ def domain_excess(limit: QuotaLimit, before: Usage, after: Usage) -> Excess | No
     if limit.messages and after.messages > limit.messages and after.messages > before.messages:
         return Excess.DOMAIN_MESSAGES
     return None
+
+
+def make_file(path: Path) -> None:
+    """Make a file that is not there. Root, in somebody's directory, gives it to him: the server could not use it else.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return
+    try:
+        home = path.parent.stat()
+        if os.geteuid() == 0 and home.st_uid != 0:
+            os.fchown(descriptor, home.st_uid, home.st_gid)
+    finally:
+        os.close(descriptor)
 
 
 def _key(account: str) -> str:

@@ -6,14 +6,15 @@ readers notice nothing. Called on a thread, or by a command: it blocks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from angarium.mailstore.interface import MailstoreUnavailableError
-from angarium.mailstore.layout import DATABASE, component
-from angarium.mailstore.ledger import Ledger
+from angarium.mailstore.layout import DATABASE, account_directory, component
+from angarium.mailstore.ledger import LEDGER, Ledger, make_file
 from angarium.mailstore.quota import usage
 from angarium.mailstore.rows import all_rows
 from angarium.model.quota import QuotaPlan, Usage
@@ -43,36 +44,42 @@ class Recounted:
     mailboxes: tuple[str, ...] = ()
 
 
-def recount_account(
-    directory: Path, account: str, plan: QuotaPlan, ledger: Ledger | None = None, *, dry_run: bool = False
-) -> Recounted:
+def recount(base: Path, account: str, plan: QuotaPlan, dry_run: bool = False) -> Recounted:
     """Put an account's counters right.
 
     Args:
-        directory: of the account. Nothing is made in it when there is no database.
+        base: ``virtual_mailbox_base``. Nothing is made for an account that has no database.
         account: its name.
         plan: says what counts.
-        ledger: where what it holds is entered, too.
         dry_run: only tell.
 
     Raises:
         MailstoreUnavailableError: its database cannot be used.
     """
+    directory = account_directory(base, account)
     path = directory / DATABASE
     if not path.exists():
         return Recounted(Usage(0, 0), Usage(0, 0))
     try:
-        lock = WriteLock(directory / "lock")
-        try:
-            with lock:
-                return _recount(path, account, plan, ledger, dry_run=dry_run)
-        finally:
-            lock.close()
+        with _locked(directory):
+            return _recount(path, plan, dry_run=dry_run)
     except (SqlError, OSError) as error:
         raise MailstoreUnavailableError(f"{path}: {error}") from error
 
 
-def _recount(path: Path, account: str, plan: QuotaPlan, ledger: Ledger | None, *, dry_run: bool) -> Recounted:
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold an account's write lock. Raises OSError."""
+    make_file(directory / "lock")
+    lock = WriteLock(directory / "lock")
+    try:
+        with lock:
+            yield
+    finally:
+        lock.close()
+
+
+def _recount(path: Path, plan: QuotaPlan, *, dry_run: bool) -> Recounted:
     connection = connect(path, create=False)
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -87,8 +94,6 @@ def _recount(path: Path, account: str, plan: QuotaPlan, ledger: Ledger | None, *
                     (*found, identity),
                 )
         after = usage(connection, plan)
-        if ledger is not None and not dry_run:
-            ledger.enter(account, after)
         connection.execute("ROLLBACK" if dry_run or not wrong else "COMMIT")
         return Recounted(before, after, tuple(wrong))
     finally:
@@ -98,6 +103,28 @@ def _recount(path: Path, account: str, plan: QuotaPlan, ledger: Ledger | None, *
 def accounts_in(directory: Path) -> list[str]:
     """The local parts of a domain's accounts that have a database, as far as the names of directories tell them."""
     return [unquote(each.parent.name) for each in sorted(directory.glob(f"*/{DATABASE}"))]
+
+
+def count_domain(base: Path, domain: str, plans: tuple[Mapping[str, QuotaPlan], QuotaPlan]) -> Usage:
+    """Count a domain beside the server: ``plans`` by local part, and for those that are not named there.
+
+    A domain without limits any more gets a ledger that says that it does not know. Raises MailstoreUnavailableError.
+    """
+    directory = base / component(domain)
+    named, others = plans
+    if not directory.is_dir() or (not others.domain and not (directory / LEDGER).exists()):
+        return Usage(0, 0)
+    try:
+        ledger = Ledger(directory)
+        try:
+            if not others.domain:
+                ledger.set_complete(False)
+                return ledger.total()
+            return count(directory, domain, {each: named.get(each, others) for each in accounts_in(directory)}, ledger)
+        finally:
+            ledger.close()
+    except (SqlError, OSError) as error:
+        raise MailstoreUnavailableError(f"{directory}: {error}") from error
 
 
 def count(directory: Path, domain: str, plans: Mapping[str, QuotaPlan], ledger: Ledger) -> Usage:
@@ -122,16 +149,12 @@ def count(directory: Path, domain: str, plans: Mapping[str, QuotaPlan], ledger: 
 def _enter(directory: Path, plan: QuotaPlan, account: str, ledger: Ledger) -> None:
     """Enter what an account holds by its counters, under its lock: no delivery can come in between."""
     try:
-        lock = WriteLock(directory / "lock")
-    except OSError:
-        return
-    try:
-        with lock:
+        with _locked(directory):
             held = _held(directory / DATABASE, plan)
             if held is not None:
                 ledger.enter(account, held)
-    finally:
-        lock.close()
+    except FileNotFoundError:
+        return  # it was removed meanwhile
 
 
 def _held(path: Path, plan: QuotaPlan) -> Usage | None:

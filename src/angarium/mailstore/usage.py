@@ -8,8 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from angarium.mailstore.interface import MailstoreUnavailableError
-from angarium.mailstore.layout import DATABASE, account_directory
+from angarium.mailstore.layout import DATABASE, account_directory, component
+from angarium.mailstore.ledger import LEDGER
 from angarium.mailstore.quota import usage
+from angarium.mailstore.rows import one_row
 from angarium.model.quota import UNLIMITED, QuotaPlan, Usage
 from angarium.runtime.sqlite import SqlError, connect
 
@@ -28,6 +30,21 @@ def read_usage(base: Path, account: str, plan: QuotaPlan = UNLIMITED) -> Usage:
         connection = connect(path, readonly=True)
         try:
             return usage(connection, plan)
+        finally:
+            connection.close()
+    except (SqlError, OSError) as error:
+        raise MailstoreUnavailableError(f"{path}: {error}") from error
+
+
+def read_domain_usage(base: Path, domain: str) -> Usage:
+    """What the ledger of a domain says; zeros when it has none. Raises MailstoreUnavailableError."""
+    path = base / component(domain) / LEDGER
+    try:
+        if not path.exists():
+            return Usage(0, 0)
+        connection = connect(path, readonly=True)
+        try:
+            return Usage(*one_row(connection, "SELECT bytes, messages FROM total"))
         finally:
             connection.close()
     except (SqlError, OSError) as error:

@@ -19,9 +19,11 @@ from angarium.commands.angarium_output import Failure, format_size, parse_size
 from angarium.directory.interface import PasswordEntry, QuotaLimit
 from angarium.directory.reader import SqliteDirectory
 from angarium.mailstore.interface import NewMail
+from angarium.mailstore.layout import account_directory
 from angarium.mailstore.store import SqliteMailStore
 from angarium.model.content import MemoryContent
 from angarium.runtime.log import MemoryLog, ServiceLog
+from angarium.runtime.sqlite import connect
 
 
 class Command:
@@ -180,6 +182,139 @@ def test_what_is_used_of_a_quota(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not list((tmp_path / "mail").glob("*/bob"))
     next((tmp_path / "mail").glob("*/alice/mail.sqlite")).write_bytes(b"damaged")
     assert main(["-c", str(tmp_path), "quota", "list"]) == os.EX_TEMPFAIL
+
+
+class Quotas:
+    """Accounts with mail, and the command on main.cf."""
+
+    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._directory, self._capsys = directory, capsys
+        (directory / "mail").mkdir()
+        (directory / "main.cf").write_text(
+            f"data_directory = {directory}\nvirtual_mailbox_base = {directory}/mail\n"
+            "mailstore_bytes_limit = 2097152\nmailstore_quota_rules = Junk:ignore\n"
+        )
+
+    def __call__(self, *words: str, status: int = 0) -> str:
+        assert main(["-c", str(self._directory), "quota", *words]) == status
+        captured = self._capsys.readouterr()
+        return captured.err if status else captured.out
+
+    def database(self, account: str) -> Path:
+        return account_directory(self._directory / "mail", account) / "mail.sqlite"
+
+    def deliver(self, account: str, *sizes: int, mailbox: str = "INBOX") -> None:
+        async def run() -> None:
+            store = SqliteMailStore(self._directory / "mail", ServiceLog(MemoryLog(), "x"))
+            content = [MemoryContent(b"x" * size) for size in sizes]
+            await (await store.open(account)).append([NewMail(mailbox, b"", one, frozenset(), 0.0) for one in content])
+            await store.close()
+
+        asyncio.run(run())
+
+    def accounts(self, *names: str) -> None:
+        main(["-c", str(self._directory), "domain", "add", "example.test"])
+        for name in names:
+            main(["-c", str(self._directory), "account", "add", f"{name}@example.test", "--no-password"])
+        self._capsys.readouterr()
+
+
+@pytest.fixture
+def quotas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Quotas:
+    quotas = Quotas(tmp_path, capsys)
+    quotas.accounts("a", "b", "c")
+    return quotas
+
+
+def test_quotas_are_listed_by_what_is_used(quotas: Quotas) -> None:
+    quotas.deliver("a@example.test", 900_000, 900_000)
+    quotas.deliver("b@example.test", 10)
+    quotas.deliver("b@example.test", 500_000, mailbox="Junk")
+    quotas("set", "c@example.test", "0", "--messages", "1", "--mail", "1M")
+    quotas.deliver("c@example.test", 1, 1)
+    assert quotas("list", "--sort", "percent") == (
+        "c@example.test  1 messages  used 2 in 2 messages  one message 1M\n"
+        "a@example.test  2M          used 1758K (85%) in 2 messages\n"
+        "b@example.test  2M          used 10 (0%) in 1 messages\n"
+    )
+    assert [one["name"][0] for one in json.loads(quotas("list", "--over", "--json"))] == ["c"]
+    assert [one["name"][0] for one in json.loads(quotas("list", "--near", "--sort", "used", "--json"))] == ["a", "c"]
+    assert json.loads(quotas("list", "--near", "86", "--json")) == [
+        {
+            "name": "c@example.test",
+            "quota": {"bytes": 0, "messages": 1},
+            "used": {"bytes": 2, "messages": 2},
+            "percent": 200,
+            "largest_message": 2**20,
+        }
+    ]
+    assert quotas("get", "a@example.test") == (
+        "Quota name Type    Value Limit  %\nUser quota STORAGE  1758  2048 85\nUser quota MESSAGE     2     -  0\n"
+    )
+    assert quotas("get", "a@example.test", "b@example.test").splitlines()[3].split() == [
+        "b@example.test", "User", "quota", "STORAGE", "1", "2048", "0",
+    ]  # fmt: skip
+
+
+def test_parts_of_a_quota_are_set_and_given_up(quotas: Quotas) -> None:
+    quotas("set", "example.test", "--rules", "Trash:storage=+1M", "--messages", "9", "--mail", "5K")
+    assert quotas("show", "a@example.test") == (
+        "a@example.test  2M 9 messages  used 0 (0%) in 0 messages  one message 5K\nrules: Trash:storage=+1M\n"
+    )
+    quotas("set", "a@example.test", "0", "--rules", "")
+    assert quotas("show", "a@example.test") == "a@example.test  9 messages  used 0 in 0 messages  one message 5K\n"
+    quotas("unset", "example.test", "mail", "messages")
+    assert quotas("show", "a@example.test") == "a@example.test  none  used 0 in 0 messages\n"
+    quotas("unset", "a@example.test")
+    assert json.loads(quotas("show", "a@example.test", "--json"))["rules"] == "Trash:storage=+1M"
+    for words, status in (
+        (("set", "a@example.test"), os.EX_USAGE),
+        (("set", "a@example.test", "--total", "1G"), os.EX_USAGE),
+        (("set", "a@example.test", "--rules", "nonsense"), os.EX_DATAERR),
+        (("set", "example.test", "--total-messages", "-1"), os.EX_DATAERR),
+        (("unset", "a@example.test", "size"), os.EX_USAGE),
+        (("recalculate",), os.EX_USAGE),
+        (("recalculate", "z@example.test"), os.EX_NOUSER),
+        (("get", "other.test"), os.EX_NOUSER),
+    ):
+        assert quotas(*words, status=status).startswith("angarium: ")
+
+
+def test_a_domains_total_is_counted_when_it_is_set(quotas: Quotas) -> None:
+    quotas.deliver("a@example.test", 300_000)
+    quotas.deliver("b@example.test", 200_000)
+    quotas.deliver("b@example.test", 200_000, mailbox="Junk")
+    assert quotas("set", "example.test", "--total", "1M") == "example.test  2M  together 1M\n"
+    assert quotas("show", "example.test").splitlines()[1] == "together 1M  used 488K (47%) in 2 messages"
+    assert quotas("get", "a@example.test").splitlines()[3].split() == [
+        "Domain",
+        "quota",
+        "STORAGE",
+        "489",
+        "1024",
+        "47",
+    ]
+    quotas("set", "example.test", "--rules", "")
+    quotas("recalculate", "example.test")
+    assert json.loads(quotas("show", "example.test", "--json"))["domain_used"] == {"bytes": 700_000, "messages": 3}
+    assert quotas("unset", "example.test", "total") == "example.test  2M\n"
+
+
+def test_counters_are_put_right(quotas: Quotas) -> None:
+    quotas.deliver("a@example.test", 100, 200)
+    quotas.deliver("b@example.test", 100)
+    connection = connect(quotas.database("a@example.test"))
+    connection.execute("UPDATE mailbox SET bytes = 5000, messages = 7, unseen = 9 WHERE name = 'INBOX'")
+    wrong = "a@example.test: was 5000 bytes in 7 messages, is 300 bytes in 2 messages (wrong: INBOX)\n"
+    assert quotas("recalculate", "a@example.test", "--dry-run") == wrong
+    assert quotas("recalculate", "--all") == (
+        wrong + "b@example.test: right: 100 bytes in 1 messages\nc@example.test: right: 0 bytes in 0 messages\n"
+    )
+    assert list(connection.execute("SELECT bytes, messages, unseen FROM mailbox WHERE name = 'INBOX'")) == [(300, 2, 2)]
+    assert json.loads(quotas("recalculate", "a@example.test", "--json"))[0]["wrong"] == []
+    connection.close()
+    quotas.database("b@example.test").write_bytes(b"damaged" * 1000)
+    assert "b/mail.sqlite" in quotas("recalculate", "b@example.test", status=os.EX_TEMPFAIL)
 
 
 def test_an_accounts_own_size_keeps_the_domains_number(example: Command) -> None:

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from angarium.config.config import Config
 
 _ORIGIN = Origin("local", "localhost", service=WARNING_SERVICE)
-_WORD = 45
-"""Octets of an encoded word before base64, which makes 60 characters of them (RFC 2047 section 2)."""
+_WORD = 42
+"""Octets of an encoded word before base64: a line with "Subject: " and one has 77 characters (RFC 2047 section 2)."""
 
 
 @dataclass(frozen=True, slots=True)
