@@ -6,6 +6,7 @@ the name of the agent that made the attempt:
 ``QID: to=<r>, orig_to=<o>, relay=…, delay=…, delays=a/b/c/d, dsn=…, status=sent (text)``: log readers match this shape
 exactly. The way that a recipient goes is no line of the log, but a detail (``ServiceLog.detail``).
 
+Addresses are in their external form, quoted where they must be (info_log_address_format of postconf(5)).
 Times are stored absolute and subtracted here, once. Rounding follows delay_logging_resolution_limit of
 postconf(5): two significant digits below 100 seconds, whole seconds above, at most so many decimals.
 """
@@ -13,6 +14,7 @@ postconf(5): two significant digits below 100 seconds, whole seconds above, at m
 from __future__ import annotations
 
 from angarium.model.delivery import DeliveryRequest, DeliveryResult
+from angarium.protocols.smtp.path import quote_address
 from angarium.rewrite.interface import Resolution
 from angarium.runtime.log import ServiceLog
 
@@ -48,12 +50,12 @@ def delays(request: DeliveryRequest, result: DeliveryResult, decimals: int = 2) 
 def line(request: DeliveryRequest, result: DeliveryResult, decimals: int = 2) -> str:
     """The body of the log line."""
     recipient = result.recipient.recipient
-    original = recipient.original
+    address, original = recipient.address, recipient.original
     total, parts = delays(request, result, decimals)
-    aliased = f" orig_to=<{original}>," if original and original.lower() != recipient.address.lower() else ""
+    aliased = f" orig_to=<{quote_address(original)}>," if original and original.lower() != address.lower() else ""
     reused = f" conn_use={result.conn_use}," if result.conn_use > 1 else ""
     return (
-        f"{request.queue_id}: to=<{recipient.address}>,{aliased} relay={result.relay},{reused} delay={total},"
+        f"{request.queue_id}: to=<{quote_address(address)}>,{aliased} relay={result.relay},{reused} delay={total},"
         f" delays={parts}, dsn={result.dsn}, status={result.status.value} ({result.text})"
     )
 
@@ -61,7 +63,7 @@ def line(request: DeliveryRequest, result: DeliveryResult, decimals: int = 2) ->
 def taken_up(log: ServiceLog, queue_id: str, sender: str, size: int, recipients: int) -> None:
     """A message begins to be delivered."""
     log.info(
-        f"{queue_id}: from=<{sender}>, size={size}, nrcpt={recipients} (queue active)",
+        f"{queue_id}: from=<{quote_address(sender)}>, size={size}, nrcpt={recipients} (queue active)",
         queue_id=queue_id,
         sender=sender,
         size=size,
@@ -73,7 +75,7 @@ def routed(log: ServiceLog, queue_id: str, way: Resolution) -> None:
     """The way that was found for a recipient: a detail."""
     nexthop = f":{way.nexthop}" if way.nexthop else ""
     log.detail(
-        f"{queue_id}: to=<{way.recipient}> goes by {way.transport}{nexthop}: {way.reason}",
+        f"{queue_id}: to=<{quote_address(way.recipient)}> goes by {way.transport}{nexthop}: {way.reason}",
         queue_id=queue_id,
         recipient=way.recipient,
         transport=way.transport,

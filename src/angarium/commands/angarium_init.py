@@ -122,6 +122,7 @@ class _Setup:
         files = configuration(self.answers, self.directory, self._certificate(), Path(self.options.aliases))
         files = [type(file)(under(root, file.path.absolute()), file.text, file.mode) for file in files]
         if self.options.system:
+            system.refuse_foreign(root)
             files += system.unit_files(root)
         if not self.options.force:
             refuse_existing(files)

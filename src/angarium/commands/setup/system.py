@@ -75,8 +75,8 @@ def make_user(name: str) -> str:
     return f"user {name}: made"
 
 
-def take_sendmail(root: Path) -> Iterator[str]:
-    """Register our commands under the names that other programs call. Raises InstallationError."""
+def refuse_foreign(root: Path) -> None:
+    """Raises InstallationError when another mail server owns one of the names that other programs call."""
     for _name, path in SENDMAIL:
         place = under(root, path)
         if place.exists() and not place.is_symlink():

@@ -24,6 +24,7 @@ from angarium.model.error import MailError
 from angarium.model.lookup import Found, TemporaryError
 from angarium.model.reply import Reply
 from angarium.protocols.pickup.session import RECIPIENT_LIMIT, Submission
+from angarium.protocols.smtp.path import quote_address
 from angarium.runtime.log import ServiceLog
 from angarium.tables.matchlist import MatchList
 
@@ -120,9 +121,8 @@ class Intake:
         queue_id = "NOQUEUE"
         try:
             queue_id = self._queue.allocate_id()
-            self._log.info(
-                f"{queue_id}: uid={user.uid} from=<{sender}>", queue_id=queue_id, uid=user.uid, sender=sender
-            )
+            text = f"{queue_id}: uid={user.uid} from=<{quote_address(sender)}>"
+            self._log.info(text, queue_id=queue_id, uid=user.uid, sender=sender)
             message = await self._cleanup.process(queue_id, envelope, content, full_name=full_name)
             if not message.discard:
                 await self._queue.enqueue(message)

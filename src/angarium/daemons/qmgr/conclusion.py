@@ -22,6 +22,7 @@ from angarium.mailqueue.interface import Attempt, MailQueue
 from angarium.model.delivery import DeliveryResult, Status
 from angarium.model.dsn import Dsn
 from angarium.model.envelope import Notify
+from angarium.protocols.smtp.path import quote_address
 from angarium.runtime.log import ServiceLog
 
 RETRY_QUEUE = 5.0
@@ -82,9 +83,8 @@ class Conclusion:
         )
         removed, recorded = await self._record(attempt)
         if expired and active.of(Status.BOUNCED):
-            self._log.info(
-                f"{message.queue_id}: from=<{message.envelope.sender}>, status={expired}, returned to sender"
-            )
+            sender = quote_address(message.envelope.sender)
+            self._log.info(f"{message.queue_id}: from=<{sender}>, status={expired}, returned to sender")
         self._tell(message.queue_id, notices if recorded.notices else ())
         if removed:
             deliverylog.removed(self._log, message.queue_id)

@@ -19,6 +19,7 @@ from angarium.mailqueue.interface import Attempt, MailQueue, QueuedMessage
 from angarium.model.delivery import DeliveryResult, Status
 from angarium.model.dsn import Dsn
 from angarium.model.envelope import Envelope, Origin
+from angarium.protocols.smtp.path import quote_address
 from angarium.runtime.log import ServiceLog
 
 Received = Callable[[str, Envelope], bytes]
@@ -67,7 +68,10 @@ class Requeuer:
         reported = () if message.expansion_reported else envelope.expanded
         people = tuple(pending.queued.recipient for pending in message.pending)
         left = replace(envelope, recipients=people, expanded=(), content_filter="")
-        self._log.info(f"{queue_id}: uid={uid} from=<{envelope.sender}> orig_id={message.queue_id}", queue_id=queue_id)
+        self._log.info(
+            f"{queue_id}: uid={uid} from=<{quote_address(envelope.sender)}> orig_id={message.queue_id}",
+            queue_id=queue_id,
+        )
         finished = await self._cleanup.process(queue_id, left, content)
         ours = replace(left, arrival=self._clock(), origin=Origin("local", service=self._log.tag, uid=uid))
         finished = replace(
