@@ -76,3 +76,8 @@ def test_an_alias_shows_where_it_came_from():
 
 def test_a_used_connection_is_counted():
     assert "relay=mx.test[192.0.2.1]:25, conn_use=3, delay=" in line(Recipient("r@x", "r@x"), conn_use=3)
+
+
+def test_addresses_are_quoted_where_they_must_be():
+    text = line(Recipient("a b@y", "c d@z"))
+    assert 'to=<"a b"@y>, orig_to=<"c d"@z>, relay=' in text

@@ -84,6 +84,10 @@ def refuse_foreign(root: Path) -> None:
                 f"{place} belongs to another mail server: remove its package first (apt remove postfix), or leave out"
                 " --system"
             )
+
+
+def take_sendmail(root: Path) -> Iterator[str]:
+    """Register our commands under the names that other programs call. Raises InstallationError."""
     (first, link), *others = SENDMAIL
     words = ["--install", link, first, str(prefix() / first), "50"]
     for name, path in others:
