@@ -649,6 +649,17 @@ CONFIGS: dict[str, tuple[dict[str, str], dict[str, Case]]] = {
             "over_two": ({}, "Subject: a\n" + " " + "x" * 176 + "\n yzyzyzyzyzyzyzyz\n z\nX: y\n\nb\n"),
         },
     ),
+    "stray": (
+        {"header_checks": regexp("/^X-C: a b/ WARN seen"), "body_checks": regexp("/^d e$/ WARN seen")},
+        {
+            "return": ({}, "Subject: x\nX-C: a\rb\n c\r\n\nd\re\nf\r\n\r\rg\n\r\n"),
+            "none": ({}, "Subject: x\n\nbody\n"),
+        },
+    ),
+    "stray_kept": (
+        {"cleanup_replace_stray_cr_lf": "no"},
+        {"return": ({}, "Subject: x\nX-C: a\rb\n\nd\re\nf\n")},
+    ),
     "random_malformed": (
         {"canonical_maps": table("joe@example.test=canon@x.test", "@host.example.test=@other.test")},
         {f"seed_{seed:02}": ({"client": LOCAL}, RANDOM["malformed"](seed, 25)) for seed in range(20)},

@@ -1,6 +1,7 @@
 """message_reject_characters and message_strip_characters: bytes that no message may have, or that are taken out.
 
-The values are lists of characters with the escapes of C. Line breaks cannot be named: Postfix looks at lines without
+And cleanup_replace_stray_cr_lf: half a line break becomes a blank, or nothing when it is a CR before a whole one. The
+values are lists of characters with the escapes of C. Line breaks cannot be named: Postfix looks at lines without
 them. Content is read in pieces; a message without such bytes is passed on by reference.
 """
 
@@ -54,3 +55,33 @@ class UnwantedCharacters:
         """The content without them."""
         for chunk in content.chunks():
             yield chunk.translate(None, self._bytes)
+
+
+_STRAY = re.compile(rb"(\r+)(?=\r\n)|\r(?!\n)|(?<!\r)\n")
+
+
+def has_stray(content: Content) -> bool:
+    """Whether a CR or LF stands alone. Three counts of a byte or two: each message is asked that."""
+    returns = feeds = pairs = 0
+    after_return = False
+    for chunk in content.chunks():
+        returns += chunk.count(b"\r")
+        feeds += chunk.count(b"\n")
+        pairs += chunk.count(b"\r\n") + (after_return and chunk.startswith(b"\n"))
+        after_return = chunk.endswith(b"\r")
+    return not returns == feeds == pairs
+
+
+def without_stray(content: Content) -> Iterator[bytes]:
+    """The content with a blank for each of them; CRs before a line break are dropped."""
+    rest = b""
+    for chunk in content.chunks():
+        data = rest + chunk
+        end = len(data.rstrip(b"\r"))
+        rest = data[end:]
+        yield _STRAY.sub(_instead, data[:end])
+    yield b" " * len(rest)
+
+
+def _instead(match: re.Match[bytes]) -> bytes:
+    return b"" if match[1] else b" "

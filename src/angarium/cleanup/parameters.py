@@ -31,6 +31,7 @@ class CleanupParameters:
     undisclosed_recipients_header: str = ""
     always_add_missing_headers: bool = False
     header_from_format: str = "standard"
+    full_name_encoding_charset: str = "utf-8"
     local_header_rewrite_clients: tuple[str, ...] = ("permit_inet_interfaces",)
     remote_header_rewrite_domain: str = ""
     canonical_maps: tuple[str, ...] = ()
@@ -64,11 +65,13 @@ class CleanupParameters:
     strict_8bitmime: bool = False
     strict_8bitmime_body: bool = False
     strict_mime_encoding_domain: bool = False
+    cleanup_replace_stray_cr_lf: bool = True
     message_reject_characters: str = ""
     message_strip_characters: str = ""
     content_filter: str = ""
     receive_override_options: tuple[str, ...] = ()
     internal_mail_filter_classes: tuple[str, ...] = ()
+    smtpd_hide_client_session: bool = False
     smtpd_tls_received_header: bool = False
     smtpd_sasl_authenticated_header: bool = False
     own_addresses: frozenset[str] = field(default_factory=frozenset)
@@ -103,6 +106,7 @@ class CleanupParameters:
             message_drop_headers=names("message_drop_headers"),
             undisclosed_recipients_header=conf.text("undisclosed_recipients_header"),
             header_from_format=conf.text("header_from_format"),
+            full_name_encoding_charset=conf.text("full_name_encoding_charset"),
             always_add_missing_headers=conf.boolean("always_add_missing_headers"),
             local_header_rewrite_clients=tuple(taker.names("local_header_rewrite_clients")),
             remote_header_rewrite_domain=conf.text("remote_header_rewrite_domain"),
@@ -137,11 +141,13 @@ class CleanupParameters:
             strict_8bitmime=conf.boolean("strict_8bitmime"),
             strict_8bitmime_body=conf.boolean("strict_8bitmime_body"),
             strict_mime_encoding_domain=conf.boolean("strict_mime_encoding_domain"),
+            cleanup_replace_stray_cr_lf=conf.boolean("cleanup_replace_stray_cr_lf"),
             message_reject_characters=conf.text("message_reject_characters"),
             message_strip_characters=conf.text("message_strip_characters"),
             content_filter=taker.text("content_filter"),
             receive_override_options=tuple(taker.names("receive_override_options")),
             internal_mail_filter_classes=names("internal_mail_filter_classes"),
+            smtpd_hide_client_session=taker.boolean("smtpd_hide_client_session"),
             smtpd_tls_received_header=taker.boolean("smtpd_tls_received_header"),
             smtpd_sasl_authenticated_header=taker.boolean("smtpd_sasl_authenticated_header"),
             own_addresses=own_addresses(taker),

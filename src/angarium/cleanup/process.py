@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from angarium.cleanup.actions import Findings
 from angarium.cleanup.addresses import Edit, address_edits, mapped_edits
 from angarium.cleanup.beyond import rewritten
-from angarium.cleanup.characters import UnwantedCharacters
+from angarium.cleanup.characters import UnwantedCharacters, has_stray, without_stray
 from angarium.cleanup.checks import ContentChecks, Examination
 from angarium.cleanup.headers import HeaderBlock, oversized
 from angarium.cleanup.parameters import CleanupParameters
@@ -34,6 +34,7 @@ from angarium.model.envelope import BodyType, Envelope, Origin, Recipient
 from angarium.model.error import MailError
 from angarium.model.lookup import Found
 from angarium.model.reply import Reply
+from angarium.protocols.mime.words import encode_words
 from angarium.rewrite.address import complete_listed, remote
 from angarium.rewrite.addresslist import ListedAddress
 from angarium.rewrite.parameters import RewriteParameters
@@ -104,6 +105,7 @@ class CleanupService:
         self._stripped = UnwantedCharacters(parameters.message_strip_characters)
         unwanted = parameters.message_reject_characters or parameters.message_strip_characters
         self._unwanted = bool(unwanted) and "no_header_body_checks" not in options
+        self._no_stray = parameters.cleanup_replace_stray_cr_lf
         of_reports = {"bounce", "notify"} & set(parameters.internal_mail_filter_classes)
         self._reports_checked = bool(self._checks and of_reports)
 
@@ -154,13 +156,11 @@ class CleanupService:
         ours = not envelope.origin.client_address and envelope.origin.uid is None
         leave = Leave(copies=False) if ours else self._leave
         final = self._envelopes.simple(envelope) or await self._envelopes.finish(queue_id, envelope, leave)
-        if self._unwanted and not ours:
+        if not ours and (self._unwanted or (self._no_stray and (content.size > SPOOL_BOUND or has_stray(content)))):
             content = await self._without_unwanted(queue_id, envelope, final, content)
         local = await self._is_local_client(envelope.origin)
         completion = self._complete_local if local else self._complete_remote
-        content, header = await self._read(content)
-        if not header.whole:
-            content, header = await self._read_beyond(queue_id, content, header, leave, completion)
+        content, header = await self._read(queue_id, content, leave, completion)
         hops = header.count(b"received")
         run: Examination | None = None
         block = _Block(header, len(header.raw))
@@ -215,7 +215,14 @@ class CleanupService:
     async def _without_unwanted(
         self, queue_id: str, envelope: Envelope, final: FinalEnvelope, content: Content
     ) -> Content:
-        """The content without message_strip_characters. Raises MailError for one of message_reject_characters."""
+        """The content without stray line ends and message_strip_characters.
+
+        Raises MailError for one of message_reject_characters.
+        """
+        if self._no_stray and await asyncio.to_thread(has_stray, content):
+            content = await self._copied(content.size, without_stray(content))
+        if not self._unwanted:
+            return content
         if self._parameters.message_reject_characters:
             line = self._refused.first_line(content)
             if line is not None:
@@ -226,12 +233,16 @@ class CleanupService:
                 raise MailError(reply)
         if not self._parameters.message_strip_characters or self._stripped.first_line(content) is None:
             return content
-        chunks = self._stripped.stripped(content)
-        if self._spool is None or content.size <= SPOOL_BOUND:
+        return await self._copied(content.size, self._stripped.stripped(content))
+
+    async def _copied(self, size: int, chunks: Iterator[bytes]) -> Content:
+        if self._spool is None or size <= SPOOL_BOUND:
             return MemoryContent(b"".join(chunks))
         return await self._spooled(self._spool, chunks)
 
-    async def _read(self, content: Content) -> tuple[Content, HeaderBlock]:
+    async def _read(
+        self, queue_id: str, content: Content, leave: Leave, completion: Callable[[ListedAddress], str] | None
+    ) -> tuple[Content, HeaderBlock]:
         """The header block; the content is another one when headers over header_size_limit had to be cut."""
         header = HeaderBlock.read(content)
         limit = self._parameters.header_size_limit
@@ -241,6 +252,8 @@ class CleanupService:
             if cuts:
                 content = SplicedContent(spliced(content, cuts))
                 header = HeaderBlock.read(content)
+        if not header.whole:
+            return await self._read_beyond(queue_id, content, header, leave, completion)
         return content, header
 
     async def _read_beyond(
@@ -408,6 +421,11 @@ class CleanupService:
         if not sender:
             return "MAILER-DAEMON"
         address = quote_local(sender)
+        charset = self._parameters.full_name_encoding_charset
+        if charset and not full_name.isascii():
+            full_name = encode_words(full_name.strip(), charset)
+            obsolete = self._parameters.header_from_format == "obsolete"
+            return f"{address} ({full_name})" if obsolete else f"{full_name} <{address}>"
         if full_name and self._parameters.header_from_format == "obsolete":
             return f"{address} ({_comment(full_name)})"
         return f"{_phrase(full_name)} <{address}>" if full_name else address
@@ -508,7 +526,7 @@ def _protocol(envelope: Envelope) -> str:
         return ""
     shown = origin.logged
     protocol = "ESMTP" if shown.protocol.startswith("ESMTP") else shown.protocol
-    return (f" proto={protocol}" if protocol else "") + (f" helo=<{shown.helo}>" if shown.helo else "")
+    return f" proto={protocol or 'unknown'}" + (f" helo=<{shown.helo}>" if shown.helo else "")
 
 
 def _added(missing: bytes, name: bytes) -> str:

@@ -58,6 +58,9 @@ def received(queue_id: str, envelope: Envelope, parameters: CleanupParameters) -
         user = "" if origin.uid is None else f", from userid {origin.uid}"
         text = f"Received: by {parameters.myhostname} ({parameters.mail_name}{user})\r\n\tid {queue_id}; {date}\r\n"
         return text.encode("utf-8", "surrogateescape")
+    if parameters.smtpd_hide_client_session:
+        by = f"Received: by {parameters.myhostname} ({parameters.mail_name}) id {queue_id}"
+        return _safe(by + _for(envelope, date)).encode("utf-8", "surrogateescape")
     helo = _printable(origin.helo or origin.client_name)
     lines = [f"Received: from {helo} ({origin.client_name} [{_literal(origin)}])\r\n"]
     if parameters.smtpd_tls_received_header and origin.tls:
@@ -67,11 +70,15 @@ def received(queue_id: str, envelope: Envelope, parameters: CleanupParameters) -
     if parameters.smtpd_sasl_authenticated_header and origin.sasl_username:
         lines.append(f"\t(Authenticated sender: {_comment(origin.sasl_username)})\r\n")
     by = f"\tby {parameters.myhostname} ({parameters.mail_name}) with {_with(envelope)} id {queue_id}"
-    if len(envelope.recipients) == 1:
-        lines.append(f"{by}\r\n\tfor <{quote_local(envelope.recipients[0].original)}>; {date}\r\n")
-    else:
-        lines.append(f"{by};\r\n\t{date}\r\n")
+    lines.append(by + _for(envelope, date))
     return _safe("".join(lines)).encode("utf-8", "surrogateescape")
+
+
+def _for(envelope: Envelope, date: str) -> str:
+    """The end of a Received header: the recipient when there is but one, and the date."""
+    if len(envelope.recipients) == 1:
+        return f"\r\n\tfor <{quote_local(envelope.recipients[0].original)}>; {date}\r\n"
+    return f";\r\n\t{date}\r\n"
 
 
 def _literal(origin: Origin) -> str:

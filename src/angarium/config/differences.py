@@ -72,8 +72,8 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
     "rewriting and checks": (
         (
             "A header in which an address is rewritten is changed only where that address stands; its folding, quotes, "
-            "comments and blanks stay, and quotes that an address has without need are no reason to change it; one that "
-            "lacks quotes is given them. Postfix lays the whole header out anew. A blank before a header's colon stays "
+            "comments and blanks stay, and quotes that an address has without need are no reason to change it; one "
+            "that lacks quotes is given them. Postfix lays the whole header out anew. A blank before a header's colon stays "
             "too, for the signatures over it; tables see the header without it, as in Postfix."
         ),
         (

@@ -344,3 +344,26 @@ def test_a_header_as_long_as_the_message_holds_nobody_up():
         return max(stalls)
 
     assert asyncio.run(main()) < 0.3
+
+
+def test_a_full_name_that_is_not_ascii_becomes_encoded_words():
+    def origin_of(**settings):
+        message, _ = run(b"\r\nbody\r\n", origin=LOCAL, full_name="علی رضا", settings=settings)
+        return next(line for line in whole(message).decode().split("\r\n") if line.startswith("From: "))
+
+    words = "=?utf-8?B?2LnZhNuMINix2LbYpw==?="
+    assert origin_of() == f"From: {words} <s@sender.test>"
+    assert origin_of(header_from_format="obsolete") == f"From: s@sender.test ({words})"
+    assert origin_of(full_name_encoding_charset="") == "From: علی رضا <s@sender.test>"
+
+
+def test_the_client_can_be_kept_out_of_the_received_header():
+    origin = Origin("ESMTPSA", "client.test", "192.0.2.9", 1, "helo.test", sasl_username="u@x.test", tls="TLSv1.3")
+    settings = {"smtpd_hide_client_session": "yes", "smtpd_sasl_authenticated_header": "yes"}
+    message, _ = run(PLAIN, origin=origin, settings=settings)
+    first, second, *rest = message.prefix.decode().split("\r\n")
+    assert first == "Received: by mail.example.test (Postfix) id 4F2A"
+    assert second.startswith("\tfor <alice@vbox.test>; ")
+    assert rest == [""]
+    message, _ = run(PLAIN, ("a@vbox.test", "b@vbox.test"), origin=origin, settings=settings)
+    assert message.prefix.startswith(b"Received: by mail.example.test (Postfix) id 4F2A;\r\n\t")

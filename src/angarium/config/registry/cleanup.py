@@ -46,10 +46,8 @@ PARAMETERS = (
         "cleanup_replace_stray_cr_lf",
         Type.BOOLEAN,
         "yes",
-        "",
+        "Put a blank in place of a CR or LF that is no part of a line break.",
         "cleanup",
-        Status.UNSUPPORTED,
-        "cleanup does not do this yet",
     ),
     Parameter(
         "content_filter",
@@ -109,10 +107,9 @@ PARAMETERS = (
         "full_name_encoding_charset",
         Type.STRING,
         "utf-8",
-        "",
+        "What a full name that is not ASCII is said to be in, when it becomes encoded words of a From header; empty: it "
+        "stays as it is.",
         "cleanup",
-        Status.UNSUPPORTED,
-        "cleanup does not do this yet",
     ),
     Parameter(
         "header_address_token_limit",

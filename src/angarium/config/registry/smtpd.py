@@ -360,7 +360,11 @@ PARAMETERS = (
     Parameter("smtpd_helo_required", Type.BOOLEAN, "no", "Refuse MAIL before HELO or EHLO.", "smtpd"),
     Parameter("smtpd_helo_restrictions", Type.RESTRICTIONS, "", "What the name in HELO or EHLO must fulfil.", "smtpd"),
     Parameter(
-        "smtpd_hide_client_session", Type.BOOLEAN, "no", "", "smtpd", Status.UNSUPPORTED, "smtpd does not do this yet"
+        "smtpd_hide_client_session",
+        Type.BOOLEAN,
+        "no",
+        "Say nothing of the client, its TLS and its log-in in the Received header.",
+        "smtpd",
     ),
     Parameter(
         "smtpd_history_flush_threshold",

@@ -1,4 +1,4 @@
-r"""Encoded words of RFC 2047, and RFC 2231 values, decoded for people and for SEARCH.
+r"""Encoded words of RFC 2047, and RFC 2231 values, decoded for people and for SEARCH; encoded for names in headers.
 
 Charsets are Python's codecs. An unknown charset, or bytes that do not fit it, decode with replacement characters: this
 is for finding text, and nothing here raises.
@@ -6,6 +6,7 @@ is for finding text, and nothing here raises.
 
 from __future__ import annotations
 
+import base64
 import binascii
 import codecs
 import re
@@ -80,3 +81,42 @@ def decode_base64(text: bytes) -> bytes:
 def decode_quoted_printable(text: bytes) -> bytes:
     """Quoted-printable (RFC 2045 section 6.7); what is broken stays as it is."""
     return binascii.a2b_qp(text)
+
+
+_WORD_LENGTH = 75
+_Q_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/")
+
+
+def encode_words(text: str, charset: str) -> str:
+    """Text as encoded words of a phrase (RFC 2047 sections 2 and 5): the shorter encoding, with blanks between.
+
+    Args:
+        text: undecodable bytes are surrogates.
+        charset: what its bytes are said to be in; they stay what they are.
+    """
+    letters = [char.encode("utf-8", "surrogateescape") for char in text]
+    data = b"".join(letters)
+    quoted = sum(1 if byte in _Q_PLAIN or byte == 32 else 3 for byte in data)
+    letter = "Q" if quoted <= (len(data) + 2) // 3 * 4 else "B"
+    room = max(_WORD_LENGTH - len(f"=?{charset}?{letter}??="), 12)
+    words: list[bytes] = []
+    word = b""
+    for each in letters:
+        if word and _encoded_length(word + each, letter) > room:
+            words.append(word)
+            word = b""
+        word += each
+    words.append(word)
+    return " ".join(f"=?{charset}?{letter}?{_encoded(each, letter)}?=" for each in words)
+
+
+def _encoded_length(data: bytes, letter: str) -> int:
+    if letter == "B":
+        return (len(data) + 2) // 3 * 4
+    return sum(1 if byte in _Q_PLAIN or byte == 32 else 3 for byte in data)
+
+
+def _encoded(data: bytes, letter: str) -> str:
+    if letter == "B":
+        return base64.b64encode(data).decode("ascii")
+    return "".join("_" if byte == 32 else chr(byte) if byte in _Q_PLAIN else f"={byte:02X}" for byte in data)

@@ -16,7 +16,7 @@ from angarium.protocols.mime.scanner import scan
 from angarium.protocols.mime.text import MAX_TEXT, body_text, fold, header_text, part_headers
 from angarium.protocols.mime.types import MAX_FIELDS
 from angarium.protocols.mime.wire import human, literal, nstring, string
-from angarium.protocols.mime.words import decode_base64, decode_charset, decode_words
+from angarium.protocols.mime.words import decode_base64, decode_charset, decode_words, encode_words
 
 
 @pytest.mark.parametrize(
@@ -213,3 +213,17 @@ def test_selecting_few_fields_equals_selecting_among_all(lines):
     few = select(block, [b"a", b"b"])
     many = select(block, [b"a", b"b", *[b"x%d" % number for number in range(20)]])
     assert few == many
+
+
+def test_names_are_encoded_as_words_of_a_phrase():
+    assert encode_words("Jörg Meier", "utf-8") == "=?utf-8?Q?J=C3=B6rg_Meier?="
+    assert encode_words("کاربر", "utf-8") == "=?utf-8?B?2qnYp9ix2KjYsQ==?="
+    assert encode_words("J\udcf6rg Meier (x)", "iso-8859-1") == "=?iso-8859-1?Q?J=F6rg_Meier_=28x=29?="
+
+
+@settings(max_examples=100)
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=80))
+def test_encoded_words_are_short_and_decode_to_what_they_were(text):
+    words = encode_words(text, "utf-8")
+    assert decode_words(words.encode("ascii")) == text
+    assert max(map(len, words.split(" "))) <= 75
