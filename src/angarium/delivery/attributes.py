@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from angarium.config.error import ConfigError
+from angarium.config.master_cf import MasterService
 
 FLAGS = frozenset("BDFORXhqu.>")
 PIPE = frozenset({"user", "flags", "chroot", "directory", "eol", "null_sender", "size"})
@@ -89,6 +90,14 @@ class Attributes:
             null_sender=said.get("null_sender"),
             size=int(said.get("size", "0")),
         )
+
+
+def read_attributes(entry: MasterService, known: frozenset[str]) -> Attributes | ConfigError:
+    """What a line says, or what is wrong with it: that breaks the service, not the server."""
+    try:
+        return Attributes.parse(entry.operands, known, entry.file, entry.line)
+    except ConfigError as error:
+        return error
 
 
 def _fault(said: dict[str, str], user: str, group: str, argv: tuple[str, ...]) -> str:

@@ -13,22 +13,32 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from angarium.delivery.troubles import storage_error
+from angarium.delivery.troubles import DeliveryError, storage_error
 from angarium.model.dsn import Dsn
+
+_FAILED = Dsn(5, 2, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What makes a name unique beside the file itself: seconds and microseconds, process and host."""
+    """What makes a name unique beside the file itself: seconds and microseconds, process (or thread) and host."""
 
     seconds: int
     microseconds: int
     pid: int
     host: str
+
+    @classmethod
+    def now(cls, host: str) -> Moment:
+        """This moment; threads of a process do not get in each other's way."""
+        now = time.time_ns()
+        return cls(now // 10**9, now % 10**9 // 1000, threading.get_native_id(), host)
 
     @property
     def temporary(self) -> str:
@@ -45,7 +55,7 @@ def _host(name: str) -> str:
     return name.replace("/", "\\057").replace(":", "\\072")
 
 
-def deliver(path: str, pieces: Iterable[bytes], moment: Moment, size_limit: int = 0) -> str:
+def deliver(path: str, pieces: Iterable[bytes], moment: Moment, size_limit: int = 0, failure: Dsn = _FAILED) -> str:
     """Deliver; the path of the new file.
 
     Args:
@@ -53,6 +63,7 @@ def deliver(path: str, pieces: Iterable[bytes], moment: Moment, size_limit: int 
         pieces: the message as ``framing`` has it.
         moment: of the delivery.
         size_limit: mailbox_size_limit, bytes; 0: none.
+        failure: the code of a failure that nothing else is known of.
 
     Raises:
         DeliveryError: see the module.
@@ -62,23 +73,33 @@ def deliver(path: str, pieces: Iterable[bytes], moment: Moment, size_limit: int 
     try:
         descriptor = _created(base, temporary)
     except OSError as error:
-        raise storage_error(error, f"create maildir file {temporary}", Dsn(5, 2, 0)) from error
+        raise _refused(storage_error(error, f"create maildir file {temporary}", failure), error) from error
     try:
         try:
             _write(descriptor, pieces, size_limit)
         except OSError as error:
-            raise storage_error(error, "error writing message", Dsn(5, 2, 0)) from error
+            raise storage_error(error, "error writing message", failure) from error
         status = os.fstat(descriptor)
         final = f"{base}/new/{moment.final(status.st_dev, status.st_ino)}"
         try:
             _publish(base, temporary, final)
         except OSError as error:
-            raise storage_error(error, f"create maildir file {final}", Dsn(5, 2, 0)) from error
+            raise storage_error(error, f"create maildir file {final}", failure) from error
     finally:
         os.close(descriptor)
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
     return final
+
+
+def _refused(trouble: DeliveryError, error: OSError) -> DeliveryError:
+    """The failure with what an administrator may do about it."""
+    if error.errno == errno.EACCES:
+        who = f"UID/GID={os.geteuid()}/{os.getegid()}"
+        trouble.cause = (
+            f"maildir access problem for {who}: {trouble.text}\nperhaps you need to create the maildirs in advance"
+        )
+    return trouble
 
 
 def _created(base: str, temporary: str) -> int:

@@ -85,7 +85,7 @@ Builder = Callable[[Node], Sequence[tuple[Service, Sequence[socket.socket]]]]
 
 def worker(inherited: Inheritance) -> NoReturn:
     """Serve the network: every inet service of master.cf."""
-    network, local, privileged = _split(inherited.listening)
+    network, local, privileged = _split(inherited)
     _close(local)
     _close(privileged)
 
@@ -98,8 +98,12 @@ def worker(inherited: Inheritance) -> NoReturn:
 
 def manager(inherited: Inheritance) -> NoReturn:
     """Manage the queue, take local submissions, list the queue."""
-    network, local, privileged = _split(inherited.listening)
-    addresses = {entry.key: sockets[0].getsockname() for entry, sockets in privileged}
+    network, local, privileged = _split(inherited)
+    addresses = {
+        entry.key: sockets[0].getsockname()
+        for entry, sockets in privileged
+        if programs.is_privileged(entry, inherited.conf)
+    }
     _close(network)
     _close(privileged)
 
@@ -114,8 +118,8 @@ def manager(inherited: Inheritance) -> NoReturn:
 
 
 def deliverer(inherited: Inheritance) -> NoReturn:
-    """Deliver to system users, as root, who becomes each of them."""
-    network, local, privileged = _split(inherited.listening)
+    """Deliver to users and commands of the system, as root, who becomes each of them."""
+    network, local, privileged = _split(inherited)
     _close(network)
     _close(local)
     assert inherited.owner is not None
@@ -127,11 +131,22 @@ def deliverer(inherited: Inheritance) -> NoReturn:
     _run("local", inherited, build, patience=STOP_PATIENCE, watchdog="daemon_timeout", privileged=True)
 
 
-def _split(listening: Listening) -> tuple[Listening, Listening, Listening]:
+def is_roots(entry: MasterService, conf: Config, owner: Owner | None) -> bool:
+    """Whether the service of a line belongs into the process of root's. Raises ConfigError."""
+    return owner is not None and (entry.command in programs.SPAWNING or programs.is_privileged(entry, conf))
+
+
+def _split(inherited: Inheritance) -> tuple[Listening, Listening, Listening]:
     """The services of the workers, those beside the queue manager, and those of root's process."""
-    local = [pair for pair in listening if pair[0].command in programs.LOCAL]
-    privileged = [pair for pair in listening if pair[0].command in programs.PRIVILEGED]
-    return [pair for pair in listening if pair not in local and pair not in privileged], local, privileged
+    network, local, privileged = [], [], []
+    for entry, sockets in inherited.listening:
+        if is_roots(entry, inherited.conf, inherited.owner):
+            privileged.append((entry, sockets))
+        elif entry.command in programs.LOCAL | programs.SPAWNING:
+            local.append((entry, sockets))
+        else:
+            network.append((entry, sockets))
+    return network, local, privileged
 
 
 def _close(listening: Listening) -> None:

@@ -51,7 +51,7 @@ class OneProcess:
         self._local: list[tuple[MasterService, list[socket.socket]]] = [
             (entry, [bind_unix(socket_path(entry, Path(conf.text("queue_directory"))))])
             for entry in self._entries
-            if entry.command in programs.LOCAL
+            if entry.command in programs.LOCAL | programs.SPAWNING and entry.type == "unix"
         ]
         self._stopping = asyncio.Event()
 

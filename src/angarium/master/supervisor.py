@@ -165,10 +165,10 @@ class Master:
             for entry in conf.master.services:
                 if entry.command in programs.NETWORK and entry.type == "inet":
                     contexts[entry.key] = server_tls(conf, entry, self._sink)
-                elif entry.command in programs.PRIVILEGED:
+                elif programs.is_privileged(entry, conf):
                     if owner is None:
                         continue  # we cannot become anybody: the queue manager delivers to ourselves
-                elif entry.command not in programs.LOCAL:
+                elif entry.command not in programs.LOCAL | programs.SPAWNING:
                     continue
                 sockets[entry.key] = kept.get(entry.key) or _bind(entry, conf, self._adopted)
                 opened += [] if entry.key in kept else sockets[entry.key]
@@ -186,7 +186,7 @@ class Master:
         try:
             for number in range(generation.workers):
                 self._fork(Role("worker", number), generation)
-            if any(entry.command in programs.PRIVILEGED for entry in generation.services):
+            if any(children.is_roots(entry, generation.conf, generation.owner) for entry in generation.services):
                 self._fork(Role("local", 0), generation)
             self._fork(Role("qmgr", 0), generation)
         except OSError as error:
@@ -395,9 +395,9 @@ class Master:
 def _bind(entry: MasterService, conf: Config, adopted: Adopted) -> list[socket.socket]:
     """Listening sockets of a service. Raises ConfigError with the line of master.cf."""
     try:
-        if entry.command in programs.PRIVILEGED:
+        if programs.is_privileged(entry, conf):
             return [bind_nameless()]
-        if entry.command in programs.LOCAL:
+        if entry.command in programs.LOCAL | programs.SPAWNING and entry.type == "unix":
             return [bind_unix(socket_path(entry, Path(conf.text("queue_directory"))))]
         return bind(entry, conf, adopted)
     except OSError as error:
@@ -433,7 +433,7 @@ def prepare_directories(conf: Config, owner: Owner | None) -> None:
     queue_directory = Path(conf.text("queue_directory"))
     make_directories(queue_directory, (owner.uid, owner.gid) if owner else None)
     wanted = [queue_directory, Path(conf.text("data_directory"))]
-    if base := conf.text("virtual_mailbox_base"):
+    if (base := conf.text("virtual_mailbox_base")) and not programs.has_only_files(conf):
         wanted.append(Path(base))
     for directory in wanted:
         directory.mkdir(parents=True, exist_ok=True)

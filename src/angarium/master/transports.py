@@ -26,9 +26,11 @@ from angarium.agents.local.main import (
     local_deliverer,
 )
 from angarium.agents.local.main import local_service as make_local_service
+from angarium.agents.pipe.main import PipeParameters, pipe_agent, pipe_service
 from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
 from angarium.agents.smtp.outgoing import Rules, make_checks
 from angarium.agents.smtp.parameters import own_name
+from angarium.agents.virtual.files import FileMaps, FilesDeliverer, FilesParameters
 from angarium.agents.virtual.main import virtual_agent
 from angarium.agents.virtual.parameters import VirtualParameters
 from angarium.cleanup.generic import make_generic
@@ -40,12 +42,21 @@ from angarium.daemons.qmgr.attempt import Transport
 from angarium.daemons.qmgr.main import QueueManager
 from angarium.daemons.qmgr.parameters import QmgrParameters, transport_limits
 from angarium.daemons.qmgr.requeue import Requeuer
+from angarium.daemons.spawn.main import SpawnService
+from angarium.daemons.spawn.parameters import SpawnParameters
+from angarium.delivery.actor import NOBODY, Reserved
+from angarium.delivery.attributes import SPAWN, read_attributes
+from angarium.delivery.outcomes import OutcomeAgent, OutcomeService
+from angarium.delivery.outcomes import RemoteDeliverer as RemoteOutcomes
+from angarium.delivery.rights import ForkedRights, OwnRights, Rights
+from angarium.master import programs
 from angarium.master.node import Node
 from angarium.model.delivery import DeliveryAgent
 from angarium.model.lookup import Lookup
 from angarium.protocols.smtp.dialect import DIALECTS, SMTP, Dialect
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.service import Service
+from angarium.tables.main import make_opener
 from angarium.tables.maps import Maps
 
 
@@ -137,6 +148,29 @@ def virtual_transport(node: Node, conf: Config, _entry: MasterService, log: Serv
     return virtual_agent(VirtualParameters.from_config(conf), node.mailstore, locate, log)
 
 
+def _virtual(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> DeliveryAgent:
+    """The mailstore, or files of users: by the process of root's, or with the rights of our own user without one."""
+    if not programs.delivers_to_files(entry, node.conf):
+        return virtual_transport(node, conf, entry, log)
+    address = node.privileged.get(entry.key)
+    return OutcomeAgent(RemoteOutcomes(address, log) if address else files_deliverer(node, conf, log, OwnRights()))
+
+
+def files_deliverer(node: Node, conf: Config, log: ServiceLog, rights: Rights) -> FilesDeliverer:
+    """Delivery to Maildirs and mailbox files. Its tables may not put together names of files from addresses."""
+    opener = make_opener(node.conf, None, node.log("virtual", conf), substitutes=False)
+    mailboxes, users, groups = (
+        Maps.open(name, conf.names(name), opener)
+        for name in ("virtual_mailbox_maps", "virtual_uid_maps", "virtual_gid_maps")
+    )
+    return FilesDeliverer(FilesParameters.from_config(conf), FileMaps(mailboxes, users, groups), rights, log)
+
+
+def _virtual_service(node: Node, conf: Config, _entry: MasterService, owner: int) -> Service:
+    log = node.log("virtual", conf)
+    return OutcomeService(files_deliverer(node, conf, log, ForkedRights()), frozenset({owner}), log)
+
+
 def _local(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> DeliveryAgent:
     """System users: by the process of root's, or with the rights of our own user when there is none."""
     address = node.privileged.get(entry.key)
@@ -155,9 +189,35 @@ def _local(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> D
     )
 
 
+def _pipe(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> DeliveryAgent:
+    """Commands: by the process of root's, or with the rights of our own user when there is none."""
+    return pipe_agent(entry, PipeParameters.from_config(conf, entry.name), log, node.privileged.get(entry.key))
+
+
 def privileged_service(node: Node, entry: MasterService, owner: int) -> Service:
     """The service of a line of master.cf in the process of root's; ``owner`` is the user who may ask it."""
-    conf = node.conf.for_service(entry)
+    return _PRIVILEGED[entry.command](node, node.conf.for_service(entry), entry, owner)
+
+
+def _pipe_service(node: Node, conf: Config, entry: MasterService, owner: int) -> Service:
+    parameters = PipeParameters.from_config(conf, entry.name)
+    return pipe_service(entry, parameters, node.log("pipe", conf), frozenset({owner}), _reserved(node))
+
+
+def spawn_service(node: Node, conf: Config, entry: MasterService, owner: int | None = None) -> Service:
+    """Commands for connections; ``owner`` is None when this process is not root's."""
+    parameters = SpawnParameters.from_config(conf, entry.name, entry.process_limit)
+    attributes = read_attributes(entry, SPAWN)
+    reserved = NOBODY if owner is None else _reserved(node)
+    return SpawnService(attributes, parameters, node.log("spawn", conf), reserved)
+
+
+def _reserved(node: Node) -> Reserved:
+    """Who may run no commands."""
+    return Reserved.of(node.conf.text("mail_owner"), node.conf.text("setgid_group"))
+
+
+def _local_service(node: Node, conf: Config, entry: MasterService, owner: int) -> Service:
     parameters = LocalParameters.from_config(conf, entry.name)
     aliases = _aliases(node, conf)
     log = node.log("local", conf)
@@ -191,12 +251,21 @@ def _discard(_node: Node, _conf: Config, _entry: MasterService, _log: ServiceLog
 _AGENTS: Mapping[str, Callable[[Node, Config, MasterService, ServiceLog], DeliveryAgent]] = {
     "smtp": _smtp,
     "lmtp": _smtp,
-    "virtual": virtual_transport,
+    "virtual": _virtual,
     "local": _local,
+    "pipe": _pipe,
     "error": _error,
     "discard": _discard,
 }
 
+
+_PRIVILEGED: Mapping[str, Callable[[Node, Config, MasterService, int], Service]] = {
+    "local": _local_service,
+    "pipe": _pipe_service,
+    "virtual": _virtual_service,
+    "spawn": spawn_service,
+}
+"""What runs in the process of root's."""
 
 AGENT_COMMANDS = frozenset(_AGENTS)
 """The commands of master.cf that deliver mail here; mail for others waits."""

@@ -32,10 +32,11 @@ from angarium.daemons.smtpd.main import SmtpdService
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.daemons.smtpd.prober import Prober
 from angarium.mailqueue.interface import Intake
+from angarium.master import programs
 from angarium.master.node import Node
 from angarium.master.probes import PROBES
 from angarium.master.tls import Contexts
-from angarium.master.transports import virtual_transport
+from angarium.master.transports import spawn_service, virtual_transport
 from angarium.model.lookup import Found
 from angarium.policy.main import make_policy
 from angarium.policy.verification import AddressVerifier, Finding, VerifyParameters
@@ -162,6 +163,7 @@ class NetworkWiring:
             entry.name: DirectTransport(virtual_transport(node, node.conf.for_service(entry), entry, log), log)
             for entry in node.conf.master.services
             if entry.type == "unix" and entry.command == "virtual" and entry.name not in deferred
+            if not programs.delivers_to_files(entry, node.conf)
             for log in (node.log("virtual", node.conf.for_service(entry)),)
         }
         code = node.conf.integer("over_quota_reject_code")
@@ -233,7 +235,11 @@ def _showq(node: Node, conf: Config, entry: MasterService) -> Service:
     return ShowqService(node.queue, socket_path(entry, node.queue_directory), node.log("showq", conf))
 
 
-_LOCAL: Mapping[str, Callable[[Node, Config, MasterService], Service]] = {"pickup": _pickup, "showq": _showq}
+_LOCAL: Mapping[str, Callable[[Node, Config, MasterService], Service]] = {
+    "pickup": _pickup,
+    "showq": _showq,
+    "spawn": spawn_service,
+}
 
 
 def _cleanup(node: Node, conf: Config, entry: MasterService) -> CleanupService:

@@ -9,13 +9,14 @@ from angarium.tables.directory import directory_factory
 from angarium.tables.opener import TableOpener
 
 
-def make_opener(conf: Config, directory: Directory | None, log: ServiceLog) -> TableOpener:
+def make_opener(conf: Config, directory: Directory | None, log: ServiceLog, *, substitutes: bool = True) -> TableOpener:
     """The opener that a process shares.
 
     Args:
         conf: relative file names start from its directory.
         directory: what stands behind ``directory:``; None: that type is unsupported.
         log: takes the warnings about tables.
+        substitutes: see ``TableOpener``.
     """
     extra = {} if directory is None else {"directory": directory_factory(directory)}
     return TableOpener(
@@ -25,4 +26,5 @@ def make_opener(conf: Config, directory: Directory | None, log: ServiceLog) -> T
         lambda name: conf.text(name) if conf.setting(name) else None,
         utf8=conf.boolean("smtputf8_enable"),
         default_type=conf.text("default_database_type"),
+        substitutes=substitutes,
     )

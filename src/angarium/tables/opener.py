@@ -59,6 +59,7 @@ class TableSite:
         utf8: ``smtputf8_enable``: keys and values are UTF-8.
         fold: folds the keys of tables of fixed strings.
         strict: opened by a command, which wants the built file of a table and no other.
+        substitutes: results of patterns may hold what a key has matched (``$1``).
     """
 
     warn: Callable[[str], None]
@@ -70,6 +71,7 @@ class TableSite:
     utf8: bool = True
     fold: Fold = fold_unicode
     strict: bool = False
+    substitutes: bool = True
 
 
 class TableOpener:
@@ -84,6 +86,8 @@ class TableOpener:
         strict: opened by a command, which wants the built file of a table and no other.
         default_type: ``default_database_type``, of a bare file name.
         folds: False leaves keys as they are.
+        substitutes: False skips rules of patterns whose result holds what a key has matched: where senders choose the
+            key and the value is the name of a file or a user.
     """
 
     def __init__(
@@ -97,11 +101,22 @@ class TableOpener:
         strict: bool = False,
         default_type: str = "hash",
         folds: bool = True,
+        substitutes: bool = True,
     ) -> None:
         fold = keep if not folds else fold_unicode if utf8 else fold_ascii
         self._warn = warn
         self._base = Path("/") if base is None else base
-        self._site = TableSite(warn, self._base, self.open, self.make, parameter, utf8=utf8, fold=fold, strict=strict)
+        self._site = TableSite(
+            warn,
+            self._base,
+            self.open,
+            self.make,
+            parameter,
+            utf8=utf8,
+            fold=fold,
+            strict=strict,
+            substitutes=substitutes,
+        )
         self._default_type = default_type
         self._tables: dict[str, Table] = {}
         opens = self.make if strict else self.open

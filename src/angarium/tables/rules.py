@@ -118,8 +118,9 @@ class _Rule:
 class _Parser:
     """Reads the lines of one table."""
 
-    def __init__(self, dialect: Dialect, title: str, warn: Callable[[str], None]) -> None:
+    def __init__(self, dialect: Dialect, title: str, warn: Callable[[str], None], *, substitutes: bool) -> None:
         self._dialect = dialect
+        self._substitutes = substitutes
         self._title = title
         self._warn = warn
         self._number = 0
@@ -170,6 +171,8 @@ class _Parser:
             self._complain("no replacement text: using empty string")
         template = self._template(text)
         highest = max((part for part in template if isinstance(part, int)), default=0)
+        if highest and not self._substitutes:
+            raise _SkipError("regular expression substitution is not allowed: skipping this rule")
         if highest and pattern.negated:
             raise _SkipError("$number found in negative match replacement text: skipping this rule")
         expression = self._compile(pattern)
@@ -268,7 +271,7 @@ class RuleTable:
         title = f"{dialect.name} map {argument}"
 
         def parse(lines: Sequence[tuple[int, str, str]]) -> tuple[_Rule, ...]:
-            return _Parser(dialect, title, site.warn).parse(lines)
+            return _Parser(dialect, title, site.warn, substitutes=site.substitutes).parse(lines)
 
         self._title = title
         self._rules = RuleLines(dialect.name, name, argument, site, parse)

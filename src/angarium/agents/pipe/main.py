@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from angarium.agents.pipe.deliverer import PipeDeliverer
 from angarium.agents.pipe.parameters import PipeParameters
-from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 from angarium.delivery.actor import NOBODY, Reserved
-from angarium.delivery.attributes import PIPE, Attributes
+from angarium.delivery.attributes import PIPE, Attributes, read_attributes
 from angarium.delivery.outcomes import OutcomeAgent, OutcomeService, RemoteDeliverer
 from angarium.delivery.rights import ForkedRights, OwnRights, Rights
 from angarium.runtime.log import ServiceLog
+
+__all__ = ["PipeParameters", "pipe_agent", "pipe_service"]
 
 
 def pipe_agent(
@@ -24,7 +25,7 @@ def pipe_agent(
         log: ``postfix/pipe``.
         address: of the service in the process of root's; None: the command is run from here, as ourselves.
     """
-    attributes = read_attributes(entry)
+    attributes = read_attributes(entry, PIPE)
     return OutcomeAgent(
         RemoteDeliverer(address, log) if address else _deliverer(entry, parameters, OwnRights(), log, NOBODY),
         relayed=isinstance(attributes, Attributes) and "X" not in attributes.flags,
@@ -38,15 +39,7 @@ def pipe_service(
     return OutcomeService(_deliverer(entry, parameters, ForkedRights(), log, reserved), askers, log)
 
 
-def read_attributes(entry: MasterService) -> Attributes | ConfigError:
-    """What the line says, or what is wrong with it: that breaks the transport, not the server."""
-    try:
-        return Attributes.parse(entry.operands, PIPE, entry.file, entry.line)
-    except ConfigError as error:
-        return error
-
-
 def _deliverer(
     entry: MasterService, parameters: PipeParameters, rights: Rights, log: ServiceLog, reserved: Reserved
 ) -> PipeDeliverer:
-    return PipeDeliverer(read_attributes(entry), parameters, rights, log, reserved)
+    return PipeDeliverer(read_attributes(entry, PIPE), parameters, rights, log, reserved)

@@ -12,9 +12,8 @@ import pytest
 
 from angarium.agents.pipe.deliverer import PipeDeliverer
 from angarium.agents.pipe.parameters import PipeParameters
-from angarium.config.error import ConfigError
 from angarium.config.master_cf import parse_master_cf
-from angarium.delivery.attributes import PIPE, Attributes
+from angarium.delivery.attributes import PIPE, Attributes, read_attributes
 from angarium.delivery.outcomes import OutcomeAgent
 from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryRequest, QueuedRecipient
@@ -46,13 +45,6 @@ def root(tmp_path_factory):
     return root
 
 
-def parsed(entry):
-    try:
-        return Attributes.parse(entry.operands, PIPE, entry.file, entry.line)
-    except ConfigError as error:
-        return error
-
-
 def requests(name, sender, people, text, prefix, port):
     """As the queue manager would make them."""
     domain = f"{name.capitalize()}.Test" if name in RECORD["CASES"] else f"{name}.test"
@@ -77,7 +69,7 @@ def deliver(name, root, sender, people, text):
     stdin = recorded["runs"][0]["stdin"] if recorded["runs"] else ""
     (line,) = (each for each in RECORD["lines_of_master"](root) if each.startswith(f"{name} "))
     (entry,) = parse_master_cf(line, "master.cf").services
-    attributes = parsed(entry)
+    attributes = read_attributes(entry, PIPE)
     eol = attributes.eol.decode() if isinstance(attributes, Attributes) else "\n"
     received = re.search(r"^Received: .*\n(?:[ \t].*\n)*", stdin.replace(eol, "\n"), re.MULTILINE)
     prefix = received[0].replace("\n", "\r\n").replace("QUEUE-ID", QUEUE_ID).encode() if received else b""

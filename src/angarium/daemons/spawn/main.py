@@ -1,0 +1,170 @@
+"""Runs a command for each connection, with the connection as its standard input, output and error (spawn(8)).
+
+The command has a session of its own, the rights of ``user=`` alone, no descriptors but the three, and the service's
+time limit; then its whole process group is killed. No more run at once than the process limit of master.cf says: who
+comes then waits in the backlog.
+
+Nothing is read from a connection here, so nothing that is sent can do anything to this process, which may be root's.
+
+Fails by closing the connection, with a line in the log. Attributes that make no sense, a user who may run nothing, a
+command that cannot be executed: the connection waits for ``service_throttle_time`` before, as it would for a daemon of
+Postfix that does not start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+
+from angarium.config.error import ConfigError
+from angarium.daemons.spawn.parameters import SpawnParameters
+from angarium.delivery.actor import NOBODY, Reserved, actor
+from angarium.delivery.attributes import Attributes
+from angarium.delivery.environment import PATH, exported
+from angarium.delivery.user import User
+from angarium.runtime.log import ServiceLog
+
+_FILES = 1024
+"""Open files that a command may have: programs that use select(2) rely on it."""
+
+
+class SpawnService:
+    """The service of one line of master.cf (``runtime.service.Service``).
+
+    Args:
+        attributes: of the line, or what is wrong with them.
+        parameters: of main.cf.
+        log: ``postfix/spawn``.
+        reserved: who may not be the command's user.
+    """
+
+    def __init__(
+        self,
+        attributes: Attributes | ConfigError,
+        parameters: SpawnParameters,
+        log: ServiceLog,
+        reserved: Reserved = NOBODY,
+    ) -> None:
+        self._attributes = attributes
+        self._parameters = parameters
+        self._log = log
+        self._reserved = reserved
+        self._draining = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+        return self._log.tag
+
+    def drain(self) -> None:
+        """Accept nothing more; ``run`` returns when the commands have ended."""
+        self._draining.set()
+
+    async def run(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve until drained; cancelled, kill what runs."""
+        loop = asyncio.get_running_loop()
+        room = asyncio.Semaphore(self._parameters.most) if self._parameters.most else None
+        accepting = [loop.create_task(self._accept(each, room)) for each in sockets]
+        try:
+            await self._draining.wait()
+            for task in accepting:
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            for task in (*accepting, *self._tasks):
+                task.cancel()
+            await asyncio.gather(*accepting, *self._tasks, return_exceptions=True)
+
+    async def _accept(self, listener: socket.socket, room: asyncio.Semaphore | None) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            if room is not None:
+                await room.acquire()
+            try:
+                connection, _peer = await loop.sock_accept(listener)
+            except OSError as error:
+                self._log.warning(f"accept connection: {error.strerror}")
+                if room is not None:
+                    room.release()
+                await asyncio.sleep(1.0)
+                continue
+            task = loop.create_task(self._serve(connection))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            if room is not None:
+                task.add_done_callback(lambda _task: room.release())
+
+    async def _serve(self, connection: socket.socket) -> None:
+        """One connection, from its command's start to its end."""
+        with connection:
+            try:
+                if isinstance(self._attributes, ConfigError):
+                    raise self._attributes
+                user = actor(self._attributes.user, self._attributes.group, self._reserved)
+                process = self._start(self._attributes, user, connection)
+            except (ConfigError, OSError, ValueError) as error:
+                self._log.fatal(str(error))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._draining.wait(), self._parameters.service_throttle_time)
+                return
+        command = self._attributes.argv[0]
+        try:
+            await asyncio.wait_for(_ended(process), self._parameters.time_limit)
+        except TimeoutError:
+            self._log.warning(f"{command}: process id {process.pid}: command time limit exceeded")
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()  # it has ended, or was just killed
+        if process.returncode > 0:
+            self._log.warning(f"command {command} exit status {process.returncode}")
+        elif process.returncode < 0:
+            self._log.warning(f"command {command} killed by signal {-process.returncode}")
+
+    def _start(self, attributes: Attributes, user: User, connection: socket.socket) -> subprocess.Popen[bytes]:
+        """Start the command. Raises ConfigError, OSError."""
+        connection.setblocking(True)
+        changes = os.geteuid() == 0
+        if not changes and user.uid != os.geteuid():
+            raise ConfigError(f"a command of the user {user.name} needs a server that was started by root")
+        process = subprocess.Popen(
+            list(attributes.argv),
+            stdin=connection.fileno(),
+            stdout=connection.fileno(),
+            stderr=connection.fileno(),
+            env={"PATH": PATH, **exported(self._parameters.export_environment)},
+            cwd=self._parameters.queue_directory,
+            start_new_session=True,
+            umask=0o077,
+            user=user.uid if changes else None,
+            group=user.gid if changes else None,
+            extra_groups=[user.gid] if changes else None,
+        )
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (min(_FILES, hard), hard))
+        return process
+
+
+async def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a process, without reaping it, so that its number stays its own."""
+    loop = asyncio.get_running_loop()
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        os.set_blocking(descriptor, False)
+        ready = asyncio.Event()
+        loop.add_reader(descriptor, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(descriptor)
+    finally:
+        os.close(descriptor)
