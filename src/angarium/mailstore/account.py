@@ -37,7 +37,7 @@ from angarium.mailstore.interface import (
 from angarium.mailstore.rows import all_rows
 from angarium.mailstore.schema import SOUGHT_FIELDS
 from angarium.model.content import Content, MemoryContent
-from angarium.model.quota import Crossing, QuotaPlan
+from angarium.model.quota import Crossing, Excess, QuotaPlan
 from angarium.protocols.mime.date import date_time
 from angarium.runtime.sqlite import Connection
 
@@ -247,6 +247,13 @@ class SqliteAccount:
             total = await self._store.domain_usage(self._account, plan)
             domain = Quota(total.bytes, plan.domain.bytes, total.messages, plan.domain.messages)
         return Quota(size, plan.limit.bytes, messages, plan.limit.messages, domain)
+
+    async def require_room(self, mailbox: Mailbox, size: int) -> None:
+        plan = await self._store.plan(self._account)
+        if plan.too_large(size):
+            raise quota.refusal(Excess.MAIL)
+        where = (mailbox.name, mailbox.special_use)
+        await self._read(lambda connection: quota.require_room(connection, plan, where, size, 1))
 
     async def is_counted(self, mailbox: Mailbox) -> bool:
         plan = await self._store.plan(self._account)

@@ -377,6 +377,10 @@ class AccountStore(Protocol):
         """Usage and limits."""
         ...
 
+    async def require_room(self, mailbox: Mailbox, size: int) -> None:
+        """Raise OverQuotaError when a message of that size would be refused now: a foretelling, the append decides."""
+        ...
+
     async def is_counted(self, mailbox: Mailbox) -> bool:
         """Whether what is in that mailbox counts for the quota."""
         ...

@@ -85,6 +85,12 @@ PARAMETERS = (
         _LOOPBACK,
         "Networks from which passwords in clear are taken without TLS, whatever imapd_tls_auth_only says.",
     ),
+    _yes_no(
+        "imapd_quota_domain",
+        "no",
+        "Users are also told what the accounts of their domain hold together, when that is limited: a second quota root. "
+        "It tells each of them something of the others.",
+    ),
     Parameter(
         "imapd_tls_security_level",
         Type.ENUM,

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from angarium.daemons.imapd.errors import No, bound_keywords
-from angarium.mailstore.interface import NewMail, NoSuchMailboxError, OverQuotaError
+from angarium.mailstore.interface import NewMail, NoSuchMailboxError
 from angarium.model.content import Content, MemoryContent
 from angarium.protocols.imap.sequence import compact
 from angarium.protocols.imap.types import Append, AppendMessage
@@ -67,16 +67,14 @@ class AppendInProgress:
             NoSuchMailboxError: the mailbox does not exist.
             OverQuotaError: a large message does not fit. Small ones are checked when they are stored.
         """
-        if size > SPOOL_BOUND:
-            quota = await connection.account_store().quota()
-            if quota.bytes_limit and quota.bytes_used + size > quota.bytes_limit:
-                raise OverQuotaError
-        if command.mailbox != connection.append_mailbox:
+        if command.mailbox != connection.append_mailbox or size > SPOOL_BOUND:
             mailbox = await connection.account_store().mailbox(command.mailbox)
             if not mailbox.selectable:
                 msg = "[TRYCREATE] Mailbox cannot hold messages"
                 raise No(msg)
             connection.append_mailbox = command.mailbox
+            if size > SPOOL_BOUND:
+                await connection.account_store().require_room(mailbox, size)
         return cls(command, connection.service.spool, connection.service.parameters.message_size_limit)
 
     def start_message(self, message: AppendMessage) -> None:

@@ -9,6 +9,7 @@ from angarium.mailstore.interface import (
     MailboxNameError,
     MailstoreError,
     MailstoreUnavailableError,
+    MailTooLargeError,
     NoSuchMailboxError,
     OverQuotaError,
 )
@@ -57,8 +58,10 @@ def refusal(error: MailstoreError, *, try_create: bool = False) -> No:
             return No("[ALREADYEXISTS] Mailbox already exists")
         case MailboxNameError():
             return No(f"[CANNOT] {str(error) or 'Mailbox name is not allowed'}")
+        case MailTooLargeError():
+            return No(f"[LIMIT] {error}")
         case OverQuotaError():
-            return No("[OVERQUOTA] Quota exceeded (mailbox for user is full)")
+            return No(f"[OVERQUOTA] {str(error) or 'Quota exceeded (mailbox for user is full)'}")
         case MailstoreUnavailableError():
             return No("[UNAVAILABLE] Mailbox is not available now, please try again later")
         case _:

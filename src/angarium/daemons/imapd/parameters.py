@@ -43,6 +43,7 @@ class ImapdParameters:
     auth_failure_delay: float = 2.0
     auth_penalty_exceptions: tuple[str, ...] = ("127.0.0.0/8", "[::1]/128")
     auth_verbose: bool = False
+    quota_domain: bool = False
     secure_networks: tuple[str, ...] = ("127.0.0.0/8", "[::1]/128")
     tls_security_level: str = ""
     tls_wrappermode: bool = False
@@ -68,6 +69,7 @@ class ImapdParameters:
             hard_error_limit=conf.integer("imapd_hard_error_limit"),
             auth_failure_delay=conf.seconds("imapd_auth_failure_delay"),
             auth_penalty_exceptions=tuple(conf.names("imapd_auth_penalty_exceptions")),
+            quota_domain=conf.boolean("imapd_quota_domain"),
             auth_verbose=conf.boolean("auth_verbose"),
             secure_networks=tuple(conf.names("imapd_secure_networks")),
             tls_security_level=conf.text("imapd_tls_security_level"),

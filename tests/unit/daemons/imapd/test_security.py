@@ -143,7 +143,7 @@ def test_a_fault_of_ours_costs_one_command(server, connect):
     async def broken(*_arguments):
         raise RuntimeError("boom")
 
-    connection.store = type("Store", (), {"quota": broken})()
+    connection.store = type("Store", (), {"quota": broken, "mailbox": broken})()
     assert client.last("GETQUOTAROOT INBOX").startswith(b"NO [SERVERBUG]")
     assert client.ok("NOOP") == [b"OK NOOP completed."]
     assert any("panic: RuntimeError: boom" in line for line in server.log.lines)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from angarium.daemons.imapd.commands.status import status_line
+from angarium.daemons.imapd.commands.status import status_line, storage_deleted
 from angarium.daemons.imapd.turns import Turns
 from angarium.mailstore.interface import Mailbox
 from angarium.protocols.imap import render
@@ -53,7 +53,9 @@ async def list_mailboxes(connection: ImapConnection, command: List) -> str:
         lines.append(line)
         mailbox = entry.mailbox
         if command.status and mailbox is not None and mailbox.selectable:
-            lines.append(status_line(entry.name, command.status, await store.status(mailbox.id), utf8=utf8))
+            numbers = await store.status(mailbox.id)
+            deleted = await storage_deleted(store, mailbox.id, command.status)
+            lines.append(status_line(entry.name, command.status, numbers, deleted, utf8=utf8))
     if command.status and "HIGHESTMODSEQ" in command.status:
         connection.condstore = True
     connection.write(b"".join(lines))

@@ -1,4 +1,4 @@
-"""STATUS (RFC 9051 section 6.3.11), with HIGHESTMODSEQ (RFC 7162) and the RECENT of RFC 3501."""
+"""STATUS (RFC 9051 section 6.3.11), with HIGHESTMODSEQ (RFC 7162), the RECENT of RFC 3501, and DELETED-STORAGE."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from angarium.daemons.imapd.commands.capability import enable_condstore
 from angarium.daemons.imapd.errors import No
-from angarium.mailstore.interface import MailboxStatus
+from angarium.mailstore.interface import AccountStore, MailboxStatus
 from angarium.protocols.imap import render
 from angarium.protocols.imap.types import Status
 
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from angarium.daemons.imapd.connection import ImapConnection
 
 
-def status_line(name: str, items: Iterable[str], numbers: MailboxStatus, *, utf8: bool) -> bytes:
+async def storage_deleted(store: AccountStore, mailbox: int, items: Iterable[str]) -> int:
+    """DELETED-STORAGE, in the units of STORAGE (RFC 9208 sections 4.1.4 and 5.1), if it is asked for."""
+    return -(-await store.deleted_size(mailbox) // 1024) if "DELETED-STORAGE" in items else 0
+
+
+def status_line(name: str, items: Iterable[str], numbers: MailboxStatus, deleted: int, *, utf8: bool) -> bytes:
     """``* STATUS name (items)``."""
     values = {
         "MESSAGES": numbers.messages,
@@ -26,6 +31,7 @@ def status_line(name: str, items: Iterable[str], numbers: MailboxStatus, *, utf8
         "DELETED": numbers.deleted,
         "SIZE": numbers.size,
         "HIGHESTMODSEQ": max(1, numbers.highestmodseq),
+        "DELETED-STORAGE": deleted,
     }
     return b"* STATUS %b %b\r\n" % (
         render.mailbox(name, utf8=utf8),
@@ -43,5 +49,6 @@ async def status(connection: ImapConnection, command: Status) -> str:
     numbers = await store.status(mailbox.id)
     if "HIGHESTMODSEQ" in command.items:
         enable_condstore(connection)
-    connection.write(status_line(command.mailbox, command.items, numbers, utf8=connection.session.utf8))
+    deleted = await storage_deleted(store, mailbox.id, command.items)
+    connection.write(status_line(command.mailbox, command.items, numbers, deleted, utf8=connection.session.utf8))
     return "Status completed."
