@@ -54,7 +54,8 @@ _angarium() {
         ' init'*) words='-h --help --json --hostname --domain --account --cert --key --aliases --system --root --force' ;;
         ' exim'*) words='-C -M -Mf -Mg -Mrm -Mt -Mvb -Mvc -Mvh -bV -bp -bpa -bpc -bpr -bpra -bpru -bpu -bt -bv -f -q -qf -qff' ;;
         ' exiqgrep'*) words='-C -E -G -R -a -b -c -f -h -i -l -o -r -s -x -y -z' ;;
-        *) words='domain account alias quota queue check explain trace init exim exiqgrep' ;;
+        ' postmulti'*) words='-G -I -R -a -c -e -g -i -l -p -v -x' ;;
+        *) words='domain account alias quota queue check explain trace init exim exiqgrep postmulti' ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$current"))
 }

@@ -48,6 +48,7 @@ PROGRAMS = (
     Program("postdrop", "postdrop"),
     Program("postfix", "postfix"),
     Program("postlog", "postlog"),
+    Program("postmulti", "postmulti", installed=False),
     Program("postmap", "postmap"),
     Program("postqueue", "postqueue"),
     Program("postsuper", "postsuper"),

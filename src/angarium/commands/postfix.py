@@ -1,20 +1,27 @@
 """postfix(1): starts, stops and controls the mail system.
 
-===============  ========================================================================================
-``start``        check, start in the background, return when it listens
-``start-fg``     check, run in the foreground until a signal; in one process with worker_processes = 0
-``stop``         stop in an orderly fashion, by force after some seconds
-``abort``        stop at once, without waiting
-``reload``       read the configuration again; sessions under way run to their end
-``status``       exit 0 when it runs, 1 when not
-``check``        make missing directories; warn of all that the checks find (docs/manual/checks.md)
-``flush``        attempt to deliver every message that waits
-``logrotate``    move maillog_file aside, compress it, and go on in a new one
-``-c``           the configuration directory
-``-D``           accepted
-===============  ========================================================================================
+===========================  ==========================================================================================
+``start``                    check, start in the background, return when it listens
+``start-fg``                 check, run in the foreground until a signal; in one process with worker_processes = 0
+``stop`` ``drain``           stop in an orderly fashion, by force after some seconds
+``abort`` ``quick-stop``     stop at once, without waiting
+``reload``                   read the configuration again; sessions under way run to their end
+``status``                   exit 0 when it runs, 1 when not
+``check``                    make missing directories; warn of all that the checks find (docs/manual/checks.md)
+``flush``                    attempt to deliver every message that waits
+``logrotate``                move maillog_file aside, compress it, and go on in a new one
+``set-permissions``          make directories, give the mail system what is its own, write the fast sendmail script
+``upgrade-configuration``    add services to master.cf that are missing
+``tls`` …                    keys and certificates: see ``postfix_tls``
+``-c``                       the configuration directory
+``-D`` ``-v``                accepted
+===========================  ==========================================================================================
 
-Messages go to the mail log under ``postfix/postfix-script`` and to standard error. Exit status 0 or 1.
+Called for /etc/postfix, without ``-c``, when that has other instances beside it, it leaves the work to
+multi_instance_wrapper. Words after a command that takes none are ignored.
+
+Messages go to the mail log under ``postfix/postfix-script``, and what matters to standard error. Exit status 0 or 1;
+that of postqueue(1) for ``flush``.
 """
 
 from __future__ import annotations
@@ -298,10 +305,37 @@ class Script:
         """Attempt to deliver what waits."""
         from angarium.commands import postqueue
 
-        self.master_pid()
+        if self.running() is None:
+            print("postqueue: fatal: Cannot flush mail queue - mail system is down", file=sys.stderr)
+            raise SystemExit(postqueue.UNAVAILABLE)
         status = postqueue.main(["-c", str(self.directory), "-f"])
         if status:
             raise SystemExit(status)
+
+    def quick_stop(self) -> None:
+        """As ``abort``, but it does not matter whether anything runs."""
+        pid = self.running()
+        if pid is not None:
+            _kill(pid, signal.SIGTERM)
+
+    def set_permissions(self) -> None:
+        """Give the mail system what is its own."""
+        from angarium.commands.postfix_install import set_permissions
+
+        self._installation(lambda: set_permissions(self.conf, self.say))
+
+    def upgrade_configuration(self) -> None:
+        """Add to master.cf what is missing."""
+        from angarium.commands.postfix_install import upgrade_configuration
+
+        self._installation(lambda: upgrade_configuration(self.directory))
+
+    @staticmethod
+    def _installation(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (ConfigError, OSError, ValueError) as error:
+            raise PostfixError(str(error)) from error
 
 
 def _kill(pid: int, number: int) -> None:
@@ -327,13 +361,46 @@ COMMANDS: dict[str, Callable[[Script], None]] = {
     "start": Script.start,
     "start-fg": Script.start_fg,
     "stop": Script.stop,
-    "abort": Script.abort,
+    "drain": Script.stop,
     "reload": Script.reload,
-    "status": Script.status,
-    "check": Script.check,
+    "abort": Script.abort,
+    "quick-stop": Script.quick_stop,
     "flush": Script.flush,
+    "check": Script.check,
+    "status": Script.status,
+    "set-permissions": Script.set_permissions,
+    "upgrade-configuration": Script.upgrade_configuration,
     "logrotate": Script.logrotate,
 }
+
+_NAMED = "reload, abort, flush, check, status, set-permissions, upgrade-configuration, logrotate"
+
+
+def _wrapped(words: Sequence[str], option: str | None) -> int | None:
+    """The exit status of multi_instance_wrapper, which does what is asked for all instances; None when it is not asked.
+
+    Raises:
+        PostfixError: the wrapper cannot be started.
+    """
+    if option is not None or os.environ.get("MAIL_CONFIG"):
+        return None
+    try:
+        conf = Config.load(configuration_directory())
+        if not conf.names("multi_instance_directories"):
+            return None
+        wrapper = conf.text("multi_instance_wrapper").split()
+    except ConfigError:
+        return None  # which is said in a moment
+    if not wrapper:
+        return None
+    if Path(wrapper[0]).name == "postmulti":
+        from angarium.commands import postmulti
+
+        return postmulti.main([*wrapper[1:], *words])
+    try:
+        return subprocess.run([*wrapper, *words], check=False).returncode
+    except OSError as error:
+        raise PostfixError(f"{wrapper[0]}: {error.strerror}") from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -341,19 +408,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options, words = getopt.getopt(list(sys.argv[1:] if argv is None else argv), "c:Dv")
     except getopt.GetoptError as error:
-        print(f"postfix: fatal: {error}. {USAGE}", file=sys.stderr)
+        print(f"postfix: invalid option -- '{error.opt}'\npostfix: fatal: {USAGE}", file=sys.stderr)
         return 1
-    if len(words) != 1:
+    if not words:
         print(f"postfix: fatal: {USAGE}", file=sys.stderr)
         return 1
-    directory = configuration_directory(dict(options).get("-c")).absolute()
     tag = "postfix"
     script: Script | None = None
     try:
-        script = Script(directory)
+        option = dict(options).get("-c")
+        status = _wrapped(words, option)
+        if status is not None:
+            return status
+        script = Script(configuration_directory(option).absolute())
         tag = script.log.tag
+        if words[0] == "tls":
+            from angarium.commands import postfix_tls
+
+            return postfix_tls.run(script.conf, words[1:], script.say)
         if words[0] not in COMMANDS:
-            raise PostfixError(f"unknown command: '{words[0]}'. Usage: postfix {' | '.join(COMMANDS)}")
+            raise PostfixError(f"unknown command: '{words[0]}'. Usage: postfix start (or stop, {_NAMED})")
         COMMANDS[words[0]](script)
     except PostfixError as error:
         if script is not None:

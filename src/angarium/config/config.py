@@ -72,8 +72,14 @@ class Config:
 
     @cached_property
     def master(self) -> MasterCf:
-        """The services of master.cf, read when first asked for. Raises ConfigError."""
-        return read_master_cf(self.directory / "master.cf")
+        """The services of master.cf but those of master_service_disable, read when first asked for.
+
+        Raises:
+            ConfigError: master.cf is not usable.
+        """
+        master = read_master_cf(self.directory / "master.cf")
+        disabled = self.names("master_service_disable")
+        return master.without(disabled) if disabled else master
 
     # -- look-up of raw text
 

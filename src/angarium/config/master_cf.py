@@ -85,6 +85,17 @@ class MasterCf(NamedTuple):
         """The last service of that name and type."""
         return next((entry for entry in reversed(self.services) if entry.name == name and entry.type == kind), None)
 
+    def without(self, disabled: Sequence[str]) -> MasterCf:
+        """Without those of master_service_disable: ``inet``, ``smtp/inet``, ``!smtp/inet``; the first match decides."""
+
+        def stays(entry: MasterService) -> bool:
+            for pattern in disabled:
+                if pattern.lstrip("!") in (entry.type, f"{entry.name}/{entry.type}"):
+                    return pattern.startswith("!")
+            return True
+
+        return self._replace(services=[entry for entry in self.services if stays(entry)])
+
 
 def parse_master_cf(text: str, file: str) -> MasterCf:
     """Parse the text of a master.cf. ``file`` is for the messages."""

@@ -88,7 +88,12 @@ PARAMETERS = (
         "mail_owner", Type.STRING, "postfix", "The user that everything but the master runs as.", "master", minimum=1
     ),
     Parameter(
-        "master_service_disable", Type.NAMES, "", "", "master", Status.UNSUPPORTED, "the master does not do this yet"
+        "master_service_disable",
+        Type.NAMES,
+        "",
+        "Services of master.cf that are not started: types, as inet, and name/type; with ! those that are started all "
+        "the same. The first match decides.",
+        "master",
     ),
     Parameter("max_idle", Type.TIME, "100s", "", "master", Status.NO_EFFECT, "workers are not recycled"),
     Parameter("max_use", Type.INTEGER, "100", "", "master", Status.NO_EFFECT, "workers are not recycled", minimum=0),

@@ -6,7 +6,13 @@ from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
     Parameter(
-        "alternate_config_directories", Type.NAMES, "", "", "paths", Status.UNSUPPORTED, "there is no postmulti yet"
+        "alternate_config_directories",
+        Type.NAMES,
+        "",
+        "",
+        "paths",
+        Status.NO_EFFECT,
+        "no command has more rights than who calls it",
     ),
     Parameter(
         "command_directory", Type.STRING, "/usr/sbin", "", "paths", Status.NO_EFFECT, "read by scripts only", minimum=1

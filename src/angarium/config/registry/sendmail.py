@@ -53,6 +53,11 @@ PARAMETERS = (
         ),
     ),
     Parameter(
-        "sendmail_path", Type.STRING, "/usr/sbin/sendmail", "", "sendmail", Status.NO_EFFECT, "read by scripts only"
+        "sendmail_path",
+        Type.STRING,
+        "/usr/sbin/sendmail",
+        "Where the sendmail command is: postfix set-permissions writes the script that starts fast there, when what is "
+        "there is a script of ours.",
+        "sendmail",
     ),
 )
