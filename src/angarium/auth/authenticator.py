@@ -22,6 +22,7 @@ from angarium.auth.cache import AuthCache
 from angarium.auth.interface import Accepted, Outcome, Refused, Unavailable
 from angarium.auth.parameters import AuthParameters
 from angarium.auth.passwords import UnknownHashError, check_password, decoy_hash
+from angarium.auth.shared import SharedSuccesses
 from angarium.directory.interface import Directory
 from angarium.model.lookup import NotFound, TemporaryError
 
@@ -34,6 +35,7 @@ class DirectoryAuthenticator:
         parameters: the auth_* parameters.
         clock: seconds, growing.
         check: checks a hash, on a thread; a test may count or delay here.
+        shared: what other workers have found right; their clock must be this one's.
     """
 
     def __init__(
@@ -42,12 +44,13 @@ class DirectoryAuthenticator:
         parameters: AuthParameters,
         clock: Callable[[], float] = time.monotonic,
         check: Callable[[str, str], bool] = check_password,
+        shared: SharedSuccesses | None = None,
     ) -> None:
         self._directory = directory
         self._parameters = parameters
         self._clock = clock
         self._check = check
-        self._cache = AuthCache(parameters.cache_size, parameters.cache_ttl, parameters.cache_negative_ttl)
+        self._cache = AuthCache(parameters.cache_size, parameters.cache_ttl, parameters.cache_negative_ttl, shared)
         self._decoy = decoy_hash()
         self._running: dict[bytes, asyncio.Future[bool]] = {}
         self._threads: ThreadPoolExecutor | None = None

@@ -6,6 +6,7 @@ equal password, and a changed password misses at once: ``auth_cache_ttl`` bounds
 not how long a wrong one lives. Whoever guesses cannot steer the MAC, so the table's own comparison tells them nothing.
 
 Bounded by ``auth_cache_size`` entries; the one used longest ago goes first. ``statistics`` counts hits and misses.
+The successes of other workers are known, too, where they share them (``auth.shared``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
+
+from angarium.auth.shared import SharedSuccesses
 
 
 class AuthCache:
@@ -22,13 +25,15 @@ class AuthCache:
         size: the most entries; 0 switches the cache off.
         ttl: seconds that a success is remembered.
         negative_ttl: seconds that a failure is remembered; 0: not at all.
+        shared: the successes of all workers.
     """
 
-    def __init__(self, size: int, ttl: float, negative_ttl: float) -> None:
+    def __init__(self, size: int, ttl: float, negative_ttl: float, shared: SharedSuccesses | None = None) -> None:
         self._size = size
         self._ttl = ttl
         self._negative_ttl = negative_ttl
-        self._key = os.urandom(32)
+        self._shared = shared if size > 0 and ttl > 0 else None
+        self._key = os.urandom(32) if shared is None else shared.key
         self._entries: OrderedDict[bytes, tuple[bool, float]] = OrderedDict()
         self._hits = 0
         self._misses = 0
@@ -43,6 +48,9 @@ class AuthCache:
         """Whether that password was right; None when it is not remembered."""
         entry = self._entries.get(mac)
         if entry is None or entry[1] <= now:
+            if self._shared is not None and self._shared.holds(mac, now):
+                self._hits += 1
+                return True
             self._misses += 1
             return None
         self._hits += 1
@@ -51,6 +59,8 @@ class AuthCache:
 
     def put(self, mac: bytes, right: bool, now: float) -> None:
         """Remember an outcome."""
+        if right and self._shared is not None:
+            self._shared.add(mac, now + self._ttl)
         ttl = self._ttl if right else self._negative_ttl
         if ttl <= 0 or self._size <= 0:
             return

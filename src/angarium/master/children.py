@@ -29,6 +29,7 @@ from typing import NoReturn
 
 import uvloop
 
+from angarium.auth.shared import SharedSuccesses
 from angarium.config.config import Config
 from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
@@ -64,6 +65,7 @@ class Inheritance:
         number: of the worker, from 0.
         workers: how many there are.
         counts: what workers count together, as this one sees it; None: it counts by itself.
+        successes: the log-ins that any worker has found right.
         background: leave standard error alone once ready: it belongs to the command that started the server.
     """
 
@@ -78,6 +80,7 @@ class Inheritance:
     number: int
     workers: int
     counts: Column | None
+    successes: SharedSuccesses
 
 
 Builder = Callable[[Node], Sequence[tuple[Service, Sequence[socket.socket]]]]
@@ -90,6 +93,7 @@ def worker(inherited: Inheritance) -> NoReturn:
     _close(privileged)
 
     def build(node: Node) -> list[tuple[Service, Sequence[socket.socket]]]:
+        node.successes = inherited.successes
         wiring = NetworkWiring(node, inherited.contexts, inherited.counts, inherited.number, inherited.workers)
         return [(wiring.service(entry), sockets) for entry, sockets in network]
 

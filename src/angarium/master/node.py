@@ -17,6 +17,7 @@ from pathlib import Path
 from angarium.agents.warning.main import QuotaWarner, WarningParameters
 from angarium.auth.authenticator import DirectoryAuthenticator
 from angarium.auth.parameters import AuthParameters
+from angarium.auth.shared import SharedSuccesses
 from angarium.cleanup.main import make_cleanup
 from angarium.cleanup.process import CleanupService
 from angarium.config.config import Config
@@ -61,8 +62,8 @@ class Node:
         conf: main.cf, without any service's overrides.
         sink: the mail log; ``plain_sink`` is without the event store, for what concerns no message.
 
-    ``privileged`` are the addresses of the services that run in a process of root's, by master.cf key, ``agents``
-    those of the queue manager's transports by name.
+    ``successes`` are the log-ins that other workers have found right, ``privileged`` are the addresses of the services
+    that run in a process of root's, by master.cf key, ``agents`` those of the queue manager's transports by name.
     """
 
     def __init__(self, conf: Config, sink: MailLog) -> None:
@@ -71,6 +72,7 @@ class Node:
         self.queue_directory = Path(conf.text("queue_directory"))
         self.plain_sink = sink
         self.bus = Bus(self.queue_directory / "private" / "bus")
+        self.successes: SharedSuccesses | None = None
         self.privileged: dict[str, bytes] = {}
         self.agents: dict[str, DeliveryAgent] = {}
 
@@ -153,7 +155,7 @@ class Node:
     @cached_property
     def authenticator(self) -> DirectoryAuthenticator:
         """Checks passwords, for every protocol of this process with one cache."""
-        return DirectoryAuthenticator(self.directory, AuthParameters.from_config(self.conf))
+        return DirectoryAuthenticator(self.directory, AuthParameters.from_config(self.conf), shared=self.successes)
 
     @cached_property
     def cleanup(self) -> CleanupService:

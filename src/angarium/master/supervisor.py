@@ -34,6 +34,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from angarium.auth.shared import SharedSuccesses
 from angarium.config.config import Config
 from angarium.config.derived import MAIL_VERSION
 from angarium.config.error import ConfigError
@@ -148,6 +149,7 @@ class Master:
         self._log = ServiceLog(sink, f"{conf.text('syslog_name')}/master")
         self._generations = 0
         self._counts = SharedCounts()
+        self._successes = SharedSuccesses()
         self._adopted = adopted_sockets()
         self._now = self._prepare(conf, None)
 
@@ -222,6 +224,7 @@ class Master:
                 number=role.number,
                 workers=generation.workers,
                 counts=self._counts.column(column) if column is not None else None,
+                successes=self._successes,
             )
             _ROLES[role.name](inherited)
         os.close(theirs)
