@@ -56,6 +56,7 @@ from angarium.model.lookup import Lookup
 from angarium.protocols.smtp.dialect import DIALECTS, SMTP, Dialect
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.service import Service
+from angarium.tables.debugpeers import DebugPeers
 from angarium.tables.main import make_opener
 from angarium.tables.maps import Maps
 
@@ -133,6 +134,7 @@ def make_smtp_agent(node: Node, conf: Config, log: ServiceLog, dialect: Dialect 
         _finder(node, conf, own("smtp_sasl_password_maps")),
         _finder(node, conf, own("smtp_tls_policy_maps")),
         Rules(generic, make_checks(conf, node.tables, log, f"{dialect.name}_")),
+        debug=DebugPeers.from_config(conf, node.tables),
     )
 
 

@@ -44,6 +44,7 @@ from angarium.runtime.admission import share
 from angarium.runtime.counts import Column
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.service import Service
+from angarium.tables.debugpeers import DebugPeers
 from angarium.tables.matchlist import MatchList
 
 
@@ -123,6 +124,7 @@ class NetworkWiring:
             spool=node.spool,
             limits=self._client_limits,
             exemptions=make_exemptions(conf, node.tables),
+            debug=DebugPeers.from_config(conf, node.tables),
             forbidden_command=_matcher(forbidden),
             queue_directory=node.queue_directory,
             flush=self._flush(conf),

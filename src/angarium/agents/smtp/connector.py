@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import errno
+import functools
 import os
 import ssl
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ from angarium.agents.smtp.hosts import Target, loops
 from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.pool import ConnectionPool
 from angarium.agents.smtp.tlspolicy import TlsPolicies, TlsPolicy
+from angarium.agents.smtp.traced import TracedSession
 from angarium.agents.smtp.trouble import NotConnectedError, TroubleError, refused
 from angarium.model.address import Address
 from angarium.model.dsn import Dsn
@@ -38,6 +40,7 @@ from angarium.runtime.tls import (
     fingerprints,
     matches_certificate,
 )
+from angarium.tables.debugpeers import DebugPeers
 
 PasswordLookup = Callable[[str], Awaitable[Lookup]]
 """smtp_sasl_password_maps: host name, nexthop or sender -> ``user:password``."""
@@ -60,6 +63,7 @@ class Connector:
         pool: ConnectionPool,
         passwords: PasswordLookup | None,
         policies: TlsPolicies,
+        debug: DebugPeers | None = None,
     ) -> None:
         self._parameters = parameters
         self._log = log
@@ -67,6 +71,7 @@ class Connector:
         self._passwords = passwords
         self._step_timeouts = parameters.timeouts.by_step()
         self._policies = policies
+        self._debug = debug
 
     async def policy(self, destination: Destination) -> TlsPolicy:
         """How much TLS a destination gets. Raises TroubleError."""
@@ -80,7 +85,7 @@ class Connector:
             return await self._attempt(target, destination, sender, _IN_THE_CLEAR)
 
     async def _attempt(self, target: Target, destination: Destination, sender: str, policy: TlsPolicy) -> Connection:
-        connection = await self._open(target)
+        connection = await self._open(target, destination)
         try:
             await self._negotiate(connection, destination, sender, policy)
         except BaseException:
@@ -88,14 +93,21 @@ class Connector:
             raise
         return connection
 
-    async def _open(self, target: Target) -> Connection:
+    async def _session(self, target: Target, destination: Destination) -> ClientSession:
         parameters = self._parameters
-        session = ClientSession(
+        make: Callable[..., ClientSession] = ClientSession
+        if self._debug is not None and await self._debug.has(target.host, target.address, destination.host):
+            make = functools.partial(TracedSession, target.relay, self._log.info)
+        return make(
             discard_keywords=parameters.discard_ehlo_keywords,
             line_limit=parameters.line_length_limit,
             dialect=parameters.dialect,
         )
         connection = Connection(target, session, self._step_timeouts)
+
+    async def _open(self, target: Target, destination: Destination) -> Connection:
+        parameters = self._parameters
+        session = await self._session(target, destination)
         bind = parameters.bind_address6 if ":" in target.address else parameters.bind_address
         loop = asyncio.get_running_loop()
         try:

@@ -21,6 +21,7 @@ from angarium.agents.smtp.tlspolicy import PolicyLookup, TlsPolicies
 from angarium.model.delivery import DeliveryRequest, DeliveryResult
 from angarium.runtime.dns import Resolver
 from angarium.runtime.log import ServiceLog
+from angarium.tables.debugpeers import DebugPeers
 
 __all__ = ["PasswordLookup", "SmtpAgent", "SmtpParameters"]
 
@@ -37,6 +38,7 @@ class SmtpAgent:
         policies: PolicyLookup | None = None,
         rules: Rules | None = None,
         clock: Callable[[], float] = time.time,
+        debug: DebugPeers | None = None,
     ) -> None:
         self._pool = ConnectionPool(parameters)
         self._tools = Tools(
@@ -44,7 +46,7 @@ class SmtpAgent:
             service_log=log,
             finder=HostFinder(parameters, resolver),
             connector=Connector(
-                parameters, log, self._pool, passwords, TlsPolicies(parameters.tls_defaults, log, policies)
+                parameters, log, self._pool, passwords, TlsPolicies(parameters.tls_defaults, log, policies), debug
             ),
             rules=rules or Rules(),
             pool=self._pool,

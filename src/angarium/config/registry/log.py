@@ -6,9 +6,9 @@ from angarium.config.parameter import Parameter, Status, Type
 
 PARAMETERS = (
     Parameter(
-        "debug_peer_level", Type.INTEGER, "2", "", "log", Status.UNSUPPORTED, "sessions are not traced yet", minimum=0
+        "debug_peer_level", Type.INTEGER, "2", "Above zero: peers of debug_peer_list are logged.", "log", minimum=0
     ),
-    Parameter("debug_peer_list", Type.TABLES, "", "", "log", Status.UNSUPPORTED, "sessions are not traced yet"),
+    Parameter("debug_peer_list", Type.TABLES, "", "Peers whose conversations are logged line by line.", "log"),
     Parameter(
         "debugger_command", Type.STRING, "", "", "log", Status.NO_EFFECT, "no service is started under a debugger"
     ),

@@ -27,12 +27,14 @@ from angarium.daemons.smtpd.knowledge import facts_of
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.daemons.smtpd.rates import refuses_tls
 from angarium.daemons.smtpd.tlssession import accepted
+from angarium.daemons.smtpd.traced import TracedConversation
 from angarium.daemons.smtpd.wording import describe_fault, escape
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.forwarding import Families
 from angarium.protocols.smtp.proxyheader import ProxyHeader, ProxyHeaderError, parse_proxy_header
 from angarium.protocols.smtp.render import render_reply
 from angarium.protocols.smtp.states import Input
+from angarium.tables.debugpeers import DebugPeers
 
 READ_AHEAD = 64 * 1024
 _PIECE = 8 * 1024
@@ -57,6 +59,7 @@ class ConnectionSetting:
 
     Attributes:
         tls: to accept TLS with; None when there is no certificate.
+        debug: the clients whose sessions are logged line by line; None: nobody's.
     """
 
     parameters: SmtpdParameters
@@ -64,6 +67,7 @@ class ConnectionSetting:
     handlers: Handlers
     resolver: ClientResolver | None
     tls: ssl.SSLContext | None
+    debug: DebugPeers | None = None
 
 
 class SmtpdConnection(asyncio.Protocol):
@@ -274,7 +278,10 @@ class SmtpdConnection(asyncio.Protocol):
         parameters = setting.parameters
         ask = setting.collaborators
         exempt = await ask.exemptions(client)
-        talk = self._talk = Conversation(parameters, ask, client, setting.handlers, exempt)
+        make = Conversation
+        if setting.debug is not None and await setting.debug.has(client.name, client.address):
+            make = TracedConversation
+        talk = self._talk = make(parameters, ask, client, setting.handlers, exempt)
         talk.journal.info(f"connect from {client.shown}")
         uncounted = exempt.limits or exempt.xclient
         open_now, made = (0, 0) if uncounted else ask.limits.connect(parameters.service_name, client.address)

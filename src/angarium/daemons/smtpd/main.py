@@ -29,6 +29,7 @@ from angarium.protocols.smtp.render import render_reply
 from angarium.runtime.admission import Admission
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import Spool
+from angarium.tables.debugpeers import DebugPeers
 
 _BACKLOG = 100
 _ACCEPT_PAUSE = 1.0
@@ -60,6 +61,7 @@ class SmtpdService:
         queue_directory: whose free space queue_minfree is about.
         flush: ETRN's effect, see ``Collaborators.flush``.
         clock: seconds since the epoch.
+        debug: the clients whose sessions are logged line by line (debug_peer_list).
         most: sessions at once, the others wait to be accepted (master.cf's maxproc); None: any number.
     """
 
@@ -84,6 +86,7 @@ class SmtpdService:
         flush: Callable[[str], Awaitable[bool]] | None = None,
         clock: Callable[[], float] = time.time,
         most: int | None = None,
+        debug: DebugPeers | None = None,
     ) -> None:
         self._tag = tag
         collaborators = Collaborators(
@@ -102,7 +105,7 @@ class SmtpdService:
             flush=flush,
             exemptions=exemptions,
         )
-        self._setting = ConnectionSetting(parameters, collaborators, HANDLERS, resolver, tls)
+        self._setting = ConnectionSetting(parameters, collaborators, HANDLERS, resolver, tls, debug)
         self._connections: set[SmtpdConnection] = set()
         self._admission = None if most is None else Admission(most, self._admit, collaborators.journal.warning)
         self._starting: set[asyncio.Task[None]] = set()
