@@ -14,7 +14,6 @@ import pytest
 INSIDE = Path(__file__).with_name("installation.py")
 
 
-@pytest.mark.slow
 def test_from_nothing_to_a_message_read_over_imap(tmp_path):
     if os.geteuid() != 0:
         pytest.skip("only root can make a root directory of his own")

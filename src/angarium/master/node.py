@@ -68,9 +68,9 @@ class Node:
 
     def __init__(self, conf: Config, sink: MailLog) -> None:
         self.conf = conf
+        self.plain_sink = sink
         self.sink = self._traced(sink)
         self.queue_directory = Path(conf.text("queue_directory"))
-        self.plain_sink = sink
         self.bus = Bus(self.queue_directory / "private" / "bus")
         self.successes: SharedSuccesses | None = None
         self.privileged: dict[str, bytes] = {}
@@ -178,7 +178,7 @@ class Node:
     @cached_property
     def dns(self) -> DnsResolver:
         """Asks the name servers."""
-        return DnsResolver()
+        return DnsResolver(transitional=self.conf.boolean("enable_idna2003_compatibility"))
 
     async def start(self) -> None:
         """Join the bus. Raises OSError."""
