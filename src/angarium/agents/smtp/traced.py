@@ -6,11 +6,11 @@ shown, and no message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import Any
 
 from angarium.protocols.smtp.client import ClientSession, Event
 from angarium.protocols.smtp.client_states import Step
-from angarium.protocols.smtp.dialect import SMTP, Dialect
 
 _SHOWN = 2048
 """The longest line that is shown whole."""
@@ -22,19 +22,11 @@ class TracedSession(ClientSession):
     Args:
         peer: what the lines call the server.
         log: takes them.
-        discard_keywords: of ``ClientSession``, as is the rest.
+        settings: of ``ClientSession``.
     """
 
-    def __init__(
-        self,
-        peer: str,
-        log: Callable[[str], None],
-        *,
-        discard_keywords: Iterable[str] = (),
-        line_limit: int = 998,
-        dialect: Dialect = SMTP,
-    ) -> None:
-        super().__init__(discard_keywords=discard_keywords, line_limit=line_limit, dialect=dialect)
+    def __init__(self, peer: str, log: Callable[[str], None], **settings: Any) -> None:
+        super().__init__(**settings)
         self._peer = peer
         self._log = log
         self._begun = b""
