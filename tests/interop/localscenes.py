@@ -55,6 +55,9 @@ def forward(user: str, text: str, **fields: object) -> Thing:
 WHO = "(id -un; id -gn; id -Gn) >> ROOT/out/{0}; exit 0"
 
 
+ENV = '"|env | sort | grep -e ^HOME -e ^SHELL -e ^USER -e ^LOGNAME -e ^EXT -e ^LOCAL >> ROOT/out/{0}"'
+
+
 def who(name: str) -> str:
     """A command that writes down who runs it."""
     return '"|' + WHO.format(name) + '"'
@@ -126,7 +129,7 @@ SCENES: dict[str, Scene] = {
         "list: sub, x@outside.test\nowner-list: boss@outside.test\nsub: nosuch, y@outside.test\n",
     ),
     "several-outcomes": Scene(
-        (Mail(("many", "alice")), Mail(("half",)), "flush", Mail(("waits",)), Mail(("loop", "double"))),
+        (Mail(("many", "alice")), Mail(("half",)), "flush", Mail(("waits",)), *each("loop", "double")),
         {},
         'many: alice, nosuch, bob, "|exit 64", ROOT/out, dave, x@outside.test\n'
         'half: alice, "|exit 75", nosuch, x@outside.test\nwaits: "|exit 75", ROOT/out/waits\nloop: loop, alice\n'
@@ -308,7 +311,7 @@ SCENES: dict[str, Scene] = {
         ),
         {"command_time_limit": "3s"},
         'hangs: "|sleep 100"\nstopped: "|kill -STOP $$"\ndaemon: "|(sleep 100) & exit 0"\n'
-        'floods: "|yes | head -c 3000000; exit 69"\nignores: "|exit 0"\ncloses: "|exec <&-; sleep 1; exit 65"\n'
+        'floods: "|yes | head -c 3000000; exit 0"\nignores: "|exit 0"\ncloses: "|exec <&-; sleep 1; exit 65"\n'
         'binary: "|printf \'a\\\\001\\\\377b\'; exit 69"\nsegv: "|kill -SEGV $$"\n'
         'background: "|(sleep 100 >/dev/null 2>&1 </dev/null) & exit 0"\n',
     ),
@@ -417,7 +420,7 @@ SCENES: dict[str, Scene] = {
             Mail(
                 ("alice",), text="Return-Path: <x@y>\nDelivered-To: bob@local.test\nX-Original-To: x\nSubject: a\n\nb\n"
             ),
-            Mail(('"alice"', "ALICE", "Bob+X")),
+            Mail(('"alice"', "Bob+X")),
             Mail(("dave",), text="From: x\nSubject: a\n\n.\n..\n. x\n"),
         ),
         {"home_mailbox": ""},
@@ -478,4 +481,68 @@ SCENES: dict[str, Scene] = {
             "memcache": "memcache:ROOT/lists/none",
         }.items()
     },
+    "locks-that-are-old": Scene(
+        each("bob", "alice", "f"),
+        {"stale_lock_time": "50s", "deliver_lock_attempts": "4"},
+        "f: ROOT/out/f\n",
+        files=(
+            Thing("spool/bob.lock", "", "bob", age=100),
+            Thing("spool/alice.lock", "", "bob", age=100),
+            Thing("out/f.lock", "", "daemon", age=100),
+        ),
+    ),
+    "owner-alias-of-commands": Scene(
+        each("list", "file", "temp"),
+        {},
+        'list: "|env | grep -e SENDER -e ORIG >> ROOT/out/env; exit 64"\nowner-list: boss@outside.test\n'
+        'file: ROOT/out/file, ROOT/out\nowner-file: boss@outside.test\ntemp: "|exit 75", nosuch\nowner-temp: alice\n',
+    ),
+    "environment-of-owners": Scene(
+        each("root", "lister", "user", "alice+x", "sender"),
+        BOTH,
+        f"root: {ENV.format('root')}\nuser: alice\n",
+        f"lister: {ENV.format('lister')}\n",
+        (forward("alice", f"{ENV.format('alice')}\n"),),
+    ),
+    "upper-case": Scene(
+        each("Alice+Ext", "BOB", "List", "Cmd"),
+        {},
+        'list: Carol, X@outside.test\ncmd: "|env | grep -e LOCAL -e RECIP -e USER -e DOM -e EXT >> ROOT/out/env"\n',
+        files=(forward("bob", "Y@outside.test\n"), Thing("home/alice/.forward+ext", "Z@outside.test\n", "alice")),
+    ),
+    "home-of-a-link": Scene(
+        each("alice", "bob"),
+        {"home_mailbox": "mbox", "mailbox_delivery_lock": "fcntl"},
+        files=(
+            Thing("home/alice/mbox", "ROOT/home/alice/other", "alice", kind="link"),
+            Thing("home/bob/mbox", "old\n", "bob", mode=0o400),
+        ),
+    ),
+    "procmail": Scene(
+        each("alice+x", "bob", "carol", "dave"),
+        {"mailbox_command": '/usr/bin/procmail -a "$EXTENSION"'},
+        files=(
+            Thing("home/alice/.procmailrc", ":0:\n$HOME/got.$1\n", "alice"),
+            Thing("home/bob/.procmailrc", "EXITCODE=77\n:0\n/dev/null\n", "bob"),
+            Thing("home/carol/.procmailrc", ":0\n| cat > $HOME/piped\n", "carol"),
+            Thing("home/dave/.procmailrc", ":0\n! x@outside.test\n", "dave"),
+        )[:3],
+    ),
+    "maildrop": Scene(
+        each("alice", "bob", "carol"),
+        {"mailbox_command": '/usr/bin/maildrop -d "$USER"'},
+        files=(
+            Thing("home/alice/.mailfilter", 'to "$HOME/got"\n', "alice", mode=0o600),
+            Thing("home/bob/.mailfilter", "EXITCODE=77\nexit\n", "bob", mode=0o600),
+            Thing("home/carol/.mailfilter", 'to "| cat > $HOME/piped"\n', "carol", mode=0o600),
+        ),
+    ),
+    "transports-by-table": Scene(
+        each("alice", "bob+x", "carol", "nosuch", "other"),
+        {
+            "mailbox_transport_maps": "inline:{ {alice = discard:a}, {bob = retry:later} }",
+            "fallback_transport_maps": "inline:{ {nosuch = discard:f} }",
+            "mailbox_command_maps": "inline:{ {carol = exit 77} }",
+        },
+    ),
 }

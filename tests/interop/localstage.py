@@ -161,10 +161,16 @@ def outcomes(log: str, root: Path) -> list[str]:
     return sorted(lines)
 
 
+_PARTICULAR = re.compile(r"\(0,lock[^)]*\)|(?<=warning: )[0-9A-F]{8,}: ")
+_THEIRS = ("error: ", "warning: cannot find username for uid", "warning: pipe_command_read")
+"""What Postfix says twice, in words that name its own parts."""
+
+
 def warnings(log: str, root: Path) -> list[str]:
     """What local warned of; each once."""
     found = re.findall(r"/local\[\d+\]: (?:[0-9A-F]+: )?((?:warning|error|fatal): .*)$", log, re.MULTILINE)
-    return sorted({normal(line, root) for line in found})
+    lines = {_PARTICULAR.sub("", normal(line, root)) for line in found}
+    return sorted(line for line in lines if not line.startswith(_THEIRS) and " is unavailable. " not in line)
 
 
 def outside(messages: list[tuple[str, list[str], str]], root: Path) -> list[dict[str, Any]]:
@@ -187,24 +193,25 @@ def outside(messages: list[tuple[str, list[str], str]], root: Path) -> list[dict
 def made(root: Path) -> list[str]:
     """Files with owner, group and mode, and the content of those in ``out`` and ``spool``."""
     lines = []
-    for top in ("home", "spool", "out"):
+    for top in ("home", "spool", "out", "mail"):
         for path in sorted((root / top).rglob("*")):
             status = path.lstat()
             kind = stat.filemode(status.st_mode)
             name = re.sub(r"/1\d{9}\.V\S+", "/UNIQUE", str(path.relative_to(root)))
             line = f"{name} {kind} {_user(status.st_uid)} {_group(status.st_gid)}"
             if stat.S_ISREG(status.st_mode) and top != "home" or name.endswith("UNIQUE"):
-                text = content(path) if status.st_size < 20000 else f"{path.stat().st_size} bytes"
+                text = content(path, root) if status.st_size < 20000 else f"{path.stat().st_size} bytes"
                 line += f" {text!r}"
             lines.append(line)
     return sorted(set(lines))
 
 
-def content(path: Path) -> str:
+def content(path: Path, root: Path) -> str:
     """A file's text, without dates and the headers that two servers do not share."""
-    text = path.read_bytes().decode("utf-8", "surrogateescape")
-    text = re.sub(r"(?m)^(From \S+)  \w{3} \w{3} [ \d]\d [\d:]{8} \d{4}$", r"\1  DATE", text)
-    text = re.sub(r"(?m)^(Received|Message-I[dD]|Date):.*\n(?:[ \t].*\n)*", "", text)
+    text = path.read_bytes().decode("utf-8", "surrogateescape").replace(str(root), "ROOT")
+    text = re.sub(r"(?m)^(From .+)  \w{3} \w{3} [ \d]\d [\d:]{8} \d{4}$", r"\1  DATE", text)
+    text = re.sub(r"(?m)^(Received|Message-I[dD]|Date|Arrival-Date):.*\n(?:[ \t].*\n)*", "", text)
+    text = re.sub(r"\b[0-9A-F]{9,}(?:\.\d+/)?", "QUEUE-ID", text)
     return re.sub(r"\b127\.\d+\.\d+\.\d+\b", "CLIENT", text)
 
 
@@ -371,10 +378,9 @@ def by_ours(scene: Scene, root: Path) -> dict[str, Any]:
                 play(scene, root, site.host, site.ports.smtp, site.command("postqueue"), site.log.read_text)
             finally:
                 subprocess.run(site.command("postfix", "stop"), check=False, capture_output=True)
-            log = site.log.read_text()
-            print(log, file=sys.stderr)
-            return observe(root, log, sink.messages)
+            return observe(root, site.log.read_text(), sink.messages)
         finally:
+            sys.stderr.write(site.log.read_text())
             shutil.rmtree(place)
 
 

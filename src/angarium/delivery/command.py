@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from angarium.delivery.sysexits import Outcome, command_outcome, with_output
+from angarium.delivery.sysexits import Outcome, command_outcome, printable, with_output
 from angarium.delivery.troubles import DeliveryError
 from angarium.model.dsn import Dsn
 
@@ -64,9 +64,9 @@ def run(command: str, pieces: Iterable[bytes], rules: CommandRules) -> Outcome:
         )
     except OSError as error:
         if error.filename == rules.directory:
-            raise DeliveryError(
-                Dsn(4, 3, 5), f"cannot change directory to {rules.directory}: {error.strerror}"
-            ) from error
+            who = f"uid={os.geteuid()} gid={os.getegid()}"
+            cause = f'fatal: cannot change directory to "{rules.directory}" for {who}: {error.strerror}'
+            raise DeliveryError(Dsn(4, 3, 0), "temporary failure", cause, "temporary failure") from error
         said = f"{rules.fatal} {rules.arguments[0]}: {error.strerror}\n"
         return command_outcome(command, 75, said.encode())
     output = bytearray()
@@ -74,7 +74,10 @@ def run(command: str, pieces: Iterable[bytes], rules: CommandRules) -> Outcome:
         _exchange(process, pieces, deadline, output)
         returned = process.wait(max(0.0, deadline - time.monotonic()))
     except (TimeoutError, subprocess.TimeoutExpired) as error:
-        raise DeliveryError(Dsn(5, 3, 0), with_output(f'Command time limit exceeded: "{command}"', output)) from error
+        text = with_output(f'Command time limit exceeded: "{command}"', output)
+        raise DeliveryError(
+            Dsn(5, 3, 0), text, output=printable(output).strip() or "internal software error"
+        ) from error
     finally:
         if process.returncode is None:  # not waited for yet, so that its number still names its group
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -8,6 +8,9 @@ Guarantees: what was appended is on stable storage, or the file has its former l
 when root has made them in a directory of root's; a file of several names is refused. A file that is no regular one
 (``/dev/null``) is written to without locks, if the caller allows it.
 
+In a spool that nobody but root may write to, root opens, makes and locks the mailbox for its user (``keeper``); it is
+written to, and a link of root's is followed, with the user's rights.
+
 Fails with DeliveryError: the mailbox is full (mailbox_size_limit, quota), locked, somebody else's, no file.
 """
 
@@ -23,7 +26,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from angarium.delivery.rights import acting
 from angarium.delivery.troubles import DeliveryError, storage_error
+from angarium.delivery.user import User
 from angarium.model.dsn import Dsn
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
@@ -58,6 +63,8 @@ class MailboxRules:
         owner: whose it must be (strict_mailbox_ownership); None: anybody's.
         regular: it must be a regular file.
         failure: the code of a failure that nothing else is known of.
+        lock_may_fail: a lock file that cannot be made is done without, with a warning.
+        keeper: the user for whom root opens the file; None: whoever we are opens it.
     """
 
     lock: LockRules = LockRules()
@@ -65,46 +72,67 @@ class MailboxRules:
     owner: int | None = None
     regular: bool = True
     failure: Dsn = _FAILED
+    lock_may_fail: bool = False
+    keeper: User | None = None
 
 
 def append(
     path: str, pieces: Iterable[bytes], rules: MailboxRules, sleep: Callable[[float], None] = time.sleep
-) -> None:
-    """Append; see the module. Raises DeliveryError."""
-    with _dot_locked(path, rules, sleep):
-        descriptor = _opened(path, rules.failure)
+) -> list[str]:
+    """Append; see the module. Warnings for the log. Raises DeliveryError."""
+    with _dot_locked(path, rules, sleep) as warnings:
+        descriptor = _opened(path, rules)
         try:
             status = os.fstat(descriptor)
             _check(path, status, rules)
-            if stat.S_ISREG(status.st_mode):
-                _lock(descriptor, rules.lock, sleep)
-                _write(descriptor, pieces, rules)
-            else:
-                os.set_blocking(descriptor, True)
-                _write_all(descriptor, pieces, rules)
+            with acting(rules.keeper) if rules.keeper else contextlib.nullcontext():
+                if stat.S_ISREG(status.st_mode):
+                    _lock(descriptor, rules.lock, sleep)
+                    _write(descriptor, pieces, rules)
+                else:
+                    os.set_blocking(descriptor, True)
+                    _write_all(descriptor, pieces, rules)
         finally:
             os.close(descriptor)
+    return warnings
 
 
-def _opened(path: str, failure: Dsn) -> int:
+def _opened(path: str, rules: MailboxRules) -> int:
     """Open the file, or make it. Raises DeliveryError."""
     try:
         return os.open(path, _FLAGS)
     except FileNotFoundError:
         pass
     except OSError as error:
-        if error.errno != errno.ELOOP or not _is_roots(path):
-            raise storage_error(error, "cannot open file", failure) from error
-        try:
-            return os.open(path, _FLAGS & ~os.O_NOFOLLOW)
-        except OSError as behind:
-            raise storage_error(behind, "cannot open file", failure) from behind
+        if error.errno != errno.ELOOP:
+            raise storage_error(error, "cannot open file", rules.failure) from error
+        return _behind(path, rules)
     try:
-        return os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE)
+        descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE)
     except FileExistsError as error:  # somebody has made it just now: the next attempt finds it
         raise storage_error(error, "cannot create file exclusively", Dsn(4, 2, 0)) from error
     except OSError as error:
-        raise storage_error(error, "cannot create file exclusively", failure) from error
+        raise storage_error(error, "cannot create file exclusively", rules.failure) from error
+    if rules.keeper is not None:
+        try:
+            os.fchown(descriptor, rules.keeper.uid, rules.keeper.gid)
+        except OSError as error:
+            os.close(descriptor)
+            Path(path).unlink(missing_ok=True)
+            raise storage_error(error, "cannot change ownership of file", rules.failure) from error
+    return descriptor
+
+
+def _behind(path: str, rules: MailboxRules) -> int:
+    """Open what a symbolic link of root's leads to: with the user's rights, for the way there may be his. As above."""
+    try:
+        if not _is_roots(path):
+            Path(path).stat()
+            raise DeliveryError(rules.failure, "file is a symbolic link")
+        with acting(rules.keeper) if rules.keeper else contextlib.nullcontext():
+            return os.open(path, _FLAGS & ~os.O_NOFOLLOW)
+    except OSError as behind:
+        raise storage_error(behind, "cannot open file", rules.failure) from behind
 
 
 def _is_roots(path: str) -> bool:
@@ -120,25 +148,30 @@ def _check(path: str, status: os.stat_result, rules: MailboxRules) -> None:
     if is_regular and status.st_nlink > 1:
         raise DeliveryError(rules.failure, f"file has {status.st_nlink} hard links")
     if is_regular and rules.owner is not None and status.st_uid != rules.owner:
-        raise DeliveryError(Dsn(4, 2, 0), f"destination {path} is not owned by recipient")
+        hint = 'specify "strict_mailbox_ownership = no" to ignore mailbox ownership mismatch'
+        raise DeliveryError(Dsn(4, 2, 0), f"destination {path} is not owned by recipient", hint)
 
 
 @contextlib.contextmanager
-def _dot_locked(path: str, rules: MailboxRules, sleep: Callable[[float], None]) -> Iterator[None]:
+def _dot_locked(path: str, rules: MailboxRules, sleep: Callable[[float], None]) -> Iterator[list[str]]:
+    """Within, the lock file is there; yields a list of warnings. Raises DeliveryError."""
     lock = rules.lock
     name = f"{path}.lock"
     if "dotlock" not in lock.methods or _is_special(path):
-        yield
+        yield []
         return
     try:
         _make(name, lock, sleep)
     except FileExistsError as error:
         raise DeliveryError(Dsn(4, 2, 0), f"unable to create lock file {name}: File exists") from error
-    except OSError:
-        yield  # not for us to make: the other locks will do
+    except OSError as error:
+        text = f"unable to create lock file {name}"
+        if not rules.lock_may_fail:
+            raise storage_error(error, text, rules.failure) from error
+        yield [f"{text}: {error.strerror}"]
         return
     try:
-        yield
+        yield []
     finally:
         with contextlib.suppress(OSError):
             Path(name).unlink()

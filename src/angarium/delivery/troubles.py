@@ -14,14 +14,16 @@ class DeliveryError(Exception):
     Attributes:
         dsn: the class says whether it is tried again.
         text: for the log and the report.
-        cause: what the log alone says beside it; may be empty.
+        cause: what the log alone says beside it, in one line or more; may be empty.
+        output: what the report shows as ``x-unix``; may be empty.
     """
 
-    def __init__(self, dsn: Dsn, text: str, cause: str = "") -> None:
+    def __init__(self, dsn: Dsn, text: str, cause: str = "", output: str = "") -> None:
         super().__init__(f"{dsn} {text}")
         self.dsn = dsn
         self.text = text
         self.cause = cause
+        self.output = output
 
 
 _PASSING = frozenset({errno.EAGAIN, errno.ESTALE, errno.EINTR})

@@ -81,6 +81,7 @@ class DeliveryResult:
         conn_use: how many messages the connection has carried, this one included; the log shows it from 2 on.
         command_output: what a command said or its exit status means, when that is why it was not delivered; the report
             shows it as ``x-unix``.
+        owner: who is told of a failure in place of the sender: the owner of a list; empty: the sender.
         others: what became of the recipient's other destinations, when it stands for several (local(8)); this result
             is the gravest, and the only one that counts for the queue.
     """
@@ -99,6 +100,7 @@ class DeliveryResult:
     relayed_dsn: bool = False
     conn_use: int = 1
     command_output: str = ""
+    owner: str = ""
     others: tuple[DeliveryResult, ...] = ()
     final: bool = False
     relayed: bool = False

@@ -60,7 +60,12 @@ def test_somebody_elses(tmp_path):
 def test_a_directory_and_what_is_not_there(tmp_path):
     (tmp_path / "box").mkdir()
     assert refused(tmp_path / "box") == "5.2.0 cannot open file: Is a directory"
-    assert refused(tmp_path / "no" / "box") == "5.2.0 cannot create file exclusively: No such file or directory"
+    path = tmp_path / "no" / "box"
+    assert refused(path) == "5.2.0 unable to create lock file PATH.lock: No such file or directory"
+    without = MailboxRules(lock=LockRules(("fcntl",)))
+    assert refused(path, without) == "5.2.0 cannot create file exclusively: No such file or directory"
+    lenient = MailboxRules(lock_may_fail=True)
+    assert refused(path, lenient) == "5.2.0 cannot create file exclusively: No such file or directory"
 
 
 def test_links(tmp_path):
@@ -68,7 +73,7 @@ def test_links(tmp_path):
     target.write_bytes(b"old\n")
     link.symlink_to(target)
     tmp_path.chmod(0o777)
-    assert refused(link).startswith("5.2.0 cannot open file: ")
+    assert refused(link) == "5.2.0 file is a symbolic link"
     os.link(target, tmp_path / "name")
     assert refused(target) == "5.2.0 file has 2 hard links"
     assert target.read_bytes() == b"old\n"

@@ -23,7 +23,6 @@ from angarium.model.delivery import DeliveryAgent, DeliveryRequest, DeliveryResu
 from angarium.model.dsn import Dsn
 from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.error import MailError
-from angarium.protocols.smtp.path import quote_address
 from angarium.runtime.log import ServiceLog
 
 RELAY = "local"
@@ -107,7 +106,7 @@ class LocalAgent:
             self._log.warning(f"{request.queue_id}: no transport {part.transport} that could take mail from local")
             failed = replace(part, status=Status.DEFERRED, dsn=Dsn(4, 3, 0), text="mail transport unavailable")
             return self._result(queued, failed, started)
-        person = self._renamed(queued, part.address)
+        person = self._renamed(queued, part)
         asked = replace(
             request, transport=part.transport, nexthop=part.nexthop or request.nexthop, recipients=(person,)
         )
@@ -116,7 +115,7 @@ class LocalAgent:
 
     def _result(self, queued: QueuedRecipient, part: Part, started: float) -> DeliveryResult:
         return DeliveryResult(
-            recipient=self._renamed(queued, part.address),
+            recipient=self._renamed(queued, part),
             status=part.status,
             dsn=part.dsn,
             relay=RELAY,
@@ -125,16 +124,19 @@ class LocalAgent:
             connected=started,
             finished=self._clock(),
             command_output=part.output,
+            owner=part.owner,
         )
 
     @staticmethod
-    def _renamed(queued: QueuedRecipient, address: str) -> QueuedRecipient:
-        """The recipient under the address that an alias gave him."""
+    def _renamed(queued: QueuedRecipient, part: Part) -> QueuedRecipient:
+        """The recipient under the address that an alias gave him; below an owner- alias he has had no other."""
         recipient = queued.recipient
-        if address == recipient.address:
+        if part.sender is not None and not part.forward:
+            return replace(queued, recipient=replace(recipient, address=part.address, original="", orcpt=""))
+        if part.address == recipient.address:
             return queued
         original = recipient.original or recipient.address
-        return replace(queued, recipient=replace(recipient, address=address, original=original))
+        return replace(queued, recipient=replace(recipient, address=part.address, original=original))
 
     async def _forward(self, request: DeliveryRequest, queued: QueuedRecipient, part: Part) -> Part:
         """Queue a new message; the part as it ended."""
@@ -169,7 +171,7 @@ class LocalAgent:
             expanded=(),
             content_filter="",
         )
-        delivered = f"Delivered-To: {quote_address(recipient.address)}\r\n" if self._prepends else ""
+        delivered = f"Delivered-To: {(part.delivered or recipient.address).lower()}\r\n" if self._prepends else ""
         queue_id = self._queue.allocate_id()
         data = delivered.encode("utf-8", "surrogateescape") + request.prefix + request.content.read()
         finished = await self._cleanup.process(queue_id, ours, MemoryContent(data))

@@ -83,7 +83,7 @@ def environment(facts: Mapping[str, str], exported: Mapping[str, str], allowed: 
     """The environment of a command.
 
     Args:
-        facts: about the message and the recipient, by name; empty ones are left out.
+        facts: about the message and the recipient, by name; empty ones but the sender are left out.
         exported: what export_environment lets through.
         allowed: the characters of command_expansion_filter.
     """
@@ -91,5 +91,5 @@ def environment(facts: Mapping[str, str], exported: Mapping[str, str], allowed: 
     return {
         **exported,
         "PATH": "/usr/bin:/bin",
-        **{name: filtered(value, wanted) for name, value in facts.items() if value},
+        **{name: filtered(value, wanted) for name, value in facts.items() if value or name == "SENDER"},
     }

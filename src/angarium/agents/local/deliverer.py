@@ -11,6 +11,7 @@ Fails with nothing: a failure is a Part.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -24,6 +25,7 @@ from angarium.agents.local.expansion import Expansion
 from angarium.agents.local.parameters import LocalParameters
 from angarium.agents.local.plan import (
     Addressee,
+    Origin,
     Outcome,
     Step,
     ToCommand,
@@ -34,12 +36,13 @@ from angarium.agents.local.plan import (
 )
 from angarium.agents.local.variables import expand
 from angarium.agents.local.world import MachineWorld
-from angarium.cleanup.headers import HeaderBlock
 from angarium.config.error import ConfigError
 from angarium.delivery import mailboxfile, maildir
 from angarium.delivery.command import CommandRules
 from angarium.delivery.command import run as run_command
+from angarium.delivery.environment import exported
 from angarium.delivery.framing import Framing, delivery_header, framed, postmark
+from angarium.delivery.loops import delivered_to
 from angarium.delivery.mailboxfile import MailboxRules
 from angarium.delivery.maildir import Moment
 from angarium.delivery.rights import Rights
@@ -51,7 +54,6 @@ from angarium.model.lookup import Found, TemporaryError
 from angarium.rewrite.interface import Resolver
 from angarium.runtime.log import ServiceLog
 
-_DELIVERED_TO = b"delivered-to"
 _SENT = Dsn(2, 0, 0)
 
 
@@ -65,7 +67,9 @@ class Part:
         dsn: the enhanced code.
         text: for the log and the report; empty for what is to be forwarded.
         forward: addresses that are to get the message as a new one.
-        sender: of that message; None: the sender stays.
+        sender: of that message, and the recipient's first address is forgotten; None: all stays.
+        owner: who is told of a failure in place of the sender; empty: the sender.
+        delivered: the Delivered-To header of that message; empty: the recipient's address.
         transport: the transport of master.cf that is to deliver it; empty when that is nobody else's affair.
         nexthop: for that transport; empty: as it is.
         output: what a command said, for the report.
@@ -80,6 +84,8 @@ class Part:
     transport: str = ""
     nexthop: str = ""
     output: str = ""
+    owner: str = ""
+    delivered: str = ""
 
 
 class LocalDeliverer:
@@ -118,7 +124,7 @@ class LocalDeliverer:
             self._world,
             self._resolver,
             request.envelope.sender,
-            _delivered_to(request),
+            delivered_to(request),
             self._log.warning,
             lambda to: expand(parameters.rules.luser_relay, to, None, ""),
         )
@@ -143,19 +149,22 @@ class LocalDeliverer:
         if isinstance(step, Outcome):
             return _told(step)
         if isinstance(step, ToOthers):
-            return Part(step.to.address, Status.SENT, _SENT, "", step.addresses, step.sender)
+            return _part(step, forward=step.addresses)
         if isinstance(step, ToTransport):
-            where = step.transport, step.nexthop
-            return Part(step.to.address, Status.SENT, _SENT, "", transport=where[0], nexthop=where[1])
+            return _part(step, transport=step.transport, nexthop=step.nexthop)
         try:
             command = await self._mailbox_command(step.to) if isinstance(step, ToMailbox) else ""
             user, work = self._work(delivery, step, command)
-            said, dsn, text, *output = await self._rights.run(user, work)
+            said, dsn, text, output, *warnings = await self._rights.run(user, work)
         except (DeliveryError, ConfigError) as error:
             trouble = error if isinstance(error, DeliveryError) else DeliveryError(Dsn(4, 3, 5), str(error))
+            for line in trouble.cause.splitlines():
+                self._log.warning(line)
             status = Status.DEFERRED if trouble.dsn.temporary else Status.BOUNCED
-            return Part(step.to.address, status, trouble.dsn, trouble.text)
-        return Part(step.to.address, Status(said), Dsn.parse(dsn), text, output="".join(output))
+            return replace(_part(step), status=status, dsn=trouble.dsn, text=trouble.text, output=trouble.output)
+        for line in warnings:
+            self._log.warning(line)
+        return replace(_part(step), status=Status(said), dsn=Dsn.parse(dsn), text=text, output=output)
 
     async def _mailbox_command(self, to: Addressee) -> str:
         """The command that stands for the mailbox; empty without. Raises DeliveryError."""
@@ -170,27 +179,26 @@ class LocalDeliverer:
     ) -> tuple[User, Callable[[], Sequence[str]]]:
         """Who does what. Raises DeliveryError, ConfigError."""
         if isinstance(step, ToMailbox):
-            return self._mailbox_work(delivery, step.to, step.user, command)
+            return self._mailbox_work(delivery, step, command)
         user = step.rights or self._default(step.to)
         if isinstance(step, ToFile):
-            return user, delivery.to_file(step.path)
-        return user, delivery.to_command(step.to, user, step.command)
+            return user, delivery.to_file(step)
+        return user, delivery.to_command(step.to, step.origin, step.rights, step.command)
 
     def _mailbox_work(
-        self, delivery: _Delivery, to: Addressee, user: User, command: str
+        self, delivery: _Delivery, step: ToMailbox, command: str
     ) -> tuple[User, Callable[[], Sequence[str]]]:
         parameters = self._parameters
+        to, user = step.to, step.user
         if command:
             actor = self._default(to) if user.uid == 0 else user
-            return actor, delivery.to_command(to, user, command)
+            return actor, delivery.to_command(to, step.origin, user, command)
         if parameters.home_mailbox:
-            path = f"{user.home}/{parameters.home_mailbox}"
-        elif parameters.mail_spool_directory.endswith("/"):
-            path = f"{parameters.mail_spool_directory}{user.name}/"
-        else:
-            path = f"{parameters.mail_spool_directory}/{user.name}"
-            return _in_spool(user, parameters.mail_spool_directory), delivery.to_mailbox(path, user)
-        return user, delivery.to_mailbox(path, user)
+            return user, delivery.to_mailbox(f"{user.home}/{parameters.home_mailbox}", step)
+        if parameters.mail_spool_directory.endswith("/"):
+            return user, delivery.to_mailbox(f"{parameters.mail_spool_directory}{user.name}/", step)
+        actor, keeper = _in_spool(user, parameters.mail_spool_directory)
+        return actor, delivery.to_mailbox(f"{parameters.mail_spool_directory}/{user.name}", step, keeper)
 
     def _default(self, to: Addressee) -> User:
         """The user of default_privs. Raises DeliveryError."""
@@ -212,95 +220,104 @@ class _Delivery:
         self._queued = queued
         self._now = now
 
-    def _pieces(self, kind: Framing, context: str) -> Iterator[bytes]:
+    def _sender(self, origin: Origin) -> str:
+        return self._request.envelope.sender if origin.sender is None else origin.sender
+
+    def _original(self, origin: Origin) -> str:
         recipient = self._queued.recipient
-        sender = self._request.envelope.sender
-        original = recipient.original or recipient.address if self._parameters.enable_original_recipient else ""
-        delivered = recipient.address if context in self._parameters.prepend_delivered_header else ""
+        return "" if origin.sender is not None else recipient.original or recipient.address
+
+    def _pieces(self, kind: Framing, context: str, origin: Origin) -> Iterator[bytes]:
+        sender = self._sender(origin)
+        original = self._original(origin) if self._parameters.enable_original_recipient else ""
+        delivered = ""
+        if context in self._parameters.prepend_delivered_header:
+            delivered = origin.delivered or self._queued.recipient.address
         header = delivery_header(sender, original, delivered)
         mark = postmark(sender, time.asctime(time.localtime(self._now)))
         return framed(kind, mark, header, chain((self._request.prefix,), self._request.content.chunks()))
 
-    def to_mailbox(self, path: str, user: User) -> Callable[[], Sequence[str]]:
-        """Into the user's own mailbox."""
+    def to_mailbox(self, path: str, step: ToMailbox, keeper: User | None = None) -> Callable[[], Sequence[str]]:
+        """Into the user's own mailbox, which root opens for its ``keeper`` if there is one."""
+        user = step.user
         owner = user.uid if self._parameters.strict_mailbox_ownership else None
-        home = user.home if self._parameters.require_home_directory else ""
 
         def work() -> Sequence[str]:
-            if home and not Path(home).is_dir():
-                raise DeliveryError(Dsn(4, 2, 0), f"cannot access home directory {home}")
+            if self._parameters.require_home_directory:
+                _need_home(user.home)
             if path.endswith("/"):
-                return self._maildir(path)
-            rules = MailboxRules(self._parameters.lock, self._parameters.mailbox_size_limit, owner)
+                return self._maildir(path, step.origin)
+            rules = MailboxRules(self._parameters.lock, self._parameters.mailbox_size_limit, owner, keeper=keeper)
             try:
-                mailboxfile.append(path, self._pieces(Framing.MAILBOX, "file"), rules)
+                warnings = mailboxfile.append(path, self._pieces(Framing.MAILBOX, "file", step.origin), rules)
             except DeliveryError as error:
                 text = f"cannot update mailbox {path} for user {user.name}. {error.text}"
-                raise DeliveryError(error.dsn, text) from error
-            return _sent("delivered to mailbox")
+                raise DeliveryError(error.dsn, text, error.cause) from error
+            return _sent("delivered to mailbox", *warnings)
 
         return work
 
-    def to_file(self, path: str) -> Callable[[], Sequence[str]]:
+    def to_file(self, step: ToFile) -> Callable[[], Sequence[str]]:
         """Into a file that an alias or a ``.forward`` names."""
+        path = step.path
 
         def work() -> Sequence[str]:
             if path.endswith("/"):
-                return self._maildir(path)
-            rules = MailboxRules(self._parameters.lock, self._parameters.mailbox_size_limit, regular=False)
+                return self._maildir(path, step.origin)
+            limit = self._parameters.mailbox_size_limit
+            rules = MailboxRules(self._parameters.lock, limit, regular=False, lock_may_fail=True)
             try:
-                mailboxfile.append(path, self._pieces(Framing.MAILBOX, "file"), rules)
+                warnings = mailboxfile.append(path, self._pieces(Framing.MAILBOX, "file", step.origin), rules)
             except DeliveryError as error:
-                raise DeliveryError(error.dsn, f"cannot append message to file {path}: {error.text}") from error
-            return _sent(f"delivered to file: {path}")
+                text = f"cannot append message to file {path}: {error.text}"
+                raise DeliveryError(error.dsn, text, error.cause) from error
+            return _sent(f"delivered to file: {path}", *warnings)
 
         return work
 
-    def _maildir(self, path: str) -> Sequence[str]:
+    def _maildir(self, path: str, origin: Origin) -> Sequence[str]:
         now = time.time_ns()
         moment = Moment(now // 10**9, now % 10**9 // 1000, os.getpid(), self._parameters.host)
         limit = self._parameters.mailbox_size_limit
         try:
-            maildir.deliver(path, self._pieces(Framing.MAILDIR, "file"), moment, limit)
+            maildir.deliver(path, self._pieces(Framing.MAILDIR, "file", origin), moment, limit)
         except DeliveryError as error:
-            raise DeliveryError(error.dsn, f"maildir delivery failed: {error.text}") from error
+            raise DeliveryError(error.dsn, f"maildir delivery failed: {error.text}", error.cause) from error
         return _sent("delivered to maildir")
 
-    def to_command(self, to: Addressee, user: User, command: str) -> Callable[[], Sequence[str]]:
-        """Into a command; ``user`` is whom its environment describes. Raises ConfigError."""
+    def to_command(self, to: Addressee, origin: Origin, user: User | None, command: str) -> Callable[[], Sequence[str]]:
+        """Into a command; ``user`` is whom its environment describes, if anybody. Raises ConfigError."""
         parameters = self._parameters
         directory = parameters.queue_directory
         if parameters.command_execution_directory:
             allowed = parameters.execution_directory_expansion_filter
             directory = expand(parameters.command_execution_directory, to, user, allowed)
-        exported = _exported(parameters.export_environment)
+        told = exported(parameters.export_environment)
         rules = CommandRules(
             arguments(command, parameters.local_command_shell),
-            environment(self._facts(to, user), exported, parameters.command_expansion_filter),
+            environment(self._facts(to, user, origin), told, parameters.command_expansion_filter),
             directory,
             parameters.command_time_limit,
         )
 
         def work() -> Sequence[str]:
-            outcome = run_command(command, self._pieces(Framing.COMMAND, "command"), rules)
+            outcome = run_command(command, self._pieces(Framing.COMMAND, "command", origin), rules)
             return [outcome.status.value, str(outcome.dsn), outcome.text, outcome.output]
 
         return work
 
-    def _facts(self, to: Addressee, user: User) -> dict[str, str]:
-        envelope = self._request.envelope
-        origin = envelope.origin
+    def _facts(self, to: Addressee, user: User | None, above: Origin) -> dict[str, str]:
+        origin = self._request.envelope.origin
         client = origin.logged
-        recipient = self._queued.recipient
         return {
-            "SENDER": envelope.sender or "MAILER-DAEMON",
+            "SENDER": self._sender(above),
             "RECIPIENT": to.address,
-            "ORIGINAL_RECIPIENT": recipient.original or recipient.address,
+            "ORIGINAL_RECIPIENT": self._original(above),
             "LOCAL": to.local,
-            "USER": user.name,
-            "LOGNAME": user.name,
-            "HOME": user.home,
-            "SHELL": user.shell,
+            "USER": to.user,
+            "LOGNAME": to.user,
+            "HOME": user.home if user else "",
+            "SHELL": user.shell if user else "",
             "EXTENSION": to.extension,
             "DOMAIN": to.domain,
             "CLIENT_ADDRESS": client.address,
@@ -313,45 +330,60 @@ class _Delivery:
         }
 
 
-def _in_spool(user: User, directory: str) -> User:
-    """The user with the group of a spool directory that a group alone may write to: to make and to lock a mailbox."""
+def _in_spool(user: User, directory: str) -> tuple[User, User | None]:
+    """Who opens a mailbox in a spool directory, and for whom: whoever may make and lock files there.
+
+    ==============================  ======================================================
+    everybody may write to it       the user
+    its group may                   the user, with that group
+    its owner alone                 root, for the user, if that is whom we are
+    ==============================  ======================================================
+    """
     try:
         status = Path(directory).stat()
     except OSError:
-        return user  # the delivery will say why
-    if status.st_mode & stat.S_IWGRP and not status.st_mode & stat.S_IWOTH:
-        return replace(user, gid=status.st_gid)
-    return user
+        return user, None  # the delivery will say why
+    if status.st_mode & stat.S_IWOTH:
+        return user, None
+    if status.st_mode & stat.S_IWGRP:
+        return replace(user, gid=status.st_gid), None
+    if user.uid == 0 or os.geteuid() != 0:
+        return user, None
+    return User("root", 0, 0), user
+
+
+def _need_home(home: str) -> None:
+    """require_home_directory. Raises DeliveryError."""
+    try:
+        if home:
+            Path(home).stat()
+            return
+        reason = os.strerror(errno.ENOENT)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise DeliveryError(Dsn(4, 3, 0), f"cannot access home directory {home}: {reason}")
+
+
+def _part(step: Step, forward: tuple[str, ...] = (), transport: str = "", nexthop: str = "") -> Part:
+    """The part of a step that is to be carried out, or is somebody else's affair."""
+    above = step.origin
+    return Part(
+        step.to.address,
+        Status.SENT,
+        _SENT,
+        "",
+        forward,
+        above.sender,
+        transport,
+        nexthop,
+        owner=above.owner,
+        delivered=above.delivered,
+    )
 
 
 def _told(outcome: Outcome) -> Part:
-    return Part(outcome.to.address, outcome.status, outcome.dsn, outcome.text)
+    return replace(_part(outcome), status=outcome.status, dsn=outcome.dsn, text=outcome.text)
 
 
-def _sent(text: str) -> Sequence[str]:
-    return [Status.SENT.value, str(_SENT), text]
-
-
-def _exported(names: Sequence[str]) -> dict[str, str]:
-    """What of this process's environment commands see."""
-    values: dict[str, str] = {}
-    for word in names:
-        name, equals, value = word.partition("=")
-        if equals:
-            values[name] = value
-        elif name in os.environ:
-            values[name] = os.environ[name]
-    return values
-
-
-def _delivered_to(request: DeliveryRequest) -> frozenset[str]:
-    """The addresses of the message's Delivered-To headers, in lower case."""
-    header = HeaderBlock.read(request.content)
-    found: set[str] = set()
-    at = header.find(_DELIVERED_TO)
-    while at >= 0:
-        begin, end = header.span(at)
-        value = header.raw[begin:end].partition(b":")[2]
-        found.add(value.decode("utf-8", "surrogateescape").strip().lower())
-        at = header.find(_DELIVERED_TO, at + 1)
-    return frozenset(found)
+def _sent(text: str, *warnings: str) -> Sequence[str]:
+    return [Status.SENT.value, str(_SENT), text, "", *warnings]

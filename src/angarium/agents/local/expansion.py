@@ -36,6 +36,7 @@ from typing import Protocol
 from angarium.agents.local.destinations import Command, Destination, File, Include, MailTo, read, read_file
 from angarium.agents.local.plan import (
     Addressee,
+    Origin,
     Outcome,
     Step,
     ToCommand,
@@ -51,8 +52,8 @@ from angarium.model.dsn import Dsn
 from angarium.model.lookup import NotFound, TemporaryError
 from angarium.rewrite.interface import Resolver
 
-DEPTH = 100
-"""Levels of aliases in aliases; below it is a loop."""
+DEPTH = 25
+"""Levels of aliases in aliases; below it is a loop. Postfix counts its own functions, four an alias, to 100."""
 
 VISITS = 500_000
 """Steps of one recipient's expansion; files that include each other could make more than will ever end."""
@@ -123,6 +124,7 @@ class ExpansionRules:
     allow_mail_to_files: frozenset[str] = frozenset({"alias", "forward"})
     propagate_unmatched_extensions: frozenset[str] = frozenset({"canonical", "virtual"})
     luser_relay: str = ""
+    frozen_delivered_to: bool = True
     line_length_limit: int = 2048
     duplicate_filter_limit: int = 1000
 
@@ -139,11 +141,17 @@ class _Context:
     rights: User | None = None
     home: User | None = None
     unmatched: str = ""
+    delivered: str = ""
+
+    @property
+    def origin(self) -> Origin:
+        """What a step below keeps of it."""
+        return Origin(self.sender, (self.sender or "") if self.owner else "", self.delivered)
 
 
 @dataclass
 class Expansion:
-    """The expansion of the recipients of one delivery; they share what was delivered to already.
+    """The expansion of the recipients of one delivery, each for itself.
 
     Attributes:
         rules: parameters.
@@ -170,6 +178,7 @@ class Expansion:
     async def expand(self, address: str) -> Sequence[Step]:
         """The plan for a recipient, in the order in which it is to be carried out."""
         self._steps = []
+        self._seen = set()
         self._visits = 0
         self._top = self._addressee(address)
         await self._recipient(address, _Context())
@@ -184,23 +193,24 @@ class Expansion:
             self._seen.add(key)
         return True
 
-    def _end(self, to: Addressee, status: Status, dsn: Dsn, text: str) -> None:
-        self._steps.append(Outcome(to, status, dsn, text))
+    def _end(self, to: Addressee, context: _Context, status: Status, dsn: Dsn, text: str) -> None:
+        self._steps.append(Outcome(to, status, dsn, text, context.origin))
 
-    def _failed(self, to: Addressee, error: TemporaryError | Failure) -> None:
+    def _failed(self, to: Addressee, context: _Context, error: TemporaryError | Failure) -> None:
         if isinstance(error, Failure):
-            self.warn(error.warning)
-            self._end(to, Status.DEFERRED if error.dsn.temporary else Status.BOUNCED, error.dsn, error.text)
+            for line in error.warning.splitlines():
+                self.warn(line)
+            self._end(to, context, Status.DEFERRED if error.dsn.temporary else Status.BOUNCED, error.dsn, error.text)
             return
         self.warn(f"{error.source}: {error.cause}")
-        self._end(to, Status.DEFERRED, _TEMPORARY, "temporary lookup failure")
+        self._end(to, context, Status.DEFERRED, _TEMPORARY, "temporary lookup failure")
 
     def _addressee(self, address: str) -> Addressee:
         parts = Address.split(address)
         delimiters = self.rules.recipient_delimiter
         user, extension = parts.extension(delimiters) if delimiters else (parts.local, "")
         if "/" in extension:
-            self.warn(f"{address}: address with illegal extension: {extension[1:]}")
+            self.warn(f"address with illegal extension: {parts.local}")
             extension = extension[:1]
         return Addressee(address, user.lower(), extension[1:].lower(), extension[:1])
 
@@ -209,11 +219,11 @@ class Expansion:
         if not self._is_new("recipient", context.level, address.lower()):
             return
         if address.lower() in self.delivered:
-            self._end(to, Status.BOUNCED, Dsn(5, 4, 6), f"mail forwarding loop for {address}")
+            self._end(to, context, Status.BOUNCED, Dsn(5, 4, 6), f"mail forwarding loop for {address}")
             return
         if to.user.startswith("\\"):
             to = replace(to, user=to.user[1:])
-            if not await self._mailbox(to):
+            if not await self._mailbox(to, context):
                 await self._unknown(to, context)
             return
         if await self._alias(to, to.local, context):
@@ -223,39 +233,49 @@ class Expansion:
         if context.owner and context.owner.lower() != to.user:
             self._forward(address, context)
             return
-        if await self._dot_forward(to, context) or await self._mailbox(to):
+        if await self._dot_forward(to, context) or await self._mailbox(to, context):
             return
         await self._unknown(to, context)
 
     async def _alias(self, to: Addressee, name: str, context: _Context) -> bool:
         if context.above == name:
             return False
-        if context.level > DEPTH:
+        if context.level >= DEPTH:
             self.warn(f"alias database loop for {name}")
-            self._end(to, Status.BOUNCED, Dsn(5, 4, 6), f"alias database loop for {name}")
+            self._end(to, context, Status.BOUNCED, Dsn(5, 4, 6), f"alias database loop for {name}")
             return True
         found = await self.world.alias(name)
         if isinstance(found, NotFound):
             return False
-        owner = found if isinstance(found, (TemporaryError, Failure)) else await self._owner(name)
-        if isinstance(owner, (TemporaryError, Failure)):
-            self._failed(to, owner)
+        if isinstance(found, TemporaryError):
+            found = _unavailable(found, name)
+        owner = found if isinstance(found, Failure) else await self._owner(name)
+        if isinstance(owner, Failure):
+            self._failed(to, context, owner)
             return True
         assert isinstance(found, Alias)
-        inner = replace(context, kind="alias", level=context.level + 1, above=name, rights=found.rights, home=None)
+        inner = replace(
+            self._thawed(context, to), kind="alias", level=context.level + 1, above=name, rights=found.rights, home=None
+        )
         if owner:
             inner = replace(inner, owner=owner, sender=owner)
         elif self.rules.reset_owner_alias:
-            inner = replace(inner, owner="", sender=None)
+            inner = replace(inner, owner="")
         await self._all(to, list(read(found.value)), inner)
         return True
 
-    async def _owner(self, name: str) -> str | TemporaryError | Failure:
+    def _thawed(self, context: _Context, to: Addressee) -> _Context:
+        """frozen_delivered_to: whether the first address of all stays that of the Delivered-To header."""
+        return context if self.rules.frozen_delivered_to else replace(context, delivered=to.address)
+
+    async def _owner(self, name: str) -> str | Failure:
         """The address of the alias that owns another; empty when there is none."""
         if name.startswith("owner-"):
             return ""
         found = await self.world.alias(f"owner-{name}")
-        if isinstance(found, (TemporaryError, Failure)):
+        if isinstance(found, TemporaryError):
+            return _unavailable(found, f"owner-{name}")
+        if isinstance(found, Failure):
             return found
         if isinstance(found, NotFound):
             return ""
@@ -271,7 +291,7 @@ class Expansion:
             return False
         found = await self.world.forward(user, to) if isinstance(user, User) else user
         if isinstance(found, TemporaryError):
-            self._failed(to, found)
+            self._failed(to, context, found)
             return True
         if isinstance(found, NotFound) or not isinstance(user, User):
             return False
@@ -279,48 +299,59 @@ class Expansion:
         if not destinations:
             return False
         unmatched = to.delimiter + to.extension if to.extension else ""
-        inner = _Context("forward", context.level + 1, to.user, to.user, context.sender, user, user, unmatched)
+        inner = replace(
+            self._thawed(context, to),
+            kind="forward",
+            level=context.level + 1,
+            above=to.user,
+            owner=to.user,
+            rights=user,
+            home=user,
+            unmatched=unmatched,
+        )
         await self._all(to, destinations, inner)
         return True
 
-    async def _passed_on(self, to: Addressee, kind: str) -> bool:
+    async def _passed_on(self, to: Addressee, kind: str, context: _Context) -> bool:
         """Whether another transport takes it: mailbox_transport and its tables, or fallback_transport and its own."""
         found = await self.world.transport(kind, to)
         if isinstance(found, TemporaryError):
-            self._failed(to, found)
+            self._failed(to, context, found)
         elif isinstance(found, str):
             transport, _, nexthop = found.partition(":")
-            self._steps.append(ToTransport(to, transport, nexthop))
+            self._steps.append(ToTransport(to, transport, nexthop, context.origin))
         return not isinstance(found, NotFound)
 
-    async def _mailbox(self, to: Addressee) -> bool:
-        if await self._passed_on(to, "mailbox"):
+    async def _mailbox(self, to: Addressee, context: _Context) -> bool:
+        if await self._passed_on(to, "mailbox", context):
             return True
         user = await self.world.user(to.user)
         if isinstance(user, TemporaryError):
-            self._failed(to, user)
+            self._failed(to, context, user)
         elif isinstance(user, User) and self._is_new("mailbox", to.user):
-            self._steps.append(ToMailbox(to, user))
+            self._steps.append(ToMailbox(to, user, context.origin))
         return not isinstance(user, NotFound)
 
     async def _unknown(self, to: Addressee, context: _Context) -> None:
-        if await self._passed_on(to, "fallback"):
+        if await self._passed_on(to, "fallback", context):
             return
         if self.rules.luser_relay and context.kind != "luser":
-            inner = _Context("luser", context.level + 1, "", context.owner, context.sender)
+            inner = replace(
+                context, kind="luser", level=context.level + 1, above="", rights=None, home=None, unmatched=""
+            )
             await self._mail_to(to, self.relay(to), inner)
         elif to.user in _REQUIRED:
             self.warn(f"required alias not found: {to.user}")
-            self._end(to, Status.SENT, Dsn(2, 0, 0), "discarded")
+            self._end(to, context, Status.SENT, Dsn(2, 0, 0), "discarded")
         else:
-            self._end(to, Status.BOUNCED, Dsn(5, 1, 1), f'unknown user: "{to.user}"')
+            self._end(to, context, Status.BOUNCED, Dsn(5, 1, 1), f'unknown user: "{to.user}"')
 
     async def _all(self, to: Addressee, destinations: Sequence[Destination], context: _Context) -> None:
         for each in destinations:
             self._visits += 1
             if self._visits > VISITS:
                 if self._visits == VISITS + 1:
-                    self._end(to, Status.BOUNCED, Dsn(5, 4, 6), f"alias database loop for {to.user}")
+                    self._end(to, context, Status.BOUNCED, Dsn(5, 4, 6), f"alias database loop for {to.user}")
                 return
             match each:
                 case MailTo(address):
@@ -334,37 +365,37 @@ class Expansion:
 
     def _command(self, to: Addressee, command: str, context: _Context) -> None:
         if context.kind not in self.rules.allow_mail_to_commands:
-            self._end(to, Status.BOUNCED, Dsn(5, 7, 1), "mail to command is restricted")
+            self._end(to, context, Status.BOUNCED, Dsn(5, 7, 1), "mail to command is restricted")
         elif self._is_new("command", context.rights, command):
-            self._steps.append(ToCommand(to, command, context.rights))
+            self._steps.append(ToCommand(to, command, context.rights, context.origin))
 
     def _file(self, to: Addressee, path: str, context: _Context) -> None:
         if path.startswith("~"):
             if context.home is None or not context.home.home:
                 self.warn(f"unknown home directory for: {path}")
-                self._end(to, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
+                self._end(to, context, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
                 return
             path = context.home.home + path[1:]
         if context.kind not in self.rules.allow_mail_to_files:
-            self._end(to, Status.BOUNCED, Dsn(5, 7, 1), "mail to file is restricted")
+            self._end(to, context, Status.BOUNCED, Dsn(5, 7, 1), "mail to file is restricted")
         elif self._is_new("file", context.rights, path):
-            self._steps.append(ToFile(to, path, context.rights))
+            self._steps.append(ToFile(to, path, context.rights, context.origin))
 
     async def _include(self, to: Addressee, path: str, context: _Context) -> None:
         if not path.startswith("/"):
             self.warn(f":include:{path} uses a relative path")
-            self._end(to, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
+            self._end(to, context, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
             return
-        if context.level > DEPTH:
-            self._end(to, Status.BOUNCED, Dsn(5, 4, 6), f"alias database loop for {to.user}")
+        if context.level >= DEPTH:
+            self._end(to, context, Status.BOUNCED, Dsn(5, 4, 6), f"alias database loop for {to.user}")
             return
         if not self._is_new("include", context.rights, path):
             return
         found = await self.world.include(path, context.rights)
         if isinstance(found, (TemporaryError, Failure)):
-            self._failed(to, found)
+            self._failed(to, context, found)
         elif isinstance(found, NotFound):
-            self._end(to, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
+            self._end(to, context, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
         else:
             rights = context.rights or found.owner
             owner = context.owner or to.address
@@ -379,33 +410,43 @@ class Expansion:
             address = str(Address(parts.local + context.unmatched, parts.domain))
         answer = await self.resolver.resolve(self.sender, self.resolver.rewrite(address))
         if isinstance(answer, TemporaryError):
-            self._failed(to, answer)
+            self._failed(to, context, answer)
         elif answer.malformed:
-            self._end(to, Status.BOUNCED, Dsn(5, 1, 3), f"bad address syntax: {address}")
+            self._end(to, context, Status.BOUNCED, Dsn(5, 1, 3), f"bad recipient address syntax: {answer.recipient}")
         elif answer.transport == self.rules.transport:
             await self._recipient(answer.recipient, replace(context, unmatched=""))
         else:
             self._forward(answer.recipient, context)
 
     def _forward(self, address: str, context: _Context) -> None:
-        if self._is_new("forward", context.sender, address.lower()):
+        if self._is_new("forward", context.sender, context.delivered, address.lower()):
             assert self._top is not None
-            self._steps.append(ToOthers(self._top, (address,), context.sender))
+            self._steps.append(ToOthers(self._top, (address,), context.origin))
+
+
+def _unavailable(error: TemporaryError, name: str) -> Failure:
+    """An alias table that cannot be asked, in the words of the log."""
+    warning = f"{error.source} is unavailable. {error.cause}\n{error.source}: lookup of '{name}' failed"
+    return Failure(_TEMPORARY, "alias database unavailable", warning)
 
 
 def _gathered(steps: Sequence[Step]) -> list[Step]:
     """The addresses to forward to under one sender go in one new message, where the first of them stood."""
-    addresses: dict[str | None, list[str]] = {}
+    addresses: dict[tuple[str | None, str], list[str]] = {}
     gathered: list[Step] = []
     for step in steps:
         if not isinstance(step, ToOthers):
             gathered.append(step)
-        elif step.sender in addresses:
-            addresses[step.sender] += step.addresses
+        elif _letter(step) in addresses:
+            addresses[_letter(step)] += step.addresses
         else:
-            addresses[step.sender] = list(step.addresses)
+            addresses[_letter(step)] = list(step.addresses)
             gathered.append(step)
     return [
-        replace(step, addresses=tuple(addresses[step.sender])) if isinstance(step, ToOthers) else step
+        replace(step, addresses=tuple(addresses[_letter(step)])) if isinstance(step, ToOthers) else step
         for step in gathered
     ]
+
+
+def _letter(step: ToOthers) -> tuple[str | None, str]:
+    return step.origin.sender, step.origin.delivered

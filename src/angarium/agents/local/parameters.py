@@ -90,6 +90,7 @@ class LocalParameters:
                 allow_mail_to_files=frozenset(conf.names("allow_mail_to_files")),
                 propagate_unmatched_extensions=frozenset(conf.names("propagate_unmatched_extensions")),
                 luser_relay=conf.text("luser_relay"),
+                frozen_delivered_to=conf.boolean("frozen_delivered_to"),
                 line_length_limit=conf.integer("line_length_limit"),
                 duplicate_filter_limit=conf.integer("duplicate_filter_limit"),
             ),

@@ -37,11 +37,28 @@ class Addressee:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What the expansion above a step has made of the message.
+
+    Attributes:
+        sender: an owner- alias has taken the sender's place, and the first address of the recipient is forgotten;
+            None: all stays.
+        owner: who is told of failures in place of the sender; empty: the sender.
+        delivered: the address of the Delivered-To header; empty: the recipient's.
+    """
+
+    sender: str | None = None
+    owner: str = ""
+    delivered: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ToMailbox:
     """The user's own mailbox, wherever the configuration has it."""
 
     to: Addressee
     user: User
+    origin: Origin = Origin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +68,7 @@ class ToFile:
     to: Addressee
     path: str
     rights: User | None
+    origin: Origin = Origin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +78,7 @@ class ToCommand:
     to: Addressee
     command: str
     rights: User | None
+    origin: Origin = Origin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +88,11 @@ class ToOthers:
     Attributes:
         to: the recipient, whose aliases and forwarding led there.
         addresses: in full.
-        sender: of the new message, when an owner- alias has taken the sender's place; None leaves it.
     """
 
     to: Addressee
     addresses: tuple[str, ...]
-    sender: str | None
+    origin: Origin = Origin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +102,7 @@ class ToTransport:
     to: Addressee
     transport: str
     nexthop: str
+    origin: Origin = Origin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +113,7 @@ class Outcome:
     status: Status
     dsn: Dsn
     text: str
+    origin: Origin = Origin()
 
 
 Step = ToMailbox | ToFile | ToCommand | ToOthers | ToTransport | Outcome

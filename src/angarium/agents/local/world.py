@@ -23,6 +23,7 @@ from angarium.delivery.user import User
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
 from angarium.runtime.log import ServiceLog
+from angarium.tables.ownership import NOBODY
 
 LIST = 8 * 1024 * 1024
 """Bytes of a list file that are read."""
@@ -92,6 +93,9 @@ class MachineWorld:
         user = self.owner(found.owner)
         if isinstance(user, NotFound):
             text = "cannot find alias database owner"
+            if found.owner == NOBODY:
+                fault = f"deliver_alias: no owner UID for alias database {found.table}"
+                return Failure(Dsn(4, 3, 0), "mail system configuration error", fault)
             return Failure(Dsn(4, 3, 0), text, f"{text} for {found.table}")
         return Alias(found.value, user) if isinstance(user, User) else user
 
@@ -178,22 +182,29 @@ class MachineWorld:
 
 
 def _first(paths: Sequence[str], user: User) -> list[str]:
-    """The text of the first file that may be trusted, then warnings. Runs with the user's rights."""
+    """The text of the first file that may be trusted, then warnings. Runs with the user's rights.
+
+    A file that he cannot even see is passed over in silence, one that he may not read is not.
+    """
     warnings: list[str] = []
     for path in paths:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
+            fault = _fault(path, Path(path).lstat(), user)
+        except (OSError, ValueError):
             continue
-        except (OSError, ValueError) as error:
-            warnings.append(f"cannot open file {path}: {error}")
+        if fault:
+            warnings.append(fault)
+            continue
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            warnings.append(f"cannot open file {path}: {error.strerror}")
             continue
         try:
             fault = _fault(path, os.fstat(descriptor), user)
-            if fault:
-                warnings.append(fault)
-                continue
-            return [_read(descriptor), *warnings]
+            if not fault:
+                return [_read(descriptor), *warnings]
+            warnings.append(fault)
         finally:
             os.close(descriptor)
     return ["", *warnings]

@@ -11,14 +11,14 @@ Follows qmgr(8) (retry times, lifetimes), RFC 5321 section 4.5.4.1 and RFC 3461 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from angarium.agents import deliverylog
 from angarium.agents.bounce.interface import Event, Notice, Reporter, expansion
 from angarium.daemons.qmgr.active import ActiveMessage
 from angarium.daemons.qmgr.parameters import QmgrParameters
-from angarium.mailqueue.interface import Attempt, MailQueue
+from angarium.mailqueue.interface import Attempt, MailQueue, QueuedMessage
 from angarium.model.delivery import DeliveryResult, Status
 from angarium.model.dsn import Dsn
 from angarium.model.envelope import Notify
@@ -188,8 +188,8 @@ class Conclusion:
             prefix, content = await self._queue.content(message.queue_id)
             notices: list[Notice] = []
             for event, results in due:
-                if results:
-                    notices += await self._reporter.report(event, message, prefix, content, results)
+                for told, part in _addressed(event, message, results):
+                    notices += await self._reporter.report(event, told, prefix, content, part)
         except KeyError:
             return [], False  # deleted by the administrator meanwhile: nothing will be recorded either
         except Exception as error:  # noqa: BLE001 - MailError and OSError, or a fault of ours: no bounce may be lost
@@ -214,3 +214,14 @@ def _mapped(result: DeliveryResult, change: Callable[[DeliveryResult], DeliveryR
     """A result with its others changed."""
     changed = change(result)
     return replace(changed, others=tuple(map(change, changed.others))) if changed.others else changed
+
+
+def _addressed(
+    event: Event, message: QueuedMessage, results: Sequence[DeliveryResult]
+) -> Iterator[tuple[QueuedMessage, Sequence[DeliveryResult]]]:
+    """Results by who is told of them: the sender, and of failures in their lists the owners of those."""
+    owners = dict.fromkeys(result.owner if event is Event.FAILURE else "" for result in results)
+    for owner in owners:
+        part = results if len(owners) == 1 else [result for result in results if result.owner == owner]
+        envelope = message.envelope
+        yield replace(message, envelope=replace(envelope, sender=owner)) if owner else message, part
