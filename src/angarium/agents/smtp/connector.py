@@ -103,12 +103,12 @@ class Connector:
             line_limit=parameters.line_length_limit,
             dialect=parameters.dialect,
         )
-        connection = Connection(target, session, self._step_timeouts)
 
     async def _open(self, target: Target, destination: Destination) -> Connection:
         parameters = self._parameters
         session = await self._session(target, destination)
         bind = parameters.bind_address6 if ":" in target.address else parameters.bind_address
+        connection = Connection(target, session, self._step_timeouts)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(parameters.timeouts.connect or None):
