@@ -73,8 +73,8 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         (
             "A header in which an address is rewritten is changed only where that address stands; its folding, quotes, "
             "comments and blanks stay, and quotes that an address has without need are no reason to change it; one "
-            "that lacks quotes is given them. Postfix lays the whole header out anew. A blank before a header's colon stays "
-            "too, for the signatures over it; tables see the header without it, as in Postfix."
+            "that lacks quotes is given them. Postfix lays the whole header out anew. A blank before a header's colon "
+            "stays too, for the signatures over it; tables see the header without it, as in Postfix."
         ),
         (
             "Of malformed address headers made by chance one in five hundred ends in other words than there: a bracket "

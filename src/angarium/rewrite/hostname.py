@@ -10,6 +10,8 @@ import re
 from functools import lru_cache
 from ipaddress import ip_address
 
+from angarium.model.domain import ascii_domain
+
 _PLAIN = re.compile(
     r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*"
 )
@@ -27,7 +29,7 @@ def valid_hostname(name: str) -> bool:
         return False
     if not name.isascii():
         try:
-            name = name.encode("idna").decode("ascii")
+            name = ascii_domain(name)
         except UnicodeError:
             return False
     return _PLAIN.fullmatch(name) is not None

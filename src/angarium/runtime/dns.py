@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from angarium.model.domain import ascii_domain
+
 if TYPE_CHECKING:
     import dns.asyncresolver
     import dns.rdata
@@ -187,8 +189,10 @@ class DnsResolver:
         negative_ttl: float = 60.0,
         hosts: HostsFile | None = None,
         clock: Callable[[], float] = time.monotonic,
+        transitional: bool = False,
     ) -> None:
         self._nameservers = tuple(nameservers)
+        self._transitional = transitional
         self._timeout = timeout
         self._cache_size = cache_size
         self._maximum_ttl = maximum_ttl
@@ -315,6 +319,7 @@ class DnsResolver:
 
         try:
             backend = self._backend or self._make_backend()
+            name = ascii_domain(name, transitional=self._transitional)
             answer = await backend.resolve(name + ".", kind, search=False, raise_on_no_answer=False)
             rrset = answer.rrset
             if rrset is None:

@@ -252,3 +252,12 @@ def test_static_resolver():
 
 def test_hosts_file_that_is_missing(tmp_path):
     assert HostsFile(tmp_path / "none").addresses("localhost") == ()
+
+
+@pytest.mark.parametrize(("transitional", "name"), [(False, "xn--fa-hia.example.org"), (True, "fass.example.org")])
+def test_names_beyond_ascii_are_asked_for_as_idna_writes_them(tmp_path, transitional, name):
+    async def scenario(resolver, server):
+        await resolver.mx("faß.example.org")
+        return server.asked
+
+    assert run(scenario, tmp_path, transitional=transitional)[name, "MX"] == 1

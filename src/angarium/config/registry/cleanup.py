@@ -82,10 +82,8 @@ PARAMETERS = (
         "enable_idna2003_compatibility",
         Type.BOOLEAN,
         "no",
-        "",
+        "Names of domains beyond ASCII are asked for as IDNA2003 wrote them, not as IDNA2008 does.",
         "cleanup",
-        Status.UNSUPPORTED,
-        "cleanup does not do this yet",
     ),
     Parameter(
         "enable_original_recipient",
@@ -101,14 +99,14 @@ PARAMETERS = (
         "",
         "cleanup",
         Status.UNSUPPORTED,
-        "cleanup does not do this yet",
+        "content is passed on byte for byte",
     ),
     Parameter(
         "full_name_encoding_charset",
         Type.STRING,
         "utf-8",
-        "What a full name that is not ASCII is said to be in, when it becomes encoded words of a From header; empty: it "
-        "stays as it is.",
+        "What a full name that is not ASCII is said to be in, when it becomes encoded words of a From header; empty: "
+        "it stays as it is.",
         "cleanup",
     ),
     Parameter(
@@ -313,15 +311,21 @@ PARAMETERS = (
         "Refuse multipart and message parts in an encoding that they may not have.",
         "cleanup",
     ),
-    Parameter("strict_smtputf8", Type.BOOLEAN, "no", "", "cleanup", Status.UNSUPPORTED, "cleanup does not do this yet"),
+    Parameter(
+        "strict_smtputf8",
+        Type.BOOLEAN,
+        "no",
+        "Refuse addresses beyond ASCII in a transaction that did not ask for SMTPUTF8.",
+        "cleanup",
+    ),
     Parameter(
         "sun_mailtool_compatibility",
         Type.BOOLEAN,
         "no",
         "",
         "cleanup",
-        Status.UNSUPPORTED,
-        "cleanup does not do this yet",
+        Status.NO_EFFECT,
+        "that program is gone; mailbox_delivery_lock says how mailboxes are locked",
     ),
     Parameter(
         "undisclosed_recipients_header",

@@ -56,6 +56,7 @@ class SmtpdParameters:
     resolve_numeric_domain: bool = False
     resolve_null_domain: bool = False
     smtputf8_enable: bool = True
+    strict_smtputf8: bool = False
     soft_bounce: bool = False
     reject_footer: str = ""
     peername_lookup: bool = True
@@ -140,6 +141,7 @@ class SmtpdParameters:
             resolve_numeric_domain=conf.boolean("resolve_numeric_domain"),
             resolve_null_domain=conf.boolean("resolve_null_domain"),
             smtputf8_enable=conf.boolean("smtputf8_enable"),
+            strict_smtputf8=conf.boolean("strict_smtputf8"),
             soft_bounce=conf.boolean("soft_bounce"),
             reject_footer=conf.text("smtpd_reject_footer"),
             peername_lookup=conf.boolean("smtpd_peername_lookup"),

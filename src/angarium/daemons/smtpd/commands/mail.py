@@ -37,6 +37,8 @@ async def mail(talk: Conversation, command: CommandReceived) -> Reply | None:
     except CommandError as error:
         talk.log_illegal_address("MAIL", error.address)
         return error.reply
+    if parameters.strict_smtputf8 and not parsed.smtputf8 and not parsed.sender.isascii():
+        return replies.MUST_DECLARE_SMTPUTF8
     limit = parameters.client_message_rate_limit
     if over_rate(talk, Counted.MESSAGE, limit, "Message delivery request rate"):
         return Reply.of(450, "4.7.1", f"Error: too much mail from {talk.client.address}")

@@ -37,6 +37,8 @@ async def rcpt(talk: Conversation, command: CommandReceived) -> Reply | None:
         talk.log_illegal_address("RCPT", error.address)
         return error.reply
     address = parsed.recipient
+    if parameters.strict_smtputf8 and not transaction.mail.smtputf8 and not address.isascii():
+        return replies.MUST_DECLARE_SMTPUTF8
     limit = parameters.client_recipient_rate_limit
     if over_rate(talk, Counted.RECIPIENT, limit, "Recipient address rate"):
         return Reply.of(450, "4.7.1", f"Error: too many recipients from {talk.client.address}")
