@@ -181,6 +181,7 @@ def _run(
         if inherited.owner is not None and not privileged:
             inherited.owner.become()
         confine(inherited.conf.names("import_environment"), executes=privileged)
+        os.environ["MAIL_CONFIG"] = str(inherited.conf.directory)  # what this configuration's commands shall read
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(inherited, build, log, patience, guard, joins=not privileged))
         status = 0

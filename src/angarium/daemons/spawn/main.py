@@ -20,7 +20,7 @@ import resource
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from angarium.config.error import ConfigError
 from angarium.daemons.spawn.parameters import SpawnParameters
@@ -135,23 +135,34 @@ class SpawnService:
         changes = os.geteuid() == 0
         if not changes and user.uid != os.geteuid():
             raise ConfigError(f"a command of the user {user.name} needs a server that was started by root")
-        process = subprocess.Popen(
-            list(attributes.argv),
-            stdin=connection.fileno(),
-            stdout=connection.fileno(),
-            stderr=connection.fileno(),
-            env={"PATH": PATH, **exported(self._parameters.export_environment)},
-            cwd=self._parameters.queue_directory,
-            start_new_session=True,
-            umask=0o077,
-            user=user.uid if changes else None,
-            group=user.gid if changes else None,
-            extra_groups=[user.gid] if changes else None,
-        )
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (min(_FILES, hard), hard))
-        return process
+        with _few_files():
+            return subprocess.Popen(
+                list(attributes.argv),
+                stdin=connection.fileno(),
+                stdout=connection.fileno(),
+                stderr=connection.fileno(),
+                env={"PATH": PATH, **exported(self._parameters.export_environment)},
+                cwd=self._parameters.queue_directory,
+                start_new_session=True,
+                umask=0o077,
+                user=user.uid if changes else None,
+                group=user.gid if changes else None,
+                extra_groups=[user.gid] if changes else None,
+            )
+
+
+@contextlib.contextmanager
+def _few_files() -> Iterator[None]:
+    """Within, what is started gets no more open files than is usual."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft <= _FILES:
+        yield
+        return
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def _ended(process: subprocess.Popen[bytes]) -> None:
