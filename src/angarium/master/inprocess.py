@@ -48,10 +48,11 @@ class OneProcess:
         ]
         self._contexts = {entry.key: server_tls(conf, entry, sink) for entry, _sockets in self._listening}
         make_directories(Path(conf.text("queue_directory")))
+        place = Path(conf.text("queue_directory"))
         self._local: list[tuple[MasterService, list[socket.socket]]] = [
-            (entry, [bind_unix(socket_path(entry, Path(conf.text("queue_directory"))))])
+            (entry, bind(entry, conf, adopted) if entry.type == "inet" else [bind_unix(socket_path(entry, place))])
             for entry in self._entries
-            if entry.command in programs.LOCAL | programs.SPAWNING and entry.type == "unix"
+            if entry.command in programs.LOCAL | programs.SPAWNING and entry.type in ("unix", "inet")
         ]
         self._stopping = asyncio.Event()
 

@@ -13,8 +13,8 @@ from angarium.config.master_cf import MasterService
 NETWORK = frozenset({"smtpd", "imapd", "pop3d"})
 """Their inet services run in the workers."""
 
-LOCAL = frozenset({"pickup", "showq"})
-"""Their services listen on a unix socket, beside the queue manager."""
+LOCAL = frozenset({"pickup", "showq", "quota-status"})
+"""Their services listen beside the queue manager: on a unix socket, quota-status perhaps on an inet one."""
 
 AGENTS = frozenset({"smtp", "lmtp", "virtual", "local", "pipe", "error", "discard"})
 """They deliver mail: their services are the queue manager's transports."""

@@ -24,6 +24,7 @@ from angarium.daemons.imapd.main import ImapdParameters, ImapdService
 from angarium.daemons.pickup.main import make_pickup
 from angarium.daemons.pop3d.main import Pop3dParameters, Pop3dService
 from angarium.daemons.qmgr.showq import ShowqService
+from angarium.daemons.quotastatus.main import QuotaStatusParameters, QuotaStatusService
 from angarium.daemons.smtpd.client import DnsClientResolver
 from angarium.daemons.smtpd.direct import DirectDelivery, DirectTransport
 from angarium.daemons.smtpd.exemptions import make_exemptions
@@ -38,7 +39,8 @@ from angarium.master.probes import PROBES
 from angarium.master.tls import Contexts
 from angarium.master.transports import spawn_service, virtual_transport
 from angarium.model.lookup import Found
-from angarium.policy.main import make_policy
+from angarium.policy.main import make_policy, make_room
+from angarium.policy.room import Room
 from angarium.policy.verification import AddressVerifier, Finding, VerifyParameters
 from angarium.runtime.admission import share
 from angarium.runtime.counts import Column
@@ -237,9 +239,19 @@ def _showq(node: Node, conf: Config, entry: MasterService) -> Service:
     return ShowqService(node.queue, socket_path(entry, node.queue_directory), node.log("showq", conf))
 
 
+def _quota_status(node: Node, conf: Config, _entry: MasterService) -> Service:
+    room = make_room(conf, node.rewrite, node.tables, node.room)
+
+    async def ask(recipient: str, size: int) -> Room:
+        return await room.of(recipient, size, lambda address: node.rewrite.resolve("", address))
+
+    return QuotaStatusService(QuotaStatusParameters.from_config(conf), ask, node.log("quota-status", conf))
+
+
 _LOCAL: Mapping[str, Callable[[Node, Config, MasterService], Service]] = {
     "pickup": _pickup,
     "showq": _showq,
+    "quota-status": _quota_status,
     "spawn": spawn_service,
 }
 

@@ -12,7 +12,7 @@ Guarantees: no wait but that of a table; an address is resolved once a command. 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,18 +33,16 @@ from angarium.policy.restrictions import (
     TABLE_RESTRICTIONS,
     as_warning,
 )
+from angarium.policy.room import MailboxRoom, QuotaCheck
 from angarium.policy.tools import Restriction, Tools
 from angarium.policy.verification import AddressVerifier
-from angarium.rewrite.interface import AddressClass, Resolution
+from angarium.rewrite.interface import Resolution
 from angarium.rewrite.resolve import TrivialRewrite
 from angarium.runtime.dns import Resolver
 from angarium.runtime.log import ServiceLog
 from angarium.tables.maps import Maps
 from angarium.tables.matchlist import MatchList
 from angarium.tables.opener import TableOpener
-
-QuotaCheck = Callable[[str, int], Awaitable[Excess | TemporaryError | None]]
-"""``(account address, size of the message or 0) -> whether it has no room``."""
 
 _LISTS = {
     "smtpd_client_restrictions": Subject.CLIENT,
@@ -109,12 +107,14 @@ class RestrictionPolicy:
         self.dry_run = False
         self._resolver = resolver
         self._log = log
-        self._quota = quota
         bare = frozenset(parameters.parent_domain_matches_subdomains)
         self._mynetworks = MatchList(
             "mynetworks", parameters.mynetworks, opener, networks=True, bare_parents="mynetworks" in bare
         )
         self._recipients = RecipientTables(parameters, opener, resolver.is_own)
+        self._room = (
+            MailboxRoom(self._recipients, parameters.mailstore_transports, quota) if quota is not None else None
+        )
         access = AccessTables(opener, parameters.recipient_delimiter, bare_parents="smtpd_access_maps" in bare)
         access.nested = self._nested
         logins = Maps.open("smtpd_sender_login_maps", parameters.smtpd_sender_login_maps, opener)
@@ -384,28 +384,10 @@ class RestrictionPolicy:
             verdict = await self._recipients.check(evaluation, recipient, verb="reject_unlisted_recipient")
             if verdict is not None:
                 return verdict
-        if self._quota is None:
+        if self._room is None:
             return None
         evaluation.list_name = "quota"
-        return await self._room(evaluation, recipient, self._quota)
-
-    async def _room(self, evaluation: Evaluation, recipient: str, quota: QuotaCheck) -> Verdict | None:
-        """Whether the recipient's mailbox has room. Of an alias that stands for several, their deliveries tell."""
-        ours = await self._account(evaluation, recipient)
-        if ours is None:
-            return None
-        account, known = ours
-        excess = await quota(account, evaluation.facts.size) if known else None
-        if excess is not None or not known:
-            targets = await self._recipients.destinations(recipient)
-            if not known:
-                target = await self._account(evaluation, targets[0]) if len(targets) == 1 else None
-                if target is None or not target[1]:
-                    return None
-                account = target[0]
-                excess = await quota(account, evaluation.facts.size)
-            elif targets and set(targets) != {account}:
-                return None
+        account, excess, _known = await self._room.of(recipient, evaluation.facts.size, evaluation.resolve)
         if excess is None:
             return None
         if isinstance(excess, TemporaryError):
@@ -416,17 +398,6 @@ class RestrictionPolicy:
             why, code, dsn = "Message is too large for the mailbox", 552, "5.2.3"
         text = f"<{recipient}>: Recipient address rejected: {why}"
         return evaluation.refuse(code, dsn, text, reason, "quota")
-
-    async def _account(self, evaluation: Evaluation, address: str) -> tuple[str, bool] | None:
-        """The account of an address, and whether there is one (else: an alias?). None: not the mailstore's affair."""
-        way = await evaluation.resolve(address)
-        if isinstance(way, TemporaryError):
-            return None
-        if way.address_class is AddressClass.VIRTUAL_ALIAS:
-            return address, False
-        if way.transport not in self._parameters.mailstore_transports:
-            return None
-        return await self._recipients.account(way.recipient)
 
     async def data(self, facts: Facts) -> Verdict:
         """smtpd_data_restrictions."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from angarium.config.config import Config
-from angarium.policy.engine import QuotaCheck, RestrictionPolicy
+from angarium.policy.engine import RestrictionPolicy
 from angarium.policy.parameters import PolicyParameters
+from angarium.policy.recipients import RecipientTables
+from angarium.policy.room import MailboxRoom, QuotaCheck
 from angarium.policy.verification import AddressVerifier
 from angarium.rewrite.resolve import TrivialRewrite
 from angarium.runtime.dns import Resolver
@@ -36,3 +38,10 @@ def make_policy(
         ConfigError: a parameter that the restrictions need has no sense.
     """
     return RestrictionPolicy(PolicyParameters.from_config(conf), resolver, opener, log, quota, dns, verifier)
+
+
+def make_room(conf: Config, resolver: TrivialRewrite, opener: TableOpener, quota: QuotaCheck) -> MailboxRoom:
+    """What tells whether the mailbox of a recipient has room, as the policy of a service does at RCPT."""
+    parameters = PolicyParameters.from_config(conf)
+    recipients = RecipientTables(parameters, opener, resolver.is_own)
+    return MailboxRoom(recipients, parameters.mailstore_transports, quota)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
 from angarium.model.verdict import Verdict
-from angarium.policy.engine import QuotaCheck, RestrictionPolicy
+from angarium.policy.engine import RestrictionPolicy
 from angarium.policy.interface import Facts
 from angarium.policy.parameters import PolicyParameters
+from angarium.policy.room import QuotaCheck
 from angarium.rewrite.hostname import valid_domain
 from angarium.rewrite.resolve import TrivialRewrite
 from angarium.runtime.dns import Resolver

@@ -1,0 +1,1 @@
+"""Tells other mail servers whether a mailbox here has room, by Postfix's policy protocol."""
