@@ -432,10 +432,10 @@ class CleanupService:
 
     async def _is_local_client(self, origin: Origin) -> bool:
         """local_header_rewrite_clients; local submission and our own reports always are."""
-        if not origin.client_address:
-            return True
         if origin.forwarded is not None and origin.forwarded.local is not None:
             return origin.forwarded.local
+        if not origin.client_address:
+            return True
         checks: dict[str, Callable[[], bool]] = {
             "permit_inet_interfaces": lambda: origin.client_address in self._parameters.own_addresses,
             "permit_sasl_authenticated": lambda: bool(origin.sasl_username),

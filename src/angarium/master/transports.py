@@ -227,8 +227,11 @@ def _local_service(node: Node, conf: Config, entry: MasterService, owner: int) -
 
 
 def _aliases(node: Node, conf: Config) -> AskAlias:
-    """A look-up in alias_maps that tells the owner of the table."""
-    maps = Maps.open("alias_maps", conf.names("alias_maps"), node.tables)
+    """A look-up in alias_maps that tells the owner of the table. What senders choose is filled into no command."""
+    names = conf.names("alias_maps")
+    fills_in = any(kind in name for name in names for kind in ("regexp:", "pcre:"))
+    opener = make_opener(node.conf, None, node.log("local", conf), substitutes=False) if fills_in else node.tables
+    maps = Maps.open("alias_maps", names, opener)
     return AliasTables(maps, Path(conf.text("queue_directory"))).find
 
 

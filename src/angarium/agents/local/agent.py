@@ -21,12 +21,16 @@ from angarium.mailqueue.interface import Intake
 from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryAgent, DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
-from angarium.model.envelope import Envelope, Origin, Recipient
+from angarium.model.envelope import Envelope, Forwarded, Origin, Recipient
 from angarium.model.error import MailError
 from angarium.runtime.log import ServiceLog
 
 RELAY = "local"
 _GRAVEST = (Status.DEFERRED, Status.BOUNCED, Status.SENT)
+
+
+_FORWARDED = Forwarded(local=False)
+"""Forwarded mail has had its headers completed when it came in, if anybody's business it was."""
 
 
 class Deliverer(Protocol):
@@ -167,7 +171,7 @@ class LocalAgent:
             sender=sender,
             recipients=people,
             arrival=self._clock(),
-            origin=Origin("local", service=self._log.tag),
+            origin=Origin("local", service=self._log.tag, forwarded=_FORWARDED),
             expanded=(),
             content_filter="",
         )
