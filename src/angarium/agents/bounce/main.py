@@ -203,8 +203,8 @@ class _Letter:
 
     def _explain(self, result: DeliveryResult) -> str:
         recipient = result.recipient.recipient
-        origin = f" (expanded from <{recipient.original}>)" if _aliased(recipient) else ""
-        return f"<{recipient.address}>{origin}: {self._text(result)}"
+        origin = f" (expanded from <{quote_local(recipient.original)}>)" if _aliased(recipient) else ""
+        return f"<{quote_local(recipient.address)}>{origin}: {self._text(result)}"
 
     def _text(self, result: DeliveryResult) -> str:
         if self.event is not Event.SUCCESS or result.relay == NO_AGENT:
@@ -230,12 +230,12 @@ class _Letter:
         if self.event is Event.DELAY:
             until = mail_date(int(self.message.envelope.arrival + self._parameters.maximal_queue_lifetime))
         return RecipientStatus(
-            final=recipient.address,
+            final=quote_local(recipient.address),
             action=self._action(result),
             status=str(result.dsn),
             diagnostic_type=kind,
             diagnostic=result.remote_reply or result.command_output or self._text(result),
-            original=recipient.orcpt or (f"rfc822;{recipient.original}" if recipient.original else ""),
+            original=recipient.orcpt or (f"rfc822;{quote_local(recipient.original)}" if recipient.original else ""),
             remote_mta=result.remote_mta,
             will_retry_until=until,
         )
