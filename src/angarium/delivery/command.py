@@ -65,7 +65,7 @@ def run(command: str, pieces: Iterable[bytes], rules: CommandRules) -> Outcome:
     except OSError as error:
         if error.filename == rules.directory:
             who = f"uid={os.geteuid()} gid={os.getegid()}"
-            cause = f'fatal: cannot change directory to "{rules.directory}" for {who}: {error.strerror}'
+            cause = f'cannot change directory to "{rules.directory}" for {who}: {error.strerror}'
             raise DeliveryError(Dsn(4, 3, 0), "temporary failure", cause, "temporary failure") from error
         said = f"{rules.fatal} {rules.arguments[0]}: {error.strerror}\n"
         return command_outcome(command, 75, said.encode())
