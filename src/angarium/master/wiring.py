@@ -32,6 +32,7 @@ from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.daemons.smtpd.main import SmtpdService
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.daemons.smtpd.prober import Prober
+from angarium.daemons.smtpd.tables import make_session_tables
 from angarium.mailqueue.interface import Intake
 from angarium.master import programs
 from angarium.master.node import Node
@@ -131,6 +132,7 @@ class NetworkWiring:
             queue_directory=node.queue_directory,
             flush=self._flush(conf),
             most=self._most(entry),
+            tables=make_session_tables(conf, node.tables),
         )
 
     @cached_property

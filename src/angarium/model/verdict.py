@@ -32,6 +32,7 @@ class Effect(enum.Enum):
     WARN = "warn"
     INFO = "info"
     REJECT_WARNING = "reject_warning"
+    PERMIT = "permit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Verdict:
         disconnect: the peer is told and then hung up on (421 and 521).
         requests: what else is to be done, in order; also when the command is refused.
         trail: the steps that led here, one a restriction, in order.
+        later: the answer to recipients that nothing refuses, when a stage before RCPT brought up that it may not be yes.
 
     Raises:
         ValueError: REJECT or DEFER without a reply, or with a positive one.
@@ -94,6 +96,7 @@ class Verdict:
     disconnect: bool = False
     requests: tuple[Request, ...] = ()
     trail: tuple[TrailStep, ...] = field(default=(), compare=False)
+    later: Verdict | None = None
 
     def __post_init__(self) -> None:
         refuses = self.action in (Action.REJECT, Action.DEFER)

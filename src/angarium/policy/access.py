@@ -34,7 +34,8 @@ Nested = Callable[[Evaluation, str, str], Awaitable[Verdict | None]]
 class AccessTables:
     """The access tables of one service."""
 
-    def __init__(self, opener: TableOpener, delimiters: str, *, bare_parents: bool) -> None:
+    def __init__(self, opener: TableOpener, delimiters: str, *, bare_parents: bool, null_key: str = "<>") -> None:
+        self._null_key = null_key
         self._opener = opener
         self._delimiters = delimiters
         self._bare_parents = bare_parents
@@ -74,10 +75,10 @@ class AccessTables:
         return await self._maps(table).find(key) if key else NOT_FOUND
 
     async def address(self, table: str, address: str) -> Lookup:
-        """By e-mail address."""
+        """By e-mail address; the null sender has a key of its own (smtpd_null_access_lookup_key)."""
         maps = self._maps(table)
-        if address == "<>":
-            return await maps.find(address)
+        if not address:
+            return await maps.find(self._null_key)
         return await access_address(maps, address, self._delimiters, bare_parents=self._bare_parents)
 
     async def obey(self, evaluation: Evaluation, action: str, verb: str, server: str) -> Verdict | None:
@@ -106,7 +107,7 @@ class AccessTables:
         keyword = word.upper()
         reason = f"{verb}: {match.value}"
         if keyword == "OK" or (match.value.strip().isdigit()):
-            return evaluation.permit(reason, match.source)
+            return await _yes(evaluation, keyword, table, evaluation.permit(reason, match.source))
         if keyword == "DUNNO":
             return None
         if keyword in ("REJECT", "DEFER"):
@@ -142,6 +143,12 @@ class AccessTables:
         if self.nested is None:
             return evaluation.misconfigured(f"{reason}: unknown action")
         return await self.nested(evaluation, match.value, match.source)
+
+
+async def _yes(evaluation: Evaluation, keyword: str, table: str, verdict: Verdict) -> Verdict:
+    if evaluation.logged_permits is not None:
+        await evaluation.log_permit(keyword, table)
+    return verdict
 
 
 def _refusal(evaluation: Evaluation, keyword: str, rest: str, reason: str, source: str) -> Verdict:

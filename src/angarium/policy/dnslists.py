@@ -21,6 +21,7 @@ from angarium.model.dsn import Dsn
 from angarium.model.lookup import Found, TemporaryError
 from angarium.model.verdict import Verdict
 from angarium.policy.evaluation import Evaluation, Subject
+from angarium.policy.expansion import filtered
 from angarium.policy.tools import Tools
 from angarium.rewrite.hostname import is_address, valid_hostname
 from angarium.rewrite.interface import AddressClass
@@ -136,7 +137,8 @@ async def _refuse(
         "sender_name": (facts.sender or "").rpartition("@")[0],
     }
     try:
-        text = Expander(lambda name: names.get(name, "").replace("$", "$$")).expand(template)
+        allowed = parameters.smtpd_expansion_filter
+        text = Expander(lambda name: filtered(names.get(name, ""), allowed).replace("$", "$$")).expand(template)
     except ConfigError as error:
         return evaluation.misconfigured(f"{source}: {error}")
     return _reply(evaluation, " ".join(text.split()), f"{verb} {argument}: {what} is {address}", source)
@@ -157,6 +159,15 @@ async def reject_rbl_client(evaluation: Evaluation, tools: Tools, argument: str)
     address = evaluation.facts.client_address
     key = reversed_address(address) if is_address(address) else ""
     return await _refuse(evaluation, tools, argument, key, address, Subject.CLIENT.value, "reject_rbl_client")
+
+
+async def reject_maps_rbl(evaluation: Evaluation, tools: Tools, _argument: str) -> Verdict | None:
+    """``reject_maps_rbl``: reject_rbl_client for each of maps_rbl_domains, as before Postfix 2.0."""
+    for domain in evaluation.parameters.maps_rbl_domains:
+        verdict = await reject_rbl_client(evaluation, tools, domain)
+        if verdict is not None:
+            return verdict
+    return None
 
 
 async def reject_rhsbl_client(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:

@@ -63,6 +63,12 @@ _BARE_TABLE = {
 _FINAL = frozenset({"permit", "reject", "defer"})
 """What always ends a list."""
 
+_EARLY = frozenset({"CONNECT", "HELO", "EHLO", "MAIL"})
+"""Stages whose defer_if_permit counts for the recipients, as the lists are not delayed till then."""
+
+_LATER = _EARLY | {"RCPT", "VRFY", "ETRN"}
+"""Stages at which it counts or is handed on."""
+
 _NESTING_LIMIT = 10
 _PASS = Verdict(Action.PERMIT, "nothing objects", "smtpd")
 
@@ -111,11 +117,18 @@ class RestrictionPolicy:
         self._mynetworks = MatchList(
             "mynetworks", parameters.mynetworks, opener, networks=True, bare_parents="mynetworks" in bare
         )
+        permits = parameters.smtpd_log_access_permit_actions
+        self._logged_permits = MatchList("smtpd_log_access_permit_actions", permits, opener) if permits else None
         self._recipients = RecipientTables(parameters, opener, resolver.is_own)
         self._room = (
             MailboxRoom(self._recipients, parameters.mailstore_transports, quota) if quota is not None else None
         )
-        access = AccessTables(opener, parameters.recipient_delimiter, bare_parents="smtpd_access_maps" in bare)
+        access = AccessTables(
+            opener,
+            parameters.recipient_delimiter,
+            bare_parents="smtpd_access_maps" in bare,
+            null_key=parameters.smtpd_null_access_lookup_key,
+        )
         access.nested = self._nested
         logins = Maps.open("smtpd_sender_login_maps", parameters.smtpd_sender_login_maps, opener)
         own_addresses = resolver.parameters.own_addresses
@@ -151,6 +164,9 @@ class RestrictionPolicy:
             )
             if not self._lists[name]
         )
+        relay, recipient = "smtpd_relay_restrictions", "smtpd_recipient_restrictions"
+        first = parameters.smtpd_relay_before_recipient_restrictions
+        self._relay_and_recipient = (relay, recipient) if first else (recipient, relay)
         self._guarded = _guards(self._lists["smtpd_relay_restrictions"]) or _guards(
             self._lists["smtpd_recipient_restrictions"]
         )
@@ -238,6 +254,8 @@ class RestrictionPolicy:
                 evaluation.requests.append(Request(Effect.REJECT_WARNING, str(verdict.reply), "", verdict.source))
                 verdict = as_warning(verdict)
                 continue
+            if evaluation.logged_permits is not None and verdict.action is Action.PERMIT:
+                await _log_permit(evaluation, step)
             return verdict
         return None
 
@@ -267,6 +285,8 @@ class RestrictionPolicy:
             self._log.warning,
             stage=stage,
             dry_run=self.dry_run,
+            defer_if_permit=facts.later if stage in _LATER else None,
+            logged_permits=self._logged_permits,
         )
 
     @staticmethod
@@ -274,7 +294,8 @@ class RestrictionPolicy:
         verdict = verdict or _PASS
         if verdict.refused and not any(step.reason == verdict.reason for step in evaluation.trail):
             evaluation.note(evaluation.list_name, verdict.action.value, verdict.reason, verdict.source)
-        return replace(verdict, requests=tuple(evaluation.requests), trail=tuple(evaluation.trail))
+        later = evaluation.defer_if_permit if evaluation.stage in _EARLY else None
+        return replace(verdict, requests=tuple(evaluation.requests), trail=tuple(evaluation.trail), later=later)
 
     async def _ask(self, facts: Facts, stage: str, *names: str) -> Verdict:
         if not any(self._lists[name] for name in names):
@@ -288,7 +309,7 @@ class RestrictionPolicy:
                 last = verdict
                 if verdict.refused:
                     return self._end(evaluation, last)
-        return self._end(evaluation, evaluation.defer_if_permit or last)
+        return self._end(evaluation, last if stage in _EARLY else evaluation.defer_if_permit or last)
 
     # The stages
 
@@ -321,8 +342,7 @@ class RestrictionPolicy:
         if self._parameters.smtpd_delay_reject:
             return _PASS
         evaluation = self._begin(facts, "MAIL")
-        verdict = await self._sender(evaluation)
-        return self._end(evaluation, verdict if verdict is not None and verdict.refused else evaluation.defer_if_permit)
+        return self._end(evaluation, await self._sender(evaluation))
 
     async def _sender(self, evaluation: Evaluation) -> Verdict | None:
         verdict = await self._run_list(evaluation, "smtpd_sender_restrictions")
@@ -363,7 +383,7 @@ class RestrictionPolicy:
             evaluation.list_name, evaluation.subject = "smtpd_relay_restrictions", Subject.RECIPIENT
             return evaluation.misconfigured("nothing keeps strangers from relaying")
         permitted: Verdict | None = None
-        for name in ("smtpd_relay_restrictions", "smtpd_recipient_restrictions"):
+        for name in self._relay_and_recipient:
             verdict = await self._run_list(evaluation, name)
             if verdict is not None:
                 if verdict.refused:
@@ -417,6 +437,24 @@ class RestrictionPolicy:
     async def vrfy(self, facts: Facts) -> Verdict:
         """What RCPT would say."""
         return await self.rcpt(facts, "VRFY")
+
+
+_OF_CLIENT = frozenset({"permit_mynetworks", "permit_sasl_authenticated", "permit_inet_interfaces"})
+_OF_RECIPIENT = frozenset({"permit_auth_destination", "permit_mx_backup"})
+
+
+async def _log_permit(evaluation: Evaluation, step: Step) -> None:
+    """A yes for smtpd_log_access_permit_actions; that of a table has been told where it was found."""
+    verb = step.text.split(None, 1)[0].lower()
+    if step.steps or verb in TABLE_RESTRICTIONS or verb == "check_policy_service" or ":" in verb:
+        return
+    before = evaluation.subject
+    if verb in _OF_CLIENT or verb in ARGUMENT_RESTRICTIONS or verb.startswith("permit_tls"):
+        evaluation.subject = Subject.CLIENT
+    elif verb in _OF_RECIPIENT:
+        evaluation.subject = Subject.RECIPIENT
+    await evaluation.log_permit(verb)
+    evaluation.subject = before
 
 
 def _guards(steps: Sequence[Step]) -> bool:

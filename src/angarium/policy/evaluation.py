@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from angarium.model.dsn import Dsn
-from angarium.model.lookup import TemporaryError
+from angarium.model.lookup import Found, TemporaryError
 from angarium.model.reply import Reply
 from angarium.model.verdict import Action, Effect, Request, TrailStep, Verdict
 from angarium.policy.interface import Facts
@@ -56,6 +56,7 @@ class Evaluation:
         requests: what was asked for, for the message or the log.
         defer_if_permit: the answer in place of a yes: something could not be asked that might have said no.
         defer_if_reject: the answer in place of a no of the list in hand: something that might have said yes.
+        logged_permits: which yes goes into the log; None: none does.
     """
 
     facts: Facts
@@ -72,6 +73,7 @@ class Evaluation:
     requests: list[Request] = field(default_factory=list)
     defer_if_permit: Verdict | None = None
     defer_if_reject: Verdict | None = None
+    logged_permits: MatchList | None = None
     _resolved: dict[str, Resolution | TemporaryError] = field(default_factory=dict)
 
     async def resolve(self, address: str) -> Resolution | TemporaryError:
@@ -132,6 +134,15 @@ class Evaluation:
     def begin_list(self, name: str, subject: Subject) -> None:
         """Turn to another list; what might have said yes in the one before does not matter any more."""
         self.list_name, self.subject, self.defer_if_reject = name, subject, None
+
+    async def log_permit(self, action: str, table: str = "") -> None:
+        """Ask for a line of the log about a yes to the subject in hand, if it is one of those that are wanted there."""
+        wanted = self.logged_permits
+        if wanted is None or not isinstance(await wanted.match_string(action), Found):
+            return
+        source = f"from {table}" if table else ""
+        text = f"action={action} for {self.subject.value}={self.name} {source}"
+        self.requests.append(Request(Effect.PERMIT, text, "", self.list_name))
 
     def unless_refused(self, verdict: Verdict) -> None:
         """A temporary failure that counts unless something refuses: the first of them is kept."""

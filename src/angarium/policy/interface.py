@@ -38,6 +38,7 @@ class Facts:
         instance: of the message: the same for all its commands and for no other's.
         sasl_sender: the AUTH= parameter of MAIL FROM.
         cipher: protocol, cipher and bits of TLS; empty without.
+        later: what a stage before has left for the recipients that nothing refuses (``Verdict.later``).
         certificate: the client's, if it has shown one.
     """
 
@@ -62,6 +63,7 @@ class Facts:
     instance: str = ""
     sasl_sender: str = ""
     cipher: tuple[str, str, int] = ("", "", 0)
+    later: Verdict | None = None
     certificate: PeerCertificate | None = None
 
 
@@ -74,6 +76,10 @@ class Policy(Protocol):
     @property
     def silent(self) -> frozenset[str]:
         """Of ``DATA``, ``BDAT`` and ``END-OF-MESSAGE`` those at which nothing is asked, so that no facts are needed."""
+        ...
+
+    def close(self) -> None:
+        """The service is over: give up what it holds open."""
         ...
 
     async def connect(self, facts: Facts) -> Verdict:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from angarium.config.config import Config
 from angarium.policy.delegation import ServiceSettings
+from angarium.policy.expansion import DEFAULT_FILTER
 
 SAFE_RELAY_RESTRICTIONS = ("permit_mynetworks", "permit_sasl_authenticated", "defer_unauth_destination")
 
@@ -62,6 +63,12 @@ class PolicyParameters:
     smtpd_sender_login_maps: tuple[str, ...] = ()
     relay_clientcerts: tuple[str, ...] = ()
     smtpd_sasl_auth_enable: bool = True
+    smtpd_relay_before_recipient_restrictions: bool = True
+    smtpd_log_access_permit_actions: tuple[str, ...] = ()
+    smtpd_null_access_lookup_key: str = "<>"
+    smtpd_expansion_filter: str = DEFAULT_FILTER
+    smtpd_dns_reply_filter: tuple[str, ...] = ()
+    maps_rbl_domains: tuple[str, ...] = ()
     parent_domain_matches_subdomains: tuple[str, ...] = ("smtpd_access_maps",)
     recipient_delimiter: str = ""
     show_user_unknown_table_name: bool = True
@@ -128,6 +135,12 @@ class PolicyParameters:
             smtpd_sender_login_maps=names("smtpd_sender_login_maps"),
             relay_clientcerts=names("relay_clientcerts"),
             smtpd_sasl_auth_enable=conf.boolean("smtpd_sasl_auth_enable"),
+            smtpd_relay_before_recipient_restrictions=conf.boolean("smtpd_relay_before_recipient_restrictions"),
+            smtpd_log_access_permit_actions=names("smtpd_log_access_permit_actions"),
+            smtpd_null_access_lookup_key=conf.text("smtpd_null_access_lookup_key"),
+            smtpd_expansion_filter=conf.text("smtpd_expansion_filter"),
+            smtpd_dns_reply_filter=names("smtpd_dns_reply_filter"),
+            maps_rbl_domains=names("maps_rbl_domains"),
             parent_domain_matches_subdomains=names("parent_domain_matches_subdomains"),
             recipient_delimiter=conf.text("recipient_delimiter"),
             show_user_unknown_table_name=conf.boolean("show_user_unknown_table_name"),

@@ -17,6 +17,7 @@ from angarium.policy.consultation import check_policy_service
 from angarium.policy.dnslists import (
     permit_dnswl_client,
     permit_rhswl_client,
+    reject_maps_rbl,
     reject_rbl_client,
     reject_rhsbl_client,
     reject_rhsbl_helo,
@@ -332,11 +333,11 @@ async def check_helo_access(evaluation: Evaluation, tools: Tools, argument: str)
 
 
 async def check_sender_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
-    """``check_sender_access``: access(5) by the sender; ``<>`` is the null sender's key."""
+    """``check_sender_access``: access(5) by the sender."""
     sender = evaluation.facts.sender
     if sender is None:
         return None
-    match = await tools.access.address(argument, sender or "<>")
+    match = await tools.access.address(argument, sender)
     return await tools.access.act(evaluation, Subject.SENDER, match, "check_sender_access", argument)
 
 
@@ -397,6 +398,7 @@ def _table() -> dict[str, Restriction]:
     )
     table: dict[str, Restriction] = {each.__name__: each for each in named}
     table["check_relay_domains"] = reject_unauth_destination
+    table["reject_maps_rbl"] = reject_maps_rbl
     table["reject_non_fqdn_hostname"] = reject_non_fqdn_helo_hostname
     table["reject_invalid_hostname"] = reject_invalid_helo_hostname
     table["check_recipient_maps"] = reject_unlisted_recipient
@@ -407,7 +409,7 @@ def _table() -> dict[str, Restriction]:
 
 
 RESTRICTIONS = _table()
-"""Restrictions without an argument, by name; the last seven are names from before Postfix 2.3."""
+"""Restrictions without an argument, by name; the last eight are names from before Postfix 2.3."""
 
 TABLE_RESTRICTIONS: dict[str, Restriction] = {
     each.__name__: each

@@ -38,7 +38,15 @@ PARAMETERS = (
     ),
     Parameter("defer_code", Type.INTEGER, "450", "The reply code of the restriction defer.", "smtpd", minimum=0),
     Parameter("disable_vrfy_command", Type.BOOLEAN, "no", "Refuse the command VRFY.", "smtpd"),
-    Parameter("helpful_warnings", Type.BOOLEAN, "yes", "", "smtpd", Status.UNSUPPORTED, "sessions are not traced yet"),
+    Parameter(
+        "helpful_warnings",
+        Type.BOOLEAN,
+        "yes",
+        "",
+        "smtpd",
+        Status.NO_EFFECT,
+        "advice about the configuration is given by postfix check",
+    ),
     Parameter(
         "invalid_hostname_reject_code",
         Type.INTEGER,
@@ -58,10 +66,8 @@ PARAMETERS = (
         "maps_rbl_domains",
         Type.NAMES,
         "",
-        "",
+        "The DNS lists of reject_maps_rbl, the older form of reject_rbl_client.",
         "smtpd",
-        Status.UNSUPPORTED,
-        "reject_rbl_client has taken the place of reject_maps_rbl",
     ),
     Parameter(
         "maps_rbl_reject_code",
@@ -250,10 +256,8 @@ PARAMETERS = (
         "smtpd_command_filter",
         Type.STRING,
         "",
-        "",
+        "Replaces a client's command line before anything else looks at it.",
         "smtpd",
-        Status.UNSUPPORTED,
-        "replies and commands are not rewritten yet",
     ),
     Parameter("smtpd_data_restrictions", Type.RESTRICTIONS, "", "What a message must fulfil at DATA.", "smtpd"),
     Parameter(
@@ -274,10 +278,8 @@ PARAMETERS = (
         "smtpd_discard_ehlo_keyword_address_maps",
         Type.TABLES,
         "",
-        "",
+        "EHLO keywords that are not announced, by the client's address; in place of smtpd_discard_ehlo_keywords.",
         "smtpd",
-        Status.UNSUPPORTED,
-        "smtpd does not do this yet",
     ),
     Parameter("smtpd_discard_ehlo_keywords", Type.NAMES, "", "EHLO keywords that are not announced.", "smtpd"),
     Parameter(
@@ -301,10 +303,8 @@ PARAMETERS = (
         "smtpd_expansion_filter",
         Type.RAW,
         "\\t\\40!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\\\]^_`abcdefghijklmnopqrstuvwxyz{|}~",
-        "",
+        "The characters that names in reply templates may stand for; others become an underscore.",
         "smtpd",
-        Status.UNSUPPORTED,
-        "smtpd does not do this yet",
     ),
     Parameter(
         "smtpd_forbid_bare_newline",
@@ -385,7 +385,11 @@ PARAMETERS = (
         minimum=0,
     ),
     Parameter(
-        "smtpd_log_access_permit_actions", Type.NAMES, "", "", "smtpd", Status.UNSUPPORTED, "smtpd does not do this yet"
+        "smtpd_log_access_permit_actions",
+        Type.NAMES,
+        "",
+        "Which yes of a restriction goes into the log.",
+        "smtpd",
     ),
     Parameter("smtpd_milter_maps", Type.TABLES, "", "", "smtpd", Status.UNSUPPORTED, "milters are not asked yet"),
     Parameter("smtpd_milters", Type.NAMES, "", "", "smtpd", Status.UNSUPPORTED, "milters are not asked yet"),
@@ -399,7 +403,11 @@ PARAMETERS = (
     ),
     Parameter("smtpd_noop_commands", Type.NAMES, "", "Commands that are answered like NOOP.", "smtpd"),
     Parameter(
-        "smtpd_null_access_lookup_key", Type.STRING, "<>", "", "smtpd", Status.UNSUPPORTED, "smtpd does not do this yet"
+        "smtpd_null_access_lookup_key",
+        Type.STRING,
+        "<>",
+        "What access tables have for the null sender.",
+        "smtpd",
     ),
     Parameter("smtpd_peername_lookup", Type.BOOLEAN, "yes", "Look up the client's host name.", "smtpd"),
     Parameter(
@@ -505,7 +513,11 @@ PARAMETERS = (
     ),
     Parameter("smtpd_reject_footer", Type.RAW, "", "Text behind each refusal.", "smtpd"),
     Parameter(
-        "smtpd_reject_footer_maps", Type.TABLES, "", "", "smtpd", Status.UNSUPPORTED, "smtpd does not do this yet"
+        "smtpd_reject_footer_maps",
+        Type.TABLES,
+        "",
+        "Footers of refusals by the reply, before smtpd_reject_footer.",
+        "smtpd",
     ),
     Parameter(
         "smtpd_reject_unlisted_recipient", Type.BOOLEAN, "yes", "Refuse unknown recipients of our own domains.", "smtpd"
@@ -517,10 +529,8 @@ PARAMETERS = (
         "smtpd_relay_before_recipient_restrictions",
         Type.BOOLEAN,
         "${{$compatibility_level} <level {3.6} ? {no} : {yes}}",
-        "",
+        "Ask smtpd_relay_restrictions before smtpd_recipient_restrictions, and not behind.",
         "smtpd",
-        Status.UNSUPPORTED,
-        "smtpd does not do this yet",
     ),
     Parameter(
         "smtpd_relay_restrictions",

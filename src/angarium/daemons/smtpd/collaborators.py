@@ -10,6 +10,7 @@ from angarium.auth.penalty import LoginPenalty
 from angarium.cleanup.interface import Cleanup
 from angarium.daemons.smtpd.client import Client
 from angarium.daemons.smtpd.limits import ClientLimits
+from angarium.daemons.smtpd.tables import NO_TABLES, SessionTables
 from angarium.mailqueue.interface import Intake
 from angarium.policy.interface import Policy
 from angarium.runtime.log import ServiceLog
@@ -54,6 +55,7 @@ class Collaborators:
         penalty: what wrong passwords cost a client; None: nothing but an error.
         flush: asks for the delivery of a domain's mail (ETRN); False when it may not be asked for.
         exemptions: what a client is free of; asked when the session begins, and after XCLIENT.
+        tables: what the session itself looks up.
     """
 
     queue: Intake
@@ -70,3 +72,4 @@ class Collaborators:
     penalty: LoginPenalty | None = None
     flush: Callable[[str], Awaitable[bool]] | None = None
     exemptions: Callable[[Client], Awaitable[Exemptions]] = nobody_exempt
+    tables: SessionTables = NO_TABLES

@@ -283,6 +283,8 @@ class SmtpdConnection(asyncio.Protocol):
             make = TracedConversation
         talk = self._talk = make(parameters, ask, client, setting.handlers, exempt)
         talk.journal.info(f"connect from {client.shown}")
+        if ask.tables.ehlo_keywords:
+            await talk.choose_keywords()
         uncounted = exempt.limits or exempt.xclient
         open_now, made = (0, 0) if uncounted else ask.limits.connect(parameters.service_name, client.address)
         try:
@@ -433,6 +435,8 @@ class SmtpdConnection(asyncio.Protocol):
 
     async def _flush(self, talk: Conversation) -> None:
         """Write the replies of this batch, after the pause that a client with many errors has earned."""
+        if talk.wants_footers:
+            await talk.add_footers()
         data = talk.take_output()
         if not data:
             return

@@ -11,14 +11,14 @@ Guarantees: each command gets one reply; a fault of ours in a command is logged 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.client import Client
 from angarium.daemons.smtpd.collaborators import NOT_EXEMPT, Collaborators, Exemptions
 from angarium.daemons.smtpd.content import IncomingMessage
 from angarium.daemons.smtpd.counts import CommandCounts
-from angarium.daemons.smtpd.footer import expand_footer, with_footer
+from angarium.daemons.smtpd.footer import expand_footer, footer_values, with_footer, with_footer_of_maps
 from angarium.daemons.smtpd.judgement import log_reject
 from angarium.daemons.smtpd.limits import Counted
 from angarium.daemons.smtpd.parameters import SmtpdParameters
@@ -27,7 +27,9 @@ from angarium.daemons.smtpd.tlssession import TlsSession
 from angarium.daemons.smtpd.transaction import Chunking, Transaction
 from angarium.daemons.smtpd.wording import describe_fault, escape, without_credentials
 from angarium.model.error import MailError
+from angarium.model.lookup import Found, TemporaryError
 from angarium.model.reply import Reply
+from angarium.model.verdict import Verdict
 from angarium.protocols.sasl.session import SaslExchange
 from angarium.protocols.smtp.parser import parse_bdat
 from angarium.protocols.smtp.render import render_reply, soften
@@ -78,11 +80,12 @@ class Conversation:
     """
 
     __slots__ = (
-        "_handlers", "_out", "_responses_may_follow", "_skipping_chunk", "_soft_bounce", "ask", "auth_method",
-        "bytes_received", "certificate", "certificate_refusal", "certificate_remark", "chunking", "client", "closing",
-        "counts", "delay", "denied", "ehlo_discard", "error_count", "esmtp", "exchange", "exempt", "forwarded", "helo",
-        "illegal_pipelining", "journal", "junk_count", "message", "message_failure", "parameters", "protocol",
-        "sasl_method", "sasl_username", "tls", "tls_requested", "transaction", "where",
+        "_handlers", "_out", "_pending_footers", "_responses_may_follow", "_skipping_chunk", "_soft_bounce", "ask",
+        "auth_method", "bytes_received", "certificate", "certificate_refusal", "certificate_remark", "chunking",
+        "client", "closing", "counts", "delay", "denied", "ehlo_discard", "error_count", "esmtp", "exchange", "exempt",
+        "forwarded", "helo", "illegal_pipelining", "journal", "junk_count", "keywords_unknown", "later", "message",
+        "message_failure", "parameters", "protocol", "sasl_method", "sasl_username", "tls", "tls_requested",
+        "transaction", "where",
     )  # fmt: skip
 
     def __init__(
@@ -102,8 +105,9 @@ class Conversation:
         bare = parameters.forbid_bare_newline
         if exempt.bare_newline:
             bare = BareNewline.NO
-        self.protocol = ServerSession(parameters.line_length_limit, bare)
+        self.protocol = ServerSession(parameters.line_length_limit, bare, lockstep=bool(collaborators.tables.commands))
         self._out: list[bytes] = []
+        self._pending_footers: dict[int, tuple[Reply, dict[str, str]]] = {}
         self._soft_bounce = parameters.soft_bounce
         self._skipping_chunk = False
         self._responses_may_follow = False
@@ -124,6 +128,8 @@ class Conversation:
         self.message_failure: Reply | None = None
         self.chunking = Chunking.NONE
         self.forwarded: dict[str, str] | None = None
+        self.keywords_unknown = False
+        self.later: dict[str, Verdict] = {}
         self.where = "CONNECT"
         self.error_count = 0
         self.junk_count = 0
@@ -196,6 +202,11 @@ class Conversation:
 
     async def _command(self, command: CommandReceived) -> list[Event]:
         """Check what can be checked of any command, then act on it."""
+        if self.ask.tables.commands:
+            replaced = await self._filtered(command)
+            if replaced is None:
+                return []
+            command = replaced
         refusal = self._refuse_early(command)
         if refusal is not None:
             self.refuse(refusal)
@@ -210,7 +221,7 @@ class Conversation:
         self.counts.received(verb if rule is not None else "unknown")
         if rule is None:
             await self._unknown(command)
-            return []
+            return self._continue(verb)
         if self.denied and verb != "QUIT":
             self.refuse(Reply.of(503, "5.7.0", f"Error: access denied for {self.client.shown}"))
             return self._after_refusal(command)
@@ -229,9 +240,48 @@ class Conversation:
             self._junk()
         return self._continue(verb)
 
+    def _paused(self, verb: str) -> bool:
+        """Whether the protocol has stopped behind a command."""
+        return verb in PAUSING or (self.protocol.lockstep and verb != "BDAT")
+
+    async def _filtered(self, command: CommandReceived) -> CommandReceived | None:
+        """The command that smtpd_command_filter makes of one; None: it cannot be asked, and the session ends.
+
+        BDAT is let through as it is: how much follows has been read from it already.
+        """
+        if command.verb == "BDAT":
+            return command
+        found = await self.ask.tables.commands.find(command.text)
+        if isinstance(found, TemporaryError):
+            self.journal.warning(f'{found.source} lookup error for "{command.text[:100]}": {found.cause}')
+            self.send(self.local_data_error(self.where))
+            return None
+        if not isinstance(found, Found):
+            return command
+        text = found.value
+        self.journal.info(f'{self.client.shown}: replacing command "{command.text[:100]}" with "{text[:100]}"')
+        return replace(command, text=text, verb=(text.split(None, 1) or [""])[0].upper())
+
+    async def choose_keywords(self) -> None:
+        """Leave out of EHLO what smtpd_discard_ehlo_keyword_address_maps says, in place of the usual."""
+        found = await self.ask.tables.ehlo_keywords.find(self.client.address)
+        words = list(self.parameters.discard_ehlo_keywords)
+        self.keywords_unknown = isinstance(found, TemporaryError)
+        if isinstance(found, TemporaryError):
+            self.journal.warning(f'{found.source} lookup error for "{self.client.address}": {found.cause}')
+        elif isinstance(found, Found):
+            words = found.value.replace(",", " ").split()
+        self.ehlo_discard = frozenset(word.lower() for word in words)
+
+    def local_data_error(self, where: str) -> Reply:
+        """What ends a session that cannot go on for want of a table; said in the log."""
+        reply = Reply.of(421, "4.3.0", f"{self.parameters.myhostname} Server local data error")
+        self.journal.info(f"NOQUEUE: reject: {where} from {self.client.shown}: {reply}")
+        return reply
+
     def _continue(self, verb: str) -> list[Event]:
         """What the octets behind a pausing command are, now that it is answered."""
-        if verb not in PAUSING or self.closing or self.tls_requested:
+        if not self._paused(verb) or self.closing or self.tls_requested:
             return []
         if verb == "DATA" and self.message is not None and self.chunking is Chunking.NONE:
             return self.protocol.start_data()
@@ -335,7 +385,7 @@ class Conversation:
             self._skipping_chunk = True
         if isinstance(event, ChunkEnd):
             return [] if event.last else self._go_on_behind_chunk()
-        if isinstance(event, LineReceived) or (isinstance(event, CommandReceived) and event.verb in PAUSING):
+        if isinstance(event, LineReceived) or (isinstance(event, CommandReceived) and self._paused(event.verb)):
             self.tls_requested = False
             return self.protocol.resume_commands()
         return []
@@ -374,8 +424,10 @@ class Conversation:
         if reply.code >= 400:
             if self._soft_bounce:
                 reply = soften(reply)
-            if self.parameters.reject_footer:
-                reply = with_footer(reply, expand_footer(self.parameters.reject_footer, self))
+            if self.ask.tables.footers:
+                self._pending_footers[len(self._out)] = reply, footer_values(self)
+            elif self.parameters.reject_footer:
+                reply = with_footer(reply, expand_footer(self.parameters.reject_footer, footer_values(self), self))
             if reply.code == 421 or reply.code == 521:
                 self.closing = True
         if self.error_count >= self.parameters.soft_error_limit:
@@ -403,6 +455,17 @@ class Conversation:
         self.message_failure = None
         self.bytes_received = 0
 
+    @property
+    def wants_footers(self) -> bool:
+        """There is output that ``add_footers`` has to see first."""
+        return bool(self._pending_footers)
+
+    async def add_footers(self) -> None:
+        """Put the footers of smtpd_reject_footer_maps to the refusals in the output."""
+        for place, (reply, values) in self._pending_footers.items():
+            self._out[place] = await with_footer_of_maps(self, reply, values)
+        self._pending_footers.clear()
+
     def take_output(self) -> bytes:
         """What is to be written now."""
         out = self._out
@@ -420,6 +483,8 @@ class Conversation:
         self.transaction = None
         self.message_failure = None
         self.forwarded = None
+        if self.later:
+            self.later.pop("MAIL", None)
         if self.chunking is not Chunking.NONE:
             self.chunking = Chunking.NONE
 

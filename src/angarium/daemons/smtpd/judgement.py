@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     Stage = Callable[[Facts], Awaitable[Verdict]]
 
 
+_HELLO = frozenset({"HELO", "EHLO"})
+
+
 async def ask(
     talk: Conversation,
     stage: Stage,
@@ -60,6 +63,8 @@ def judge(talk: Conversation, verdict: Verdict, stage: str, recipient: str | Non
         stage: of the session, for the log: ``CONNECT``, ``RCPT``, ``END-OF-MESSAGE``.
         recipient: for the log; None when there is none, or more than one.
     """
+    if verdict.later is not None:
+        talk.later[stage if stage == "MAIL" else "HELO" if stage in _HELLO else "CONNECT"] = verdict.later
     for request in verdict.requests:
         _grant(talk, request, stage, recipient)
     if not verdict.refused:

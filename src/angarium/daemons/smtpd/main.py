@@ -22,6 +22,7 @@ from angarium.daemons.smtpd.commands import HANDLERS
 from angarium.daemons.smtpd.connection import ConnectionSetting, SmtpdConnection
 from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.daemons.smtpd.tables import NO_TABLES, SessionTables
 from angarium.mailqueue.interface import Intake
 from angarium.model.reply import Reply
 from angarium.policy.interface import Policy
@@ -62,6 +63,7 @@ class SmtpdService:
         flush: ETRN's effect, see ``Collaborators.flush``.
         clock: seconds since the epoch.
         debug: the clients whose sessions are logged line by line (debug_peer_list).
+        tables: what sessions themselves look up.
         most: sessions at once, the others wait to be accepted (master.cf's maxproc); None: any number.
     """
 
@@ -87,6 +89,7 @@ class SmtpdService:
         clock: Callable[[], float] = time.time,
         most: int | None = None,
         debug: DebugPeers | None = None,
+        tables: SessionTables = NO_TABLES,
     ) -> None:
         self._tag = tag
         collaborators = Collaborators(
@@ -104,6 +107,7 @@ class SmtpdService:
             penalty=penalty,
             flush=flush,
             exemptions=exemptions,
+            tables=tables,
         )
         self._setting = ConnectionSetting(parameters, collaborators, HANDLERS, resolver, tls, debug)
         self._connections: set[SmtpdConnection] = set()
@@ -153,6 +157,7 @@ class SmtpdService:
             if self._report is not None:
                 self._report.cancel()
             self._setting.collaborators.limits.report()
+            self._setting.collaborators.policy.close()
 
     def _report_later(self) -> None:
         """Report the highest counts every anvil_status_update_time; services that share counters report once."""

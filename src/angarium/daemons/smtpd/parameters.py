@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from angarium.config.config import Config
+from angarium.policy.expansion import DEFAULT_FILTER
 from angarium.protocols.smtp.forwarding import EVERY_FAMILY, Families
 from angarium.protocols.smtp.types import BareNewline
 
@@ -59,6 +60,7 @@ class SmtpdParameters:
     strict_smtputf8: bool = False
     soft_bounce: bool = False
     reject_footer: str = ""
+    expansion_filter: str = DEFAULT_FILTER
     peername_lookup: bool = True
     client_port_logging: bool = False
     delay_open_until_valid_rcpt: bool = True
@@ -144,6 +146,7 @@ class SmtpdParameters:
             strict_smtputf8=conf.boolean("strict_smtputf8"),
             soft_bounce=conf.boolean("soft_bounce"),
             reject_footer=conf.text("smtpd_reject_footer"),
+            expansion_filter=conf.text("smtpd_expansion_filter"),
             peername_lookup=conf.boolean("smtpd_peername_lookup"),
             client_port_logging=conf.boolean("smtpd_client_port_logging"),
             delay_open_until_valid_rcpt=conf.boolean("smtpd_delay_open_until_valid_rcpt"),

@@ -31,6 +31,7 @@ class ServerSession:
     Args:
         line_limit: octets of a command line (postconf(5) ``line_length_limit``).
         bare_newline: what to do with LF without CR.
+        lockstep: stop behind each command but BDAT, as what it is may be changed.
     """
 
     __slots__ = (
@@ -41,10 +42,14 @@ class ServerSession:
         "_dialogue_limit",
         "_framer",
         "bare_newline",
+        "lockstep",
         "state",
     )
 
-    def __init__(self, line_limit: int = 2048, bare_newline: BareNewline = BareNewline.NORMALIZE) -> None:
+    def __init__(
+        self, line_limit: int = 2048, bare_newline: BareNewline = BareNewline.NORMALIZE, *, lockstep: bool = False
+    ) -> None:
+        self.lockstep = lockstep
         self._framer = LineFramer(line_limit)
         self.bare_newline = bare_newline
         self._decoder = DataDecoder(bare_newline)
@@ -138,7 +143,7 @@ class ServerSession:
         if (len(text) > 4 and text[4] != " ") or not verb.isalpha():
             text = text.lstrip(" \t")
             verb = (text.split(None, 1) or [""])[0].upper()
-        pausing = verb in PAUSING
+        pausing = verb in PAUSING or (self.lockstep and verb != "BDAT")
         behind = self._framer.peek(100) if self._framer.pending else b""
         events.append(CommandReceived(verb, text, behind, truncated, bare))
         if pausing:

@@ -24,6 +24,7 @@ from angarium.daemons.smtpd.client import Client, ClientName
 from angarium.daemons.smtpd.collaborators import NOT_EXEMPT, Exemptions
 from angarium.daemons.smtpd.main import SmtpdService
 from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.daemons.smtpd.tables import NO_TABLES, SessionTables
 from angarium.mailqueue.interface import NewMessage
 from angarium.model.content import Content
 from angarium.model.envelope import Envelope, Recipient
@@ -55,6 +56,10 @@ class FakePolicy:
         return verdict
 
     silent = frozenset[str]()
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
 
     async def connect(self, facts: Facts) -> Verdict:
         return self._judge("connect", facts)
@@ -149,6 +154,7 @@ class Server:
     spool: Spool | None = None
     exempt: Exemptions = NOT_EXEMPT
     exemptions: Callable[[Client], Awaitable[Exemptions]] | None = None
+    tables: SessionTables = NO_TABLES
     flush: Callable[[str], Awaitable[bool]] | None = None
     port: int = 0
     service: SmtpdService | None = None
@@ -186,6 +192,7 @@ class Server:
                 spool=self.spool,
                 exemptions=self.exemptions or exemptions,
                 flush=self.flush,
+                tables=self.tables,
                 clock=lambda: 1_700_000_000.0,
             )
             running = asyncio.get_running_loop().create_task(self.service.run([listener]))

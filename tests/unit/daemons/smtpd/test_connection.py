@@ -502,3 +502,12 @@ def test_pipelined_commands_let_others_go_first(server):
 
     server.run(test, seconds=30)
     assert max(stalls) < 0.25
+
+
+def test_the_policy_is_closed_when_the_service_is_over(server):
+    async def test():
+        await server.connect()
+        assert not server.policy.closed
+
+    server.run(test)
+    assert server.policy.closed

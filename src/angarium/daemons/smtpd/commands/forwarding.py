@@ -42,7 +42,10 @@ async def xclient(talk: Conversation, command: CommandReceived) -> Reply | None:
     talk.esmtp = said.get("PROTO") == "ESMTP"
     login = said.get("LOGIN", UNAVAILABLE)
     talk.sasl_method, talk.sasl_username = ("", "") if login == UNAVAILABLE else ("XCLIENT", login)
+    if talk.ask.tables.ehlo_keywords:
+        await talk.choose_keywords()
     talk.reset()
+    talk.later.clear()
     verdict = await talk.ask.policy.connect(facts_of(talk))
     denial = judge(talk, verdict, "XCLIENT")
     if denial is not None:

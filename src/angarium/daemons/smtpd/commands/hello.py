@@ -27,7 +27,11 @@ async def ehlo(talk: Conversation, command: CommandReceived) -> Reply | None:
     if refusal is not None:
         return refusal
     talk.esmtp = True
-    return Reply(250, None, (talk.parameters.myhostname, *keywords(talk)))
+    words = keywords(talk)
+    if talk.keywords_unknown:
+        talk.journal.warning(f"don't know what EHLO features to announce to {talk.client.shown}")
+        return talk.local_data_error("EHLO")
+    return Reply(250, None, (talk.parameters.myhostname, *words))
 
 
 async def _introduce(talk: Conversation, command: CommandReceived, syntax: Reply) -> Reply | None:
@@ -36,6 +40,8 @@ async def _introduce(talk: Conversation, command: CommandReceived, syntax: Reply
         return syntax
     name = " ".join(words[1:])
     previous, talk.helo = talk.helo, name
+    for stage in ("HELO", "MAIL") if talk.later else ():
+        talk.later.pop(stage, None)
     refusal = judge(talk, await talk.ask.policy.helo(facts_of(talk)), words[0].upper())
     if refusal is not None:
         talk.helo = previous
@@ -71,9 +77,17 @@ def keywords(talk: Conversation) -> list[str]:
         return words
     kept = [word for word in words if _name(word) not in talk.ehlo_discard]
     if "silent-discard" not in talk.ehlo_discard and len(kept) < len(words):
-        dropped = " ".join(word.partition(" ")[0] for word in words if word not in kept)
+        names = {word.partition(" ")[0].partition("=")[0] for word in words if word not in kept}
+        dropped = " ".join(name for name in _LOGGED if name in names)
         talk.journal.info(f"discarding EHLO keywords: {dropped}")
     return kept
+
+
+_LOGGED = (
+    "8BITMIME", "AUTH", "ETRN", "PIPELINING", "SIZE", "VRFY", "XCLIENT", "XFORWARD", "STARTTLS", "ENHANCEDSTATUSCODES",
+    "DSN", "SMTPUTF8", "CHUNKING",
+)  # fmt: skip
+"""The order in which Postfix has them in the log."""
 
 
 def _name(keyword: str) -> str:

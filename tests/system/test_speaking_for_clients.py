@@ -1,0 +1,53 @@
+"""XFORWARD and XCLIENT through the real server: whom the log, the Received header and the restrictions speak of."""
+
+from __future__ import annotations
+
+import imaplib
+import smtplib
+import time
+
+MESSAGE = "Subject: seen\r\nFrom: <joe@far.example>\r\n\r\ntext\r\n"
+
+
+def logged(server, text):
+    for _ in range(100):
+        lines = [line for line in server.site.log.read_text().splitlines() if text in line]
+        if lines:
+            return lines[-1]
+        time.sleep(0.05)
+    raise AssertionError(f"not in the log: {text}")
+
+
+def test_a_filter_and_a_proxy_speak_for_clients(servers):
+    server = servers.start(
+        {
+            "smtpd_authorized_xforward_hosts": "127.0.0.0/8",
+            "smtpd_authorized_xclient_hosts": "127.0.0.0/8",
+            "smtpd_client_restrictions": "check_client_access inline:{{192.0.2.8 = REJECT not you}}",
+            "header_checks": "regexp:{{/^Subject: seen/ WARN was here}}",
+        }
+    )
+    account = next(iter(server.passwords))
+    with smtplib.SMTP(server.site.host, server.site.ports.smtp, timeout=20) as client:
+        client.ehlo("filter.test")
+        assert client.docmd("XFORWARD NAME=far.example ADDR=192.0.2.8 PROTO=SMTP HELO=hi.example IDENT=ABC")[0] == 250
+        assert client.sendmail("joe@far.example", [account], MESSAGE) == {}
+        assert client.docmd("XCLIENT NAME=near.example ADDR=192.0.2.7")[0] == 220
+        client.ehlo("hello.example")
+        assert client.sendmail("joe@far.example", [account], MESSAGE) == {}
+    with smtplib.SMTP(server.site.host, server.site.ports.smtp, timeout=20) as client:
+        client.ehlo("proxy.test")
+        assert client.docmd("XCLIENT ADDR=192.0.2.8")[0] == 220
+        client.ehlo("x")
+        client.mail("joe@far.example")
+        assert client.rcpt(account) == (554, b"5.7.1 <unknown[192.0.2.8]>: Client host rejected: not you")
+    assert logged(server, "orig_queue_id=ABC, orig_client=far.example[192.0.2.8]")
+    checked = logged(server, "header Subject: seen from far.example[192.0.2.8]")
+    assert checked.endswith("proto=SMTP helo=<hi.example>: was here")
+    with imaplib.IMAP4(server.site.host, server.site.ports.imap) as reader:
+        reader.starttls(ssl_context=server.tls)
+        reader.login(account, server.passwords[account])
+        reader.select()
+        headers = [reader.fetch(str(number), "(BODY[HEADER.FIELDS (Received)])")[1][0][1] for number in (1, 2)]
+    assert b"from filter.test (" in headers[0]
+    assert b"from hello.example (near.example [192.0.2.7])" in headers[1]
