@@ -54,6 +54,7 @@ def make(
     names: tuple[str, ...] = (),
     days: int = 36500,
     server_only: bool = False,
+    path_length: int | None = None,
 ) -> Holder:
     """A certificate of ``issuer``'s, or a self-signed one."""
     key: Key = rsa.generate_private_key(65537, 2048) if algorithm == "rsa" else ec.generate_private_key(ec.SECP256R1())
@@ -66,7 +67,7 @@ def make(
         .serial_number(x509.random_serial_number())
         .not_valid_before(_NOW - dt.timedelta(days=2))
         .not_valid_after(_NOW + dt.timedelta(days=days))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=path_length), critical=True)
     )
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(each) for each in names]), False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import dns.flags
 import dns.message
@@ -18,10 +18,14 @@ Zone = Mapping[tuple[str, str], Sequence[str]]
 
 
 class FakeDnsServer:
-    """``with FakeDnsServer(zone, "127.0.0.9") as (address, port):``; port 0 takes a free one."""
+    """``with FakeDnsServer(zone, "127.0.0.9") as (address, port):``; port 0 takes a free one.
 
-    def __init__(self, zone: Zone, address: str = "127.0.0.1", port: int = 0) -> None:
+    For names in ``signed``, and those below them, it vouches when it is asked for DNSSEC.
+    """
+
+    def __init__(self, zone: Zone, address: str = "127.0.0.1", port: int = 0, signed: Collection[str] = ()) -> None:
         self._zone = zone
+        self._signed = signed
         self._names = {name for name, _ in zone}
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((address, port))
@@ -52,6 +56,9 @@ class FakeDnsServer:
         name, kind = str(question.name).rstrip(".").lower(), question.rdtype.name
         response = dns.message.make_response(query)
         response.flags |= dns.flags.RA
+        asks = query.flags & dns.flags.AD or query.ednsflags & dns.flags.DO
+        if asks and any(name == each or name.endswith("." + each) for each in self._signed):
+            response.flags |= dns.flags.AD
         records = self._zone.get((name, kind), ())
         if records == SERVFAIL:
             response.set_rcode(dns.rcode.SERVFAIL)

@@ -180,6 +180,11 @@ class Node:
         """Asks the name servers."""
         return DnsResolver(transitional=self.conf.boolean("enable_idna2003_compatibility"))
 
+    @cached_property
+    def dnssec(self) -> DnsResolver:
+        """Asks them for DNSSEC, too: for the services with smtp_dns_support_level = dnssec."""
+        return DnsResolver(transitional=self.conf.boolean("enable_idna2003_compatibility"), dnssec=True)
+
     async def start(self) -> None:
         """Join the bus. Raises OSError."""
         await self.bus.start()

@@ -130,7 +130,7 @@ def make_smtp_agent(node: Node, conf: Config, log: ServiceLog, dialect: Dialect 
     return SmtpAgent(
         SmtpParameters.from_config(conf, dialect),
         log,
-        node.dns,
+        node.dnssec if conf.text(own("smtp_dns_support_level")).lower() == "dnssec" else node.dns,
         _finder(node, conf, own("smtp_sasl_password_maps")),
         _finder(node, conf, own("smtp_tls_policy_maps")),
         Rules(generic, make_checks(conf, node.tables, log, f"{dialect.name}_")),

@@ -28,6 +28,7 @@ from angarium.model.domain import ascii_domain
 if TYPE_CHECKING:
     import dns.asyncresolver
     import dns.rdata
+    import dns.resolver
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -52,18 +53,38 @@ class Srv:
 
 
 @dataclass(frozen=True, slots=True)
+class Tlsa:
+    """One TLSA record (RFC 6698 section 2.1)."""
+
+    usage: int
+    selector: int
+    matching: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Records(Generic[T_co]):
-    """The records, at least one, in the server's order; ``ttl`` is the smallest, in seconds."""
+    """The records, at least one, in the server's order; ``ttl`` is the smallest, in seconds.
+
+    ``secure``: the name server vouches for them by DNSSEC (RFC 4035 section 3.2.3), as far as it was asked to.
+    ``canonical`` is the name at which they are, behind aliases; empty when there were none.
+    """
 
     values: tuple[T_co, ...]
     ttl: float = 0.0
+    secure: bool = False
+    canonical: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NoRecords:
-    """An authoritative no: the name does not exist, or (``name_exists``) has no records of this type."""
+    """An authoritative no: the name does not exist, or (``name_exists``) has no records of this type.
+
+    ``secure`` as of ``Records``.
+    """
 
     name_exists: bool = False
+    secure: bool = False
 
     def __str__(self) -> str:
         return "Host found but no data record of requested type" if self.name_exists else "Host not found"
@@ -78,6 +99,8 @@ class DnsFailure:
     def __str__(self) -> str:
         return "Host not found, try again"
 
+
+_EDNS_SIZE = 1232
 
 Answer = Records[T] | NoRecords | DnsFailure
 
@@ -115,6 +138,10 @@ class Resolver(Protocol):
 
     async def srv(self, name: str) -> Answer[Srv]:
         """Servers of a service, ``_smtp._tcp.example.org``, by priority, best first."""
+        ...
+
+    async def tlsa(self, name: str) -> Answer[Tlsa]:
+        """What a server's certificate must be (RFC 6698), of ``_25._tcp.mx.example.org``."""
         ...
 
 
@@ -177,6 +204,7 @@ class DnsResolver:
             again for each message.
         hosts: the hosts file.
         clock: monotonic seconds.
+        dnssec: ask for DNSSEC, and believe what the name server says of it: it must be one that validates.
     """
 
     def __init__(
@@ -190,7 +218,9 @@ class DnsResolver:
         hosts: HostsFile | None = None,
         clock: Callable[[], float] = time.monotonic,
         transitional: bool = False,
+        dnssec: bool = False,
     ) -> None:
+        self._dnssec = dnssec
         self._nameservers = tuple(nameservers)
         self._transitional = transitional
         self._timeout = timeout
@@ -250,6 +280,10 @@ class DnsResolver:
         """Servers of a service by priority, best first."""
         return await self._ask(name, "SRV", _read_srv, _by_priority)
 
+    async def tlsa(self, name: str) -> Answer[Tlsa]:
+        """TLSA records."""
+        return await self._ask(name, "TLSA", _read_tlsa)
+
     def _native(self, host: str, families: Sequence[int]) -> Answer[str]:
         found = self._hosts.addresses(host)
         ordered = tuple(address for family in families for address in found if _family(address) == family)
@@ -263,7 +297,9 @@ class DnsResolver:
         records = [answer for answer in answers if isinstance(answer, Records)]
         if records:
             values = tuple(value for answer in records for value in answer.values)
-            return Records(values, min(answer.ttl for answer in records))
+            secure = all(answer.secure for answer in records)
+            canonical = records[0].canonical
+            return Records(values, min(answer.ttl for answer in records), secure, canonical)
         failures = [answer for answer in answers if isinstance(answer, DnsFailure)]
         if failures:
             return failures[0]
@@ -315,6 +351,7 @@ class DnsResolver:
         # Late: dnspython takes a tenth of a second to load, which the commands and the start should not pay.
         import dns.asyncresolver
         import dns.exception
+        import dns.flags
         import dns.resolver
 
         try:
@@ -322,18 +359,21 @@ class DnsResolver:
             name = ascii_domain(name, transitional=self._transitional)
             answer = await backend.resolve(name + ".", kind, search=False, raise_on_no_answer=False)
             rrset = answer.rrset
+            secure = self._dnssec and bool(answer.response.flags & dns.flags.AD)
             if rrset is None:
-                return NoRecords(name_exists=True)
+                return NoRecords(name_exists=True, secure=secure)
             values = [read(record) for record in rrset]
-        except dns.resolver.NXDOMAIN:
-            return NoRecords()
+        except dns.resolver.NXDOMAIN as error:
+            return NoRecords(secure=self._dnssec and _all_vouched_for(error))
         except (dns.resolver.NoNameservers, dns.resolver.NoResolverConfiguration, dns.resolver.YXDOMAIN) as error:
             return DnsFailure(str(error))
         except (dns.exception.Timeout, OSError, EOFError) as error:
             return DnsFailure(str(error) or type(error).__name__)
         except (dns.exception.DNSException, UnicodeError, ValueError):
             return NoRecords()  # what cannot be written as a domain name is no domain name
-        return Records(tuple(order(values) if order is not None else values), float(rrset.ttl))
+        canonical = "" if answer.canonical_name == answer.qname else _name_text(answer.canonical_name)
+        ordered = tuple(order(values) if order is not None else values)
+        return Records(ordered, float(rrset.ttl), secure, canonical)
 
     def _make_backend(self) -> dns.asyncresolver.Resolver:
         import dns.asyncresolver
@@ -344,6 +384,11 @@ class DnsResolver:
             backend.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in self._nameservers]
         else:
             backend = dns.asyncresolver.Resolver()
+        if self._dnssec:
+            import dns.flags
+
+            backend.use_edns(0, dns.flags.DO, _EDNS_SIZE)
+            backend.flags = dns.flags.RD | dns.flags.AD
         backend.lifetime = self._timeout
         backend.timeout = min(2.0, self._timeout)
         self._backend = backend
@@ -360,6 +405,7 @@ class StaticResolver:
     texts: dict[str, Answer[str]] = field(default_factory=dict)
     name_servers: dict[str, Answer[str]] = field(default_factory=dict)
     services: dict[str, Answer[Srv]] = field(default_factory=dict)
+    anchors: dict[str, Answer[Tlsa]] = field(default_factory=dict)
 
     async def mx(self, domain: str) -> Answer[Mx]:
         """From ``exchangers``."""
@@ -375,7 +421,9 @@ class StaticResolver:
         if not isinstance(answer, Records):
             return answer
         values = tuple(value for family in families for value in answer.values if _family(value) == family)
-        return Records(values) if values else NoRecords(name_exists=True)
+        if not values:
+            return NoRecords(name_exists=True)
+        return Records(values, secure=answer.secure, canonical=answer.canonical)
 
     async def ptr(self, address: str) -> Answer[str]:
         """From ``names``."""
@@ -392,6 +440,10 @@ class StaticResolver:
     async def srv(self, name: str) -> Answer[Srv]:
         """From ``services``."""
         return self.services.get(name.lower(), NoRecords())
+
+    async def tlsa(self, name: str) -> Answer[Tlsa]:
+        """From ``anchors``."""
+        return self.anchors.get(name.lower(), NoRecords())
 
 
 def _numeric(text: str) -> str | None:
@@ -431,6 +483,17 @@ def _read_text(record: dns.rdata.Rdata) -> str:
 def _read_srv(record: dns.rdata.Rdata) -> Srv:
     priority, weight, port = (int(getattr(record, name)) for name in ("priority", "weight", "port"))
     return Srv(priority, weight, port, _name_text(record.target))  # type: ignore[attr-defined]  # by record type
+
+
+def _read_tlsa(record: dns.rdata.Rdata) -> Tlsa:
+    return Tlsa(record.usage, record.selector, record.mtype, record.cert)  # type: ignore[attr-defined]  # by record type
+
+
+def _all_vouched_for(error: dns.resolver.NXDOMAIN) -> bool:
+    import dns.flags
+
+    responses = error.responses()  # type: ignore[no-untyped-call]
+    return bool(responses) and all(response.flags & dns.flags.AD for response in responses.values())
 
 
 def _by_priority(records: list[Srv]) -> list[Srv]:

@@ -16,6 +16,7 @@ A server that asks its clients for certificates takes whatever they show; how go
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import ssl
@@ -42,6 +43,7 @@ __all__ = [
     "client_context",
     "describe_session",
     "fingerprints",
+    "is_trusted",
     "matches_certificate",
     "protocol_range",
     "server_context",
@@ -50,12 +52,18 @@ __all__ = [
 
 
 class SecurityLevel(enum.Enum):
-    """smtp_tls_security_level and smtpd_tls_security_level; DANE is not here yet."""
+    """smtp_tls_security_level and smtpd_tls_security_level.
+
+    ``DANE`` and ``DANE_ONLY`` are what is wanted of a destination; what a host gets depends on its TLSA records, and a
+    session at the level ``DANE`` has some.
+    """
 
     NONE = "none"
     MAY = "may"
     ENCRYPT = "encrypt"
     FINGERPRINT = "fingerprint"
+    DANE = "dane"
+    DANE_ONLY = "dane-only"
     VERIFY = "verify"
     SECURE = "secure"
 
@@ -126,7 +134,8 @@ class ClientTls:
     """What a client context is made of.
 
     ``ca_file`` and ``ca_path`` empty mean the system's trusted authorities. The key files are those of ``ServerTls``;
-    ``verify_depth`` too.
+    ``verify_depth`` too. With ``trust_anchors`` (smtp_tls_trust_anchor_file) no authority is trusted: the caller looks
+    at the chain after the handshake.
     """
 
     level: SecurityLevel = SecurityLevel.MAY
@@ -140,6 +149,7 @@ class ClientTls:
     more_pairs: tuple[KeyPair, ...] = ()
     chain_files: tuple[str, ...] = ()
     verify_depth: int = 9
+    trust_anchors: tuple[str, ...] = ()
     library: TlsLibrary = DEFAULT_LIBRARY
 
 
@@ -214,15 +224,16 @@ def client_context(parameters: ClientTls) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # The name is checked after the handshake: Postfix's match lists may name more than one (matches_certificate).
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_REQUIRED if parameters.level.verifies else ssl.CERT_NONE
-    identified = parameters.level.verifies or parameters.level is SecurityLevel.FINGERPRINT
+    verifies = parameters.level.verifies and not parameters.trust_anchors
+    context.verify_mode = ssl.CERT_REQUIRED if verifies else ssl.CERT_NONE
+    identified = parameters.level not in (SecurityLevel.MAY, SecurityLevel.ENCRYPT)
     _set_policy(
         context,
         parameters.protocols,
         parameters.library.ciphers(parameters.ciphers, parameters.exclude_ciphers, identified=identified),
         parameters.library,
     )
-    if parameters.level.verifies:
+    if verifies:
         configured = bool(parameters.ca_file or parameters.ca_path)
         if configured:
             _load_authorities(context, parameters.ca_file, parameters.ca_path)
@@ -231,8 +242,18 @@ def client_context(parameters: ClientTls) -> ssl.SSLContext:
         openssl = reach()
         if openssl is not None:
             openssl.limit_depth(context, parameters.verify_depth)
+    elif not identified and (parameters.ca_file or parameters.ca_path):
+        # Nothing depends on what OpenSSL then finds out, but the word in the log (``is_trusted``).
+        with contextlib.suppress(TlsError):
+            _load_authorities(context, parameters.ca_file, parameters.ca_path)
     _load_keys(context, parameters)
     return context
+
+
+def is_trusted(tls: ssl.SSLObject) -> bool:
+    """OpenSSL found the peer's chain good, whether or not that was asked for."""
+    openssl = reach()
+    return openssl is not None and tls.getpeercert(binary_form=True) is not None and not openssl.fault(tls)
 
 
 def _set_policy(context: ssl.SSLContext, protocols: str, ciphers: str, library: TlsLibrary) -> None:

@@ -154,3 +154,37 @@ def _algorithm_bits(name: str, used: int) -> int:
     if "CCM8" in name:
         return used
     return 256 if used > 128 else max(used, 128)
+
+
+def bears_name(der: bytes, names: Iterable[str], *, many_labels: bool) -> bool:
+    """As ``matches_certificate``, for a certificate that OpenSSL has not looked at."""
+    from cryptography import x509  # late, as above
+
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        alternative: list[tuple[str, str]] = []
+        try:
+            value = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            alternative = [("DNS", name) for name in value.get_values_for_type(x509.DNSName)]
+            alternative += [("IP Address", str(each)) for each in value.get_values_for_type(x509.IPAddress)]
+        except x509.ExtensionNotFound:
+            pass
+        common = tuple(
+            (("commonName", str(each.value)),)
+            for each in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        )
+    except ValueError:
+        return False
+    return matches_certificate(
+        {"subjectAltName": tuple(alternative), "subject": common}, names, many_labels=many_labels
+    )
+
+
+def shown_chain(tls: ssl.SSLObject) -> list[bytes]:
+    """The certificates that a server has shown, in DER, its own first; nobody has verified them."""
+    ask = getattr(tls, "get_unverified_chain", None)  # of Python 3.13
+    if ask is not None:
+        return list(ask())
+    inner = tls._sslobj  # type: ignore[attr-defined]  # noqa: SLF001 - what 3.13 has made public
+    chain = inner.get_unverified_chain() or ()
+    return [ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in chain]

@@ -9,6 +9,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 import uvloop
+from tests.fakes.dns_server import FakeDnsServer
 
 from angarium.runtime.dns import (
     DnsFailure,
@@ -19,6 +20,7 @@ from angarium.runtime.dns import (
     Records,
     Srv,
     StaticResolver,
+    Tlsa,
 )
 
 ZONE = {
@@ -261,3 +263,29 @@ def test_names_beyond_ascii_are_asked_for_as_idna_writes_them(tmp_path, transiti
         return server.asked
 
     assert run(scenario, tmp_path, transitional=transitional)[name, "MX"] == 1
+
+
+def test_dnssec_is_asked_for_and_believed():
+    zone = {
+        ("signed.test", "MX"): ["10 mx.signed.test."],
+        ("mx.signed.test", "A"): ["192.0.2.1"],
+        ("_25._tcp.mx.signed.test", "TLSA"): ["3 1 1 " + "00" * 32],
+        ("plain.test", "A"): ["192.0.2.2"],
+    }
+
+    async def scenario(resolver):
+        return [
+            await resolver.mx("signed.test"),
+            await resolver.addresses("mx.signed.test", (4,), ("dns",)),
+            await resolver.tlsa("_25._tcp.mx.signed.test"),
+            await resolver.tlsa("_25._tcp.none.signed.test"),
+            await resolver.mx("mx.signed.test"),
+            await resolver.addresses("plain.test", (4,), ("dns",)),
+        ]
+
+    with FakeDnsServer(zone, signed=("signed.test",)) as server:
+        secure = asyncio.run(scenario(DnsResolver([server], dnssec=True)))
+        plain = asyncio.run(scenario(DnsResolver([server])))
+    assert [answer.secure for answer in secure] == [True, True, True, True, True, False]
+    assert not any(answer.secure for answer in plain)
+    assert secure[2].values == (Tlsa(3, 1, 1, bytes(32)),)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime as dt
 import errno
 import functools
 import os
@@ -31,6 +32,7 @@ from angarium.model.dsn import Dsn
 from angarium.model.lookup import Found, Lookup, TemporaryError
 from angarium.protocols.smtp.client import ClientSession
 from angarium.protocols.smtp.client_reply import ClientReply
+from angarium.runtime.dane import judge
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.tls import (
     ClientTls,
@@ -38,8 +40,10 @@ from angarium.runtime.tls import (
     TlsError,
     describe_session,
     fingerprints,
+    is_trusted,
     matches_certificate,
 )
+from angarium.runtime.tlspeer import shown_chain
 from angarium.tables.debugpeers import DebugPeers
 
 PasswordLookup = Callable[[str], Awaitable[Lookup]]
@@ -79,6 +83,7 @@ class Connector:
 
     async def connect(self, target: Target, destination: Destination, sender: str, policy: TlsPolicy) -> Connection:
         """A connection on which MAIL FROM may be sent. Raises TroubleError."""
+        policy = await self._policies.at_host(policy, target, destination.host)
         try:
             return await self._attempt(target, destination, sender, policy)
         except _PlaintextNextError:
@@ -214,22 +219,36 @@ class Connector:
                 raise _PlaintextNextError from None
             raise TroubleError("4.7.5", "Cannot start TLS: handshake failure") from None
         connection.tls = describe_session(tls)
-        trust = "Untrusted"
-        if policy.level.verifies:
+        trust = "Verified"
+        if policy.anchors:
+            self._check_anchors(tls, policy, target, destination)
+            trust = "Trusted" if policy.forged else "Verified"
+        elif policy.level.verifies:
             names = policy.names(target.host, destination.host)
             many = policy.tls.library.many_labels
             if not matches_certificate(connection.peer_certificate, names, many_labels=many):
                 raise TroubleError("4.7.5", "Server certificate not verified")
-            trust = "Verified"
+        elif self._parameters.tls_loglevel > 0:
+            trust = _trust(tls)
         elif policy.level is SecurityLevel.FINGERPRINT:
             self._check_fingerprint(tls, policy)
-            trust = "Verified"
         if self._parameters.tls_loglevel > 0:
             self._log.info(f"{trust} TLS connection established to {target.relay}: {connection.tls}")
 
     def _check_fingerprint(self, tls: ssl.SSLObject, policy: TlsPolicy) -> None:
         """The certificate, or its key, is the one that the administrator knows. Raises TroubleError."""
         certificate = tls.getpeercert(binary_form=True)
+    def _check_anchors(self, tls: ssl.SSLObject, policy: TlsPolicy, target: Target, destination: Destination) -> None:
+        """The chain leads to one of the policy's anchors. Raises TroubleError."""
+        names = policy.names(target.host, destination.host)
+        now = dt.datetime.now(dt.UTC)
+        found = judge(shown_chain(tls), policy.anchors, names, many_labels=policy.tls.library.many_labels, now=now)
+        if not found.trusted:
+            self._log.info(f"certificate verification failed for {target.relay}: no trust anchor matches its chain")
+            raise TroubleError("4.7.5", "Server certificate not trusted")
+        if not found.matched:
+            raise TroubleError("4.7.5", "Server certificate not verified")
+
         try:
             found = fingerprints(certificate or b"", self._parameters.tls_fingerprint_digest)
         except TlsError as error:
@@ -308,6 +327,13 @@ class Connector:
 def sender_keys(sender: str, delimiters: str) -> list[str]:
     """The keys of a sender in smtp_sasl_password_maps: ``user+ext@domain``, ``user@domain``, ``@domain``."""
     parts = Address.split(sender)
+def _trust(tls: ssl.SSLObject) -> str:
+    """The word for a session in which nobody has to prove anything."""
+    if tls.getpeercert(binary_form=True) is None:
+        return "Anonymous"
+    return "Trusted" if is_trusted(tls) else "Untrusted"
+
+
     user, extension = parts.extension(delimiters) if delimiters else (parts.local, "")
     keys = [sender]
     if extension:

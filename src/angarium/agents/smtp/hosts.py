@@ -30,12 +30,21 @@ _FAMILY_TYPES = {4: "A", 6: "AAAA"}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One address to try; a unix socket has its path for an address and no port."""
+    """One address to try; a unix socket has its path for an address and no port.
+
+    Attributes:
+        canonical: the host's name behind aliases; empty when there were none.
+        secure: DNSSEC vouches for the address.
+        secure_exchanger: and for this host's being the one to ask.
+    """
 
     host: str
     address: str
     port: int
     preference: int = 0
+    canonical: str = ""
+    secure: bool = False
+    secure_exchanger: bool = True
 
     @property
     def peer(self) -> str:
@@ -123,12 +132,12 @@ class HostFinder:
         if isinstance(answer, Records):
             if any(not exchanger.host for exchanger in answer.values) and len(answer.values) == 1:
                 raise TroubleError("5.1.0", f"Domain {domain} does not accept mail (nullMX)", broken=False)
-            return await self._addresses_of(destination, [mx for mx in answer.values if mx.host])
+            return await self._addresses_of(destination, [mx for mx in answer.values if mx.host], secure=answer.secure)
         if isinstance(answer, DnsFailure) and not self._parameters.ignore_mx_lookup_error:
             raise _name_service("4.4.3", domain, "MX", answer)
-        return await self._of_host(destination)
+        return await self._of_host(destination, secure=isinstance(answer, NoRecords) and answer.secure)
 
-    async def _addresses_of(self, destination: Destination, exchangers: Sequence[Mx]) -> list[Target]:
+    async def _addresses_of(self, destination: Destination, exchangers: Sequence[Mx], *, secure: bool) -> list[Target]:
         limit = max(self._parameters.mx_address_limit, 0)
         # A domain may list any number of exchangers; those far behind the address limit are never tried.
         considered = exchangers[: limit * 4] if limit else exchangers
@@ -137,7 +146,10 @@ class HostFinder:
         trouble: TroubleError | None = None
         for mx, answer in zip(considered, answers, strict=True):
             if isinstance(answer, Records):
-                targets += [Target(mx.host, address, destination.port, mx.preference) for address in answer.values]
+                targets += [
+                    Target(mx.host, address, destination.port, mx.preference, answer.canonical, answer.secure, secure)
+                    for address in answer.values
+                ]
             elif isinstance(answer, DnsFailure):
                 trouble = _name_service("4.4.3", mx.host, self._type, answer)
             elif trouble is None or trouble.dsn.klass == 5:
@@ -148,10 +160,13 @@ class HostFinder:
             raise trouble
         return self._without_loops(destination, self._ordered(targets))
 
-    async def _of_host(self, destination: Destination) -> list[Target]:
+    async def _of_host(self, destination: Destination, *, secure: bool = True) -> list[Target]:
         answer = await self._addresses(destination.host)
         if isinstance(answer, Records):
-            targets = [Target(destination.host, address, destination.port) for address in answer.values]
+            host, port = destination.host, destination.port
+            targets = [
+                Target(host, address, port, 0, answer.canonical, answer.secure, secure) for address in answer.values
+            ]
             return self._without_loops(destination, self._ordered(targets))
         if not self._asks_dns and isinstance(answer, NoRecords):
             known = "No address associated with hostname" if answer.name_exists else "Name or service not known"

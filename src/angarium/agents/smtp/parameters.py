@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from angarium.agents.smtp.tlspolicy import STAND_INS, Defaults, TlsPolicy
+from angarium.agents.smtp.tlspolicy import NO_DANE, DaneParameters, Defaults, TlsPolicy
+from angarium.cleanup.mimewalk import WalkLimits
 from angarium.config.derived import chosen_interfaces
 from angarium.config.error import ConfigError
 from angarium.config.registry.lmtp import twin
 from angarium.protocols.smtp.client_states import Step
 from angarium.protocols.smtp.dialect import LMTP, SMTP, Dialect
 from angarium.runtime.tls import ClientTls, SecurityLevel, TlsError, TlsLibrary
+from angarium.runtime.dane import digest_order
 
 
 class Configuration(Protocol):
@@ -185,6 +187,7 @@ class SmtpParameters:
     recipient_delimiter: str = ""
     soft_bounce: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
+    dane: DaneParameters = NO_DANE
     authentication: Authentication = field(default_factory=Authentication)
 
     @property
@@ -214,6 +217,7 @@ class SmtpParameters:
             dialect=dialect,
             queue_directory=conf.text("queue_directory"),
             assume_final=dialect is LMTP and conf.boolean("lmtp_assume_final"),
+            self.dane,
             helo_name=conf.text("smtp_helo_name"),
             myhostname=conf.text("myhostname"),
             tcp_port=_port(conf.text("smtp_tcp_port")),
@@ -265,6 +269,7 @@ class SmtpParameters:
             soft_bounce=conf.boolean("soft_bounce"),
             timeouts=Timeouts(
                 connect=conf.seconds("smtp_connect_timeout"),
+            dane=_dane(conf),
                 helo=conf.seconds("smtp_helo_timeout"),
                 mail=conf.seconds("smtp_mail_timeout"),
                 rcpt=conf.seconds("smtp_rcpt_timeout"),
@@ -295,9 +300,26 @@ def _tls_level(conf: Configuration) -> SecurityLevel:
     try:
         return SecurityLevel(text)
     except ValueError:
-        # DANE is opportunistic where a domain publishes nothing, which is all that we can say of any domain yet; the
-        # other levels promise more than a level that we know, so the strictest one that needs no more data stands in.
-        return STAND_INS.get(text, SecurityLevel.VERIFY)
+        # It promises more than a level that we know, so the strictest one that needs no more data stands in.
+        return SecurityLevel.DANE if text == "half-dane" else SecurityLevel.VERIFY
+
+
+def _dane(conf: Configuration) -> DaneParameters:
+    obstacle = ""
+    if conf.text("smtp_dns_support_level").lower() != "dnssec":
+        obstacle = "smtp_dns_support_level is not dnssec"
+    elif "dns" not in conf.names("smtp_host_lookup"):
+        obstacle = "smtp_host_lookup has no dns"
+    try:
+        digests = digest_order(conf.names("tls_dane_digests"))
+    except TlsError as error:
+        obstacle, digests = str(error), ()
+    return DaneParameters(
+        obstacle,
+        conf.text("smtp_tls_dane_insecure_mx_policy"),
+        conf.boolean("smtp_tls_force_insecure_host_tlsa_lookup"),
+        digests,
+    )
 
 
 def _client_tls(conf: Configuration, level: SecurityLevel) -> ClientTls:
@@ -351,6 +373,7 @@ def _own_addresses(conf: Configuration) -> frozenset[str]:
     return frozenset(own)
 
 
+        trust_anchors=tuple(conf.names("smtp_tls_trust_anchor_file")),
 def _port(text: str) -> int:
     """A port's number by number or by the name in /etc/services, some of which a small system may not have."""
     if text.isdigit():

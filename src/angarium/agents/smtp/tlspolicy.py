@@ -11,10 +11,14 @@ attribute         example                                     levels
 ``exclude``       ``aNULL:RC4``                               all but none
 ``match``         ``hostname:.example.org``; ``AB:CD|EF:01``  verify, secure; fingerprint
 ``servername``    ``mx.example.org``, ``nexthop``             all but none
+``tafile``        ``/etc/postfix/anchor.pem``                 verify, secure
 ================  ==========================================  =============================================
 
 Failures: a table that cannot be asked, and an entry that makes no sense, defer the mail with 4.7.5; nothing is sent
-with less protection than the administrator meant. ``dane`` is ``may`` for as long as nothing is known of TLSA records.
+with less protection than the administrator meant.
+
+At the levels ``dane`` and ``dane-only`` what a host gets is found out when it is connected to (``at_host``; RFC 7672):
+without secure TLSA records ``dane`` is ``may``, with unusable ones ``encrypt``, and ``dane-only`` sends nothing.
 """
 
 from __future__ import annotations
@@ -22,17 +26,21 @@ from __future__ import annotations
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from angarium.agents.smtp.destination import Destination
 from angarium.agents.smtp.trouble import TroubleError
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, TemporaryError
+from angarium.runtime.dane import anchors, usable
+from angarium.runtime.dns import Answer, DnsFailure, NoRecords, Records, Resolver, Tlsa
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.tls import ClientTls, SecurityLevel, TlsError, client_context
 
+if TYPE_CHECKING:
+    from angarium.agents.smtp.hosts import Target
+
 PolicyLookup = Callable[[str], Awaitable[Lookup]]
 """smtp_tls_policy_maps: nexthop -> the policy."""
-
-STAND_INS = {"dane": SecurityLevel.MAY, "dane-only": SecurityLevel.SECURE, "half-dane": SecurityLevel.MAY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +52,15 @@ class TlsPolicy:
         match: names, or strategies (hostname, nexthop, dot-nexthop), that the certificate must bear; fingerprints in
             lower case at the level ``fingerprint``.
         server_name: for the server to choose its certificate by (SNI): a name, ``hostname`` or ``nexthop``.
+        anchors: what the server's chain must lead to, in place of authorities.
+        forged: the host's name may be false, so that its certificate proves less (an insecure MX record).
     """
 
     tls: ClientTls
     match: tuple[str, ...] = ()
     server_name: str = ""
+    anchors: tuple[Tlsa, ...] = ()
+    forged: bool = False
 
     @property
     def level(self) -> SecurityLevel:
@@ -68,6 +80,26 @@ class TlsPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class DaneParameters:
+    """What DANE needs to know of main.cf.
+
+    Attributes:
+        obstacle: why there can be none; empty when there can.
+        insecure_mx: smtp_tls_dane_insecure_mx_policy.
+        insecure_host: smtp_tls_force_insecure_host_tlsa_lookup.
+        digests: tls_dane_digests, as ``dane.digest_order`` has it.
+    """
+
+    obstacle: str = "DNSSEC lookups are not enabled (smtp_dns_support_level)"
+    insecure_mx: str = "dane"
+    insecure_host: bool = False
+    digests: tuple[int, ...] = (2, 1)
+
+
+NO_DANE = DaneParameters()
+
+
+@dataclass(frozen=True, slots=True)
 class Defaults:
     """The parameters that a policy starts from.
 
@@ -78,6 +110,7 @@ class Defaults:
         verify_match: smtp_tls_verify_cert_match.
         secure_match: smtp_tls_secure_cert_match.
         fingerprint_match: smtp_tls_fingerprint_cert_match, in lower case.
+        dane: for the levels ``dane`` and ``dane-only``.
     """
 
     policy: TlsPolicy
@@ -86,6 +119,7 @@ class Defaults:
     verify_match: tuple[str, ...] = ("hostname",)
     secure_match: tuple[str, ...] = ("nexthop", "dot-nexthop")
     fingerprint_match: tuple[str, ...] = ()
+    dane: DaneParameters = NO_DANE
 
     def at(self, level: SecurityLevel) -> TlsPolicy:
         """The policy of a level, without attributes."""
@@ -104,7 +138,7 @@ class Defaults:
             msg = "the policy is empty"
             raise ValueError(msg)
         name = words[0].lower()
-        level = STAND_INS.get(name) or _LEVELS.get(name)
+        level = _LEVELS.get(name)
         if level is None:
             msg = f"invalid security level: {words[0]}"
             raise ValueError(msg)
@@ -118,7 +152,7 @@ class Defaults:
         return policy
 
 
-_LEVELS = {level.value: level for level in SecurityLevel}
+_LEVELS = {level.value: level for level in SecurityLevel} | {"half-dane": SecurityLevel.DANE}
 
 
 def _with_attribute(policy: TlsPolicy, attribute: str, value: str) -> TlsPolicy:
@@ -137,6 +171,8 @@ def _with_attribute(policy: TlsPolicy, attribute: str, value: str) -> TlsPolicy:
         return replace(policy, match=tuple(value.lower().split("|")))
     if attribute == "match" and policy.level.verifies:
         return replace(policy, match=tuple(value.split(":")))
+    if attribute == "tafile" and policy.level.verifies:
+        return replace(policy, tls=replace(tls, trust_anchors=(*tls.trust_anchors, value)))
     if attribute == "servername":
         return replace(policy, server_name=value)
     if attribute in ("connection_reuse", "enable_rpk"):
@@ -152,9 +188,17 @@ class TlsPolicies:
         defaults: of main.cf.
         log: of the service.
         lookup: smtp_tls_policy_maps; None: there are none.
+        resolver: for TLSA records; None: there are none.
     """
 
-    def __init__(self, defaults: Defaults, log: ServiceLog, lookup: PolicyLookup | None = None) -> None:
+    def __init__(
+        self,
+        defaults: Defaults,
+        log: ServiceLog,
+        lookup: PolicyLookup | None = None,
+        resolver: Resolver | None = None,
+    ) -> None:
+        self._resolver = resolver
         self._defaults = defaults
         self._log = log
         self._lookup = lookup
@@ -188,6 +232,66 @@ class TlsPolicies:
             if match is not NOT_FOUND:
                 return match
         return NOT_FOUND
+
+    async def at_host(self, policy: TlsPolicy, target: Target, nexthop: str) -> TlsPolicy:
+        """What one host gets. Raises TroubleError."""
+        if policy.tls.trust_anchors and policy.level.verifies:
+            try:
+                return replace(policy, anchors=anchors(policy.tls.trust_anchors))
+            except TlsError as error:
+                self._log.warning(f"TLS: {error}")
+                raise TroubleError("4.7.5", "client TLS configuration problem", broken=False) from None
+        if policy.level not in (SecurityLevel.DANE, SecurityLevel.DANE_ONLY):
+            return policy
+        dane = self._defaults.dane
+        if dane.obstacle or self._resolver is None:
+            self._log.warning(f"{target.host}: {policy.level.value} is not possible: {dane.obstacle}")
+            return self._without_dane(policy, "DANE is not available")
+        forged = not target.secure_exchanger
+        if forged and policy.level is SecurityLevel.DANE_ONLY:
+            return self._without_dane(policy, "non DNSSEC destination")
+        if forged and dane.insecure_mx == "may":
+            return self._weaker(policy, SecurityLevel.MAY)
+        if not target.secure and not dane.insecure_host:
+            return self._without_dane(policy, "non DNSSEC destination")
+        base, answer = await self._tlsa(self._resolver, target)
+        if isinstance(answer, DnsFailure):
+            text = f"TLSA lookup error for {target.host}:{target.port}"
+            self._log.warning(f"{text}: {answer.cause}")
+            raise TroubleError("4.7.5", text)
+        if not isinstance(answer, Records) or not answer.secure:
+            return self._without_dane(policy, "no TLSA records found")
+        records = usable(answer.values, dane.digests)
+        if not records and policy.level is SecurityLevel.DANE_ONLY:
+            return self._without_dane(policy, "no usable TLSA records")
+        if not records or (forged and dane.insecure_mx == "encrypt"):
+            return self._weaker(policy, SecurityLevel.ENCRYPT)
+        tls = replace(policy.tls, level=SecurityLevel.DANE)
+        # RFC 7672 section 3.2.2: the names that a certificate below an authority may bear; 8.1: which one to ask for.
+        return TlsPolicy(tls, (base, target.host, nexthop), base, records, forged)
+
+    @staticmethod
+    async def _tlsa(resolver: Resolver, target: Target) -> tuple[str, Answer[Tlsa]]:
+        """The records of the host behind aliases, else of the one that was named (RFC 7672 section 2.2.2)."""
+        answer: Answer[Tlsa] = NoRecords()
+        base = target.host
+        for base in dict.fromkeys(filter(None, (target.canonical, target.host))):
+            answer = await resolver.tlsa(f"_{target.port}._tcp.{base}")
+            if isinstance(answer, DnsFailure) or (isinstance(answer, Records) and answer.secure):
+                break
+        return base, answer
+
+    def _without_dane(self, policy: TlsPolicy, why: str) -> TlsPolicy:
+        """Raises TroubleError, when there has to be DANE."""
+        if policy.level is SecurityLevel.DANE_ONLY:
+            raise TroubleError("4.7.5", why)
+        return self._weaker(policy, SecurityLevel.MAY)
+
+    def _weaker(self, policy: TlsPolicy, level: SecurityLevel) -> TlsPolicy:
+        """The same at another level; what was not said for this destination is that level's own."""
+        if policy == self._defaults.at(policy.level):
+            return self._defaults.at(level)
+        return replace(policy, tls=replace(policy.tls, level=level))
 
     def context(self, policy: TlsPolicy) -> ssl.SSLContext:
         """Made once for all destinations that get the same. Raises TroubleError."""

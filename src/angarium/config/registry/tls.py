@@ -44,10 +44,8 @@ PARAMETERS = (
         "tls_dane_digests",
         Type.NAMES,
         "sha512 sha256",
-        "",
+        "The digests of TLSA records that are believed, best first.",
         "tls",
-        Status.UNSUPPORTED,
-        "there is no DANE and there are no trust anchors yet",
     ),
     Parameter(
         "tls_disable_workarounds",
@@ -108,7 +106,7 @@ PARAMETERS = (
         "",
         "tls",
         Status.UNSUPPORTED,
-        "there is no DANE and there are no trust anchors yet",
+        "fingerprints of public keys are Postfix's since 2.9.6",
     ),
     Parameter(
         "tls_low_cipherlist",
