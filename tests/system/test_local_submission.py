@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import imaplib
+import os
+import pwd
+import shutil
 import subprocess
 import time
+
+import pytest
 
 SECONDS = 20.0
 
@@ -58,3 +63,40 @@ def test_smtp_on_standard_input(server):
     assert done.returncode == 0
     assert b"250 2.0.0 Ok: queued as " in done.stdout
     assert received(server, "by hand").endswith(b"hello\r\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_other_users_see_and_flush_the_queue_as_they_are_allowed(servers):
+    """authorized_mailq_users and authorized_flush_users, by who is at the other end of the server's sockets."""
+    python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
+    if python is None:
+        pytest.skip("no interpreter that is open to other users")
+    parameters = {
+        "authorized_mailq_users": "!nobody, static:all",
+        "authorized_flush_users": "!nobody, static:all",
+        "transport_maps": "inline:{slow.test=retry:4.4.1 later}",
+    }
+    server = servers.start(parameters)
+    assert sendmail(server, "-f", "alice@example.test", "a@slow.test", text=b"Subject: x\n\nx\n").returncode == 0
+    server.site.root.chmod(0o755)
+    spool = server.site.root / "spool"
+    script = (
+        "import socket, sys\nc = socket.socket(socket.AF_UNIX)\nc.connect(sys.argv[1])\n"
+        "if sys.argv[2]: c.sendall(sys.argv[2].encode())\nwhile d := c.recv(65536): sys.stdout.buffer.write(d)"
+    )
+
+    def ask(user: str, path: str, data: str) -> str:
+        who = pwd.getpwnam(user)
+        words = [python, "-c", script, str(spool / "public" / path), data]
+        rights = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, **rights)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    number = pwd.getpwnam("nobody").pw_uid
+    flush = "V000000011q00000001f"
+    assert ask("daemon", "showq", "").startswith("protocol\0mail_queue_list_protocol\0")
+    assert "a@slow.test" in ask("daemon", "showq", "")
+    assert ask("nobody", "showq", "") == ""
+    assert ask("daemon", "pickup", flush) == "250 2.0.0 Ok\n"
+    assert ask("nobody", "pickup", flush) == f"550 5.7.1 User nobody({number}) is not allowed to flush the mail queue\n"

@@ -9,8 +9,10 @@
 ``-c``         the configuration directory
 =============  =========================================================================
 
-Exit status 0, or 69 (EX_UNAVAILABLE) for a wrong call and for a queue that cannot be read. It works on the database
-itself, so flushing does not need a running server: the mail is then due at the next start.
+Exit status 0, or 69 (EX_UNAVAILABLE) for a wrong call and for a queue that cannot be read. Root and the mail system's
+own user work on the database itself, so flushing does not need a running server: the mail is then due at the next
+start. Other users ask the server, which knows who they are and what they may do (authorized_mailq_users,
+authorized_flush_users).
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ import getopt
 import re
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from angarium.commands.queue_command import CommandError, QueueCommand, complain
 from angarium.commands.queue_listing import json_lines, text_lines
-from angarium.mailqueue.control import plausible_id
+from angarium.commands.queue_request import FLUSH, FLUSH_ONE, FLUSH_SITE, MAY_LIST, ask
+from angarium.mailqueue.control import QueueControl, plausible_id
 from angarium.mailqueue.interface import QueuedMessage
 from angarium.mailqueue.listing import ListingError, ListingReader
 from angarium.model.lookup import Found, TemporaryError
@@ -91,11 +94,15 @@ def _lines(command: QueueCommand, messages: Iterable[QueuedMessage], *, as_json:
 def ask_server(command: QueueCommand) -> Iterator[QueuedMessage]:
     """The listing of the running server (showq(8)). Raises CommandError."""
     reader = ListingReader()
+    heard = False
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(command.queue_directory / "public" / "showq"))
             while data := connection.recv(65536):
+                heard = True
                 yield from reader.receive_data(data)
+        if not heard and (refusal := ask(command.queue_directory, MAY_LIST)):
+            command.fail(refusal)
     except OSError as error:
         cause = f"Connect to the {command.config.text('mail_name')} showq service: {error.strerror}"
         command.fail(f"Queue report unavailable - mail system is down ({cause})")
@@ -113,20 +120,31 @@ def write_lines(lines: Iterator[str]) -> None:
     out.flush()
 
 
+def _flush(command: QueueCommand, change: Callable[[QueueControl], object], about: str, name: str = "") -> None:
+    """Make mail due: in the database, or for those who may not write to it, through the server."""
+    try:
+        with command.open_queue() as queue:
+            change(queue)
+            queue.wake("flush")
+    except PermissionError:
+        try:
+            refusal = ask(command.queue_directory, about, name)
+        except OSError:
+            refusal = "Cannot flush mail queue - mail system is down"
+        if refusal:
+            command.fail(refusal)
+
+
 def flush_all(command: QueueCommand) -> None:
     """-f."""
-    with command.open_queue() as queue:
-        queue.flush()
-        queue.wake("flush")
+    _flush(command, lambda queue: queue.flush(), FLUSH)
 
 
 def flush_one(command: QueueCommand, queue_id: str) -> None:
     """-i."""
     if not plausible_id(queue_id):
         command.fail(f'Cannot flush queue ID - invalid name: "{queue_id[:100]}"')
-    with command.open_queue() as queue:
-        queue.flush([queue_id])
-        queue.wake("flush")
+    _flush(command, lambda queue: queue.flush([queue_id]), FLUSH_ONE, queue_id)
 
 
 def flush_site(command: QueueCommand, site: str) -> None:
@@ -135,9 +153,7 @@ def flush_site(command: QueueCommand, site: str) -> None:
         command.fail(f'Cannot flush mail queue - invalid destination: "{site[:100]}"')
     if not _eligible(command, site):
         command.fail(f'Flush service is not configured for destination "{site}"')
-    with command.open_queue() as queue:
-        queue.flush_site(site)
-        queue.wake("flush")
+    _flush(command, lambda queue: queue.flush_site(site), FLUSH_SITE, site)
 
 
 def _eligible(command: QueueCommand, site: str) -> bool:

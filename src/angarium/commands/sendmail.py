@@ -50,14 +50,24 @@ class Fatal(Exception):  # noqa: N818 - the word that the log has for it
 
     Attributes:
         status: the exit status.
-        named: whether the user's name stands before the text.
+        named: whether a name stands before the text.
+        sender: of ``-f``, which is that name then; else the user's.
         before: lines that go before it.
     """
 
-    def __init__(self, text: str, status: int = EX_TEMPFAIL, *, named: bool = True, before: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        text: str,
+        status: int = EX_TEMPFAIL,
+        *,
+        named: bool = True,
+        sender: str | None = None,
+        before: Sequence[str] = (),
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.named = named
+        self.sender = sender
         self.before = before
 
 
@@ -139,9 +149,9 @@ def submit(request: Request, directory: str) -> int:
         records(request, 0, parameter(directory, "sendmail_fix_line_endings")), queue_directory(directory)
     )
     if answer is not None:
-        status, text = outcome(answer)
+        status, text, named = outcome(answer)
         if text:
-            raise Fatal(text, status)
+            raise Fatal(text, status, named=named, sender=request.sender)
     if request.mode == "v" or request.report:
         print(f"Mail Delivery Status Report will be mailed to <{_sender(request)}>.")
     return EX_OK
@@ -309,7 +319,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             request = parse(sys.argv[1:] if argv is None else argv, os.environ.get("NAME"))
         except CommandLineError as error:
-            raise Fatal(str(error), named=error.named, before=error.before) from error
+            raise Fatal(str(error), named=error.named, sender=error.sender, before=error.before) from error
         for note in request.notes:
             print(note, file=sys.stderr)
         directory = configuration_directory(request.directory)
@@ -317,18 +327,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Fatal as fatal:
         for line in fatal.before:
             print(line, file=sys.stderr)
-        print(f"sendmail: fatal: {f'{_user()}: ' if fatal.named else ''}{fatal}", file=sys.stderr)
+        print(f"sendmail: fatal: {f'{_user(fatal.sender)}: ' if fatal.named else ''}{fatal}", file=sys.stderr)
         return fatal.status
     except OSError as error:
         print(f"sendmail: fatal: {_user()}: {error}", file=sys.stderr)
         return EX_TEMPFAIL
 
 
-def _user() -> str:
-    """``name(uid)``, as Postfix's messages have it."""
+def _user(sender: str | None = None) -> str:
+    """``name(uid)``, as Postfix's messages have it; the name of a sender that the user chose."""
     import pwd
 
     uid = os.getuid()
+    if sender is not None:
+        return f"{sender}({uid})"
     try:
         return f"{pwd.getpwuid(uid).pw_name}({uid})"
     except KeyError:

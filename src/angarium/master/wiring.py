@@ -21,6 +21,7 @@ from angarium.cleanup.process import CleanupService
 from angarium.config.config import Config
 from angarium.config.master_cf import MasterService
 from angarium.daemons.imapd.main import ImapdParameters, ImapdService
+from angarium.daemons.pickup.access import Access
 from angarium.daemons.pickup.main import make_pickup
 from angarium.daemons.pop3d.main import Pop3dParameters, Pop3dService
 from angarium.daemons.qmgr.showq import ShowqService
@@ -238,7 +239,8 @@ def _pickup(node: Node, conf: Config, entry: MasterService) -> Service:
 
 
 def _showq(node: Node, conf: Config, entry: MasterService) -> Service:
-    return ShowqService(node.queue, socket_path(entry, node.queue_directory), node.log("showq", conf))
+    permits = Access(conf, node.tables).permits_listing
+    return ShowqService(node.queue, socket_path(entry, node.queue_directory), node.log("showq", conf), permits)
 
 
 def _quota_status(node: Node, conf: Config, _entry: MasterService) -> Service:

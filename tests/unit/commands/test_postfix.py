@@ -43,8 +43,8 @@ def run(etc, *words):
             ("bogus",),
             1,
             (
-                "postfix/postfix-script: fatal: unknown command: 'bogus'. Usage: postfix start (or stop, reload, abort, "
-                "flush, check, status, set-permissions, upgrade-configuration, logrotate)\n"
+                "postfix/postfix-script: fatal: unknown command: 'bogus'. Usage: postfix start (or stop, reload, "
+                "abort, flush, check, status, set-permissions, upgrade-configuration, logrotate)\n"
             ),
         ),
     ],

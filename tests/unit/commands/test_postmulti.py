@@ -180,8 +180,8 @@ def test_destroy_removes_what_is_the_mail_systems(two, capsys):
         (
             ("-e", "bogus"),
             (
-                "Invalid '-e' edit action 'bogus'. Specify 'create', 'destroy', 'import', 'deport', 'enable', 'disable', "
-                "'assign' or 'init'"
+                "Invalid '-e' edit action 'bogus'. Specify 'create', 'destroy', 'import', 'deport', 'enable', "
+                "'disable', 'assign' or 'init'"
             ),
         ),
         (("-R", "-p", "status"), "The '-p' and '-e' options preclude the use of '-R'"),

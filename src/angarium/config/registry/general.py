@@ -16,10 +16,8 @@ PARAMETERS = (
         "empty_address_local_login_sender_maps_lookup_key",
         Type.STRING,
         "<>",
-        "",
+        "The pattern of local_login_sender_maps that stands for the empty envelope sender.",
         "general",
-        Status.UNSUPPORTED,
-        "the empty sender has the key <> in these tables",
     ),
     Parameter(
         "known_tcp_ports",

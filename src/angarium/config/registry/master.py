@@ -116,10 +116,8 @@ PARAMETERS = (
         "setgid_group",
         Type.STRING,
         "postdrop",
-        "",
+        "A group that no command of pipe or spawn may have. Nothing here is set-gid: the kernel tells who submits.",
         "master",
-        Status.NO_EFFECT,
-        "no command is set-gid: the kernel tells who submits",
         minimum=1,
     ),
     Parameter(

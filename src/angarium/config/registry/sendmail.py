@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from angarium.config.parameter import Parameter, Status, Type
+from angarium.config.parameter import Parameter, Type
 
 PARAMETERS = (
     Parameter(
         "authorized_flush_users",
         Type.TABLES,
         "static:anyone",
-        "",
+        "Local users who may have waiting mail delivered at once with the postqueue and sendmail commands. "
+        "Root and mail_owner always may.",
         "sendmail",
-        Status.UNSUPPORTED,
-        "the commands do not ask yet",
     ),
     Parameter(
         "authorized_mailq_users",
         Type.TABLES,
         "static:anyone",
-        "",
+        "Local users who may see the mail queue. Root and mail_owner always may.",
         "sendmail",
-        Status.UNSUPPORTED,
-        "the commands do not ask yet",
     ),
     Parameter(
         "authorized_submit_users",
@@ -34,10 +31,9 @@ PARAMETERS = (
         "local_login_sender_maps",
         Type.TABLES,
         "static:*",
-        "",
+        "Tables from a login name (uid:NUMBER without one) to the envelope senders that the user may have: "
+        "addresses, @domain, * for all, <> for the empty one.",
         "sendmail",
-        Status.UNSUPPORTED,
-        "the commands do not ask yet",
     ),
     Parameter(
         "sendmail_fix_line_endings",

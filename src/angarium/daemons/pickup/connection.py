@@ -10,16 +10,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import cast
 
-from angarium.daemons.pickup.extract import argument_addresses
-from angarium.daemons.pickup.intake import Intake, User, storage_failure
+from angarium.daemons.pickup.access import User
+from angarium.daemons.pickup.extract import argument_addresses, bare
+from angarium.daemons.pickup.intake import Intake, storage_failure
 from angarium.model.content import Content, MemoryContent
 from angarium.model.reply import Reply
 from angarium.protocols.pickup.commandline import CommandLineError
 from angarium.protocols.pickup.outcome import EX_TEMPFAIL, ending
-from angarium.protocols.pickup.session import PickupError, PickupSession, Piece, Submission
+from angarium.protocols.pickup.session import PickupError, PickupSession, Piece, Question, Submission
 from angarium.protocols.smtp.framing import NewlineDecoder
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import SPOOL_BOUND, Spool, SpoolFile
@@ -114,8 +115,9 @@ class PickupConnection(asyncio.Protocol):
         self._counted: int | None = None
         self._session = PickupSession(line_endings)
         self._notes: tuple[str, ...] = ()
+        self._sender: str | None = None
         self._transport: asyncio.Transport | None = None
-        self._user: User | None = None
+        self._user = User(-1, "unknown", "")
         self._answered = False
         self.task: asyncio.Task[None] | None = None
 
@@ -152,6 +154,8 @@ class PickupConnection(asyncio.Protocol):
             for event in self._session.receive_data(data):
                 if isinstance(event, Piece):
                     self._receiver.write(event.data)
+                elif isinstance(event, Question):
+                    self._start(self._intake.answer(self._user, event))
                 else:
                     self._complete(event.submission)
         except CommandLineError as error:
@@ -165,33 +169,36 @@ class PickupConnection(asyncio.Protocol):
 
     @property
     def _uid(self) -> int:
-        return self._user.uid if self._user is not None else -1
+        return self._user.uid
 
     def _end_command(self, error: CommandLineError) -> None:
         """The command line that the client has left to us makes no sense."""
-        who = f"{self._name}: " if error.named else ""
+        who = f"{self._named(error.sender)}: " if error.named else ""
         text = "".join(f"{line}\n" for line in (*error.before, f"sendmail: fatal: {who}{error}"))
         self._send(b"%d\n" % EX_TEMPFAIL + text.encode("utf-8", "surrogateescape"))
 
-    @property
-    def _name(self) -> str:
-        return f"{self._user.name}({self._user.uid})" if self._user is not None else ""
+    def _named(self, sender: str | None) -> str:
+        """Who stands before a complaint: the sender that the user chose, or the user."""
+        return f"{self._user.name if sender is None else bare(sender)}({self._user.uid})"
 
     def _complete(self, submission: Submission) -> None:
         self._notes = submission.notes
+        self._sender = submission.sender
         if submission.sender and len(argument_addresses(submission.sender)) != 1:
             self._notes += (f"sendmail: warning: -f option specified malformed sender: {submission.sender}",)
         content = self._receiver.finish()
         if self._receiver.too_big:
             self._answer(Reply.of(552, "5.3.4", "message file too big"))
             return
-        self.task = asyncio.get_running_loop().create_task(self._take(submission, content))
+        self._start(self._intake.take(self._user, submission, content))
 
-    async def _take(self, submission: Submission, content: Content) -> None:
-        assert self._user is not None
+    def _start(self, work: Coroutine[None, None, Reply]) -> None:
+        self.task = asyncio.get_running_loop().create_task(self._work(work))
+
+    async def _work(self, work: Coroutine[None, None, Reply]) -> None:
         reply = Reply.of(451, "4.3.0", "Error: internal error")
         try:
-            reply = await self._intake.take(self._user, submission, content)
+            reply = await work
         except Exception as error:  # noqa: BLE001 - a fault of ours: said, and temporary for the client
             self._log.panic(f"uid={self._uid}: {type(error).__name__}: {error}")
         finally:
@@ -200,7 +207,7 @@ class PickupConnection(asyncio.Protocol):
     def _answer(self, reply: Reply) -> None:
         text = str(reply)
         if self._session.command_line:
-            self._send(ending(text, self._name, self._notes))
+            self._send(ending(text, self._named(self._sender), self._notes))
         else:
             self._send(f"{text}\n".encode("utf-8", "replace"))
 

@@ -45,3 +45,11 @@ def argument_addresses(text: str) -> tuple[str, ...]:
     if not any(char in ',<>"(;: \\' for char in text):
         return (text,)
     return tuple(addresses(text.encode("utf-8", "surrogateescape"))) or (text,)
+
+
+def bare(sender: str) -> str:
+    """The address of ``-f``, which may come with a name or in brackets."""
+    text = sender.strip()
+    if text in ("", "<>"):
+        return ""
+    return argument_addresses(text)[0]

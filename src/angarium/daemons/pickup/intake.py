@@ -10,23 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import pwd
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from angarium.cleanup.process import CleanupService
-from angarium.daemons.pickup.extract import argument_addresses, header_recipients
+from angarium.daemons.pickup.access import Access, User
+from angarium.daemons.pickup.extract import argument_addresses, bare, header_recipients
 from angarium.mailqueue.interface import MailQueue
 from angarium.model.content import Content
 from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.error import MailError
-from angarium.model.lookup import Found, TemporaryError
 from angarium.model.reply import Reply
-from angarium.protocols.pickup.session import RECIPIENT_LIMIT, Submission
+from angarium.protocols.pickup.session import RECIPIENT_LIMIT, Ask, Question, Submission
 from angarium.protocols.smtp.path import quote_address
 from angarium.runtime.log import ServiceLog
-from angarium.tables.matchlist import MatchList
 
 _AT_ONCE = 64 * 1024
 """Characters that may hold addresses and are read in the loop's turn; what is more is read on a thread."""
@@ -34,24 +31,8 @@ _AT_ONCE = 64 * 1024
 Verify = Callable[[str, tuple[str, ...]], Awaitable[None]]
 """Mails a delivery status report: to whom, about which recipients. Raises MailError and OSError."""
 
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """Who submits."""
-
-    uid: int
-    name: str
-    full_name: str
-
-    @classmethod
-    def of(cls, uid: int) -> User:
-        """The user of a uid; one that the system does not know is called ``unknown``."""
-        try:
-            entry = pwd.getpwuid(uid)
-        except KeyError:
-            return cls(uid, "unknown", "")
-        capital = entry.pw_name[:1].upper() + entry.pw_name[1:]
-        return cls(uid, entry.pw_name, entry.pw_gecos.partition(",")[0].replace("&", capital))
+Flush = Callable[[Question], None]
+"""Makes waiting mail due. Raises OSError."""
 
 
 class Intake:
@@ -60,9 +41,10 @@ class Intake:
     Args:
         queue: stores them.
         cleanup: finishes them.
-        authorized: authorized_submit_users.
+        access: who may do what.
         log: of the service, ``postfix/pickup``.
         verify: what ``sendmail -bv`` asks for; None: it is refused.
+        flush: makes mail due, on a thread; None: that is refused.
         clock: seconds since the epoch.
     """
 
@@ -70,30 +52,39 @@ class Intake:
         self,
         queue: MailQueue,
         cleanup: CleanupService,
-        authorized: MatchList,
+        access: Access,
         log: ServiceLog,
         verify: Verify | None = None,
+        flush: Flush | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._queue = queue
         self._cleanup = cleanup
-        self._authorized = authorized
+        self._access = access
         self._log = log
         self._verify = verify
+        self._flush = flush
         self._clock = clock
 
-    async def refusal(self, user: User) -> Reply | None:
-        """Whether the user may not submit mail (authorized_submit_users)."""
-        match = await self._authorized.match_string(user.name)
-        if isinstance(match, Found):
-            return None
-        if isinstance(match, TemporaryError):
-            return Reply.of(451, "4.3.0", "Temporary lookup failure")
-        return Reply.of(550, "5.7.1", f"User {user.name}({user.uid}) is not allowed to submit mail")
+    async def answer(self, user: User, question: Question) -> Reply:
+        """Do what a user asks who has no access to the queue; the reply is for the client."""
+        if question.about is Ask.MAY_LIST:
+            return await self._access.to_list(user.uid, user.name) or Reply.of(250, "2.0.0", "Ok")
+        refused = await self._access.to_flush(user.uid, user.name)
+        if refused is not None:
+            return refused
+        if self._flush is None:
+            return Reply.of(502, "5.5.1", "flushing is not supported")
+        try:
+            await asyncio.to_thread(self._flush, question)
+        except OSError as error:
+            self._log.warning(f"uid={user.uid}: cannot flush the queue: {error}")
+            return storage_failure(error)
+        return Reply.of(250, "2.0.0", "Ok")
 
     async def take(self, user: User, submission: Submission, content: Content) -> Reply:
         """Queue a submission; the reply is for the client."""
-        refused = await self.refusal(user)
+        refused = await self._access.to_submit(user.name, user.uid)
         if refused is not None:
             return refused
         recipients = await _recipients(submission, content)
@@ -101,10 +92,12 @@ class Intake:
             return Reply.of(451, "4.5.1", "No recipient addresses found in message header")
         if len(recipients) > RECIPIENT_LIMIT:
             return Reply.of(452, "4.5.3", "Error: too many recipients")
-        sender = user.name if submission.sender is None else _bare(submission.sender)
+        sender = user.name if submission.sender is None else bare(submission.sender)
         for each in (sender, submission.envid, *recipients):
             if fault := _fault(each):
                 return Reply.of(501, "5.1.3", f"Bad address syntax: {fault}")
+        if (refused := await self._access.to_send_as(user.name, user.uid, sender)) is not None:
+            return refused
         if submission.verify:
             return await self._report(sender, tuple(recipients))
         envelope = Envelope(
@@ -173,11 +166,3 @@ def _fault(text: str) -> str:
     if any(char < " " or char == "\x7f" for char in text):
         return "a control character"
     return "not UTF-8" if any("\ud800" <= char <= "\udfff" for char in text) else ""
-
-
-def _bare(sender: str) -> str:
-    """The address of ``-f``, which may come with a name or in brackets."""
-    text = sender.strip()
-    if text in ("", "<>"):
-        return ""
-    return argument_addresses(text)[0]

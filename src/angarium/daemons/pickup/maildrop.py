@@ -20,9 +20,10 @@ import stat
 import time
 from pathlib import Path
 
+from angarium.daemons.pickup.access import User
 from angarium.daemons.pickup.connection import Receiver
-from angarium.daemons.pickup.intake import Intake, User
-from angarium.protocols.pickup.session import PickupError, PickupSession, Piece, Submission
+from angarium.daemons.pickup.intake import Intake
+from angarium.protocols.pickup.session import PickupError, PickupSession, Piece, Question, Submission
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import Spool
 
@@ -135,6 +136,8 @@ class Maildrop:
             for event in session.receive_data(data):
                 if isinstance(event, Piece):
                     receiver.write(event.data)
+                elif isinstance(event, Question):
+                    raise PickupError("not a submission")
                 elif not receiver.too_big:
                     return event.submission
             if receiver.too_big:

@@ -14,20 +14,23 @@ import itertools
 import socket
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from angarium.cleanup.process import CleanupService
 from angarium.config.config import Config
+from angarium.daemons.pickup.access import Access
 from angarium.daemons.pickup.connection import PickupConnection, Receiver
-from angarium.daemons.pickup.intake import Intake, Verify
+from angarium.daemons.pickup.intake import Flush, Intake, Verify
 from angarium.daemons.pickup.maildrop import Maildrop
 from angarium.daemons.pickup.parameters import PickupParameters
 from angarium.daemons.pickup.verify import Verifier
+from angarium.mailqueue.control import QueueControl
 from angarium.mailqueue.interface import MailQueue
 from angarium.policy.parameters import PolicyParameters
+from angarium.protocols.pickup.session import Ask, Question
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import Spool
-from angarium.tables.matchlist import MatchList
 from angarium.tables.opener import TableOpener
 
 _WAKE_UPS = (1.0, 5.0, 60.0)
@@ -53,10 +56,11 @@ class PickupService:
         parameters: main.cf.
         queue: stores messages.
         cleanup: of ``make_cleanup``.
-        opener: opens authorized_submit_users.
+        access: who may do what.
         log: tagged ``postfix/pickup``.
         spool: takes messages over 1 MiB; None keeps them in memory.
         verify: see ``Intake``.
+        flush: see ``Intake``.
         collects: whether this process looks into the maildrop directory: one of them does.
     """
 
@@ -65,18 +69,18 @@ class PickupService:
         parameters: PickupParameters,
         queue: MailQueue,
         cleanup: CleanupService,
-        opener: TableOpener,
+        access: Access,
         log: ServiceLog,
         spool: Spool | None = None,
         verify: Verify | None = None,
+        flush: Flush | None = None,
         *,
         collects: bool = True,
     ) -> None:
         self._parameters = parameters
         self._log = log
         self._spool = spool
-        authorized = MatchList("authorized_submit_users", parameters.authorized_submit_users, opener)
-        self._intake = Intake(queue, cleanup, authorized, log, verify)
+        self._intake = Intake(queue, cleanup, access, log, verify, flush)
         self._maildrop = Maildrop(parameters.maildrop, self._intake, log, parameters.message_size_limit, spool)
         self._collects = collects
         self._connections: set[PickupConnection] = set()
@@ -185,4 +189,22 @@ def make_pickup(
     """The pickup service of a configuration (with the ``-o`` overrides of its line in master.cf)."""
     parameters = PickupParameters.from_config(conf)
     verifier = Verifier(PolicyParameters.from_config(conf), cleanup, opener, queue, log)
-    return PickupService(parameters, queue, cleanup, opener, log, spool, verifier.report, collects=collects)
+    flush = Flusher(Path(conf.text("queue_directory")))
+    access = Access(conf, opener)
+    return PickupService(parameters, queue, cleanup, access, log, spool, verifier.report, flush, collects=collects)
+
+
+@dataclass(frozen=True, slots=True)
+class Flusher:
+    """Makes waiting mail due, in the database itself, as postqueue(1) does it for who has access."""
+
+    queue_directory: Path
+
+    def __call__(self, question: Question) -> None:
+        """Do what is asked. Raises OSError."""
+        with QueueControl(self.queue_directory) as queue:
+            if question.about is Ask.FLUSH_SITE:
+                queue.flush_site(question.name)
+            else:
+                queue.flush([question.name] if question.about is Ask.FLUSH_ONE else None)
+            queue.wake("flush")

@@ -19,7 +19,6 @@ class PickupParameters:
     maildrop: Path
     socket: Path
     message_size_limit: int = 10240000
-    authorized_submit_users: tuple[str, ...] = ("static:anyone",)
     sendmail_fix_line_endings: str = "always"
 
     @classmethod
@@ -30,6 +29,5 @@ class PickupParameters:
             maildrop=queue_directory / "maildrop",
             socket=queue_directory / "public" / "pickup",
             message_size_limit=conf.size("message_size_limit"),
-            authorized_submit_users=tuple(conf.names("authorized_submit_users")),
             sendmail_fix_line_endings=conf.choice("sendmail_fix_line_endings"),
         )

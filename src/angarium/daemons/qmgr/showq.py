@@ -1,9 +1,9 @@
 """showq(8): the queue listing on the socket ``public/showq``, for exporters and for unprivileged postqueue.
 
-Owns the socket. Anyone may connect, as with ``authorized_mailq_users = static:anyone``; nothing is read from a client.
-A client that does not read is waited for, with bounded memory, and dropped after ``PATIENCE``. Clients take turns,
-a piece of the listing at a time, and there are ``CLIENTS`` at most: no user of the machine can keep the queue manager
-from its work, nor others from their listing.
+Owns the socket. Who may see the listing is asked by the client's user id (authorized_mailq_users); one who may not is
+hung up on. Nothing is read from a client. A client that does not read is waited for, with bounded memory, and dropped
+after ``PATIENCE``. Clients take turns, a piece of the listing at a time, and there are ``CLIENTS`` at most: no user of
+the machine can keep the queue manager from its work, nor others from their listing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Sequence
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 from angarium.mailqueue.interface import MailQueue, QueuedMessage
@@ -24,6 +25,7 @@ PATIENCE = 60.0
 CLIENTS = 100
 """Clients at once; one more is hung up on."""
 
+_CREDENTIALS = struct.Struct("iII")
 _PIECE = 64 * 1024
 
 
@@ -34,9 +36,13 @@ class ShowqService:
         queue: what to list.
         path: the socket, made anew; ignored when ``run`` is given sockets.
         log: ``postfix/showq``.
+        permits: whether the user of that id may see the listing.
     """
 
-    def __init__(self, queue: MailQueue, path: Path, log: ServiceLog) -> None:
+    def __init__(
+        self, queue: MailQueue, path: Path, log: ServiceLog, permits: Callable[[int], Awaitable[bool]] | None = None
+    ) -> None:
+        self._permits = permits
         self._queue = queue
         self._path = path
         self._log = log
@@ -78,7 +84,7 @@ class ShowqService:
     async def _client(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients += 1
         try:
-            if self._clients <= CLIENTS:
+            if self._clients <= CLIENTS and await self._is_permitted(writer):
                 await self._list(writer)
         except TimeoutError:
             self._log.warning("a client does not read the listing")
@@ -90,6 +96,13 @@ class ShowqService:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+    async def _is_permitted(self, writer: asyncio.StreamWriter) -> bool:
+        if self._permits is None:
+            return True
+        raw = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        _, uid, _ = _CREDENTIALS.unpack(raw)
+        return await self._permits(uid)
 
     async def _list(self, writer: asyncio.StreamWriter) -> None:
         writer.write(GREETING)

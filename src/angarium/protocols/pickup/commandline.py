@@ -42,12 +42,16 @@ class CommandLineError(Exception):
 
     Attributes:
         named: whether the user's name stands before it, as in Postfix for what is found after the options.
+        sender: of ``-f``, which stands in place of the user's name then; None without.
         before: lines that go before it.
     """
 
-    def __init__(self, text: str, *, named: bool = False, before: Sequence[str] = ()) -> None:
+    def __init__(
+        self, text: str, *, named: bool = False, sender: str | None = None, before: Sequence[str] = ()
+    ) -> None:
         super().__init__(text)
         self.named = named
+        self.sender = sender
         self.before = before
 
 
@@ -273,4 +277,4 @@ def _check(request: Request) -> None:
         raise CommandLineError(f"{_ALONE[request.mode]} mode requires no recipient")
     if request.mode in "mv" and not request.recipients and not request.extract:
         text = "Recipient addresses must be specified on the command line or via the -t option"
-        raise CommandLineError(text, named=True)
+        raise CommandLineError(text, named=True, sender=request.sender)

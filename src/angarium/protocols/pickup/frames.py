@@ -29,6 +29,9 @@ NAME = b"n"
 INPUT = b"i"
 """Standard input as it is, after ``ARGUMENTS``."""
 
+QUESTION = b"q"
+"""No submission but a question, alone: see ``session.Question``."""
+
 DATA = b"D"
 END = b"Z"
 

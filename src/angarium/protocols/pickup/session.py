@@ -75,7 +75,29 @@ class End:
     submission: Submission
 
 
-Event = Piece | End
+class Ask(enum.Enum):
+    """What a question is about."""
+
+    MAY_LIST = "l"
+    FLUSH = "f"
+    FLUSH_ONE = "i"
+    FLUSH_SITE = "s"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a user asks who has no access to the queue: whether he may see it, and that it be flushed.
+
+    Attributes:
+        about: what.
+        name: the queue id, or the site.
+    """
+
+    about: Ask
+    name: str = ""
+
+
+Event = Piece | End | Question
 
 
 class _State(enum.Enum):
@@ -163,6 +185,9 @@ class PickupSession:
             return [*rest, End(replace(self._submission, recipients=tuple(self._recipients)))]
         if self._state is not _State.ENVELOPE:
             raise PickupError("an envelope record after data")
+        if kind == frames.QUESTION and not self._envelope_size and not self.command_line:
+            self._state = _State.DONE
+            return [_question(payload.decode("utf-8", "surrogateescape"))]
         if kind == frames.NAME and not self.command_line:
             self._name = payload.decode("utf-8", "surrogateescape")
         elif kind == frames.ARGUMENTS and not self.command_line and not self._recipients:
@@ -207,6 +232,13 @@ class PickupSession:
             self._submission = _with(self._submission, kind, text)
         except ValueError as error:
             raise PickupError(f"a bad record: {kind!r}") from error
+
+
+def _question(text: str) -> Question:
+    try:
+        return Question(Ask(text[:1]), text[1:])
+    except ValueError as error:
+        raise PickupError("an unknown question") from error
 
 
 def _pieces(data: bytes) -> list[Event]:

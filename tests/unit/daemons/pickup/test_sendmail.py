@@ -140,14 +140,14 @@ def test_a_large_message_is_spooled(bench):
 @pytest.mark.parametrize("bench", [{"message_size_limit": "100000"}], indirect=True)
 def test_a_message_over_the_limit_is_refused(bench):
     done = bench.sendmail_up("joe@x.test", text=b"Subject: a\n\n" + b"x" * 200000)
-    assert (done.returncode, bench.queue.messages) == (69, [])
+    assert (done.returncode, bench.queue.messages) == (75, [])
     assert b"message file too big" in done.stderr
 
 
 @pytest.mark.parametrize("bench", [{"authorized_submit_users": "!" + ME + ", static:all"}], indirect=True)
 def test_who_may_not_submit_is_told(bench):
     done = bench.sendmail_up("joe@x.test", text=MESSAGE)
-    assert (done.returncode, bench.queue.messages) == (77, [])
+    assert (done.returncode, bench.queue.messages) == (75, [])
     assert b"is not allowed to submit mail" in done.stderr
 
 
