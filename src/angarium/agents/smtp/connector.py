@@ -112,8 +112,8 @@ class Connector:
     async def _open(self, target: Target, destination: Destination) -> Connection:
         parameters = self._parameters
         session = await self._session(target, destination)
-        bind = parameters.bind_address6 if ":" in target.address else parameters.bind_address
         connection = Connection(target, session, self._step_timeouts)
+        bind = parameters.bind_address6 if ":" in target.address else parameters.bind_address
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(parameters.timeouts.connect or None):
@@ -228,16 +228,13 @@ class Connector:
             many = policy.tls.library.many_labels
             if not matches_certificate(connection.peer_certificate, names, many_labels=many):
                 raise TroubleError("4.7.5", "Server certificate not verified")
-        elif self._parameters.tls_loglevel > 0:
-            trust = _trust(tls)
         elif policy.level is SecurityLevel.FINGERPRINT:
             self._check_fingerprint(tls, policy)
+        elif self._parameters.tls_loglevel > 0:
+            trust = _trust(tls)
         if self._parameters.tls_loglevel > 0:
             self._log.info(f"{trust} TLS connection established to {target.relay}: {connection.tls}")
 
-    def _check_fingerprint(self, tls: ssl.SSLObject, policy: TlsPolicy) -> None:
-        """The certificate, or its key, is the one that the administrator knows. Raises TroubleError."""
-        certificate = tls.getpeercert(binary_form=True)
     def _check_anchors(self, tls: ssl.SSLObject, policy: TlsPolicy, target: Target, destination: Destination) -> None:
         """The chain leads to one of the policy's anchors. Raises TroubleError."""
         names = policy.names(target.host, destination.host)
@@ -249,6 +246,9 @@ class Connector:
         if not found.matched:
             raise TroubleError("4.7.5", "Server certificate not verified")
 
+    def _check_fingerprint(self, tls: ssl.SSLObject, policy: TlsPolicy) -> None:
+        """The certificate, or its key, is the one that the administrator knows. Raises TroubleError."""
+        certificate = tls.getpeercert(binary_form=True)
         try:
             found = fingerprints(certificate or b"", self._parameters.tls_fingerprint_digest)
         except TlsError as error:
@@ -324,9 +324,6 @@ class Connector:
         return reply
 
 
-def sender_keys(sender: str, delimiters: str) -> list[str]:
-    """The keys of a sender in smtp_sasl_password_maps: ``user+ext@domain``, ``user@domain``, ``@domain``."""
-    parts = Address.split(sender)
 def _trust(tls: ssl.SSLObject) -> str:
     """The word for a session in which nobody has to prove anything."""
     if tls.getpeercert(binary_form=True) is None:
@@ -334,6 +331,9 @@ def _trust(tls: ssl.SSLObject) -> str:
     return "Trusted" if is_trusted(tls) else "Untrusted"
 
 
+def sender_keys(sender: str, delimiters: str) -> list[str]:
+    """The keys of a sender in smtp_sasl_password_maps: ``user+ext@domain``, ``user@domain``, ``@domain``."""
+    parts = Address.split(sender)
     user, extension = parts.extension(delimiters) if delimiters else (parts.local, "")
     keys = [sender]
     if extension:

@@ -46,7 +46,12 @@ class SmtpAgent:
             service_log=log,
             finder=HostFinder(parameters, resolver),
             connector=Connector(
-                parameters, log, self._pool, passwords, TlsPolicies(parameters.tls_defaults, log, policies), debug
+                parameters,
+                log,
+                self._pool,
+                passwords,
+                TlsPolicies(parameters.tls_defaults, log, policies, resolver),
+                debug,
             ),
             rules=rules or Rules(),
             pool=self._pool,

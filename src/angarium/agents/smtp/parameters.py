@@ -18,8 +18,8 @@ from angarium.config.error import ConfigError
 from angarium.config.registry.lmtp import twin
 from angarium.protocols.smtp.client_states import Step
 from angarium.protocols.smtp.dialect import LMTP, SMTP, Dialect
-from angarium.runtime.tls import ClientTls, SecurityLevel, TlsError, TlsLibrary
 from angarium.runtime.dane import digest_order
+from angarium.runtime.tls import ClientTls, SecurityLevel, TlsError, TlsLibrary
 
 
 class Configuration(Protocol):
@@ -181,13 +181,13 @@ class SmtpParameters:
     tls_fingerprint_digest: str = "sha256"
     tls_servername: str = ""
     tls_note_starttls_offer: bool = False
+    dane: DaneParameters = NO_DANE
     use_srv_lookup: frozenset[str] = frozenset()
     allow_srv_lookup_fallback: bool = False
     ignore_srv_lookup_error: bool = False
     recipient_delimiter: str = ""
     soft_bounce: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
-    dane: DaneParameters = NO_DANE
     authentication: Authentication = field(default_factory=Authentication)
 
     @property
@@ -206,6 +206,7 @@ class SmtpParameters:
             self.tls_verify_match,
             self.tls_secure_match,
             self.tls_fingerprint_match,
+            self.dane,
         )
 
     @classmethod
@@ -217,7 +218,6 @@ class SmtpParameters:
             dialect=dialect,
             queue_directory=conf.text("queue_directory"),
             assume_final=dialect is LMTP and conf.boolean("lmtp_assume_final"),
-            self.dane,
             helo_name=conf.text("smtp_helo_name"),
             myhostname=conf.text("myhostname"),
             tcp_port=_port(conf.text("smtp_tcp_port")),
@@ -258,6 +258,7 @@ class SmtpParameters:
             ),
             tls_fingerprint_digest=conf.text("smtp_tls_fingerprint_digest"),
             tls_servername=conf.text("smtp_tls_servername"),
+            dane=_dane(conf),
             tls_note_starttls_offer=conf.boolean("smtp_tls_note_starttls_offer"),
             use_srv_lookup=frozenset(conf.names("use_srv_lookup")),
             allow_srv_lookup_fallback=conf.boolean("allow_srv_lookup_fallback"),
@@ -269,7 +270,6 @@ class SmtpParameters:
             soft_bounce=conf.boolean("soft_bounce"),
             timeouts=Timeouts(
                 connect=conf.seconds("smtp_connect_timeout"),
-            dane=_dane(conf),
                 helo=conf.seconds("smtp_helo_timeout"),
                 mail=conf.seconds("smtp_mail_timeout"),
                 rcpt=conf.seconds("smtp_rcpt_timeout"),
@@ -348,6 +348,7 @@ def _client_tls(conf: Configuration, level: SecurityLevel) -> ClientTls:
         ),
         chain_files=tuple(conf.names("smtp_tls_chain_files")),
         verify_depth=conf.integer("smtp_tls_scert_verifydepth"),
+        trust_anchors=tuple(conf.names("smtp_tls_trust_anchor_file")),
         library=library,
     )
 
@@ -373,7 +374,6 @@ def _own_addresses(conf: Configuration) -> frozenset[str]:
     return frozenset(own)
 
 
-        trust_anchors=tuple(conf.names("smtp_tls_trust_anchor_file")),
 def _port(text: str) -> int:
     """A port's number by number or by the name in /etc/services, some of which a small system may not have."""
     if text.isdigit():
