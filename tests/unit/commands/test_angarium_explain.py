@@ -29,6 +29,7 @@ relay_domains = closed.test strange.test
 local_recipient_maps = inline:{joe=x}
 header_checks = regexp:{{/^X-Secret:/ IGNORE}, {/^Subject: bad/ REJECT no bad subjects}}
 smtp_generic_maps = inline:{{a@x.test = public@x.test}}
+smtpd_sasl_auth_enable = yes
 """
 MASTER = """smtp inet n - n - - smtpd
 2587 inet n - n - - smtpd -o smtpd_client_restrictions=reject
@@ -186,3 +187,47 @@ def test_nothing_is_left_behind(explain, tmp_path):
     before = sorted(path.name for path in tmp_path.rglob("*"))
     explain("a@x.test", "info@valias.test", *STRANGER)
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def test_commands_and_files(explain):
+    path = explain.directory / "main.cf"
+    path.write_text(
+        path.read_text().replace("{strange.test = nowhere:}", "{strange.test = drop:hop}, {files.test = files:}")
+        + "virtual_uid_maps = inline:{{d@vbox.test=1234}}\nvirtual_gid_maps = static:99\n"
+    )
+    path = explain.directory / "master.cf"
+    path.write_text(
+        f"{MASTER}drop unix - n n - - pipe flags=R user=daemon argv=/bin/cat ${{recipient}}\n"
+        "files unix - n n - - virtual -o virtual_mailbox_format=files -o virtual_mailbox_base=/vmail\n"
+        "  -o { virtual_mailbox_maps = inline:{d@files.test=d/} } -o { virtual_uid_maps = inline:{d@files.test=1234} }\n"
+    )
+    _status, value = explain("a@x.test", "b@strange.test")
+    (ending,) = value["delivery"]
+    assert (ending["outcome"], ending["argv"], ending["user"]) == ("command", ["/bin/cat", "${recipient}"], "daemon")
+    _status, value = explain("a@x.test", "d@files.test", "--client", "10.0.0.1")
+    (ending,) = value["delivery"]
+    assert (ending["outcome"], ending["path"], ending["uid"], ending["gid"]) == ("maildir", "/vmail/d/", 1234, 99)
+    _status, value = explain("a@x.test", "e@files.test", "--client", "10.0.0.1")
+    (ending,) = value["delivery"]
+    assert (ending["outcome"], ending["status"]) == ("bounced", "5.1.1")
+
+
+def test_what_is_thrown_away_goes_nowhere_and_a_filter_takes_all(explain):
+    (explain.directory / "senders").write_text(
+        "gone@x.test DISCARD\nfiltered@x.test FILTER smtp:[127.0.0.1]:10025\nshort strict\n"
+    )
+    _, value = explain("gone@x.test", "info@valias.test", *STRANGER)
+    assert (value["outcome"], value["rewriting"]["discard"], value["delivery"]) == ("accepted", True, [])
+    _, value = explain("filtered@x.test", "info@valias.test", *STRANGER)
+    ways = [(way["recipient"], way["class"], way["transport"], way["nexthop"]) for way in value["delivery"]]
+    assert ways == [
+        ("alice@vbox.test", "virtual mailbox", "smtp", "[127.0.0.1]:10025"),
+        ("out@remote.test", "default", "smtp", "[127.0.0.1]:10025"),
+    ]
+
+
+def test_with_soft_bounce_nothing_is_returned(explain):
+    with (explain.directory / "main.cf").open("a") as file:
+        file.write("soft_bounce = yes\nmynetworks = 203.0.113.0/24\n")
+    _, value = explain("a@x.test", "o@closed.test", *STRANGER)
+    assert (value["delivery"][0]["outcome"], value["delivery"][0]["status"]) == ("deferred", "4.1.1")

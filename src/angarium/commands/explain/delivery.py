@@ -17,9 +17,14 @@ from angarium.agents.smtp.tlspolicy import TlsPolicies
 from angarium.agents.smtp.trouble import TroubleError
 from angarium.agents.virtual.lookup import find_account
 from angarium.config.config import Config
+from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
+from angarium.delivery.attributes import PIPE, read_attributes
+from angarium.delivery.rights import OwnRights
+from angarium.master import programs
 from angarium.master.node import Node
-from angarium.master.transports import AGENT_COMMANDS
+from angarium.master.transports import AGENT_COMMANDS, files_deliverer
+from angarium.model.delivery import Status
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
 from angarium.protocols.smtp.dialect import DIALECTS, LMTP
@@ -53,16 +58,32 @@ class DeliveryTrial:
         conf = self._node.conf.for_service(entry)
         if entry.command in ("smtp", "lmtp"):
             return await self._smtp(conf, entry, way, sender)
+        if entry.command == "virtual" and programs.delivers_to_files(entry, self._node.conf):
+            return await self._files(conf, way)
+        if entry.command == "pipe":
+            return _command(entry)
         if entry.command == "virtual":
-            return await self._virtual(conf, way)
+            return _softened(conf, await self._virtual(conf, way))
         if entry.command == "error":
-            return _refusal(entry, way)
+            return _softened(conf, _refusal(entry, way))
         if entry.command == "discard":
             return Ending(("thrown away",), {"outcome": "discarded"})
         if entry.command not in AGENT_COMMANDS:
             text = f"deferred: this server has no {entry.command} ({entry.file}:{entry.line})"
             return Ending((text,), {"outcome": "deferred", "command": entry.command})
         return Ending((f"handed to {entry.command} ({entry.file}:{entry.line})",), {"command": entry.command})
+
+    async def _files(self, conf: Config, way: Resolution) -> Ending:
+        """A Maildir or a mailbox file."""
+        deliverer = files_deliverer(self._node, conf, self._node.log("virtual", conf), OwnRights())
+        found = await deliverer.would_deliver(way.recipient)
+        if found.status is not Status.SENT:
+            outcome = found.status.value
+            return Ending((f"{outcome}: {found.dsn} {found.text}",), {"outcome": outcome, "status": str(found.dsn)})
+        place = await deliverer.place(way.recipient)
+        lines = (f"{place.kind} {place.path}, written by uid {place.uid} gid {place.gid}",)
+        facts: dict[str, object] = {"outcome": place.kind, "path": place.path, "uid": place.uid, "gid": place.gid}
+        return Ending(lines, facts)
 
     async def _virtual(self, conf: Config, way: Resolution) -> Ending:
         maps = Maps.open("virtual_mailbox_maps", conf.names("virtual_mailbox_maps"), self._node.tables)
@@ -170,6 +191,28 @@ class DeliveryTrial:
             return await maps.find(key)
 
         return find if maps else None
+
+
+def _command(entry: MasterService) -> Ending:
+    """The command of pipe, as master.cf has it: its macros are for real messages."""
+    where = f"{entry.file}:{entry.line}"
+    attributes = read_attributes(entry, PIPE)
+    if isinstance(attributes, ConfigError):
+        return Ending((f"deferred: {attributes.text} ({where})",), {"outcome": "deferred", "command": "pipe"})
+    user = attributes.user + (f":{attributes.group}" if attributes.group else "")
+    facts: dict[str, object] = {"outcome": "command", "command": "pipe", "argv": list(attributes.argv), "user": user}
+    return Ending((f"command {' '.join(attributes.argv)}, run by {user} ({where})",), facts)
+
+
+def _softened(conf: Config, ending: Ending) -> Ending:
+    """With soft_bounce mail that would be returned waits."""
+    if ending.facts.get("outcome") != "bounced" or not conf.boolean("soft_bounce"):
+        return ending
+    facts = dict(ending.facts, outcome="deferred")
+    if "status" in facts:
+        facts["status"] = f"4{str(facts['status'])[1:]}"
+    lines = tuple(line.replace("bounced: ", "deferred, for soft_bounce is on: ", 1) for line in ending.lines)
+    return Ending(lines, facts)
 
 
 def _refusal(entry: MasterService, way: Resolution) -> Ending:

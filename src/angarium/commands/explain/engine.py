@@ -19,6 +19,7 @@ from angarium.commands.explain.tracing import Hit, TracingOpener
 from angarium.config.config import Config
 from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
+from angarium.daemons.qmgr.routing import filter_way
 from angarium.daemons.smtpd.client import DnsClientResolver
 from angarium.mailqueue.interface import NewMessage
 from angarium.master.node import Node
@@ -29,7 +30,7 @@ from angarium.model.lookup import TemporaryError
 from angarium.model.verdict import Effect
 from angarium.policy.interface import Facts
 from angarium.policy.parameters import PolicyParameters
-from angarium.rewrite.interface import Resolution
+from angarium.rewrite.interface import AddressClass, Resolution
 from angarium.runtime.log import MemoryLog
 
 _QUEUE_ID = "EXPLAINED"
@@ -204,6 +205,8 @@ async def _finish(node: TracedNode, conf: Config, done: Explanation, facts: Fact
         redirect=wished(Effect.REDIRECT),
     )
     copies = (wished(Effect.BCC),) if Effect.BCC in wishes else ()
+    if Effect.DISCARD in wishes:
+        return replace(done, message=NewMessage(_QUEUE_ID, envelope, b"", content, discard=True))
     try:
         message = await cleanup.process(_QUEUE_ID, envelope, content, hold=Effect.HOLD in wishes, copies=copies)
     except MailError as error:
@@ -213,6 +216,8 @@ async def _finish(node: TracedNode, conf: Config, done: Explanation, facts: Fact
     ways: list[Way] = []
     for recipient in message.envelope.recipients:
         resolution = await node.rewrite.resolve(message.envelope.sender, recipient.address)
+        if message.envelope.content_filter:
+            resolution = _filtered(node.conf, message.envelope.content_filter, recipient.address, resolution)
         if isinstance(resolution, TemporaryError):
             ending = Ending((f"deferred: {resolution.source}: {resolution.cause}",), {"outcome": "deferred"})
         else:
@@ -220,6 +225,18 @@ async def _finish(node: TracedNode, conf: Config, done: Explanation, facts: Fact
         ways.append(Way(recipient.address, resolution, ending))
     header = _header_changes(content, message) if question.content else ()
     return replace(done, message=message, rewriting=rewriting, ways=tuple(ways), header=header)
+
+
+def _filtered(
+    conf: Config, content_filter: str, address: str, resolution: Resolution | TemporaryError
+) -> Resolution | TemporaryError:
+    """The way to the content filter, which stands in for whatever the address resolves to."""
+    transport, nexthop = filter_way(
+        content_filter, address, conf.text("default_filter_nexthop"), conf.text("myhostname")
+    )
+    address_class = AddressClass.DEFAULT if isinstance(resolution, TemporaryError) else resolution.address_class
+    source = "main.cf: content_filter" if content_filter == conf.text("content_filter") else "FILTER"
+    return Resolution(transport, nexthop, address, address_class, f"content filter {content_filter}", source)
 
 
 def _header_changes(content: MemoryContent, message: NewMessage) -> tuple[str, ...]:

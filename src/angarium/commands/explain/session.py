@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
-from angarium.model.verdict import Verdict
+from angarium.model.verdict import Effect, Verdict
 from angarium.policy.engine import RestrictionPolicy
 from angarium.policy.interface import Facts
 from angarium.policy.parameters import PolicyParameters
@@ -82,7 +82,7 @@ class SessionTrial:
         self._dns = dns
 
     async def answers(self, facts: Facts, change: Change | None = None) -> list[Answer]:
-        """The stages up to the one that refuses, or all."""
+        """The stages up to the one that refuses or throws away, or all."""
         change = change or Change("")
         facts = change.facts or facts
         policy = RestrictionPolicy(
@@ -109,8 +109,8 @@ class SessionTrial:
             for stage, ask, known in stages:
                 verdict = await ask(known)
                 answers.append(Answer(stage, verdict))
-                if verdict.refused:
-                    break
+                if verdict.refused or any(request.effect is Effect.DISCARD for request in verdict.requests):
+                    break  # of what is thrown away nothing more is asked
         finally:
             policy.close()
         return answers

@@ -21,6 +21,12 @@ from angarium.rewrite.interface import AddressClass, Resolver
 from angarium.runtime.log import ServiceLog
 
 
+def filter_way(content_filter: str, recipient: str, default_nexthop: str, myhostname: str) -> tuple[str, str]:
+    """Transport and nexthop of a content filter: its own nexthop, default_filter_nexthop, or the recipient's domain."""
+    transport, _, nexthop = content_filter.partition(":")
+    return transport, nexthop or default_nexthop or recipient.rpartition("@")[2] or myhostname
+
+
 class Router:
     """Finds routes.
 
@@ -71,10 +77,13 @@ class Router:
 
     def _filtered(self, message: QueuedMessage, queued: QueuedRecipient) -> Route | DeliveryResult:
         """The route to the content filter, which stands in for whatever the address resolves to (FILTER_README)."""
-        transport, _, nexthop = message.envelope.content_filter.partition(":")
-        nexthop = nexthop or self._parameters.default_filter_nexthop
-        if not nexthop:
-            nexthop = queued.recipient.address.rpartition("@")[2] or self._parameters.myhostname
+        parameters = self._parameters
+        transport, nexthop = filter_way(
+            message.envelope.content_filter,
+            queued.recipient.address,
+            parameters.default_filter_nexthop,
+            parameters.myhostname,
+        )
         return self._by(message, queued, transport, nexthop, "content_filter")
 
     def _by(
