@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from angarium.agents.virtual.lookup import find_account
+from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 from angarium.daemons.smtpd.prober import Ask
+from angarium.delivery.attributes import PIPE, read_attributes
+from angarium.delivery.rights import OwnRights
+from angarium.master import programs
 from angarium.master.node import Node
-from angarium.master.transports import make_smtp_agent
+from angarium.master.transports import files_deliverer, make_smtp_agent
 from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
@@ -38,8 +42,23 @@ def _probe_smtp(node: Node, entry: MasterService) -> Ask:
     return ask
 
 
+def _probe_files(node: Node, entry: MasterService) -> Ask:
+    """Looks for the path and the user in the tables."""
+    conf = node.conf.for_service(entry)
+    deliverer = files_deliverer(node, conf, node.log("virtual", conf), OwnRights())
+
+    async def ask(transport: str, _nexthop: str, envelope: Envelope) -> DeliveryResult:
+        found = await deliverer.would_deliver(envelope.recipients[0].address)
+        person = QueuedRecipient(1, envelope.recipients[0])
+        return DeliveryResult(person, found.status, found.dsn, transport, found.text)
+
+    return ask
+
+
 def _probe_virtual(node: Node, entry: MasterService) -> Ask:
     """Looks for the account."""
+    if programs.delivers_to_files(entry, node.conf):
+        return _probe_files(node, entry)
     conf = node.conf.for_service(entry)
     maps = Maps.open("virtual_mailbox_maps", conf.names("virtual_mailbox_maps"), node.tables)
     delimiters = conf.text("recipient_delimiter")
@@ -56,8 +75,23 @@ def _probe_virtual(node: Node, entry: MasterService) -> Ask:
     return ask
 
 
+def _probe_pipe(_node: Node, entry: MasterService) -> Ask:
+    """A command takes everything."""
+    attributes = read_attributes(entry, PIPE)
+
+    async def ask(transport: str, _nexthop: str, envelope: Envelope) -> DeliveryResult:
+        person = QueuedRecipient(1, envelope.recipients[0])
+        if isinstance(attributes, ConfigError):
+            return DeliveryResult(person, Status.DEFERRED, Dsn(4, 3, 0), transport, "unknown mail transport error")
+        text = f"delivers to command: {attributes.argv[0]}"
+        return DeliveryResult(person, Status.SENT, Dsn(2, 0, 0), transport, text)
+
+    return ask
+
+
 PROBES: Mapping[str, Callable[[Node, MasterService], Ask]] = {
     "smtp": _probe_smtp,
     "lmtp": _probe_smtp,
     "virtual": _probe_virtual,
+    "pipe": _probe_pipe,
 }

@@ -116,11 +116,17 @@ class FileMaps:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """Where a recipient's mail goes, and who writes it."""
 
     path: str
-    user: User
+    uid: int
+    gid: int
+
+    @property
+    def kind(self) -> str:
+        """``maildir`` or ``mailbox``."""
+        return "maildir" if self.path.endswith("/") else "mailbox"
 
 
 class FilesDeliverer:
@@ -155,16 +161,16 @@ class FilesDeliverer:
     async def would_deliver(self, address: str) -> Outcome:
         """How a delivery to this address would end, as far as tables tell."""
         try:
-            place = await self._place(address.lower())
+            place = await self.place(address)
         except DeliveryError as error:
             return _failed(error)
-        kind = "maildir" if place.path.endswith("/") else "mailbox"
-        return Outcome(Status.SENT, _SENT, f"delivers to {kind}")
+        return Outcome(Status.SENT, _SENT, f"delivers to {place.kind}")
 
     async def _recipient(self, request: DeliveryRequest, queued: QueuedRecipient) -> Outcome:
         try:
-            place = await self._place(queued.recipient.address.lower())
-            told = await self._rights.run(place.user, self._work(request, queued, place))
+            place = await self.place(queued.recipient.address)
+            user = User(queued.recipient.address, place.uid, place.gid)
+            told = await self._rights.run(user, self._work(request, queued, place))
         except DeliveryError as error:
             for line in error.cause.splitlines():
                 self._log.warning(line)
@@ -173,8 +179,9 @@ class FilesDeliverer:
 
     # --- tables
 
-    async def _place(self, address: str) -> _Place:
-        """Where mail for an address in lower case goes. Raises DeliveryError."""
+    async def place(self, recipient: str) -> Place:
+        """Where mail for an address goes. Raises DeliveryError."""
+        address = recipient.lower()
         base = self._parameters.virtual_mailbox_base
         if not base.startswith("/"):
             fault = f"do not specify relative pathname: virtual_mailbox_base = {base}"
@@ -185,7 +192,7 @@ class FilesDeliverer:
             raise DeliveryError(Dsn(5, 1, 1), f'unknown user: "{address}"')
         uid = await self._number(self._maps.users, address, "uid", self._parameters.virtual_minimum_uid)
         gid = await self._number(self._maps.groups, address, "gid", 1)
-        return _Place(f"{base}/{path}", User(address, uid, gid))
+        return Place(f"{base}/{path}", uid, gid)
 
     async def _find(self, maps: Maps, address: str) -> str | None:
         """The value for an address; None when it is not there. Raises DeliveryError."""
@@ -218,11 +225,11 @@ class FilesDeliverer:
         mark = postmark(sender, time.asctime(time.localtime(self._clock())))
         return framed(kind, mark, header, chain((request.prefix,), request.content.chunks()))
 
-    def _work(self, request: DeliveryRequest, queued: QueuedRecipient, place: _Place) -> Callable[[], Sequence[str]]:
+    def _work(self, request: DeliveryRequest, queued: QueuedRecipient, place: Place) -> Callable[[], Sequence[str]]:
         """What is done with the user's rights."""
         parameters = self._parameters
         limit = parameters.virtual_mailbox_limit
-        owner = place.user.uid if parameters.strict_mailbox_ownership else None
+        owner = place.uid if parameters.strict_mailbox_ownership else None
 
         def into_maildir() -> Sequence[str]:
             pieces = self._pieces(request, queued, Framing.MAILDIR)
@@ -243,7 +250,7 @@ class FilesDeliverer:
                 raise DeliveryError(error.dsn, text, error.cause) from error
             return words_of(Outcome(Status.SENT, _SENT, "delivered to mailbox"))
 
-        return into_maildir if place.path.endswith("/") else into_file
+        return into_maildir if place.kind == "maildir" else into_file
 
 
 def _misconfigured() -> DeliveryError:

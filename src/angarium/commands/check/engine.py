@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from angarium.commands.check import files, names, services, settings
+from angarium.commands.check import delivery, files, names, services, settings
 from angarium.commands.check.finding import Finding, Rule, Severity
 from angarium.commands.check.installation import Installation
 from angarium.config.config import Config
@@ -42,6 +42,7 @@ QUICK = (
     Family("Names of parameters", names.RULES, names.check),
     Family("Values", settings.RULES, settings.check),
     Family("Services", services.RULES, services.check),
+    Family("Commands and mailbox files", delivery.RULES, delivery.check),
     Family("Files", files.RULES, files.check),
 )
 """Cheap enough for every start."""

@@ -48,12 +48,9 @@ RULES = (UNSUPPORTED, UNKNOWN, DOUBLED, TRANSPORT, CHROOT)
 POSTFIX = frozenset(
     {
         "dnsblog",
-        "local",
         "nqmgr",
-        "pipe",
         "postscreen",
         "qmqpd",
-        "spawn",
         "tlsproxy",
         "verify",
         "oqmgr",
@@ -77,7 +74,7 @@ _TRANSPORT_MAPS = ("transport_maps", "sender_dependent_default_transport_maps")
 
 def check(site: Installation) -> Iterator[Finding]:
     """Find services that do not do what they seem to."""
-    ours = programs.NETWORK | programs.LOCAL | programs.AGENTS | programs.BUILT_IN
+    ours = programs.NETWORK | programs.LOCAL | programs.AGENTS | programs.SPAWNING | programs.BUILT_IN
     left_out = {entry.key for entry in programs.unsupported(site.services)}
     seen: dict[str, MasterService] = {}
     for entry in site.services:

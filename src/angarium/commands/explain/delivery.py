@@ -59,7 +59,7 @@ class DeliveryTrial:
         if entry.command in ("smtp", "lmtp"):
             return await self._smtp(conf, entry, way, sender)
         if entry.command == "virtual" and programs.delivers_to_files(entry, self._node.conf):
-            return await self._files(conf, way)
+            return _softened(conf, await self._files(conf, way))
         if entry.command == "pipe":
             return _command(entry)
         if entry.command == "virtual":
