@@ -21,6 +21,7 @@ import errno
 import fcntl
 import os
 import stat
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -201,7 +202,7 @@ def _make(name: str, lock: LockRules, sleep: Callable[[float], None]) -> None:
 
 
 def _lock(descriptor: int, lock: LockRules, sleep: Callable[[float], None]) -> None:
-    calls = {"fcntl": fcntl.lockf, "flock": fcntl.flock}
+    calls = {"fcntl": _lock_record, "flock": lambda each: fcntl.flock(each, fcntl.LOCK_EX | fcntl.LOCK_NB)}
     for method in lock.methods:
         if method not in calls:
             continue
@@ -209,7 +210,7 @@ def _lock(descriptor: int, lock: LockRules, sleep: Callable[[float], None]) -> N
             if attempt:
                 sleep(lock.delay)
             try:
-                calls[method](descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                calls[method](descriptor)
             except (BlockingIOError, PermissionError):
                 continue  # fcntl(2): either says that somebody has it
             except OSError as error:
@@ -218,6 +219,15 @@ def _lock(descriptor: int, lock: LockRules, sleep: Callable[[float], None]) -> N
         else:
             text = f"unable to lock for exclusive access: {os.strerror(errno.EAGAIN)}"
             raise DeliveryError(Dsn(4, 2, 0), text)
+
+
+def _lock_record(descriptor: int) -> None:
+    """fcntl(2)'s lock of the whole file, held against other threads of this process too. Raises OSError."""
+    if not hasattr(fcntl, "F_OFD_SETLK"):
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, whole)
 
 
 def _write(descriptor: int, pieces: Iterable[bytes], rules: MailboxRules) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -49,6 +52,26 @@ def test_a_lock_of_another_process(tmp_path):
         rules = MailboxRules(LockRules(("flock",), attempts=2, delay=0.0))
         said = refused(path, rules)
     assert said == "4.2.0 unable to lock for exclusive access: Resource temporarily unavailable"
+
+
+def test_a_record_lock_of_another_program_and_of_another_thread(tmp_path):
+    path = tmp_path / "box"
+    path.touch()
+    rules = MailboxRules(LockRules(("fcntl",), attempts=2, delay=0.0))
+    said = "4.2.0 unable to lock for exclusive access: Resource temporarily unavailable"
+    holder = "import fcntl,sys; f=open(sys.argv[1],'r+'); fcntl.lockf(f,fcntl.LOCK_EX); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", holder, path], stdin=PIPE, stdout=PIPE) as other:
+        other.stdout.readline()
+        assert refused(path, rules) == said
+        other.communicate(b"\n")
+    append(str(path), [b"a\n"], rules)
+
+    def while_it_is_written():
+        yield b"b\n"
+        assert refused(path, rules) == said
+
+    append(str(path), while_it_is_written(), rules)
+    assert path.read_bytes() == b"a\nb\n"
 
 
 def test_somebody_elses(tmp_path):
