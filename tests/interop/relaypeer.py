@@ -39,14 +39,15 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class PostfixPeer:
-    """Started by ``with``; needs root, as Postfix does."""
+    """Started by ``with``; needs root, as Postfix does. ``services`` are more lines of master.cf."""
 
-    def __init__(self, parameters: Mapping[str, str]) -> None:
+    def __init__(self, parameters: Mapping[str, str], services: str = "") -> None:
         self.root = Path(tempfile.mkdtemp(prefix="pfx"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self._parameters = parameters
+        self._services = services
 
     @property
     def log(self) -> str:
@@ -97,7 +98,7 @@ class PostfixPeer:
         settings |= self._parameters
         etc = self.root / "etc"
         (etc / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
-        (etc / "master.cf").write_text(_SERVICES.format(port=self.port))
+        (etc / "master.cf").write_text(_SERVICES.format(port=self.port) + self._services)
         subprocess.run(["/usr/sbin/postfix", "-c", str(etc), "start"], check=True, capture_output=True)
         return self
 

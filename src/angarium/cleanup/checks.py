@@ -195,7 +195,7 @@ class Examination:
         """What follows the header block. Raises MailError."""
         walk = self._walk
         assert walk is not None
-        for number, (text, ending) in enumerate(_lines(content, start, walk, self._wants_line), 1):
+        for number, (text, ending) in enumerate(lines(content, start, walk, self._wants_line), 1):
             for found in walk.line(text, ending):
                 await self._found(found)
             if walk.faults:
@@ -284,7 +284,7 @@ def _wire(text: bytes) -> bytes:
 _LONGEST = 1024 * 1024
 
 
-def _lines(content: Content, start: int, walk: MimeWalk, wanted: Callable[[int], bool]) -> Iterator[tuple[bytes, int]]:
+def lines(content: Content, start: int, walk: MimeWalk, wanted: Callable[[int], bool]) -> Iterator[tuple[bytes, int]]:
     """Each line from ``start`` without its line break, and the size of that; one over a MiB comes in pieces.
 
     Lines that the walk does not need and nobody wants are skipped, as fast as a boundary can be searched for.

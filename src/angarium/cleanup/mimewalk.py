@@ -94,6 +94,16 @@ _ENCODINGS = {
 """The content transfer encodings, and the domain of each (RFC 2045 section 6.2)."""
 
 
+def _word(value: bytes) -> bytes:
+    return value.split(b"(")[0].strip(b" \t\r\n;").lower()
+
+
+def encoding_domain(header: bytes) -> bytes | None:
+    """``7bit``, ``8bit`` or ``binary`` for a Content-Transfer-Encoding header; None for others and unknown words."""
+    name, _, value = header.partition(b":")
+    return _ENCODINGS.get(_word(value)) if name.lower() == b"content-transfer-encoding" else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Level:
     boundary: bytes
@@ -114,6 +124,8 @@ class MimeWalk:
 
     Attributes:
         faults: what was found, each once, with the text that it was found in.
+        kind: the main type that the headers which have ended last have named, in lower case.
+        boundaries: how many have been seen.
     """
 
     def __init__(self, start: int, limits: WalkLimits) -> None:
@@ -124,6 +136,8 @@ class MimeWalk:
         self._state: Class | None = Class.PRIMARY
         self._type = self._subtype = b""
         self._encoding = b"7bit"
+        self.kind = b""
+        self.boundaries = 0
         self._offset = 0
         self._pending: list[bytes] = []
         self._pending_size = 0
@@ -135,6 +149,16 @@ class MimeWalk:
     def plain(self) -> bool:
         """All that follows is body, and nothing will be found in it."""
         return self._state is None and not self._levels and Fault.EIGHT_BIT_BODY not in self._limits.report
+
+    @property
+    def position(self) -> int:
+        """Where the next line begins."""
+        return self._position
+
+    @property
+    def in_headers(self) -> bool:
+        """The next line may be a header."""
+        return self._state is not None
 
     @property
     def idle(self) -> bool:
@@ -219,7 +243,7 @@ class MimeWalk:
             return
         name, _, value = text.partition(b":")
         if name.lower() == b"content-transfer-encoding":
-            word = value.split(b"(")[0].strip(b" \t\r\n;").lower()
+            word = _word(value)
             if word in _ENCODINGS:
                 self._encoding = word
         elif name.lower() == b"content-type":
@@ -243,6 +267,7 @@ class MimeWalk:
     def _header_ends(self, text: bytes) -> None:
         kind, subtype, encoding = self._type, self._subtype, self._encoding
         self._type = self._subtype = b""
+        self.kind = kind
         self._offset = 0
         self._state = None
         if kind in (b"message", b"multipart"):
@@ -258,6 +283,7 @@ class MimeWalk:
             level = self._levels[number]
             if text.startswith(level.boundary):
                 self._encoding = b"7bit"
+                self.boundaries += 1
                 if text.startswith(b"--", len(level.boundary)):
                     del self._levels[number:]
                     self._nesting = number

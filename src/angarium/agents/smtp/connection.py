@@ -15,9 +15,17 @@ import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from angarium.agents.smtp.hosts import Target
-from angarium.agents.smtp.trouble import LostError, TroubleError
+from angarium.agents.smtp.trouble import LostError, TroubleError, said
 from angarium.model.envelope import Envelope, Recipient
-from angarium.protocols.smtp.client import ClientSession, ContentWanted, Event, Malformed, Replied, TransactionEnded
+from angarium.protocols.smtp.client import (
+    ClientSession,
+    ContentWanted,
+    Event,
+    ForwardRefused,
+    Malformed,
+    Replied,
+    TransactionEnded,
+)
 from angarium.protocols.smtp.client_reply import ClientReply
 from angarium.protocols.smtp.client_states import State, Step
 
@@ -34,6 +42,7 @@ class Connection(asyncio.Protocol):
         tls: the established TLS session in words; empty without.
         peer_certificate: of a verified TLS session.
         key: of the pool, set by it.
+        remarks: what the log is to be told of the last transaction, beside its outcome.
     """
 
     def __init__(self, target: Target, session: ClientSession, timeouts: Mapping[Step, float]) -> None:
@@ -43,6 +52,7 @@ class Connection(asyncio.Protocol):
         self.tls = ""
         self.peer_certificate: Mapping[str, object] | None = None
         self.key = ""
+        self.remarks: list[str] = []
         self.deadline = 0.0
         self._loop = asyncio.get_running_loop()
         self.opened = self._loop.time()
@@ -90,13 +100,14 @@ class Connection(asyncio.Protocol):
         self,
         envelope: Envelope,
         recipients: Sequence[Recipient],
-        size: int,
+        size: int | None,
         chunks: Iterable[bytes],
         *,
         smtputf8: bool = False,
-        verify: bool = False,
+        until: Step = Step.DOT,
+        forward: Mapping[str, str] | None = None,
     ) -> None:
-        """Run one transaction, or, with ``verify``, its envelope alone.
+        """Run one transaction, or as much of it as ``ClientSession.mail`` is told.
 
         Each recipient's outcome, as far as it got, is in ``session.replies``.
 
@@ -105,7 +116,7 @@ class Connection(asyncio.Protocol):
         """
         self.uses += 1
         self._chunks = chunks
-        self.session.mail(envelope, recipients, size, smtputf8=smtputf8, verify=verify)
+        self.session.mail(envelope, recipients, size, smtputf8=smtputf8, until=until, forward=forward)
         try:
             await self._outcome()
         finally:
@@ -216,6 +227,9 @@ class Connection(asyncio.Protocol):
         if type(event) is TransactionEnded:
             self._sending = None
             return True
+        if type(event) is ForwardRefused:
+            self.remarks.append(said(self.target.relay, event.reply, event.step))
+            return False
         if type(event) is Replied:
             self._reply = event.reply
             if event.step is Step.QUIT and self._transport is not None:

@@ -107,6 +107,7 @@ class Connector:
             discard_keywords=parameters.discard_ehlo_keywords,
             line_limit=parameters.line_length_limit,
             dialect=parameters.dialect,
+            style=parameters.style,
         )
 
     async def _open(self, target: Target, destination: Destination) -> Connection:
@@ -177,6 +178,8 @@ class Connector:
             session.hello(parameters.helo_name)
             reply = await connection.reply()
             if reply.positive:
+                if session.implied:
+                    self._log.info(f"host {connection.target.peer} offers SMTPUTF8 support, but not 8BITMIME")
                 return
             if only or not session.usable:
                 raise refused(connection.target.peer, reply)
@@ -264,7 +267,7 @@ class Connector:
         if found is None:
             return
         authentication = self._parameters.authentication
-        user, _, password = found.partition(":")
+        user, _, password = found.partition(authentication.delimiter)
         peer = connection.target.peer
         mechanisms = connection.session.auth_mechanisms
         if not mechanisms:

@@ -10,12 +10,13 @@ the host, and a new one is made.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from angarium.agents.smtp.connection import Connection
 from angarium.agents.smtp.connector import Connector
 from angarium.agents.smtp.destination import Destination, destinations
+from angarium.agents.smtp.downgrade import NestingError, downgraded, has_eight_bit_headers
 from angarium.agents.smtp.hosts import LOOP, HostFinder
 from angarium.agents.smtp.outgoing import Outgoing, Rules
 from angarium.agents.smtp.parameters import SmtpParameters
@@ -23,6 +24,7 @@ from angarium.agents.smtp.pool import ConnectionPool
 from angarium.agents.smtp.trouble import LostError, NotConnectedError, TroubleError, said
 from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
+from angarium.model.envelope import BodyType
 from angarium.model.error import MailError
 from angarium.protocols.smtp.client import needs_smtputf8
 from angarium.protocols.smtp.client_reply import ClientReply
@@ -30,7 +32,6 @@ from angarium.protocols.smtp.client_states import Step
 from angarium.protocols.smtp.dialect import LMTP
 from angarium.runtime.log import ServiceLog
 
-_HEADER_PROBE = 65536
 _NO_RULES = Rules()
 
 
@@ -52,9 +53,10 @@ class Delivery:
 
     def __init__(self, tools: Tools, request: DeliveryRequest, *, verify: bool = False) -> None:
         self._tools = tools
-        self._verify = verify
+        parameters = tools.parameters
+        self._until = parameters.verify_target if verify else Step.DOT
         self._request = request
-        self._lmtp = tools.parameters.dialect is LMTP
+        self._lmtp = parameters.dialect is LMTP
         self._remaining: Sequence[QueuedRecipient] = request.recipients
         self._results: dict[int, DeliveryResult] = {}
         self._message = Outgoing.of(request)
@@ -63,6 +65,8 @@ class Delivery:
         self._sessions = 0
         self._first: Destination | None = None
         self._answered: frozenset[int] = frozenset()
+        self._seven_bit: Outgoing | None = None
+        self._eight_bit_headers: bool | None = None
 
     async def run(self) -> Sequence[DeliveryResult]:
         """Attempt the delivery; one result for each recipient."""
@@ -159,18 +163,22 @@ class Delivery:
         recipients = self._remaining
         addresses = self._message.named([queued.number for queued in recipients])
         try:
-            smtputf8 = self._check_acceptable(connection)
+            smtputf8 = await self._check_acceptable(connection)
+            message, size = await self._fitting(connection)
         except TroubleError:
             self._keep(key, connection, place)  # nothing was said: it is as good as before
             raise
         try:
             await connection.transact(
-                self._message.envelope,
+                message.envelope,
                 addresses,
-                self._message.size,
-                self._chunks(),
+                size,
+                _chunks(message),
                 smtputf8=smtputf8,
-                verify=self._verify,
+                until=self._until,
+                forward=forwarded(self._request, tools.parameters.own_addresses)
+                if tools.parameters.send_xforward_command
+                else None,
             )
         except TroubleError:
             # Some recipients may have had their answer before the trouble: it stands, also when it is only for now.
@@ -192,13 +200,7 @@ class Delivery:
         else:
             connection.quit()
 
-    def _chunks(self) -> Iterable[bytes]:
-        message = self._message
-        if message.content.size < 65536:
-            return (message.prefix + message.content.read(),)
-        return chain((message.prefix,), message.content.chunks())
-
-    def _check_acceptable(self, connection: Connection) -> bool:
+    async def _check_acceptable(self, connection: Connection) -> bool:
         """Ask the server's announced limits; True when SMTPUTF8 is to be asked for. Raises TroubleError."""
         session = connection.session
         peer = connection.target.peer
@@ -209,18 +211,43 @@ class Delivery:
         message = self._message
         if not message.envelope.smtputf8:
             return False
-        header = message.prefix + message.content.read(0, min(message.content.size, _HEADER_PROBE))
-        header = header.partition(b"\r\n\r\n")[0]
         people = message.named([queued.number for queued in self._remaining])
-        if not needs_smtputf8(message.envelope, people, header):
+        if not needs_smtputf8(message.envelope, people, b"") and not await self._has_eight_bit_headers():
             return False
         if not session.offers("SMTPUTF8"):
             text = f"SMTPUTF8 is required, but was not offered by host {peer}"
             raise TroubleError("5.6.7", text, broken=False)
         return True
 
+    async def _has_eight_bit_headers(self) -> bool:
+        if self._eight_bit_headers is None:
+            limits = self._tools.parameters.walk_limits
+            self._eight_bit_headers = await has_eight_bit_headers(self._message.whole, limits)
+        return self._eight_bit_headers
+
+    async def _fitting(self, connection: Connection) -> tuple[Outgoing, int | None]:
+        """The message as this server can take it, and its size if that is known. Raises TroubleError."""
+        message = self._message
+        parameters = self._tools.parameters
+        if (
+            connection.session.offers("8BITMIME")
+            or message.envelope.body is BodyType.SEVENBIT
+            or not parameters.mime_output_conversion
+        ):
+            return message, message.size
+        if self._seven_bit is None:
+            try:
+                content = await downgraded(message.whole, parameters.walk_limits)
+            except NestingError as error:
+                raise TroubleError("5.6.0", str(error), broken=False) from None
+            self._seven_bit = replace(message, prefix=b"", content=content)
+        return self._seven_bit, None
+
     def _settle(self, connection: Connection, recipients: Sequence[QueuedRecipient]) -> None:
         """Turn the replies into results; keep as remaining those whom another host may still take."""
+        for remark in connection.remarks:
+            self._tools.service_log.warning(remark)
+        connection.remarks.clear()
         remaining: list[QueuedRecipient] = []
         finished = self._tools.clock()
         replies = connection.session.replies
@@ -243,7 +270,7 @@ class Delivery:
         self, connection: Connection, queued: QueuedRecipient, step: Step, reply: ClientReply, finished: float
     ) -> DeliveryResult:
         target = connection.target
-        sent = step is (Step.RCPT if self._verify else Step.DOT) and reply.code // 100 == 2
+        sent = step is self._until and reply.code // 100 == (3 if step is Step.DATA else 2)
         dsn = reply.dsn
         if sent:
             status, text = Status.SENT, reply.text
@@ -299,3 +326,24 @@ class Delivery:
             )
         if trouble.dsn.klass == 5 and final:
             self._remaining = ()
+
+
+def _chunks(message: Outgoing) -> Iterable[bytes]:
+    if message.content.size < 65536:
+        return (message.prefix + message.content.read(),)
+    return chain((message.prefix,), message.content.chunks())
+
+
+def forwarded(request: DeliveryRequest, own_addresses: frozenset[str]) -> dict[str, str]:
+    """What XFORWARD tells of the client from whom a message came; what is not known is left out."""
+    client = request.envelope.origin.logged
+    local = client.local if client.local is not None else not client.address or client.address in own_addresses
+    return {
+        "NAME": client.name if client.name != "unknown" else "",
+        "ADDR": f"IPV6:{client.address}" if ":" in client.address else client.address,
+        "PORT": str(client.port) if client.port else "",
+        "PROTO": "ESMTP" if client.protocol.startswith("ESMTP") else client.protocol if client.address else "",
+        "HELO": client.helo,
+        "IDENT": client.ident or request.queue_id,
+        "SOURCE": "LOCAL" if local else "REMOTE",
+    }

@@ -47,6 +47,11 @@ class Outgoing:
         return [self.recipients[number] for number in numbers]
 
     @property
+    def whole(self) -> Content:
+        """Headers of ours and what was sent, as one."""
+        return SplicedContent([self.prefix, *spliced(self.content, [])]) if self.prefix else self.content
+
+    @property
     def size(self) -> int:
         """Octets, headers of ours included."""
         return len(self.prefix) + self.content.size
@@ -66,8 +71,7 @@ class Rules:
         """The message as it leaves. Raises MailError."""
         message = Outgoing.of(request)
         if self.checks is not None:
-            whole = SplicedContent([message.prefix, *spliced(message.content, [])])
-            checked = await _checked(whole, self.checks, request.queue_id)
+            checked = await _checked(message.whole, self.checks, request.queue_id)
             message = replace(message, prefix=b"", content=checked)
         if self.generic is None:
             return message

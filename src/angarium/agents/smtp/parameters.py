@@ -16,6 +16,7 @@ from angarium.cleanup.mimewalk import WalkLimits
 from angarium.config.derived import chosen_interfaces
 from angarium.config.error import ConfigError
 from angarium.config.registry.lmtp import twin
+from angarium.protocols.smtp.client_render import PLAIN, Style
 from angarium.protocols.smtp.client_states import Step
 from angarium.protocols.smtp.dialect import LMTP, SMTP, Dialect
 from angarium.runtime.dane import digest_order
@@ -86,6 +87,7 @@ class Timeouts:
     data_done: float = 600.0
     rset: float = 20.0
     quit: float = 300.0
+    xforward: float = 300.0
     starttls: float = 300.0
 
     def by_step(self) -> Mapping[Step, float]:
@@ -97,6 +99,8 @@ class Timeouts:
             Step.LHLO: self.helo,
             Step.STARTTLS: self.starttls,
             Step.AUTH: self.helo,
+            Step.XFORWARD_NAME: self.xforward,
+            Step.XFORWARD_PROTO: self.xforward,
             Step.MAIL: self.mail,
             Step.RCPT: self.rcpt,
             Step.DATA: self.data_init,
@@ -118,6 +122,7 @@ class Authentication:
         mechanisms: smtp_sasl_mechanism_filter, in upper case; empty: any.
         soft_bounce: a refused log-in defers the mail (smtp_sasl_auth_soft_bounce).
         by_sender: ask for the sender's password first (smtp_sender_dependent_authentication).
+        delimiter: between user and password (smtp_sasl_password_result_delimiter).
     """
 
     enabled: bool = False
@@ -126,6 +131,7 @@ class Authentication:
     mechanisms: frozenset[str] = frozenset()
     soft_bounce: bool = True
     by_sender: bool = False
+    delimiter: str = ":"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +191,11 @@ class SmtpParameters:
     use_srv_lookup: frozenset[str] = frozenset()
     allow_srv_lookup_fallback: bool = False
     ignore_srv_lookup_error: bool = False
+    verify_target: Step = Step.RCPT
+    send_xforward_command: bool = False
+    style: Style = PLAIN
+    mime_output_conversion: bool = True
+    walk_limits: WalkLimits = field(default_factory=WalkLimits)
     recipient_delimiter: str = ""
     soft_bounce: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -266,6 +277,18 @@ class SmtpParameters:
             tls_loglevel=conf.integer("smtp_tls_loglevel"),
             tls_verify_match=tuple(conf.names("smtp_tls_verify_cert_match")),
             tls_secure_match=tuple(conf.names("smtp_tls_secure_cert_match")),
+            verify_target=Step.DATA if conf.text("smtp_address_verify_target").lower() == "data" else Step.RCPT,
+            send_xforward_command=conf.boolean("smtp_send_xforward_command"),
+            mime_output_conversion=not conf.boolean("disable_mime_output_conversion"),
+            walk_limits=WalkLimits(
+                conf.integer("mime_nesting_limit"),
+                conf.integer("mime_boundary_length_limit"),
+                conf.integer("header_size_limit"),
+            ),
+            style=Style(
+                quote=conf.boolean("smtp_quote_rfc821_envelope"),
+                dummy_auth=conf.boolean("smtp_send_dummy_mail_auth"),
+            ),
             recipient_delimiter=conf.text("recipient_delimiter"),
             soft_bounce=conf.boolean("soft_bounce"),
             timeouts=Timeouts(
@@ -278,6 +301,7 @@ class SmtpParameters:
                 data_done=conf.seconds("smtp_data_done_timeout"),
                 rset=conf.seconds("smtp_rset_timeout"),
                 quit=conf.seconds("smtp_quit_timeout"),
+                xforward=conf.seconds("smtp_xforward_timeout"),
                 starttls=conf.seconds("smtp_starttls_timeout"),
             ),
             authentication=Authentication(
@@ -287,6 +311,7 @@ class SmtpParameters:
                 mechanisms=frozenset(name.upper() for name in conf.names("smtp_sasl_mechanism_filter")),
                 soft_bounce=conf.boolean("smtp_sasl_auth_soft_bounce"),
                 by_sender=conf.boolean("smtp_sender_dependent_authentication"),
+                delimiter=conf.text("smtp_sasl_password_result_delimiter") or ":",
             ),
         )
 
@@ -370,7 +395,8 @@ def _own_addresses(conf: Configuration) -> frozenset[str]:
     own = {
         str(interface.ip) for interface in chosen_interfaces(conf.text("inet_interfaces"), conf.text("inet_protocols"))
     }
-    own.update(name.strip("[]") for name in conf.names("proxy_interfaces"))
+    named = [*conf.names("inet_interfaces"), *conf.names("proxy_interfaces")]
+    own.update(word for name in named if (word := name.strip("[]"))[:1].isdigit() or ":" in word)
     return frozenset(own)
 
 

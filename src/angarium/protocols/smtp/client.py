@@ -14,11 +14,18 @@ decided about it, and with the step that it answered; a reply that nobody waits 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from angarium.model.envelope import Envelope, Recipient
-from angarium.protocols.smtp.client_render import encode_content, mail_command, rcpt_command
+from angarium.protocols.smtp.client_render import (
+    PLAIN,
+    Style,
+    encode_content,
+    mail_command,
+    rcpt_command,
+    xforward_commands,
+)
 from angarium.protocols.smtp.client_reply import ClientReply, ReplyError, ReplyParser
 from angarium.protocols.smtp.client_states import AFTER_REPLY, AFTER_SENDING, MAY_SEND, State, Step
 from angarium.protocols.smtp.dialect import SMTP, Dialect
@@ -31,6 +38,14 @@ class ClientStateError(Exception):
 @dataclass(frozen=True, slots=True)
 class Replied:
     """The reply to a step outside a transaction."""
+
+    step: Step
+    reply: ClientReply
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardRefused:
+    """The server did not take what XFORWARD told it; the transaction goes on."""
 
     step: Step
     reply: ClientReply
@@ -53,7 +68,7 @@ class Malformed:
     text: str
 
 
-Event = Replied | ContentWanted | TransactionEnded | Malformed
+Event = Replied | ForwardRefused | ContentWanted | TransactionEnded | Malformed
 
 RecipientReply = tuple[Step, ClientReply]
 """The reply that decided about a recipient, and what it answered."""
@@ -63,14 +78,14 @@ RecipientReply = tuple[Step, ClientReply]
 class _Transaction:
     envelope: Envelope
     recipients: Sequence[Recipient]
-    commands: deque[str]
+    commands: deque[tuple[Step, str]]
     replies: list[RecipientReply | None]
     accepted: list[int] = field(default_factory=list)
     answered: int = 0
     finished: int = 0
     sender_refused: bool = False
     discarding: bool = False
-    verify: bool = False
+    until: Step = Step.DOT
 
 
 class ClientSession:
@@ -80,11 +95,23 @@ class ClientSession:
         state: see ``client_states``.
         capabilities: EHLO keyword in upper case -> its parameters; empty before EHLO and after HELO.
         tls: STARTTLS is done.
+        authenticated: a log-in has succeeded.
+        implied: the extension for whose sake we take 8BITMIME to be there, though it was not announced.
         usable: the server has not said 421, and nothing malformed.
     """
 
-    def __init__(self, *, discard_keywords: Iterable[str] = (), line_limit: int = 998, dialect: Dialect = SMTP) -> None:
+    def __init__(
+        self,
+        *,
+        discard_keywords: Iterable[str] = (),
+        line_limit: int = 998,
+        dialect: Dialect = SMTP,
+        style: Style = PLAIN,
+    ) -> None:
         self.dialect = dialect
+        self.style = style
+        self.authenticated = False
+        self.implied = ""
         self.state = State.CONNECTED
         self.capabilities: dict[str, str] = {}
         self.tls = False
@@ -136,14 +163,17 @@ class ClientSession:
         self,
         envelope: Envelope,
         recipients: Sequence[Recipient],
-        size: int,
+        size: int | None,
         *,
         smtputf8: bool = False,
-        verify: bool = False,
+        until: Step = Step.DOT,
+        forward: Mapping[str, str] | None = None,
     ) -> None:
-        """Begin a transaction: everything up to DATA at once if the server pipelines, else MAIL alone.
+        """Begin a transaction: everything up to DATA at once if the server pipelines, else one command.
 
-        With ``verify`` it ends after the recipients: their replies are all that is wanted.
+        ``size`` is None when it is not known, and not said. It ends with the replies to ``until``: DOT; or RCPT, or
+        DATA, when they are all that is wanted. ``forward`` is what XFORWARD tells a server that takes it of the client
+        from whom the message came.
 
         A transaction before it that did not run to its end is reset first.
         """
@@ -151,25 +181,31 @@ class ClientSession:
             msg = "a transaction needs a recipient"
             raise ClientStateError(msg)
         offered = self.capabilities
-        commands = deque([mail_command(envelope, offered, size, smtputf8=smtputf8)])
-        commands.extend([rcpt_command(recipient, offered) for recipient in recipients])
-        if not verify:
-            commands.append("DATA")
+        style = self.style
+        mail = mail_command(envelope, offered, size, smtputf8=smtputf8, style=style, authenticated=self.authenticated)
+        commands = deque([(Step.MAIL, mail)])
+        commands.extend([(Step.RCPT, rcpt_command(recipient, offered, style)) for recipient in recipients])
+        if until is not Step.RCPT:
+            commands.append((Step.DATA, "DATA"))
+        if forward is not None and "XFORWARD" in offered:
+            name, protocol = xforward_commands(forward, offered["XFORWARD"])
+            if protocol:
+                commands.appendleft((Step.XFORWARD_PROTO, protocol))
+            if name:
+                commands.appendleft((Step.XFORWARD_NAME, name))
         self._check(Step.MAIL)
-        self._transaction = _Transaction(envelope, recipients, commands, [None] * len(recipients), verify=verify)
-        steps = [Step.MAIL, *[Step.RCPT] * len(recipients), *(() if verify else (Step.DATA,))]
+        self._transaction = _Transaction(envelope, recipients, commands, [None] * len(recipients), until=until)
         if self._dirty:
-            commands.appendleft("RSET")
-            steps.insert(0, Step.RSET)
+            commands.appendleft((Step.RSET, "RSET"))
             self._dirty = False
         self.state = AFTER_SENDING[Step.MAIL]
         if "PIPELINING" in offered:
+            steps, lines = zip(*commands, strict=True)
             self._expected.extend(steps)
-            self._write(*commands)
+            self._write(*lines)
             commands.clear()
         else:
-            self._expected.append(steps[0])
-            self._write(commands.popleft())
+            self._send_next(commands)
 
     def content(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """The octets to write for the content, final dot included. Consume it whole."""
@@ -273,6 +309,7 @@ class ClientSession:
         if step is Step.AUTH:
             if reply.code != 334:
                 self.state = State.READY
+                self.authenticated = reply.code // 100 == 2
             return Replied(step, reply)
         if step is Step.QUIT:
             return Replied(step, reply)
@@ -289,7 +326,7 @@ class ClientSession:
         elif step is Step.RCPT:
             number = transaction.answered
             transaction.answered += 1
-            if reply.code // 100 == 2 and not transaction.sender_refused and not transaction.verify:
+            if reply.code // 100 == 2 and not transaction.sender_refused and transaction.until is not Step.RCPT:
                 transaction.accepted.append(number)
             else:
                 self._decide((number,), step, reply)
@@ -297,13 +334,15 @@ class ClientSession:
             return self._data_reply(transaction, reply)
         elif step is Step.DOT or step is Step.CONTENT:
             return self._final_reply(transaction, step, reply)
-        if transaction.verify and transaction.answered == len(transaction.recipients):
+        elif step is not Step.RSET and reply.code // 100 != 2:
+            event = ForwardRefused(step, reply)
+        if transaction.until is Step.RCPT and transaction.answered == len(transaction.recipients):
             return self._end(dirty=True)
         if transaction.commands:
             if not self.usable:
                 # 421: the server will hear no more, so it has answered for all who still wait.
                 self._decide(range(len(transaction.recipients)), step, reply)
-            event = self._next_command(transaction)
+            event = self._next_command(transaction) or event
         return event
 
     def _next_command(self, transaction: _Transaction) -> Event | None:
@@ -313,14 +352,19 @@ class ClientSession:
         if refused or (everybody_asked and not transaction.accepted):
             transaction.commands.clear()
             return self._end(dirty=True)
-        command = transaction.commands.popleft()
-        self._expected.append(
-            Step.MAIL if command.startswith("MAIL") else Step.DATA if command == "DATA" else Step.RCPT
-        )
-        self._write(command)
+        self._send_next(transaction.commands)
         return None
 
+    def _send_next(self, commands: deque[tuple[Step, str]]) -> None:
+        step, line = commands.popleft()
+        self._expected.append(step)
+        self._write(line)
+
     def _data_reply(self, transaction: _Transaction, reply: ClientReply) -> Event | None:
+        if reply.code // 100 == 3 and transaction.until is Step.DATA:
+            self._decide(transaction.accepted, Step.DATA, reply)
+            self.usable = False  # there is no way back from here but to hang up
+            return self._end(dirty=False)
         if reply.code // 100 == 3:
             self.state = State.CONTENT
             if transaction.accepted:
@@ -385,6 +429,9 @@ class ClientSession:
             if keyword == "AUTH" and keyword in capabilities:
                 parameters = f"{capabilities[keyword]} {parameters}"
             capabilities[keyword] = parameters.strip()
+        if "SMTPUTF8" in capabilities and "8BITMIME" not in capabilities:
+            # RFC 6531 section 3.1 requires it, so it is there, whatever is said of it.
+            self.implied = capabilities["8BITMIME"] = "SMTPUTF8"
         return capabilities
 
     def _check(self, step: Step) -> None:

@@ -2,13 +2,14 @@
 
 Addresses are in internal form and are quoted here. Parameters are sent
 only when the server offered their extension: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY
-and ORCPT (RFC 3461).
+and ORCPT (RFC 3461), XFORWARD (Postfix's XFORWARD_README).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from angarium.model.envelope import BodyType, Envelope, Notify, Recipient, Ret
 from angarium.protocols.smtp.path import encode_xtext, quote_address
@@ -16,6 +17,27 @@ from angarium.protocols.smtp.path import encode_xtext, quote_address
 _NOT_UNITEXT = re.compile(r"[^!-*,-<>-\[\]-~]")
 
 _NOTIFY = ((Notify.SUCCESS, "SUCCESS"), (Notify.FAILURE, "FAILURE"), (Notify.DELAY, "DELAY"))
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What a client's owner may want to be written otherwise.
+
+    Attributes:
+        quote: addresses are quoted as RFC 5321 wants it (smtp_quote_rfc821_envelope).
+        dummy_auth: ``AUTH=<>`` in MAIL FROM after a log-in (smtp_send_dummy_mail_auth).
+    """
+
+    quote: bool = True
+    dummy_auth: bool = False
+
+    def address(self, address: str) -> str:
+        """An address between its brackets."""
+        return quote_address(address) if self.quote else address
+
+
+PLAIN = Style()
+"""As the RFC has it."""
 
 
 def orcpt(text: str) -> str:
@@ -26,10 +48,18 @@ def orcpt(text: str) -> str:
     return "utf-8;" + _NOT_UNITEXT.sub(lambda match: f"\\x{{{ord(match[0]):X}}}", address)
 
 
-def mail_command(envelope: Envelope, offered: Iterable[str], size: int, *, smtputf8: bool) -> str:
+def mail_command(
+    envelope: Envelope,
+    offered: Container[str],
+    size: int | None,
+    *,
+    smtputf8: bool,
+    style: Style = PLAIN,
+    authenticated: bool = False,
+) -> str:
     """MAIL FROM without its line end."""
-    parts = [f"MAIL FROM:<{quote_address(envelope.sender)}>"]
-    if "SIZE" in offered:
+    parts = [f"MAIL FROM:<{style.address(envelope.sender)}>"]
+    if size is not None and "SIZE" in offered:
         parts.append(f"SIZE={size}")
     if "8BITMIME" in offered and envelope.body is not BodyType.UNSAID:
         # BINARYMIME needs BDAT, which we don't speak: the server took it as lines, so as lines it goes on.
@@ -41,21 +71,44 @@ def mail_command(envelope: Envelope, offered: Iterable[str], size: int, *, smtpu
             parts.append(f"RET={envelope.ret.value}")
         if envelope.envid:
             parts.append(f"ENVID={encode_xtext(envelope.envid)}")
+    if authenticated and style.dummy_auth:
+        parts.append("AUTH=<>")
     return " ".join(parts)
 
 
-def rcpt_command(recipient: Recipient, offered: Iterable[str]) -> str:
+def rcpt_command(recipient: Recipient, offered: Container[str], style: Style = PLAIN) -> str:
     """RCPT TO without its line end."""
-    command = f"RCPT TO:<{quote_address(recipient.address)}>"
+    command = f"RCPT TO:<{style.address(recipient.address)}>"
     if "DSN" not in offered:
         return command
     if recipient.notify is not Notify.UNSAID:
         words = [word for bit, word in _NOTIFY if recipient.notify & bit] or ["NEVER"]
         command += " NOTIFY=" + ",".join(words)
-    original = recipient.orcpt or (f"rfc822;{recipient.original}" if recipient.original else "")
+    original = recipient.orcpt or (f"rfc822;{quote_address(recipient.original)}" if recipient.original else "")
     if original:
         command += f" ORCPT={orcpt(original)}"
     return command
+
+
+_FORWARDED = (("NAME", "ADDR", "PORT"), ("PROTO", "HELO", "IDENT", "SOURCE"))
+
+
+def xforward_commands(facts: Mapping[str, str], offered: str) -> tuple[str, str]:
+    """XFORWARD twice, each as short as a command must be: with the client's address, and with what it said.
+
+    Args:
+        facts: attribute -> value; one that is not known is left out, and the server takes it for unavailable.
+        offered: the attributes that the server takes, as its EHLO reply lists them.
+
+    Returns:
+        the commands without line ends; empty ones are not to be sent.
+    """
+    taken = offered.upper().split()
+    first, second = (
+        [f"{name}={encode_xtext(facts[name])}" for name in names if name in taken and facts.get(name)]
+        for names in _FORWARDED
+    )
+    return (" ".join(["XFORWARD", *first]) if first else "", " ".join(["XFORWARD", *second]) if second else "")
 
 
 def encode_content(chunks: Iterable[bytes], line_limit: int = 998) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ HELLO       EHLO, HELO or LHLO sent                              nothing
 READY       negotiated, no transaction                           STARTTLS AUTH MAIL RSET QUIT
 UPGRADING   STARTTLS sent; after 220 TLS is to begin             nothing
 AUTH        in a SASL exchange                                   answers to challenges
-ENVELOPE    MAIL sent, replies to it, RCPT and DATA outstanding  RCPT DATA
+ENVELOPE    MAIL sent, replies to it, RCPT and DATA outstanding  RCPT DATA (XFORWARD before MAIL)
 CONTENT     354 received                                         the content
 FINAL       the final dot is sent                                nothing
 CLOSING     QUIT sent, or the server said 421                    nothing
@@ -46,6 +46,8 @@ class Step(enum.Enum):
     LHLO = "LHLO command"
     STARTTLS = "STARTTLS command"
     AUTH = "AUTH command"
+    XFORWARD_NAME = "XFORWARD name/address command"
+    XFORWARD_PROTO = "XFORWARD helo/protocol command"
     MAIL = "MAIL FROM command"
     RCPT = "RCPT TO command"
     DATA = "DATA command"
@@ -93,6 +95,8 @@ WHILE: Mapping[Step, str] = {
     Step.LHLO: "performing the LHLO handshake",
     Step.STARTTLS: "receiving the STARTTLS response",
     Step.AUTH: "performing the EHLO handshake",
+    Step.XFORWARD_NAME: "sending XFORWARD name/address",
+    Step.XFORWARD_PROTO: "sending XFORWARD protocol/helo_name",
     Step.MAIL: "sending MAIL FROM",
     Step.RCPT: "sending RCPT TO",
     Step.DATA: "sending DATA command",
