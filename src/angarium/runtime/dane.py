@@ -1,9 +1,9 @@
 """DANE for SMTP: is the chain that a server has shown the one that its domain's TLSA records speak of?
 
 RFC 6698, RFC 7671 and RFC 7672: usages 3 (this certificate or key, whatever its names and dates say) and 2 (an
-authority above it, which need not be known to anybody else); 0 and 1 are unusable for mail. Of digests of the same
-thing the one that tls_dane_digests puts first counts (RFC 7671 section 9). Trust anchors out of files are usage 2
-with the whole certificate or key (``anchors``).
+authority above it, which need not be known to anybody else; or, whole, the certificate itself); 0 and 1 are unusable
+for mail. Of digests of the same thing the one that tls_dane_digests puts first counts (RFC 7671 section 9). Trust
+anchors out of files are usage 2 with the whole certificate or key (``anchors``).
 
 The chain is checked here and not by OpenSSL, after a handshake that accepts anything: signatures, dates, who may sign,
 how long a path may be, what a key is for. An extension that is critical and that is not understood here (name
@@ -191,6 +191,9 @@ def _anchored(chain: Sequence[bytes], records: Sequence[Tlsa], now: dt.datetime)
         return False
     whole = [_read(record) for record in records if record.matching == _WHOLE]
     keys = [each for each in whole if each is not None and not isinstance(each, x509.Certificate)]
+    leaf = chain[0]
+    if any(record.selector == _CERTIFICATE and record.matching == _WHOLE and record.data == leaf for record in records):
+        return True
     candidates = shown[1:] + [each for each in whole if isinstance(each, x509.Certificate)]
     current = shown[0]
     for depth in range(_DEEPEST):

@@ -49,7 +49,8 @@ def test_every_kind_of_record(selector, matching):
     assert judged(CHAIN, record(2, selector, matching, MIDDLE)) == YES
     assert judged((*CHAIN, ROOT.der), record(2, selector, matching, ROOT)) == YES
     assert judged(CHAIN, record(3, selector, matching, MIDDLE)) == NO
-    assert judged(CHAIN, record(2, selector, matching, LEAF)) == NO
+    # OpenSSL takes a whole certificate for an anchor wherever it stands; its names count then.
+    assert judged(CHAIN, record(2, selector, matching, LEAF)) == (YES if (selector, matching) == (0, 0) else NO)
     assert judged((*CHAIN, STRANGE.der), record(2, selector, matching, STRANGE)) == NO
 
 

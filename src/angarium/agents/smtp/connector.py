@@ -83,7 +83,7 @@ class Connector:
 
     async def connect(self, target: Target, destination: Destination, sender: str, policy: TlsPolicy) -> Connection:
         """A connection on which MAIL FROM may be sent. Raises TroubleError."""
-        policy = await self._policies.at_host(policy, target, destination.host)
+        policy = await self._policies.at_host(policy, target, destination)
         try:
             return await self._attempt(target, destination, sender, policy)
         except _PlaintextNextError:
@@ -213,8 +213,8 @@ class Connector:
         try:
             tls = await connection.start_tls(context, server_name, self._parameters.timeouts.starttls)
         except ssl.SSLCertVerificationError as error:
-            self._log.info(f"certificate verification failed for {target.relay}: {error.verify_message}")
-            raise TroubleError("4.7.5", "Server certificate not trusted") from None
+            self._log_unverified(target, error.verify_code, error.verify_message)
+            raise TroubleError("4.7.5", "Server certificate not verified") from None
         except (ssl.SSLError, OSError) as error:
             reason = getattr(error, "reason", None) or error
             self._log.info(f"SSL_connect error to {target.relay}: {reason}")
@@ -230,6 +230,7 @@ class Connector:
             names = policy.names(target.host, destination.host)
             many = policy.tls.library.many_labels
             if not matches_certificate(connection.peer_certificate, names, many_labels=many):
+                self._log_unverified(target, 62, "hostname mismatch")
                 raise TroubleError("4.7.5", "Server certificate not verified")
         elif policy.level is SecurityLevel.FINGERPRINT:
             self._check_fingerprint(tls, policy)
@@ -244,10 +245,15 @@ class Connector:
         now = dt.datetime.now(dt.UTC)
         found = judge(shown_chain(tls), policy.anchors, names, many_labels=policy.tls.library.many_labels, now=now)
         if not found.trusted:
-            self._log.info(f"certificate verification failed for {target.relay}: no trust anchor matches its chain")
-            raise TroubleError("4.7.5", "Server certificate not trusted")
+            self._log_unverified(target, 65, "no matching DANE TLSA records")
+        elif not found.matched:
+            self._log_unverified(target, 62, "hostname mismatch")
         if not found.matched:
             raise TroubleError("4.7.5", "Server certificate not verified")
+
+    def _log_unverified(self, target: Target, number: int, words: str) -> None:
+        """Say why a certificate is not good enough, with OpenSSL's number for it."""
+        self._log.info(f"server certificate verification failed for {target.relay}: num={number}:{words}")
 
     def _check_fingerprint(self, tls: ssl.SSLObject, policy: TlsPolicy) -> None:
         """The certificate, or its key, is the one that the administrator knows. Raises TroubleError."""

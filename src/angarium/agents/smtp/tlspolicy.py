@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from angarium.agents.smtp.destination import Destination
-from angarium.agents.smtp.trouble import TroubleError
+from angarium.agents.smtp.trouble import NoPolicyError, TroubleError
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, TemporaryError
 from angarium.runtime.dane import anchors, usable
 from angarium.runtime.dns import Answer, DnsFailure, NoRecords, Records, Resolver, Tlsa
@@ -233,14 +233,21 @@ class TlsPolicies:
                 return match
         return NOT_FOUND
 
-    async def at_host(self, policy: TlsPolicy, target: Target, nexthop: str) -> TlsPolicy:
-        """What one host gets. Raises TroubleError."""
+    async def at_host(self, policy: TlsPolicy, target: Target, destination: Destination) -> TlsPolicy:
+        """What one host gets. Raises NoPolicyError."""
+        try:
+            return await self._at_host(policy, target, destination.host)
+        except NoPolicyError as trouble:
+            self._log.warning(f"TLS policy lookup for {destination.text}/{target.host}: {trouble.text}")
+            raise
+
+    async def _at_host(self, policy: TlsPolicy, target: Target, nexthop: str) -> TlsPolicy:
         if policy.tls.trust_anchors and policy.level.verifies:
             try:
                 return replace(policy, anchors=anchors(policy.tls.trust_anchors))
             except TlsError as error:
                 self._log.warning(f"TLS: {error}")
-                raise TroubleError("4.7.5", "client TLS configuration problem", broken=False) from None
+                raise NoPolicyError("client TLS configuration problem") from None
         if policy.level not in (SecurityLevel.DANE, SecurityLevel.DANE_ONLY):
             return policy
         dane = self._defaults.dane
@@ -256,14 +263,13 @@ class TlsPolicies:
             return self._without_dane(policy, "non DNSSEC destination")
         base, answer = await self._tlsa(self._resolver, target)
         if isinstance(answer, DnsFailure):
-            text = f"TLSA lookup error for {target.host}:{target.port}"
-            self._log.warning(f"{text}: {answer.cause}")
-            raise TroubleError("4.7.5", text)
+            self._log.warning(f"DANE TLSA lookup problem: {target.host}:{target.port}: {answer.cause}")
+            raise NoPolicyError(f"TLSA lookup error for {target.host}:{target.port}")
         if not isinstance(answer, Records) or not answer.secure:
             return self._without_dane(policy, "no TLSA records found")
         records = usable(answer.values, dane.digests)
         if not records and policy.level is SecurityLevel.DANE_ONLY:
-            return self._without_dane(policy, "no usable TLSA records")
+            return self._without_dane(policy, "TLSA records unusable")
         if not records or (forged and dane.insecure_mx == "encrypt"):
             return self._weaker(policy, SecurityLevel.ENCRYPT)
         tls = replace(policy.tls, level=SecurityLevel.DANE)
@@ -282,9 +288,9 @@ class TlsPolicies:
         return base, answer
 
     def _without_dane(self, policy: TlsPolicy, why: str) -> TlsPolicy:
-        """Raises TroubleError, when there has to be DANE."""
+        """Raises NoPolicyError, when there has to be DANE."""
         if policy.level is SecurityLevel.DANE_ONLY:
-            raise TroubleError("4.7.5", why)
+            raise NoPolicyError(why)
         return self._weaker(policy, SecurityLevel.MAY)
 
     def _weaker(self, policy: TlsPolicy, level: SecurityLevel) -> TlsPolicy:

@@ -36,6 +36,13 @@ class NotConnectedError(TroubleError):
         super().__init__("4.4.1", f"connect to {relay}: {reason}")
 
 
+class NoPolicyError(NotConnectedError):
+    """It cannot be said how much TLS a host must have, so that it is not even connected to."""
+
+    def __init__(self, text: str) -> None:
+        TroubleError.__init__(self, "4.7.5", text)
+
+
 class LostError(TroubleError):
     """The connection went away, or went silent, at ``step``."""
 
