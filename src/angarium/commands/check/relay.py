@@ -137,6 +137,7 @@ EFFECTS: Mapping[str, Effect] = {
             "reject_non_fqdn_helo_hostname",
             "reject_non_fqdn_hostname",
             "reject_non_fqdn_recipient",
+            "reject_maps_rbl",
             "reject_non_fqdn_sender",
             "reject_plaintext_session",
             "reject_rbl_client",

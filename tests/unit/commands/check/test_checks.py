@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import grp
 import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from angarium.commands import angarium
 from angarium.commands.check import engine, files, manual, networks
@@ -92,7 +99,10 @@ SIMPLE = {
     "smtpd_helo_restrictions = permit_mynetworks warn_if_reject": [("restriction-without-argument", 1)],
     "smtpd_helo_restrictions = reject_invalid_hostname": [("old-restriction", 1)],
     "smtpd_tls_cert_file = /nonexistent/c.pem": [("tls-file-unreadable", 1)],
+    "smtpd_helo_restrictions = permit_mynetworks,\n permit_naked_ip_address": [("old-restriction", 2), ("unsupported-restriction", 2)],
     "local_transport = nosuch:x": [("missing-transport", 1)],
+    "force_mime_input_conversion = yes": [("unsupported-parameter", 1)],
+    "biff = no\nvirtual_alias_maps =\n  texthash:nosuch-name": [("relative-table", 3), ("missing-table", 3)],
 }  # fmt: skip
 
 
@@ -287,3 +297,70 @@ def test_a_password_is_in_no_finding(check):
     check("mydb_passwrd = hush\nmydb_password = hush\nmydb_password = hushed\nsmtp_sasl_passwd = hush\n")
     assert len(check.found) >= 3
     assert "hush" not in " ".join(f"{each.text} {each.hint}" for each in check.found)
+
+
+def certificate(path, name, days):
+    """A certificate for a name that ends in so many days, with its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    end = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(end - dt.timedelta(days=100))
+        .not_valid_after(end)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(built.public_bytes(Encoding.PEM) + secret)
+    path.chmod(0o600)
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "rules"),
+    [
+        ("mail.example.test", 90, []),
+        ("*.example.test", 90, []),
+        ("mail.example.test", 5, ["tls-certificate-expiring"]),
+        ("mail.example.test", -1, ["tls-certificate-expired"]),
+        ("else.example.test", 90, ["tls-certificate-name"]),
+    ],
+)
+def test_the_time_and_the_name_of_a_certificate(check, name, days, rules):
+    path = check.directory / "c.pem"
+    certificate(path, name, days)
+    assert check(f"biff = no\nsmtpd_tls_cert_file =\n  {path}\n") == [(each, 3) for each in rules]
+
+
+def test_links_that_leave_and_a_foreign_group(check, monkeypatch):
+    check("")
+    (check.directory / "etc" / "link").symlink_to("/etc/passwd")
+    (check.directory / "etc" / "inside").symlink_to("main.cf")
+    check("")
+    assert [Path(each.file).name for each in check.found if each.rule.id == "symlink-leaves"] == ["link"]
+    if os.geteuid() == 0:
+        drop = check.directory / "spool" / "maildrop"
+        drop.mkdir()
+        os.chown(drop, -1, grp.getgrnam("adm").gr_gid)
+        drop.chmod(0o2710)
+        check("setgid_group = daemon\n")
+        assert [each.file for each in check.found if each.rule.id == "wrong-group"] == [str(drop)]
+
+
+def test_a_program_that_the_owner_of_mail_cannot_read(check):
+    closed = check.directory / "closed"
+    (closed / "lib").mkdir(parents=True)
+    closed.chmod(0o700)
+    found = [(each.rule.id, each.file) for each in files.unreadable("postfix", [closed / "lib"])]
+    assert ("unreadable-program", str(closed)) in found
+
+
+def test_every_rule_has_a_test():
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parents[3].rglob("test_*.py"))
+    rules = [rule for family in engine.families() for rule in family.rules]
+    assert len(rules) > 50
+    assert [rule.id for rule in rules if f'"{rule.id}"' not in tests and rule.id not in tests] == []
