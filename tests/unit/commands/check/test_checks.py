@@ -99,7 +99,8 @@ SIMPLE = {
     "smtpd_helo_restrictions = permit_mynetworks warn_if_reject": [("restriction-without-argument", 1)],
     "smtpd_helo_restrictions = reject_invalid_hostname": [("old-restriction", 1)],
     "smtpd_tls_cert_file = /nonexistent/c.pem": [("tls-file-unreadable", 1)],
-    "smtpd_helo_restrictions = permit_mynetworks,\n permit_naked_ip_address": [("old-restriction", 2), ("unsupported-restriction", 2)],
+    "smtpd_helo_restrictions = permit_mynetworks,\n permit_naked_ip_address":
+        [("old-restriction", 2), ("unsupported-restriction", 2)],
     "local_transport = nosuch:x": [("missing-transport", 1)],
     "force_mime_input_conversion = yes": [("unsupported-parameter", 1)],
     "biff = no\nvirtual_alias_maps =\n  texthash:nosuch-name": [("relative-table", 3), ("missing-table", 3)],
