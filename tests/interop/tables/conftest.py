@@ -405,6 +405,8 @@ TLSCACertificateFile {root}/ca.pem
 allow bind_v2
 sizelimit 500
 authz-regexp "gidNumber=.*,cn=peercred,cn=external,cn=auth" "cn=admin,dc=example,dc=test"
+authz-regexp "uid=([^,]*),cn=plain,cn=auth" "uid=$1,ou=logins,dc=example,dc=test"
+sasl-secprops none
 access to dn.subtree="ou=secret,dc=example,dc=test" by users read by * none
 access to * by * read
 database mdb

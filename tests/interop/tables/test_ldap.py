@@ -84,6 +84,16 @@ def test_sasl_external_over_the_socket(slapd, lab):
     assert any("only EXTERNAL and PLAIN" in each for each in lab.warnings)
 
 
+def test_sasl_plain(slapd, lab):
+    text = "version = 3\nbind = sasl\nsasl_mechs = DIGEST-MD5 PLAIN\nbind_dn = reader\nbind_pw = ses ame\n"
+    text += "query_filter = mail=%s\nresult_attribute = uid\n"
+    answer = ask_one(slapd, lab, text, "hidden@example.test")
+    assert answer == Found("hidden", answer.source)
+    wrong = ask_one(slapd, lab, text.replace("ses ame", "wr ong"), "hidden@example.test")
+    assert isinstance(wrong, TemporaryError)
+    assert not any("wr ong" in each for each in lab.warnings)
+
+
 @pytest.mark.parametrize("start_tls", [True, False])
 def test_tls_with_the_servers_certificate_checked(slapd, lab, start_tls):
     port = slapd.port if start_tls else slapd.tls_port
