@@ -159,6 +159,16 @@ CASES |= {
     "utf8sender": Case(ehlo=SEVEN, sender="ü@x.test", parameters=("SMTPUTF8",)),
     "utf8without8bit": Case(ehlo=("SMTPUTF8",), sender="ü@x.test", parameters=("SMTPUTF8", "BODY=8BITMIME")),
 }
+FILTER = "smtp_delivery_status_filter=regexp:{{/^(.*) replaced.*/ %s}}"
+CASES |= {
+    "filtersent": Case((FILTER % "2.1.0 other $1",), script={"DOT": "250 2.0.0 replaced"}),
+    "filterwrong": Case((FILTER % "4.1.0 no",), script={"DOT": "250 2.0.0 replaced"}),
+    "filtersoft": Case((FILTER % "4.5.6 for now",), script={"RCPT": "550 5.1.1 replaced"}),
+    "filterhard": Case((FILTER % "5.5.6 for good",), script={"RCPT": "450 4.1.1 replaced"}),
+    "filtertextless": Case((FILTER % "4.5.6",), script={"RCPT": "550 5.1.1 replaced"}),
+    "filterbad": Case((FILTER % "nonsense",), script={"RCPT": "550 5.1.1 replaced"}),
+    "filterlost": Case(("smtp_delivery_status_filter=regexp:{{/^4.4.2 (.*)/ 5.4.2 $1}}",), script={"RCPT": CLOSE}),
+}
 LOGGED = re.compile(r": to=<([^>]*)@(\w+)\.test>, (.*), delay=\S+ delays=\S+, dsn=(\S+), status=(\w+) \((.*)\)")
 WARNED = re.compile(r"(?:smtp|lmtp)\[\d+\]: (?:warning: |\w+: )?((?:host|enabling|127).*)")
 

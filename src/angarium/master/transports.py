@@ -30,6 +30,7 @@ from angarium.agents.pipe.main import PipeParameters, pipe_agent, pipe_service
 from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
 from angarium.agents.smtp.outgoing import Rules, make_checks
 from angarium.agents.smtp.parameters import own_name
+from angarium.agents.statusfilter import FilteredAgent, StatusFilter
 from angarium.agents.virtual.files import FileMaps, FilesDeliverer, FilesParameters
 from angarium.agents.virtual.main import virtual_agent
 from angarium.agents.virtual.parameters import VirtualParameters
@@ -79,7 +80,6 @@ def queue_manager(node: Node, entries: Sequence[MasterService]) -> QueueManager:
     transports = {
         entry.name: _transport(node, entry) for entry in entries if entry.type == "unix" and entry.command in _AGENTS
     }
-    node.agents.update((name, transport.agent) for name, transport in transports.items())
     return QueueManager(
         QmgrParameters.from_config(conf),
         node.queue,
@@ -98,13 +98,21 @@ def _transport(node: Node, entry: MasterService) -> Transport:
     name = entry.command if plain else f"{entry.name}/{entry.command}"
     log = node.log(name, conf)
     limit = entry.process_limit
+    agent = node.agents[entry.name] = _AGENTS[entry.command](node, conf, entry, log)
     return Transport(
-        agent=_AGENTS[entry.command](node, conf, entry, log),
+        agent=filtered(node, conf, entry, agent, log),
         log=log,
         limits=transport_limits(
             node.conf, entry.name, conf.integer("default_process_limit") if limit is None else limit
         ),
     )
+
+
+def filtered(node: Node, conf: Config, entry: MasterService, agent: DeliveryAgent, log: ServiceLog) -> DeliveryAgent:
+    """An agent with its delivery status filter around it, if there is one. Raises ConfigError."""
+    name = f"{entry.command}_delivery_status_filter"
+    tables = conf.names(name) if entry.command in _FILTERED else []
+    return FilteredAgent(agent, StatusFilter(name, _asks(node, conf, name), log)) if tables else agent
 
 
 def _smtp(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> DeliveryAgent:
@@ -271,6 +279,9 @@ _PRIVILEGED: Mapping[str, Callable[[Node, Config, MasterService, int], Service]]
     "spawn": spawn_service,
 }
 """What runs in the process of root's."""
+
+_FILTERED = frozenset({"smtp", "lmtp", "local", "virtual", "pipe"})
+"""The agents with a delivery status filter of their own."""
 
 AGENT_COMMANDS = frozenset(_AGENTS)
 """The commands of master.cf that deliver mail here; mail for others waits."""

@@ -171,6 +171,8 @@ class NetworkWiring:
             for entry in node.conf.master.services
             if entry.type == "unix" and entry.command == "virtual" and entry.name not in deferred
             if not programs.delivers_to_files(entry, node.conf)
+            # a status filter is the queue manager's affair
+            if not node.conf.for_service(entry).names("virtual_delivery_status_filter")
             for log in (node.log("virtual", node.conf.for_service(entry)),)
         }
         code = node.conf.integer("over_quota_reject_code")

@@ -122,10 +122,8 @@ PARAMETERS = (
         "local_delivery_status_filter",
         Type.TABLES,
         "$default_delivery_status_filter",
-        "",
+        "Tables that put the status code and text of a delivery's outcome otherwise.",
         "local",
-        Status.UNSUPPORTED,
-        "delivery status codes are not rewritten yet",
     ),
     Parameter(
         "local_destination_concurrency_limit",

@@ -48,10 +48,8 @@ PARAMETERS = (
         "default_delivery_status_filter",
         Type.TABLES,
         "",
-        "A table that may rewrite the status of a delivery.",
+        "Tables that put the status code and text of a delivery's outcome otherwise.",
         "qmgr",
-        Status.UNSUPPORTED,
-        "delivery status codes are not rewritten yet",
     ),
     Parameter(
         "default_destination_concurrency_failed_cohort_limit",

@@ -164,10 +164,8 @@ PARAMETERS = (
         "smtp_delivery_status_filter",
         Type.TABLES,
         "$default_delivery_status_filter",
-        "",
+        "Tables that put the status code and text of a delivery's outcome otherwise.",
         "smtp",
-        Status.UNSUPPORTED,
-        "delivery status codes are not rewritten yet",
     ),
     Parameter(
         "smtp_discard_ehlo_keyword_address_maps",

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from angarium.config.parameter import Parameter, Status, Type
+from angarium.config.parameter import Parameter, Type
 
 PARAMETERS = (
     Parameter(
         "virtual_delivery_status_filter",
         Type.TABLES,
         "$default_delivery_status_filter",
-        "",
+        "Tables that put the status code and text of a delivery's outcome otherwise.",
         "virtual",
-        Status.UNSUPPORTED,
-        "delivery status codes are not rewritten yet",
     ),
     Parameter(
         "virtual_gid_maps",
