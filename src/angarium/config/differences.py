@@ -59,8 +59,8 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         ),
         "`sqlite:` opens the database for reading only; Postfix creates a missing one that it may write to.",
         (
-            "`ldap:` has the SASL mechanisms EXTERNAL and PLAIN, and not DIGEST-MD5, CRAM-MD5, SCRAM or GSSAPI: TLS keeps "
-            "a password as well. `sasl_realm`, `sasl_minssf`, `debuglevel` and `tls_random_file` have no effect, and "
+            "`ldap:` has the SASL mechanisms EXTERNAL and PLAIN, and not DIGEST-MD5, CRAM-MD5, SCRAM or GSSAPI: TLS "
+            "keeps a password too. `sasl_realm`, `sasl_minssf`, `debuglevel` and `tls_random_file` have no effect, and "
             "`tls_cipher_suite` is in OpenSSL's syntax."
         ),
         (
