@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import pwd
+import re
 import runpy
 import shutil
 import smtplib
@@ -148,6 +149,46 @@ def test_nobody_gets_the_rights_of_the_mail_system(servers):
     logged(server, "fatal: cannot change root directory to /no/such")
     assert outcome(server, "to=<a@limits.test>").startswith("limits sent (delivered via limits service (1024 0077 ")
     assert "Bad file descriptor" in outcome(server, "to=<a@limits.test>")
+
+
+REPORTS = {  # recorded from Postfix's
+    "ok": ("/bin/echo fine", "relayed 2.0.0 X-Postfix; delivery via ok: delivered via ok service (fine)"),
+    "final": ("/bin/true", "delivered 2.0.0 X-Postfix; delivery via final: delivered via final service"),
+    "bad": ("/bin/sh -c { echo very bad; echo two; exit 69 }", "failed 5.3.0 x-unix; very bad two"),
+    "code": ("/bin/sh -c { echo 5.7.8 not you; exit 1 }", "failed 5.7.8 x-unix; not you"),
+    "silent": ("/bin/sh -c { exit 67 }", "failed 5.1.1 x-unix; user unknown"),
+    "wait": ("/bin/sh -c { echo later; exit 75 }", "failed 4.3.0 x-unix; later"),
+    "hang": ("/bin/sleep 60", "failed 5.3.0 x-unix; internal software error"),
+}
+
+
+def test_the_sender_is_told_as_postfix_tells_him(servers):
+    lines = [
+        f"{name} unix - n n - - pipe {'flags=X' if name == 'final' else ''} user={ACTOR} argv={command}"
+        for name, (command, _told) in REPORTS.items()
+    ]
+    lines.append(f"sink unix - n n - - pipe user={ACTOR} null_sender= argv=ROOT/dump ${{sender}}")
+    ways = ", ".join(f"{name}.test={name}:" for name in (*REPORTS, "sink"))
+    server = prepared(servers, lines, transport_maps=f"inline:{{{ways}}}", hang_time_limit="1s")
+    server.start()
+    with smtplib.SMTP(server.site.host, server.site.ports.smtp, timeout=30) as client:
+        for name in REPORTS:
+            client.ehlo()
+            client.mail("s@sink.test")
+            client.rcpt(f"a@{name}.test", ["NOTIFY=SUCCESS,FAILURE"])
+            client.data("Subject: a\r\n\r\nx\r\n")
+    deadline = time.monotonic() + SECONDS
+    while len(runs(server)) < len(REPORTS):
+        assert time.monotonic() < deadline, server.log()
+        time.sleep(0.05)
+    told = {}
+    for run in runs(server):
+        assert run["argv"] == [""]
+        fields = dict(re.findall(r"^([A-Z][\w-]+): (.*(?:\n .*)*)", run["stdin"], re.MULTILINE))
+        name = fields["Final-Recipient"].partition("@")[2].removesuffix(".test")
+        diagnostic = " ".join(fields["Diagnostic-Code"].split())
+        told[name] = f"{fields['Action']} {fields['Status']} {diagnostic}"
+    assert told == {name: text for name, (_command, text) in REPORTS.items()}
 
 
 def test_trees_beside_the_mailstore(servers):

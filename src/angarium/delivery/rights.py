@@ -133,7 +133,7 @@ def _confine(root: str) -> Sequence[str]:
         os.chroot(root)
         os.chdir("/")
     except OSError as error:
-        return [str(Dsn(4, 3, 0)), _FAILED, f"cannot change root directory to {root}: {error.strerror}"]
+        return [str(Dsn(4, 3, 0)), _FAILED, f"fatal: cannot change root directory to {root}: {error.strerror}", _FAILED]
     return ()
 
 

@@ -17,7 +17,6 @@ Fails with nothing: a failure is an outcome.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
@@ -35,7 +34,6 @@ from angarium.delivery.outcomes import read, words_of
 from angarium.delivery.rights import Rights
 from angarium.delivery.sysexits import Outcome
 from angarium.delivery.troubles import DeliveryError
-from angarium.delivery.user import User
 from angarium.model.delivery import DeliveryRequest, Status
 from angarium.model.dsn import Dsn
 from angarium.protocols.smtp.path import quote_address
@@ -86,9 +84,9 @@ class PipeDeliverer:
             self._log.warning(f"service {request.transport}: {error}")
             outcome = _failed(Dsn(4, 3, 5), "mail system configuration error")
         except DeliveryError as error:
-            if error.cause:
-                self._log.fatal(error.cause)
-            outcome = _failed(error.dsn, error.text)
+            for line in error.cause.splitlines():
+                self._log.fatal(line.removeprefix("fatal: "))
+            outcome = _failed(error.dsn, error.text, error.output)
         except OSError as error:
             self._log.warning(f"{request.queue_id}: {error}")
             outcome = _failed(Dsn(4, 3, 0), "temporary failure")
@@ -125,7 +123,7 @@ class PipeDeliverer:
             _FATAL,
         )
         pieces = self._pieces(request, flags, null_sender, form)
-        work = _work(attributes.argv[0], pieces, rules, user, request.transport)
+        work = _work(attributes.argv[0], pieces, rules, request.transport)
         return read(await self._rights.run(user, work, attributes.chroot))
 
     @staticmethod
@@ -154,15 +152,10 @@ class PipeDeliverer:
         return shaped(form, _bytes(mark), _bytes(header), message)
 
 
-def _work(
-    command: str, pieces: Iterable[bytes], rules: CommandRules, user: User, transport: str
-) -> Callable[[], Sequence[str]]:
+def _work(command: str, pieces: Iterable[bytes], rules: CommandRules, transport: str) -> Callable[[], Sequence[str]]:
     """What is done with the user's rights."""
 
     def work() -> Sequence[str]:
-        if not os.access(rules.directory, os.X_OK):
-            cause = f'cannot change directory to "{rules.directory}" for uid={user.uid} gid={user.gid}'
-            raise DeliveryError(Dsn(4, 3, 0), "temporary failure", cause)
         outcome = run(command, pieces, rules)
         if outcome.status is Status.SENT:
             said = f" ({outcome.said})" if outcome.said else ""
@@ -176,8 +169,8 @@ def _size(request: DeliveryRequest) -> int:
     return len(request.prefix) + request.content.size
 
 
-def _failed(dsn: Dsn, text: str) -> Outcome:
-    return Outcome(Status.DEFERRED if dsn.temporary else Status.BOUNCED, dsn, text)
+def _failed(dsn: Dsn, text: str, output: str = "") -> Outcome:
+    return Outcome(Status.DEFERRED if dsn.temporary else Status.BOUNCED, dsn, text, output)
 
 
 def _bytes(text: str) -> bytes:
