@@ -240,10 +240,10 @@ SCENES: dict[str, Scene] = {
             *each("alice", "bob", "c", "m"),
             Mail(("m", "f"), text="Subject: a\n\n" + ("x" * 70 + "\n") * 28),
         ),
-        {"mailbox_size_limit": "3000", "message_size_limit": "2900"},
+        {"mailbox_size_limit": "4000", "message_size_limit": "4000"},
         'c: "|cat >/dev/null"\nm: ROOT/out/m/\nf: ROOT/out/f\n',
         files=(
-            Thing("spool/bob", "x" * 79 + "\n", "bob", mode=0o600, times=36),
+            Thing("spool/bob", "x" * 79 + "\n", "bob", mode=0o600, times=49),
             Thing("out/f", "x" * 79 + "\n", "daemon", mode=0o600, times=36),
         ),
     ),
@@ -483,12 +483,25 @@ SCENES: dict[str, Scene] = {
     },
     "locks-that-are-old": Scene(
         each("bob", "alice", "f"),
-        {"stale_lock_time": "50s", "deliver_lock_attempts": "4"},
+        {"stale_lock_time": "2s", "deliver_lock_attempts": "6"},
         "f: ROOT/out/f\n",
         files=(
-            Thing("spool/bob.lock", "", "bob", age=100),
-            Thing("spool/alice.lock", "", "bob", age=100),
-            Thing("out/f.lock", "", "daemon", age=100),
+            Thing("spool/bob.lock", "", "bob"),
+            Thing("spool/alice.lock", "", "bob"),
+            Thing("out/f.lock", "", "daemon"),
+        ),
+    ),
+    "asked-about": Scene(
+        ("alice bob carol dave eve nosuch list cmd file chain self", "homeless lister root many inc"),
+        {"mailbox_command_maps": "inline:{ {lister = /bin/cat -} }"},
+        'list: x@outside.test, alice\ncmd: "|exit 67"\nfile: ROOT/out/f\nchain: list\nself: self, nosuch\n'
+        f"many: {', '.join(f'x{n}@outside.test' for n in range(60))}\ninc: :include:ROOT/lists/none\n",
+        files=(
+            forward("alice", "x@outside.test, \\alice\n"),
+            forward("bob", '"|exit 67"\n'),
+            forward("carol", "~/box\n"),
+            forward("dave", "# nothing\n"),
+            forward("eve", "x@outside.test\n", mode=0o666),
         ),
     ),
     "owner-alias-of-commands": Scene(

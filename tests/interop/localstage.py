@@ -169,7 +169,7 @@ _THEIRS = ("error: ", "warning: cannot find username for uid", "warning: pipe_co
 def warnings(log: str, root: Path) -> list[str]:
     """What local warned of; each once."""
     found = re.findall(r"/local\[\d+\]: (?:[0-9A-F]+: )?((?:warning|error|fatal): .*)$", log, re.MULTILINE)
-    lines = {_PARTICULAR.sub("", normal(line, root)) for line in found}
+    lines = {_PARTICULAR.sub("", normal(line, root)).replace("fatal: ", "warning: ") for line in found}
     return sorted(line for line in lines if not line.startswith(_THEIRS) and " is unavailable. " not in line)
 
 
@@ -184,8 +184,9 @@ def outside(messages: list[tuple[str, list[str], str]], root: Path) -> list[dict
         fields = ("Final-Recipient", "Original-Recipient", "Action", "Status", "Diagnostic-Code")
         report = [line for line in lines if line.startswith(fields)] if sender in ("", "double-bounce") else []
         explained = re.findall(r"^(<[^>]*>(?: \(expanded from\s+<[^>]*>\))?):", text, re.MULTILINE) if report else []
-        seen["report"] = [normal(re.sub(r"\s+", " ", line), root) for line in report]
-        seen["explained"] = [re.sub(r"\s+", " ", each) for each in explained]
+        fields = "\n".join(normal(re.sub(r"\s+", " ", line), root) for line in report)
+        seen["report"] = sorted(re.split(r"\n(?=Final-Recipient)", fields)) if fields else []
+        seen["explained"] = sorted(re.sub(r"\s+", " ", each) for each in explained)
         told.append(seen)
     return sorted(told, key=lambda seen: json.dumps(seen))
 
@@ -212,6 +213,8 @@ def content(path: Path, root: Path) -> str:
     text = re.sub(r"(?m)^(From .+)  \w{3} \w{3} [ \d]\d [\d:]{8} \d{4}$", r"\1  DATE", text)
     text = re.sub(r"(?m)^(Received|Message-I[dD]|Date|Arrival-Date):.*\n(?:[ \t].*\n)*", "", text)
     text = re.sub(r"\b[0-9A-F]{9,}(?:\.\d+/)?", "QUEUE-ID", text)
+    if re.match(r"From .+  DATE", text):  # who of several recipients of a message comes first is nobody's business
+        text = "\n".join(sorted(re.split(r"\n(?=From .+  DATE$)", text.removesuffix("\n"), flags=re.MULTILINE))) + "\n"
     return re.sub(r"\b127\.\d+\.\d+\.\d+\b", "CLIENT", text)
 
 
@@ -283,11 +286,15 @@ def settings_of(scene: Scene, root: Path, port: int) -> dict[str, str]:
     return common | {name: placed(value, root) for name, value in scene.settings.items()}
 
 
-def play(scene: Scene, root: Path, host: str, port: int, command: list[str], read: Any) -> None:
+def play(scene: Scene, host: str, port: int, command: list[str], sendmail: list[str], read: Any) -> None:
     """Send the messages of a scene, one after the other, and wait until nothing moves."""
     for step in scene.steps:
         if step == "flush":
             subprocess.run([*command, "-f"], check=True)
+        elif isinstance(step, str):  # ask what would become of mail for somebody
+            addresses = [f"{name}@local.test" for name in step.split()]
+            asked = [*sendmail, "-bv", "-f", "s@outside.test", *addresses]
+            subprocess.run(asked, check=True, stdout=sys.stderr)
         else:
             submit(host, port, step.sender, [f"{name}@local.test" for name in step.recipients], step.text)
         settle(command, read)
@@ -351,7 +358,14 @@ def by_postfix(scene: Scene, root: Path) -> dict[str, Any]:
         services += ["smtp unix - - n - - smtp", "discard unix - - n - - discard", *scene.services]
         with policy["postfix"](settings, services, defer="") as conf, contextlib.redirect_stdout(sys.stderr):
             log = conf.parent / "log"
-            play(scene, root, "127.0.0.1", port, ["postqueue", "-c", str(conf)], log.read_text)
+            play(
+                scene,
+                "127.0.0.1",
+                port,
+                ["postqueue", "-c", str(conf)],
+                ["/usr/sbin/sendmail", "-C", str(conf)],
+                log.read_text,
+            )
             return observe(root, log.read_text(), sink.messages)
 
 
@@ -375,7 +389,8 @@ def by_ours(scene: Scene, root: Path) -> dict[str, Any]:
             (site.configuration / "master.cf").write_text(master + "".join(f"{line}\n" for line in scene.services))
             site.administer("postfix", "start")
             try:
-                play(scene, root, site.host, site.ports.smtp, site.command("postqueue"), site.log.read_text)
+                sendmail = [site.command("sendmail")[0], "-C", str(site.configuration)]
+                play(scene, site.host, site.ports.smtp, site.command("postqueue"), sendmail, site.log.read_text)
             finally:
                 subprocess.run(site.command("postfix", "stop"), check=False, capture_output=True)
             return observe(root, site.log.read_text(), sink.messages)

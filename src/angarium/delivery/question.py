@@ -76,6 +76,7 @@ def encode_request(request: DeliveryRequest) -> bytes:
             "nexthop": request.nexthop,
             "queued": request.queued,
             "started": request.started,
+            "verify": request.verify,
             "prefix": len(request.prefix),
             "sender": envelope.sender,
             "arrival": envelope.arrival,
@@ -115,6 +116,7 @@ def decode_request(line: bytes, descriptor: int) -> DeliveryRequest:
             content=DescriptorContent(descriptor, prefix, size - prefix),
             queued=float(asked["queued"]),
             started=float(asked["started"]),
+            verify=bool(asked["verify"]),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a delivery: {error}") from error

@@ -89,10 +89,12 @@ Builder = Callable[[Node], Sequence[tuple[Service, Sequence[socket.socket]]]]
 def worker(inherited: Inheritance) -> NoReturn:
     """Serve the network: every inet service of master.cf."""
     network, local, privileged = _split(inherited)
+    addresses = _addresses(inherited, privileged)
     _close(local)
     _close(privileged)
 
     def build(node: Node) -> list[tuple[Service, Sequence[socket.socket]]]:
+        node.privileged.update(addresses)
         node.successes = inherited.successes
         wiring = NetworkWiring(node, inherited.contexts, inherited.counts, inherited.number, inherited.workers)
         return [(wiring.service(entry), sockets) for entry, sockets in network]
@@ -103,11 +105,7 @@ def worker(inherited: Inheritance) -> NoReturn:
 def manager(inherited: Inheritance) -> NoReturn:
     """Manage the queue, take local submissions, list the queue."""
     network, local, privileged = _split(inherited)
-    addresses = {
-        entry.key: sockets[0].getsockname()
-        for entry, sockets in privileged
-        if programs.is_privileged(entry, inherited.conf)
-    }
+    addresses = _addresses(inherited, privileged)
     _close(network)
     _close(privileged)
 
@@ -138,6 +136,15 @@ def deliverer(inherited: Inheritance) -> NoReturn:
 def is_roots(entry: MasterService, conf: Config, owner: Owner | None) -> bool:
     """Whether the service of a line belongs into the process of root's. Raises ConfigError."""
     return owner is not None and (entry.command in programs.SPAWNING or programs.is_privileged(entry, conf))
+
+
+def _addresses(inherited: Inheritance, privileged: Listening) -> dict[str, bytes]:
+    """Where the services of root's process are asked."""
+    return {
+        entry.key: sockets[0].getsockname()
+        for entry, sockets in privileged
+        if programs.is_privileged(entry, inherited.conf)
+    }
 
 
 def _split(inherited: Inheritance) -> tuple[Listening, Listening, Listening]:

@@ -7,8 +7,9 @@ Fails with ConfigError (file and line).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from angarium.agents.local.main import LocalAgent
 from angarium.agents.virtual.lookup import find_account
 from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
@@ -17,7 +18,7 @@ from angarium.delivery.attributes import PIPE, read_attributes
 from angarium.delivery.rights import OwnRights
 from angarium.master import programs
 from angarium.master.node import Node
-from angarium.master.transports import files_deliverer, make_smtp_agent
+from angarium.master.transports import files_deliverer, local_agent, make_smtp_agent
 from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
@@ -89,9 +90,42 @@ def _probe_pipe(_node: Node, entry: MasterService) -> Ask:
     return ask
 
 
+def _probe_local(node: Node, entry: MasterService) -> Ask:
+    """What an address stands for: deliverable, if any of it is."""
+    conf = node.conf.for_service(entry)
+    agent = local_agent(node, conf, entry, node.log("local", conf))
+
+    async def ask(transport: str, nexthop: str, envelope: Envelope) -> DeliveryResult:
+        (result,) = await agent.deliver(_question(transport, nexthop, envelope))
+        return next((each for each in result.each() if each.status is Status.SENT), result)
+
+    return ask
+
+
+def would_become(node: Node) -> Callable[[str, Envelope], Awaitable[Sequence[DeliveryResult]]]:
+    """Asks local what would become of mail to one recipient; other transports have nothing to say."""
+
+    async def ask(transport: str, envelope: Envelope) -> Sequence[DeliveryResult]:
+        agent = node.agents.get(transport)
+        if not isinstance(agent, LocalAgent):
+            return ()
+        (result,) = await agent.deliver(_question(transport, "", envelope))
+        return list(result.each())
+
+    return ask
+
+
+def _question(transport: str, nexthop: str, envelope: Envelope) -> DeliveryRequest:
+    people = (QueuedRecipient(1, envelope.recipients[0]),)
+    now = envelope.arrival
+    nothing = MemoryContent(b"")
+    return DeliveryRequest("probe", transport, nexthop, envelope, people, b"", nothing, now, now, verify=True)
+
+
 PROBES: Mapping[str, Callable[[Node, MasterService], Ask]] = {
     "smtp": _probe_smtp,
     "lmtp": _probe_smtp,
     "virtual": _probe_virtual,
+    "local": _probe_local,
     "pipe": _probe_pipe,
 }

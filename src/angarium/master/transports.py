@@ -22,10 +22,12 @@ from angarium.agents.local.main import (
     AskAlias,
     LocalAgent,
     LocalParameters,
+    Part,
     RemoteDeliverer,
     local_deliverer,
 )
 from angarium.agents.local.main import local_service as make_local_service
+from angarium.agents.local.main import local_trial as make_local_trial
 from angarium.agents.pipe.main import PipeParameters, pipe_agent, pipe_service
 from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
 from angarium.agents.smtp.outgoing import Rules, make_checks
@@ -52,7 +54,9 @@ from angarium.delivery.outcomes import RemoteDeliverer as RemoteOutcomes
 from angarium.delivery.rights import ForkedRights, OwnRights, Rights
 from angarium.master import programs
 from angarium.master.node import Node
-from angarium.model.delivery import DeliveryAgent
+from angarium.model.content import MemoryContent
+from angarium.model.delivery import DeliveryAgent, DeliveryRequest, QueuedRecipient
+from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.lookup import Lookup
 from angarium.protocols.smtp.dialect import DIALECTS, SMTP, Dialect
 from angarium.runtime.log import ServiceLog
@@ -181,7 +185,7 @@ def _virtual_service(node: Node, conf: Config, _entry: MasterService, owner: int
     return OutcomeService(files_deliverer(node, conf, log, ForkedRights()), frozenset({owner}), log)
 
 
-def _local(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> DeliveryAgent:
+def local_agent(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> LocalAgent:
     """System users: by the process of root's, or with the rights of our own user when there is none."""
     address = node.privileged.get(entry.key)
     parameters = LocalParameters.from_config(conf, entry.name)
@@ -234,6 +238,18 @@ def _local_service(node: Node, conf: Config, entry: MasterService, owner: int) -
     return make_local_service(parameters, aliases, node.rewrite, log, frozenset({owner}), _tables(node, conf))
 
 
+async def local_trial(
+    node: Node, conf: Config, entry: MasterService, sender: str, recipient: str
+) -> tuple[Sequence[Part], Sequence[str]]:
+    """What local would do with mail for a recipient, and what it has read to know. Nothing is delivered."""
+    person = QueuedRecipient(1, Recipient(recipient, recipient))
+    envelope = Envelope(sender, (person.recipient,), time.time(), Origin("local"))
+    request = DeliveryRequest("EXPLAINED", entry.name, "", envelope, (person,), b"", MemoryContent(b""), 0.0, 0.0)
+    parameters = LocalParameters.from_config(conf, entry.name)
+    log, aliases = node.log("local", conf), _aliases(node, conf)
+    return await make_local_trial(parameters, aliases, node.rewrite, log, request, _tables(node, conf))
+
+
 def _aliases(node: Node, conf: Config) -> AskAlias:
     """A look-up in alias_maps that tells the owner of the table. What senders choose is filled into no command."""
     names = conf.names("alias_maps")
@@ -265,7 +281,7 @@ _AGENTS: Mapping[str, Callable[[Node, Config, MasterService, ServiceLog], Delive
     "smtp": _smtp,
     "lmtp": _smtp,
     "virtual": _virtual,
-    "local": _local,
+    "local": local_agent,
     "pipe": _pipe,
     "error": _error,
     "discard": _discard,

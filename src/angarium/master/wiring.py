@@ -37,7 +37,7 @@ from angarium.daemons.smtpd.tables import make_session_tables
 from angarium.mailqueue.interface import Intake
 from angarium.master import programs
 from angarium.master.node import Node
-from angarium.master.probes import PROBES
+from angarium.master.probes import PROBES, would_become
 from angarium.master.tls import Contexts
 from angarium.master.transports import spawn_service, virtual_transport
 from angarium.model.lookup import Found
@@ -237,7 +237,8 @@ def local_service(node: Node, entry: MasterService) -> Service:
 
 def _pickup(node: Node, conf: Config, entry: MasterService) -> Service:
     cleanup = _cleanup(node, conf, entry)
-    return make_pickup(conf, node.queue, cleanup, node.tables, node.log("pickup", conf), node.spool)
+    ask = would_become(node)
+    return make_pickup(conf, node.queue, cleanup, node.tables, node.log("pickup", conf), node.spool, ask)
 
 
 def _showq(node: Node, conf: Config, entry: MasterService) -> Service:

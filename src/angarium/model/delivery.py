@@ -46,6 +46,7 @@ class DeliveryRequest:
         content: what the client sent.
         queued: seconds since the epoch when the message was committed to the queue.
         started: seconds since the epoch when the queue manager took it up for this attempt.
+        verify: nothing is to be delivered; the results say what would become of it.
     """
 
     queue_id: str
@@ -57,6 +58,7 @@ class DeliveryRequest:
     content: Content
     queued: float
     started: float
+    verify: bool = False
 
 
 @dataclass(frozen=True, slots=True)

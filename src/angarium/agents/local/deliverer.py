@@ -73,6 +73,8 @@ class Part:
         transport: the transport of master.cf that is to deliver it; empty when that is nobody else's affair.
         nexthop: for that transport; empty: as it is.
         output: what a command said, for the report.
+        actor: the user with whose rights it is done, where a user does it; said of what would be done.
+        place: the mailbox, file or Maildir; likewise.
     """
 
     address: str
@@ -86,6 +88,8 @@ class Part:
     output: str = ""
     owner: str = ""
     delivered: str = ""
+    actor: str = ""
+    place: str = ""
 
 
 class LocalDeliverer:
@@ -139,11 +143,50 @@ class LocalDeliverer:
         except ConfigError as error:
             self._log.warning(f"{request.queue_id}: {error}")
             return [Part(address, Status.DEFERRED, Dsn(4, 3, 5), "mail system configuration error")]
+        if request.verify:
+            return [part for step in steps for part in await self._described(step)] or [
+                Part(address, Status.SENT, _SENT, "discarded")
+            ]
         waiting = [s for s in steps if isinstance(s, Outcome) and s.status is Status.DEFERRED]
         if waiting:  # all of it is tried again: deliver none of it now
             return [_told(each) for each in waiting]
         delivery = _Delivery(self._parameters, request, queued, self._clock())
         return [await self._step(delivery, step) for step in steps] or [Part(address, Status.SENT, _SENT, "discarded")]
+
+    async def _described(self, step: Step) -> Sequence[Part]:
+        """What a step would do, in Postfix's words."""
+        if isinstance(step, Outcome):
+            return [_told(step)]
+        if isinstance(step, ToOthers):
+            return [replace(_part(step), address=each, text=f"forwards to {each}") for each in step.addresses]
+        if isinstance(step, ToTransport):
+            return [replace(_part(step), text=f"goes to {step.transport}:{step.nexthop}")]
+        try:
+            if isinstance(step, ToMailbox):
+                return [await self._mailbox_described(step)]
+            actor = (step.rights or self._default(step.to)).name
+        except DeliveryError as error:
+            return [replace(_part(step), status=Status.DEFERRED, dsn=error.dsn, text=error.text)]
+        if isinstance(step, ToFile):
+            return [replace(_part(step), text=f"delivers to file: {step.path}", actor=actor, place=step.path)]
+        return [replace(_part(step), text=f"delivers to command: {step.command}", actor=actor)]
+
+    async def _mailbox_described(self, step: ToMailbox) -> Part:
+        command = await self._mailbox_command(step.to)
+        if command:
+            actor = self._default(step.to) if step.user.uid == 0 else step.user
+            return replace(_part(step), text=f"delivers to command: {command}", actor=actor.name)
+        path = self._mailbox_path(step.user)
+        text = "delivers to maildir" if path.endswith("/") else "delivers to mailbox"
+        return replace(_part(step), text=text, actor=step.user.name, place=path)
+
+    def _mailbox_path(self, user: User) -> str:
+        """The mailbox of a user, or with a slash at the end his Maildir."""
+        parameters = self._parameters
+        if parameters.home_mailbox:
+            return f"{user.home}/{parameters.home_mailbox}"
+        spool = parameters.mail_spool_directory
+        return f"{spool}{user.name}/" if spool.endswith("/") else f"{spool}/{user.name}"
 
     async def _step(self, delivery: _Delivery, step: Step) -> Part:
         if isinstance(step, Outcome):
@@ -193,12 +236,11 @@ class LocalDeliverer:
         if command:
             actor = self._default(to) if user.uid == 0 else user
             return actor, delivery.to_command(to, step.origin, user, command)
-        if parameters.home_mailbox:
-            return user, delivery.to_mailbox(f"{user.home}/{parameters.home_mailbox}", step)
-        if parameters.mail_spool_directory.endswith("/"):
-            return user, delivery.to_mailbox(f"{parameters.mail_spool_directory}{user.name}/", step)
+        path = self._mailbox_path(user)
+        if parameters.home_mailbox or path.endswith("/"):
+            return user, delivery.to_mailbox(path, step)
         actor, keeper = _in_spool(user, parameters.mail_spool_directory)
-        return actor, delivery.to_mailbox(f"{parameters.mail_spool_directory}/{user.name}", step, keeper)
+        return actor, delivery.to_mailbox(path, step, keeper)
 
     def _default(self, to: Addressee) -> User:
         """The user of default_privs. Raises DeliveryError."""
@@ -276,8 +318,7 @@ class _Delivery:
         return work
 
     def _maildir(self, path: str, origin: Origin) -> Sequence[str]:
-        now = time.time_ns()
-        moment = Moment(now // 10**9, now % 10**9 // 1000, os.getpid(), self._parameters.host)
+        moment = Moment.now(self._parameters.host)
         limit = self._parameters.mailbox_size_limit
         try:
             maildir.deliver(path, self._pieces(Framing.MAILDIR, "file", origin), moment, limit)

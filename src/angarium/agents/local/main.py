@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from angarium.agents.local.agent import Deliverer, LocalAgent
 from angarium.agents.local.aliases import AliasTables, AskAlias
-from angarium.agents.local.deliverer import LocalDeliverer
+from angarium.agents.local.deliverer import LocalDeliverer, Part
 from angarium.agents.local.parameters import LocalParameters
 from angarium.agents.local.remote import RemoteDeliverer
 from angarium.agents.local.service import LocalService
+from angarium.agents.local.trial import TrialWorld
 from angarium.agents.local.world import Ask, MachineWorld
 from angarium.delivery.rights import ForkedRights, OwnRights, Rights
+from angarium.model.delivery import DeliveryRequest
 from angarium.rewrite.interface import Resolver
 from angarium.runtime.log import ServiceLog
 
@@ -21,9 +25,11 @@ __all__ = [
     "LocalAgent",
     "LocalParameters",
     "LocalService",
+    "Part",
     "RemoteDeliverer",
     "local_deliverer",
     "local_service",
+    "local_trial",
 ]
 
 
@@ -47,6 +53,26 @@ def local_deliverer(
     """
     using = OwnRights() if rights is None else rights
     return LocalDeliverer(parameters, MachineWorld(parameters, alias, using, log, tables=tables), resolver, using, log)
+
+
+async def local_trial(
+    parameters: LocalParameters,
+    alias: AskAlias,
+    resolver: Resolver,
+    log: ServiceLog,
+    request: DeliveryRequest,
+    tables: Mapping[str, Ask] | None = None,
+) -> tuple[Sequence[Part], Sequence[str]]:
+    """What would be done for the one recipient of a request, and what was read to know it; nothing is delivered.
+
+    Root reads files with the rights of their users; somebody else sees his own alone.
+    """
+    seen: list[str] = []
+    rights = ForkedRights() if os.geteuid() == 0 else OwnRights()
+    world = TrialWorld(parameters, alias, rights, log, seen, tables)
+    deliverer = LocalDeliverer(parameters, world, resolver, rights, log)
+    (parts,) = await deliverer.deliver(replace(request, verify=True))
+    return parts, seen
 
 
 def local_service(

@@ -23,7 +23,7 @@ from angarium.delivery.attributes import PIPE, read_attributes
 from angarium.delivery.rights import OwnRights
 from angarium.master import programs
 from angarium.master.node import Node
-from angarium.master.transports import AGENT_COMMANDS, files_deliverer
+from angarium.master.transports import AGENT_COMMANDS, files_deliverer, local_trial
 from angarium.model.delivery import Status
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
@@ -62,6 +62,8 @@ class DeliveryTrial:
             return _softened(conf, await self._files(conf, way))
         if entry.command == "pipe":
             return _command(entry)
+        if entry.command == "local":
+            return await self._local(conf, entry, way, sender)
         if entry.command == "virtual":
             return _softened(conf, await self._virtual(conf, way))
         if entry.command == "error":
@@ -84,6 +86,22 @@ class DeliveryTrial:
         lines = (f"{place.kind} {place.path}, written by uid {place.uid} gid {place.gid}",)
         facts: dict[str, object] = {"outcome": place.kind, "path": place.path, "uid": place.uid, "gid": place.gid}
         return Ending(lines, facts)
+
+    async def _local(self, conf: Config, entry: MasterService, way: Resolution, sender: str) -> Ending:
+        """Aliases, ``.forward`` files, and what each destination comes to."""
+        parts, seen = await local_trial(self._node, conf, entry, sender, way.recipient)
+        lines = list(seen)
+        outcomes: list[dict[str, object]] = []
+        for part in parts:
+            rights = f", with the rights of {part.actor}" if part.actor else ""
+            place = f" {part.place}" if part.place and part.place not in part.text else ""
+            if part.status is Status.SENT:
+                lines.append(f"<{part.address}> {part.text}{place}{rights}")
+            else:
+                lines.append(f"<{part.address}> {part.status.value}: {part.dsn} {part.text}")
+            said: dict[str, object] = {"recipient": part.address, "status": str(part.dsn), "text": part.text}
+            outcomes.append(said | {"rights": part.actor, "place": part.place, "outcome": part.status.value})
+        return Ending(tuple(lines), {"outcome": "local", "destinations": outcomes, "expansion": list(seen)})
 
     async def _virtual(self, conf: Config, way: Resolution) -> Ending:
         maps = Maps.open("virtual_mailbox_maps", conf.names("virtual_mailbox_maps"), self._node.tables)

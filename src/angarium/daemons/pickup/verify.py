@@ -7,13 +7,14 @@ their addresses the report says where the mail would go.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from angarium.cleanup.process import CleanupService
 from angarium.cleanup.received import mail_date, message_id, quote_local
 from angarium.mailqueue.interface import MailQueue
 from angarium.model.content import MemoryContent
+from angarium.model.delivery import DeliveryResult
 from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.lookup import TemporaryError
 from angarium.policy.evaluation import Evaluation, Subject
@@ -49,6 +50,23 @@ class Finding:
         """The word of the report and of the log."""
         return "deliverable" if self.dsn.startswith("2") else "undeliverable"
 
+    @property
+    def said(self) -> str:
+        """What the report says of it."""
+        return f"delivery via {self.transport}: {self.text}"
+
+    @property
+    def who(self) -> str:
+        """The recipient, and what he has been before."""
+        address, original = quote_local(self.recipient.address), quote_local(self.recipient.original)
+        return f"<{address}>" + (
+            f" (expanded from <{original}>)" if original.lower() not in ("", address.lower()) else ""
+        )
+
+
+Become = Callable[[str, Envelope], Awaitable[Sequence[DeliveryResult]]]
+"""``(transport, envelope of one recipient)`` -> what would become of it; nothing: the transport cannot be asked."""
+
 
 class Verifier:
     """Makes the reports.
@@ -60,6 +78,7 @@ class Verifier:
         queue: takes the report.
         log: of pickup.
         clock: seconds since the epoch.
+        ask: asks a transport that knows more than its tables say.
     """
 
     def __init__(
@@ -70,6 +89,7 @@ class Verifier:
         queue: MailQueue,
         log: ServiceLog,
         clock: Callable[[], float] = time.time,
+        ask: Become | None = None,
     ) -> None:
         self._parameters = parameters
         self._cleanup = cleanup
@@ -78,6 +98,7 @@ class Verifier:
         self._queue = queue
         self._log = log
         self._clock = clock
+        self._ask = ask
 
     async def report(self, sender: str, recipients: tuple[str, ...]) -> None:
         """Look the addresses up and mail the report to ``sender``. Raises MailError, OSError."""
@@ -85,11 +106,15 @@ class Verifier:
         origin = Origin("local", service="postfix/bounce")
         asked = Envelope(sender, tuple(Recipient(each, each) for each in recipients), now, origin)
         probe_id = self._queue.allocate_id()
-        findings = [await self._look(each) for each in await self._cleanup.final_recipients(asked)]
+        people = await self._cleanup.final_recipients(asked)
+        findings = [found for each in people for found in await self._look(each, sender)]
         for each in findings:
+            original = each.recipient.original
+            aliased = original and original.lower() != each.recipient.address.lower()
+            way = f" orig_to=<{quote_local(original)}>," if aliased else ""
             self._log.child(f"postfix/{each.transport}").info(
-                f"{probe_id}: to=<{each.recipient.address}>, relay={each.transport}, delay=0, delays=0/0/0/0, "
-                f"dsn={each.dsn}, status={each.action} ({each.text})",
+                f"{probe_id}: to=<{quote_local(each.recipient.address)}>,{way} relay={each.transport}, "
+                f"delay=0, delays=0/0/0/0, dsn={each.dsn}, status={each.action} ({each.text})",
                 queue_id=probe_id,
             )
         queue_id = self._queue.allocate_id()
@@ -100,32 +125,36 @@ class Verifier:
         text = f"{probe_id}: sender delivery status notification: {queue_id}"
         self._log.child("postfix/bounce").info(text, queue_id=probe_id)
 
-    async def _look(self, recipient: Recipient) -> Finding:
+    async def _look(self, recipient: Recipient, sender: str) -> Sequence[Finding]:
         facts = Facts("localhost", "127.0.0.1", sender="", recipient=recipient.address)
         resolver = self._cleanup.resolver
         evaluation = Evaluation(facts, self._parameters, resolver, self._nobody, subject=Subject.RECIPIENT)
         way = await evaluation.resolve(recipient.address)
         if isinstance(way, TemporaryError):
-            return Finding(recipient, "error", "4.3.0", f"{way.source}: {way.cause}")
+            return [Finding(recipient, "error", "4.3.0", f"{way.source}: {way.cause}")]
+        asked = Envelope(sender, (recipient,), self._clock(), Origin("local"))
+        told = await self._ask(way.transport, asked) if self._ask is not None else ()
+        if told:
+            return [Finding(each.recipient.recipient, each.relay, str(each.dsn), each.text) for each in told]
         refusal = await self._tables.check(evaluation, recipient.address, verb="sendmail -bv")
         if refusal is not None and refusal.reply is not None:
             text = refusal.reply.lines[0].partition(" rejected: ")
-            return Finding(recipient, way.transport, str(refusal.reply.dsn), text[2] or text[0])
+            return [Finding(recipient, way.transport, str(refusal.reply.dsn), text[2] or text[0])]
         if way.transport in _MAILBOX_TRANSPORTS:
-            return Finding(recipient, way.transport, "2.0.0", "delivers to mailbox")
-        return Finding(recipient, way.transport, "2.0.0", f"goes to {way.nexthop} ({way.reason})")
+            return [Finding(recipient, way.transport, "2.0.0", "delivers to mailbox")]
+        return [Finding(recipient, way.transport, "2.0.0", f"goes to {way.nexthop} ({way.reason})")]
 
     def _render(self, probe_id: str, queue_id: str, sender: str, findings: list[Finding], now: float) -> bytes:
         host = self._parameters.myhostname
         complete = self._cleanup.resolver.rewrite
         statuses = tuple(
             RecipientStatus(
-                final=each.recipient.address,
+                final=quote_local(each.recipient.address),
                 action=each.action,
                 status=each.dsn,
                 diagnostic_type="X-Postfix",
-                diagnostic=each.text,
-                original=f"rfc822;{each.recipient.original}",
+                diagnostic=each.said,
+                original=f"rfc822;{quote_local(each.recipient.original)}" if each.recipient.original else "",
             )
             for each in findings
         )
@@ -140,7 +169,7 @@ class Verifier:
                 message_id=message_id(queue_id, host, now),
                 boundary=f"{probe_id}.{int(now)}/{host}",
                 text=_TEXT.format(host=host),
-                explanations=tuple(f"<{each.recipient.address}>: {each.text}" for each in findings),
+                explanations=tuple(f"{each.who}: {each.said}" for each in findings),
                 report=Report(
                     reporting_mta=host,
                     queue_id=probe_id,
