@@ -54,8 +54,12 @@ _angarium() {
         ' init'*) words='-h --help --json --hostname --domain --account --cert --key --aliases --system --root --force' ;;
         ' exim'*) words='-C -M -Mf -Mg -Mrm -Mt -Mvb -Mvc -Mvh -bV -bp -bpa -bpc -bpr -bpra -bpru -bpu -bt -bv -f -q -qf -qff' ;;
         ' exiqgrep'*) words='-C -E -G -R -a -b -c -f -h -i -l -o -r -s -x -y -z' ;;
+        ' mailstats'*) words='-C -P -c -f -o -p' ;;
+        ' makemap'*) words='-C -D -N -c -d -e -f -i -l -o -r -s -t -u -v' ;;
+        ' postkick'*) words='-c -v' ;;
+        ' postlock'*) words='-c -l -v' ;;
         ' postmulti'*) words='-G -I -R -a -c -e -g -i -l -p -v -x' ;;
-        *) words='domain account alias quota queue check explain trace init exim exiqgrep postmulti' ;;
+        *) words='domain account alias quota queue check explain trace init exim exiqgrep mailstats makemap postkick postlock postmulti' ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$current"))
 }

@@ -15,7 +15,8 @@ What a command changes is on stable storage when it ends, and in force at once. 
 one JSON value instead of lines for people.
 
 ``angarium exim …`` and ``angarium exiqgrep …`` are those programs' views of the queue, and so is this program under the
-name ``exim``, ``exim4`` or ``exiqgrep``.
+name ``exim``, ``exim4`` or ``exiqgrep``. ``angarium postmulti …``, ``postkick``, ``postlock``, ``makemap`` and
+``mailstats`` are those programs, too.
 
 The exit status is one of sysexits.h: 0; 64 wrong usage; 65 a bad name, size, filter or password; 66 a message that is
 not in the queue; 67 no such domain, account or alias; 69 a domain that is not empty; 73 it exists already; 75 the
@@ -64,7 +65,16 @@ _NOUNS = (
     angarium_init,
 )
 
-_VIEWS = {"exim": "exim", "exim4": "exim", "exiqgrep": "exiqgrep"}
+_VIEWS = {
+    "exim": "exim",
+    "exim4": "exim",
+    "exiqgrep": "exiqgrep",
+    "mailstats": "mailstats",
+    "makemap": "makemap",
+    "postkick": "postkick",
+    "postlock": "postlock",
+    "postmulti": "postmulti",
+}
 """Names of other programs, and the modules that are like them."""
 
 _STATUS: dict[type[Exception], int] = {

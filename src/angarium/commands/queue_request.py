@@ -10,7 +10,7 @@ from pathlib import Path
 
 from angarium.protocols.pickup import frames
 
-MAY_LIST, FLUSH, FLUSH_ONE, FLUSH_SITE = "l", "f", "i", "s"
+MAY_LIST, FLUSH, FLUSH_ONE, FLUSH_SITE, COLLECT = "l", "f", "i", "s", "w"
 """Questions; ``session.Ask`` has their meanings."""
 
 _LONGEST_ANSWER = 4096

@@ -45,6 +45,7 @@ class Intake:
         log: of the service, ``postfix/pickup``.
         verify: what ``sendmail -bv`` asks for; None: it is refused.
         flush: makes mail due, on a thread; None: that is refused.
+        collect: has somebody look into maildrop soon.
         clock: seconds since the epoch.
     """
 
@@ -56,6 +57,7 @@ class Intake:
         log: ServiceLog,
         verify: Verify | None = None,
         flush: Flush | None = None,
+        collect: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._queue = queue
@@ -64,12 +66,16 @@ class Intake:
         self._log = log
         self._verify = verify
         self._flush = flush
+        self._collect = collect
         self._clock = clock
 
     async def answer(self, user: User, question: Question) -> Reply:
         """Do what a user asks who has no access to the queue; the reply is for the client."""
         if question.about is Ask.MAY_LIST:
             return await self._access.to_list(user.uid, user.name) or Reply.of(250, "2.0.0", "Ok")
+        if question.about is Ask.COLLECT:
+            self._collect()
+            return Reply.of(250, "2.0.0", "Ok")
         refused = await self._access.to_flush(user.uid, user.name)
         if refused is not None:
             return refused

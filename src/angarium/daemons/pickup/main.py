@@ -24,7 +24,7 @@ from angarium.daemons.pickup.connection import PickupConnection, Receiver
 from angarium.daemons.pickup.intake import Flush, Intake, Verify
 from angarium.daemons.pickup.maildrop import Maildrop
 from angarium.daemons.pickup.parameters import PickupParameters
-from angarium.daemons.pickup.verify import Verifier
+from angarium.daemons.pickup.verify import Become, Verifier
 from angarium.mailqueue.control import QueueControl
 from angarium.mailqueue.interface import MailQueue
 from angarium.policy.parameters import PolicyParameters
@@ -80,13 +80,14 @@ class PickupService:
         self._parameters = parameters
         self._log = log
         self._spool = spool
-        self._intake = Intake(queue, cleanup, access, log, verify, flush)
+        self._intake = Intake(queue, cleanup, access, log, verify, flush, self._wake)
         self._maildrop = Maildrop(parameters.maildrop, self._intake, log, parameters.message_size_limit, spool)
         self._collects = collects
         self._connections: set[PickupConnection] = set()
         self._users: Counter[int] = Counter()
         self._servers: list[asyncio.Server] = []
-        self._drained: asyncio.Event | None = None
+        self._woken: asyncio.Event | None = None
+        self._draining = False
 
     @property
     def name(self) -> str:
@@ -104,15 +105,17 @@ class PickupService:
             OSError: the socket cannot be bound.
         """
         loop = asyncio.get_running_loop()
-        self._drained = asyncio.Event()
+        self._woken = asyncio.Event()
         try:
             for listener in sockets or (bind(self._parameters.socket),):
                 self._servers.append(await loop.create_unix_server(self._accept, sock=listener))
             for pause in itertools.chain(_WAKE_UPS, itertools.repeat(_WAKE_UPS[-1])):
-                if self._collects:
+                self._woken.clear()
+                if self._collects and not self._draining:
                     await self._collect()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._drained.wait(), pause)
+                    await asyncio.wait_for(self._woken.wait(), pause)
+                if self._draining:
                     break
             tasks = [each.task for each in self._connections if each.task is not None]
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -129,8 +132,12 @@ class PickupService:
     def drain(self) -> None:
         """Stop accepting; submissions that are whole are still queued."""
         self._close()
-        if self._drained is not None:
-            self._drained.set()
+        self._draining = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._woken is not None:
+            self._woken.set()
 
     def _accept(self) -> PickupConnection:
         receiver = Receiver(self._parameters.message_size_limit, self._spool)
@@ -183,12 +190,16 @@ def make_pickup(
     opener: TableOpener,
     log: ServiceLog,
     spool: Spool | None = None,
+    ask: Become | None = None,
     *,
     collects: bool = True,
 ) -> PickupService:
-    """The pickup service of a configuration (with the ``-o`` overrides of its line in master.cf)."""
+    """The pickup service of a configuration (with the ``-o`` overrides of its line in master.cf).
+
+    ``ask`` asks transports what would become of mail, for ``sendmail -bv``.
+    """
     parameters = PickupParameters.from_config(conf)
-    verifier = Verifier(PolicyParameters.from_config(conf), cleanup, opener, queue, log)
+    verifier = Verifier(PolicyParameters.from_config(conf), cleanup, opener, queue, log, ask=ask)
     flush = Flusher(Path(conf.text("queue_directory")))
     access = Access(conf, opener)
     return PickupService(parameters, queue, cleanup, access, log, spool, verifier.report, flush, collects=collects)

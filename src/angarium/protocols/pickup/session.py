@@ -82,6 +82,7 @@ class Ask(enum.Enum):
     FLUSH = "f"
     FLUSH_ONE = "i"
     FLUSH_SITE = "s"
+    COLLECT = "w"
 
 
 @dataclass(frozen=True, slots=True)
