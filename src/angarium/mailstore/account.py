@@ -184,21 +184,22 @@ class SqliteAccount:
                 await asyncio.sleep(0)  # a message is analysed on the spot: the others' turn before the next
             ready.append(await self._ready(mail))
         plan = await store.plan(self._account)
-        ledger = await store.ledger(self._account, plan)
+        ledger = await store.ledger(self._account, plan) if plan.counts else None
         now = store.clock()
         quick = len(ready) == 1 and ready[0].derived.size <= _QUICK_SIZE
         files = [store.bodies_directory(self._account) / one.file for one in ready if one.file is not None]
-
-        exempt = all(one.exempt for one in ready)
+        exempt = plan.counts and all(one.exempt for one in ready)
 
         def work(connection: Connection) -> tuple[list[Appended], tuple[Crossing, ...]]:
             for path in files:
                 if not path.exists():  # the account was removed and made anew meanwhile
                     raise MailstoreUnavailableError(f"{path}: a body is missing")
-            appended, before, after = arrival.append(connection, ready, plan, now)
-            if ledger is None and not plan.warnings:
-                return appended, ()
-            return appended, quota.settle(self._account, plan, ledger, before, after, exempt=exempt)
+            if not plan.counts or (ledger is None and not plan.warnings):
+                return arrival.append(connection, ready, plan, now), ()
+            tally = arrival.Tally()
+            appended = arrival.append(connection, ready, plan, now, tally)
+            before = tally.after if tally.before is None else tally.before
+            return appended, quota.settle(self._account, plan, ledger, before, tally.after, exempt=exempt)
 
         try:
             appended, passed = await self._write(work, quick=quick)
@@ -210,7 +211,7 @@ class SqliteAccount:
         highest = {one.mailbox: one.modseq for one in appended if not one.duplicate}
         for mailbox, modseq in highest.items():
             store.announce(self._account, mailbox, modseq)
-        if plan.warnings:
+        if plan.counts and plan.warnings:
             store.tell(self._account, plan, ledger, passed, exempt=exempt)
         if any(mail.key for mail in mails):
             await store.prune_deliveries(self._account)
@@ -326,7 +327,7 @@ class SqliteAccount:
         result, passed = await self._write(
             quota.metered(self._account, plan, ledger, lambda connection: work(connection, plan))
         )
-        if plan.warnings:
+        if plan.counts and plan.warnings:
             self._store.tell(self._account, plan, ledger, passed)
         return result
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from angarium.mailstore import quota
 from angarium.mailstore.derived import Derived
@@ -54,7 +53,7 @@ SELECT m.id, m.uidvalidity, m.uidnext, m.highestmodseq + 1,
     (SELECT id FROM flagset WHERE names = ?3), (SELECT id FROM ordering WHERE names = ?4), {held}
 FROM (SELECT 1) LEFT JOIN mailbox m ON m.name = ?1 AND m.selectable LEFT JOIN delivery d ON d.key = ?2 {usage}
 """
-_ASK_ALONE = _ASK.format(held="NULL, NULL, NULL", usage="")
+_ASK_ALONE = _ASK.format(held="NULL", usage="")
 _ASK_HELD = _ASK.format(
     held="m.special_use, u.bytes, u.messages",
     usage="JOIN (SELECT sum(bytes) AS bytes, sum(messages) AS messages FROM mailbox) u",
@@ -62,57 +61,44 @@ _ASK_HELD = _ASK.format(
 """With what the account holds, for those with a quota; one that has no mailbox at all takes no message."""
 
 
-class Outcome(NamedTuple):
-    """Where the messages ended, and what the account held before and after; both are the same without a quota."""
+class Tally:
+    """What an account that has a quota holds: before the messages, and with those that are stored."""
 
-    appended: list[Appended]
-    before: Usage
-    after: Usage
+    __slots__ = ("after", "before")
+
+    def __init__(self) -> None:
+        self.before: Usage | None = None
+        self.after = Usage(0, 0)
 
 
-_NOTHING = Usage(0, 0)
-
-
-def append(connection: Connection, ready: Sequence[Ready], plan: QuotaPlan, now: float) -> Outcome:
+def append(
+    connection: Connection, ready: Sequence[Ready], plan: QuotaPlan, now: float, tally: Tally | None = None
+) -> list[Appended]:
     """Store the messages, all or none. Raises NoSuchMailboxError and OverQuotaError."""
-    first: Usage | None = None
-    last = _NOTHING
-    appended = []
-    for one in ready:
-        where, before, last = _append(connection, one, plan, now)
-        first = before if first is None else first
-        appended.append(where)
-    return Outcome(appended, first or _NOTHING, last)
+    if plan.counts and tally is None:
+        tally = Tally()
+    return [_append(connection, one, plan, now, tally) for one in ready]
 
 
-def _append(connection: Connection, ready: Ready, plan: QuotaPlan, now: float) -> tuple[Appended, Usage, Usage]:
+def _append(connection: Connection, ready: Ready, plan: QuotaPlan, now: float, tally: Tally | None) -> Appended:
     derived = ready.derived
     flags = spelt(connection, ready.flags)
-    counts = plan.counts
     (
         mailbox, uidvalidity, uid, modseq, old_mailbox, old_uidvalidity, old_uid, old_modseq,
-        flagset, ordering, special_use, size, messages,
+        flagset, ordering, *held,
     ) = one_row(
         connection,
-        _ASK_HELD if counts else _ASK_ALONE,
+        _ASK_ALONE if tally is None else _ASK_HELD,
         (ready.mailbox, ready.key, " ".join(sorted(flags)), derived.ordering),
     )  # fmt: skip
-    before = after = _NOTHING
-    if counts:
-        before = after = quota.usage(connection, plan) if plan.ignores else Usage(size, messages)
     if old_mailbox is not None:
-        return Appended(old_mailbox, old_uidvalidity, old_uid, old_modseq, duplicate=True), before, after
+        return Appended(old_mailbox, old_uidvalidity, old_uid, old_modseq, duplicate=True)
     if mailbox is None:
         raise NoSuchMailboxError(ready.mailbox)
-    if plan.mail and plan.too_large(derived.size) and not ready.exempt:
+    if plan.mail and derived.size > plan.mail and not ready.exempt:
         raise quota.refusal(Excess.MAIL)
-    if counts and plan.is_counted(ready.mailbox, special_use):
-        if plan.limit and not ready.exempt:
-            limit = plan.limit_in(ready.mailbox, special_use)
-            excess = plan.excess(limit, before, derived.size, delivery=bool(ready.key))
-            if excess is not None:
-                raise quota.refusal(excess)
-        after = Usage(before.bytes + derived.size, before.messages + 1)
+    if tally is not None:
+        _count(connection, ready, plan, tally, *held)
     execute = connection.execute
     execute(_COUNT, (uid + 1, modseq, "\\Seen" not in flags, "\\Deleted" in flags, derived.size, mailbox))
     execute(
@@ -129,4 +115,23 @@ def _append(connection: Connection, ready: Ready, plan: QuotaPlan, now: float) -
             "INSERT INTO delivery (key, mailbox, uidvalidity, uid, modseq, delivered) VALUES (?, ?, ?, ?, ?, ?)",
             (ready.key, mailbox, uidvalidity, uid, modseq, now),
         )
-    return Appended(mailbox, uidvalidity, uid, modseq), before, after
+    return Appended(mailbox, uidvalidity, uid, modseq)
+
+
+def _count(
+    connection: Connection, ready: Ready, plan: QuotaPlan, tally: Tally, special_use: str, size: int, messages: int
+) -> None:
+    """Count a message that is about to be stored. Raises OverQuotaError."""
+    held = quota.usage(connection, plan) if plan.ignores else Usage(size, messages)
+    if tally.before is None:
+        tally.before = held
+    tally.after = held
+    if not plan.is_counted(ready.mailbox, special_use):
+        return
+    size = ready.derived.size
+    if plan.limit and not ready.exempt:
+        limit = plan.limit_in(ready.mailbox, special_use)
+        excess = plan.excess(limit, held, size, delivery=bool(ready.key))
+        if excess is not None:
+            raise quota.refusal(excess)
+    tally.after = Usage(held.bytes + size, held.messages + 1)

@@ -97,7 +97,7 @@ class SqliteMailStore:
         self.file_threshold = file_threshold
         self.plan = plan
         self._tell_of = tell
-        self._room = Room(base)
+        self._room: Room | None = None
         self._base = base
         self._log = log
         self._bus = bus
@@ -156,6 +156,7 @@ class SqliteMailStore:
             if database is not None:
                 held = usage(database.reader, plan)
             else:
+                self._room = self._room or Room(self._base)
                 held = await self._room.held(account, plan, self._executor)
             limit = plan.limit_in(INBOX)
             excess = plan.excess(limit, held, max(1, size), delivery=True)
@@ -319,7 +320,8 @@ class SqliteMailStore:
 
     def announce(self, account: str, mailbox: int, modseq: int) -> None:
         """Tell who listens, here and elsewhere, of a committed change."""
-        self._room.forget(account)
+        if self._room is not None:
+            self._room.forget(account)
         if self._bus is not None:
             self._bus.publish(TOPIC, f"{account}\0{mailbox}\0{modseq}")
         elif account in self._listeners:
@@ -479,7 +481,8 @@ class SqliteMailStore:
 
     def _heard(self, payload: str) -> None:
         account, _, rest = payload.partition("\0")
-        self._room.forget(account)
+        if self._room is not None:
+            self._room.forget(account)
         if account in self._listeners:
             mailbox, _, modseq = rest.partition("\0")
             if mailbox.isdecimal() and modseq.isdecimal():

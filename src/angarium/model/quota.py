@@ -21,7 +21,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -185,6 +185,8 @@ class QuotaPlan:
         rules: for folders.
         warnings: thresholds.
         domain: of all accounts of the domain together.
+        counts: whether it matters how much the account holds.
+        ignores: whether some mailboxes do not count.
     """
 
     limit: QuotaLimit = NO_LIMIT
@@ -193,16 +195,12 @@ class QuotaPlan:
     rules: tuple[FolderRule, ...] = ()
     warnings: tuple[Threshold, ...] = ()
     domain: QuotaLimit = NO_LIMIT
+    counts: bool = field(init=False, repr=False)
+    ignores: bool = field(init=False, repr=False)
 
-    @property
-    def counts(self) -> bool:
-        """Whether it matters how much the account holds."""
-        return bool(self.limit or self.domain)
-
-    @property
-    def ignores(self) -> bool:
-        """Whether some mailboxes do not count."""
-        return any(rule.ignore for rule in self.rules)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counts", bool(self.limit or self.domain))
+        object.__setattr__(self, "ignores", any(rule.ignore for rule in self.rules))
 
     def rule(self, mailbox: str, special_use: str = "") -> FolderRule | None:
         """The rule for a mailbox."""
