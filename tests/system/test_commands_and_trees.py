@@ -225,6 +225,11 @@ def test_trees_beside_the_mailstore(servers):
         assert not each.stat().st_mode & 0o077
     assert (base / "m").read_text().endswith("\n\n>From us\n\n")
     assert (base.stat().st_uid, base.stat().st_gid) == (me.pw_uid, me.pw_gid)
+    sendmail = Path(server.site.command("sendmail")[0])
+    asked = ("-bv", "-f", "alice@example.test", "m@trees.test", "no@trees.test")
+    subprocess.run([sendmail, "-C", server.site.configuration, *asked], check=True)
+    logged(server, "to=<m@trees.test>", "status=deliverable (delivers to mailbox)")
+    logged(server, "to=<no@trees.test>", 'status=undeliverable (unknown user: "no@trees.test")')
 
 
 def test_a_policy_service_that_spawn_runs(servers):

@@ -202,7 +202,7 @@ def _make(name: str, lock: LockRules, sleep: Callable[[float], None]) -> None:
 
 
 def _lock(descriptor: int, lock: LockRules, sleep: Callable[[float], None]) -> None:
-    calls = {"fcntl": _lock_record, "flock": lambda each: fcntl.flock(each, fcntl.LOCK_EX | fcntl.LOCK_NB)}
+    calls = {"fcntl": _lock_record, "flock": _lock_file}
     for method in lock.methods:
         if method not in calls:
             continue
@@ -219,6 +219,11 @@ def _lock(descriptor: int, lock: LockRules, sleep: Callable[[float], None]) -> N
         else:
             text = f"unable to lock for exclusive access: {os.strerror(errno.EAGAIN)}"
             raise DeliveryError(Dsn(4, 2, 0), text)
+
+
+def _lock_file(descriptor: int) -> None:
+    """flock(2)'s lock. Raises OSError."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _lock_record(descriptor: int) -> None:

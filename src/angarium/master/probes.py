@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from angarium.agents.local.main import LocalAgent
+from angarium.agents.pipe.main import PipeParameters, pipe_agent
 from angarium.agents.virtual.lookup import find_account
-from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 from angarium.daemons.smtpd.prober import Ask
-from angarium.delivery.attributes import PIPE, read_attributes
+from angarium.delivery.outcomes import OutcomeAgent
 from angarium.delivery.rights import OwnRights
 from angarium.master import programs
 from angarium.master.node import Node
 from angarium.master.transports import files_deliverer, local_agent, make_smtp_agent
 from angarium.model.content import MemoryContent
-from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
+from angarium.model.delivery import DeliveryAgent, DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
 from angarium.model.envelope import Envelope
 from angarium.model.lookup import Found, TemporaryError
@@ -43,15 +43,12 @@ def _probe_smtp(node: Node, entry: MasterService) -> Ask:
     return ask
 
 
-def _probe_files(node: Node, entry: MasterService) -> Ask:
-    """Looks for the path and the user in the tables."""
-    conf = node.conf.for_service(entry)
-    deliverer = files_deliverer(node, conf, node.log("virtual", conf), OwnRights())
+def _asking(agent: DeliveryAgent) -> Ask:
+    """Asks an agent that answers questions."""
 
-    async def ask(transport: str, _nexthop: str, envelope: Envelope) -> DeliveryResult:
-        found = await deliverer.would_deliver(envelope.recipients[0].address)
-        person = QueuedRecipient(1, envelope.recipients[0])
-        return DeliveryResult(person, found.status, found.dsn, transport, found.text)
+    async def ask(transport: str, nexthop: str, envelope: Envelope) -> DeliveryResult:
+        (result,) = await agent.deliver(_question(transport, nexthop, envelope))
+        return result
 
     return ask
 
@@ -59,7 +56,8 @@ def _probe_files(node: Node, entry: MasterService) -> Ask:
 def _probe_virtual(node: Node, entry: MasterService) -> Ask:
     """Looks for the account."""
     if programs.delivers_to_files(entry, node.conf):
-        return _probe_files(node, entry)
+        conf = node.conf.for_service(entry)
+        return _asking(OutcomeAgent(files_deliverer(node, conf, node.log("virtual", conf), OwnRights())))
     conf = node.conf.for_service(entry)
     maps = Maps.open("virtual_mailbox_maps", conf.names("virtual_mailbox_maps"), node.tables)
     delimiters = conf.text("recipient_delimiter")
@@ -76,18 +74,10 @@ def _probe_virtual(node: Node, entry: MasterService) -> Ask:
     return ask
 
 
-def _probe_pipe(_node: Node, entry: MasterService) -> Ask:
+def _probe_pipe(node: Node, entry: MasterService) -> Ask:
     """A command takes everything."""
-    attributes = read_attributes(entry, PIPE)
-
-    async def ask(transport: str, _nexthop: str, envelope: Envelope) -> DeliveryResult:
-        person = QueuedRecipient(1, envelope.recipients[0])
-        if isinstance(attributes, ConfigError):
-            return DeliveryResult(person, Status.DEFERRED, Dsn(4, 3, 0), transport, "unknown mail transport error")
-        text = f"delivers to command: {attributes.argv[0]}"
-        return DeliveryResult(person, Status.SENT, Dsn(2, 0, 0), transport, text)
-
-    return ask
+    conf = node.conf.for_service(entry)
+    return _asking(pipe_agent(entry, PipeParameters.from_config(conf, entry.name), node.log("pipe", conf), None))
 
 
 def _probe_local(node: Node, entry: MasterService) -> Ask:
@@ -103,11 +93,11 @@ def _probe_local(node: Node, entry: MasterService) -> Ask:
 
 
 def would_become(node: Node) -> Callable[[str, Envelope], Awaitable[Sequence[DeliveryResult]]]:
-    """Asks local what would become of mail to one recipient; other transports have nothing to say."""
+    """Asks local, pipe and virtual with files what would become of mail to somebody; others have nothing to say."""
 
     async def ask(transport: str, envelope: Envelope) -> Sequence[DeliveryResult]:
         agent = node.agents.get(transport)
-        if not isinstance(agent, LocalAgent):
+        if not isinstance(agent, LocalAgent | OutcomeAgent):
             return ()
         (result,) = await agent.deliver(_question(transport, "", envelope))
         return list(result.each())

@@ -19,6 +19,7 @@ virtual_uid_maps = inline:{m@t.test=1000, d@t.test=1000}
 virtual_gid_maps = static:1000
 """
 MASTER = """drop unix - n n - - pipe user=daemon argv=/bin/true $nosuch
+stranger unix - n n - - pipe user=nosuchuser argv=/bin/true
 wrong unix - n n - - pipe argv=/bin/true
 virtual unix - n n - - virtual
 """
@@ -28,6 +29,7 @@ virtual unix - n n - - virtual
     ("service", "address", "said"),
     [
         ("drop", "a@p.test", "sent 2.0.0 drop delivers to command: /bin/true"),
+        ("stranger", "a@p.test", "deferred 4.3.0 stranger unknown mail transport error"),
         ("wrong", "a@p.test", "deferred 4.3.0 wrong unknown mail transport error"),
         ("virtual", "m@t.test", "sent 2.0.0 virtual delivers to mailbox"),
         ("virtual", "D@t.test", "sent 2.0.0 virtual delivers to maildir"),

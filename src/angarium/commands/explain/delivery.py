@@ -21,6 +21,7 @@ from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 from angarium.delivery.attributes import PIPE, read_attributes
 from angarium.delivery.rights import OwnRights
+from angarium.delivery.troubles import DeliveryError
 from angarium.master import programs
 from angarium.master.node import Node
 from angarium.master.transports import AGENT_COMMANDS, files_deliverer, local_trial
@@ -78,11 +79,11 @@ class DeliveryTrial:
     async def _files(self, conf: Config, way: Resolution) -> Ending:
         """A Maildir or a mailbox file."""
         deliverer = files_deliverer(self._node, conf, self._node.log("virtual", conf), OwnRights())
-        found = await deliverer.would_deliver(way.recipient)
-        if found.status is not Status.SENT:
-            outcome = found.status.value
-            return Ending((f"{outcome}: {found.dsn} {found.text}",), {"outcome": outcome, "status": str(found.dsn)})
-        place = await deliverer.place(way.recipient)
+        try:
+            place = await deliverer.place(way.recipient)
+        except DeliveryError as error:
+            outcome = "deferred" if error.dsn.temporary else "bounced"
+            return Ending((f"{outcome}: {error.dsn} {error.text}",), {"outcome": outcome, "status": str(error.dsn)})
         lines = (f"{place.kind} {place.path}, written by uid {place.uid} gid {place.gid}",)
         facts: dict[str, object] = {"outcome": place.kind, "path": place.path, "uid": place.uid, "gid": place.gid}
         return Ending(lines, facts)
