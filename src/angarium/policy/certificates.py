@@ -1,7 +1,6 @@
 """Restrictions that ask who a client is by its TLS certificate (TLS_README; smtpd_tls_ask_ccert must be on).
 
-A fingerprint names one certificate or one key, so that it does not matter who has vouched for it; for
-``permit_tls_all_clientcerts`` nothing else does.
+A fingerprint names one certificate or one key, so that it does not matter who has vouched for it.
 """
 
 from __future__ import annotations
@@ -18,24 +17,31 @@ _ORDER = ("cert_fingerprint", "pubkey_fingerprint")
 
 async def permit_tls_clientcerts(evaluation: Evaluation, tools: Tools, _argument: str) -> Verdict | None:
     """``permit_tls_clientcerts``: the fingerprint of the certificate or of its key is in $relay_clientcerts."""
+    return await _by_fingerprint(evaluation, tools, "permit_tls_clientcerts")
+
+
+async def _by_fingerprint(evaluation: Evaluation, tools: Tools, verb: str) -> Verdict | None:
     certificate = evaluation.facts.certificate
     if certificate is None:
         return None
     for fingerprint in (certificate.fingerprint, certificate.key_fingerprint):
         match = await tools.client_certificates.find(fingerprint)
         if isinstance(match, Found):
-            return evaluation.permit(f"permit_tls_clientcerts: {fingerprint}", match.source)
+            return evaluation.permit(f"{verb}: {fingerprint}", match.source)
         if isinstance(match, TemporaryError):
             return evaluation.try_later(match, fingerprint)
     return None
 
 
-async def permit_tls_all_clientcerts(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
-    """``permit_tls_all_clientcerts``: an authority of smtpd_tls_CAfile or _CApath has vouched for the client."""
+async def permit_tls_all_clientcerts(evaluation: Evaluation, tools: Tools, _argument: str) -> Verdict | None:
+    """``permit_tls_all_clientcerts``: an authority of smtpd_tls_CAfile or _CApath has vouched for the client.
+
+    Those of $relay_clientcerts are permitted, too, as in Postfix.
+    """
     certificate = evaluation.facts.certificate
-    if certificate is None or not certificate.trusted:
-        return None
-    return evaluation.permit(f"permit_tls_all_clientcerts: {certificate.subject}")
+    if certificate is not None and certificate.trusted:
+        return evaluation.permit(f"permit_tls_all_clientcerts: {certificate.subject}")
+    return await _by_fingerprint(evaluation, tools, "permit_tls_all_clientcerts")
 
 
 async def check_ccert_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:

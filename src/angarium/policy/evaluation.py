@@ -88,10 +88,12 @@ class Evaluation:
         """What stands between ``<`` and ``>`` in a reply about the subject in hand."""
         facts = self.facts
         match self.subject:
-            case Subject.CLIENT | Subject.CERTIFICATE:
+            case Subject.CLIENT:
                 return f"{facts.client_name}[{facts.client_address}]"
             case Subject.REVERSE_CLIENT:
                 return facts.reverse_client_name
+            case Subject.CERTIFICATE:
+                return facts.certificate.subject if facts.certificate is not None else ""
             case Subject.LOGIN:
                 return facts.sasl_username
             case Subject.HELO:

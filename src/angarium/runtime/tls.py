@@ -91,7 +91,7 @@ class ServerTls:
         key_file: PEM private key; empty: it is in ``cert_file``.
         more_pairs: certificates and keys for other algorithms (smtpd_tls_eccert_file, smtpd_tls_dcert_file).
         chain_files: PEM files that hold keys and chains (smtpd_tls_chain_files); they win over ``cert_file``.
-        chain_text: the same, as text out of a table; it wins over both.
+        chain_text: the same, as text out of a table; it wins over both. ``chain_source`` is what messages call it.
         protocols: Postfix's list: ``>=TLSv1.2``, ``!SSLv2, !TLSv1``.
         ciphers: grade: ``high``, ``medium``, ``null`` …
         exclude_ciphers: OpenSSL cipher names or classes that are never used.
@@ -110,6 +110,7 @@ class ServerTls:
     more_pairs: tuple[KeyPair, ...] = ()
     chain_files: tuple[str, ...] = ()
     chain_text: str = ""
+    chain_source: str = ""
     protocols: str = ">=TLSv1.2"
     ciphers: str = "medium"
     exclude_ciphers: tuple[str, ...] = ()
@@ -292,7 +293,7 @@ def _set_curves(context: ssl.SSLContext, names: tuple[str, ...]) -> None:
 
 def _load_keys(context: ssl.SSLContext, parameters: ServerTls | ClientTls) -> None:
     if isinstance(parameters, ServerTls) and parameters.chain_text:
-        load_chains(context, parameters.chain_text, "table")
+        load_chains(context, parameters.chain_text, parameters.chain_source)
     elif parameters.chain_files:
         load_chains(context, read_pem(parameters.chain_files), ", ".join(parameters.chain_files))
     else:

@@ -57,7 +57,7 @@ def load_chains(context: ssl.SSLContext, pem: str, source: str) -> None:
             chains.append([match.group()])
         elif kind.endswith("CERTIFICATE"):
             if not chains:
-                raise TlsError(f"error loading chain from {source}: certificate not preceded by its private key")
+                raise TlsError(f"error loading chain from {source}: key not first")
             chains[-1].append(match.group())
         elif kind not in _BESIDE:
             raise TlsError(f"error loading chain from {source}: unexpected PEM object {kind}")

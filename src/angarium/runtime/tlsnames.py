@@ -78,12 +78,10 @@ class ServerNames:
             session.unmatched = name
             return None
         try:
-            session.context = self._context(match.value)
+            session.context = self._context(match.value, f"SNI data for {name}")
         except TlsError as error:
-            self._warn(f"SNI data for {name}: {error}")
-            self._warn(
-                f"error loading private keys and certificates from: SNI data for {name}: aborting TLS handshake"
-            )
+            self._warn(str(error))
+            self._warn(f"error loading private keys and certificates from: SNI data for {name}: aborting TLS handshake")
             return ssl.AlertDescription.ALERT_DESCRIPTION_INTERNAL_ERROR
         session.asked = name
         return None
@@ -99,23 +97,23 @@ class ServerNames:
                 return match
             key = key[dot:]
 
-    def _context(self, value: str) -> ssl.SSLContext:
+    def _context(self, value: str, source: str) -> ssl.SSLContext:
         """Raises TlsError."""
         context = self._contexts.get(value)
         if context is None:
-            chain = read_pem(value.replace(",", " ").split()) if value.startswith("/") else _decoded(value)
-            parameters = replace(self._parameters, chain_text=chain)
+            chain = read_pem(value.replace(",", " ").split()) if value.startswith("/") else _decoded(value, source)
+            parameters = replace(self._parameters, chain_text=chain, chain_source=source)
             if len(self._contexts) >= _KEPT:
                 del self._contexts[next(iter(self._contexts))]
             context = self._contexts[value] = server_context(parameters)
         return context
 
 
-def _decoded(value: str) -> str:
+def _decoded(value: str, source: str) -> str:
     try:
         return base64.b64decode(value, validate=True).decode("latin-1")
     except (ValueError, binascii.Error):
-        msg = "malformed BASE64 value"
+        msg = f"{source}: malformed BASE64 value"
         raise TlsError(msg) from None
 
 

@@ -44,6 +44,7 @@ def test_all_means_all_that_are_trusted():
     assert permitted("permit_tls_all_clientcerts", KNOWN)
     assert not permitted("permit_tls_all_clientcerts", STRAY)
     assert not permitted("permit_tls_all_clientcerts", None)
+    assert permitted("permit_tls_all_clientcerts", STRAY, relay_clientcerts="inline:{aa:01=x}")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_access_by_fingerprint(argument, allowed):
 def test_the_words_of_a_refusal():
     server = Server(smtpd_relay_restrictions="check_ccert_access inline:{{aa:01=REJECT no thanks}}, reject")
     verdict = server.rcpt("o@other.test", STRANGER, certificate=STRAY)
-    assert str(verdict.reply) == "554 5.7.1 <unknown[203.0.113.9]>: Client certificate rejected: no thanks"
+    assert str(verdict.reply) == "554 5.7.1 <stray.test>: Client certificate rejected: no thanks"
 
 
 @pytest.mark.parametrize("argument", ["{ t:x, { search_order = subject } }", "{ t:x, { order = cert_fingerprint } }"])

@@ -112,7 +112,7 @@ def test_a_client_gets_the_key_that_it_understands(world, how, tmp_path):
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
-        (("server.pem", "server.key"), "not preceded by its private key"),
+        (("server.pem", "server.key"), "key not first"),
         (("server.key",), "has no certificate"),
         (("server.key", "rsa.key", "rsa.pem"), "key at index 1 has no certificate"),
         (("server.key", "rsa.pem"), "error loading chain from .*rsa.pem: "),
