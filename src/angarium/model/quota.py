@@ -293,8 +293,8 @@ def parse_size(text: str) -> int:
 
 
 def parse_grace(text: str) -> Grace:
-    """``10%``, or a size. Raises ValueError."""
-    match = _PERCENT.fullmatch(text)
+    """``10%``, or a size; empty is none. Raises ValueError."""
+    match = _PERCENT.fullmatch(text or "0%")
     return Grace(int(match[1]), percent=True) if match is not None else Grace(parse_size(text))
 
 

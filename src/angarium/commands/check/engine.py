@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from angarium.commands.check import delivery, files, names, services, settings
+from angarium.commands.check import delivery, files, names, quotas, services, settings
 from angarium.commands.check.finding import Finding, Rule, Severity
 from angarium.commands.check.installation import Installation
 from angarium.config.config import Config
@@ -43,6 +43,7 @@ QUICK = (
     Family("Values", settings.RULES, settings.check),
     Family("Services", services.RULES, services.check),
     Family("Commands and mailbox files", delivery.RULES, delivery.check),
+    Family("Quotas", quotas.RULES, quotas.check),
     Family("Files", files.RULES, files.check),
 )
 """Cheap enough for every start."""
