@@ -9,10 +9,8 @@ PARAMETERS = (
         "confirm_delay_cleared",
         Type.BOOLEAN,
         "no",
-        "Tell the sender when mail that was reported as delayed has been delivered.",
+        "Tell the sender of a message that was reported as late when it has been delivered after all.",
         "qmgr",
-        Status.UNSUPPORTED,
-        "this notice is not sent yet",
     ),
     Parameter(
         "default_delivery_slot_cost",
@@ -156,10 +154,8 @@ PARAMETERS = (
         "default_transport_rate_delay",
         Type.TIME,
         "0s",
-        "",
+        "How long a transport waits between two deliveries, whatever their destinations; 0 is not at all.",
         "qmgr",
-        Status.UNSUPPORTED,
-        "the scheduler does not do this yet",
     ),
     Parameter("default_verp_delimiters", Type.STRING, "+=", "", "qmgr", Status.UNSUPPORTED, "there is no VERP yet"),
     Parameter(
@@ -210,7 +206,11 @@ PARAMETERS = (
         "qmgr",
     ),
     Parameter(
-        "qmgr_clog_warn_time", Type.TIME, "300s", "", "qmgr", Status.UNSUPPORTED, "the scheduler does not do this yet"
+        "qmgr_clog_warn_time",
+        Type.TIME,
+        "300s",
+        "How often it is said that one destination fills the active queue; 0 is never.",
+        "qmgr",
     ),
     Parameter(
         "qmgr_daemon_timeout",

@@ -176,14 +176,23 @@ class Conclusion:
             for result in active.of(Status.SENT)
             if result.recipient.recipient.notify & Notify.SUCCESS and not result.relayed_dsn
         ]
+        if self._parameters.confirm_delay_cleared and message.warned:
+            sent += [_relieved(result) for result in active.of(Status.SENT) if _wants_relief(result)]
         if message.envelope.expanded and not message.expansion_reported:
             sent = [*map(expansion, message.envelope.expanded), *sent]
         deferred = active.of(Status.DEFERRED)
         delay = self._parameters.delay_warning_time
         late = bool(deferred) and 0 < delay < now - message.queued and not message.warned
-        if not (bounced or sent or late):
+        first = message.envelope.traced and message.attempts <= 1
+        traced = [each for result in active.results for each in result.each()] if first else []
+        if not (bounced or sent or late or traced):
             return [], False
-        due = [(Event.FAILURE, bounced), (Event.SUCCESS, sent), (Event.DELAY, deferred if late else [])]
+        due = [
+            (Event.FAILURE, bounced),
+            (Event.SUCCESS, sent),
+            (Event.DELAY, deferred if late else []),
+            (Event.TRACE, traced),
+        ]
         try:
             prefix, content = await self._queue.content(message.queue_id)
             notices: list[Notice] = []
@@ -225,3 +234,16 @@ def _addressed(
         part = results if len(owners) == 1 else [result for result in results if result.owner == owner]
         envelope = message.envelope
         yield replace(message, envelope=replace(envelope, sender=owner)) if owner else message, part
+
+
+def _wants_relief(result: DeliveryResult) -> bool:
+    """Who would hear of a delay, and is not told of the success for another reason, is told that it is over."""
+    notify = result.recipient.recipient.notify
+    return notify is Notify.UNSAID or (bool(notify & Notify.DELAY) and not notify & Notify.SUCCESS)
+
+
+def _relieved(result: DeliveryResult) -> DeliveryResult:
+    """A result that is reported as if a report of success had been asked for."""
+    queued = result.recipient
+    recipient = replace(queued.recipient, notify=queued.recipient.notify | Notify.SUCCESS)
+    return replace(result, recipient=replace(queued, recipient=recipient))

@@ -27,6 +27,7 @@ from angarium.agents import deliverylog
 from angarium.agents.bounce.interface import Reporter
 from angarium.daemons.qmgr.active import ActiveMessage
 from angarium.daemons.qmgr.attempt import SYSTEM_FAILURE, Transport, attempt, unforeseen, without_agent
+from angarium.daemons.qmgr.clog import ClogWatch
 from angarium.daemons.qmgr.conclusion import RETRY_QUEUE, Conclusion
 from angarium.daemons.qmgr.parameters import QmgrParameters
 from angarium.daemons.qmgr.requeue import Requeuer
@@ -100,6 +101,7 @@ class QueueManager:
         self._clock = clock
         self._steady = steady
         self._scheduler = Scheduler(lambda name: transports[name].limits, parameters.minimal_backoff_time)
+        self._clog = ClogWatch(parameters.qmgr_clog_warn_time, parameters.qmgr_message_active_limit, log)
         self._active: dict[str, ActiveMessage] = {}
         self._recipients = 0
         self._tasks: dict[asyncio.Task[None], ActiveMessage | None] = {}
@@ -413,6 +415,11 @@ class QueueManager:
         deliveries = self._scheduler.group(message.queue_id, routes)
         active.outstanding = len(deliveries) + 1  # one more: it must not end before all of it is scheduled
         self._act(self._scheduler.arrival(deliveries))
+        if len(self._active) > self._clog.threshold:
+            for delivery in deliveries[:1]:
+                limits = self._transports[delivery.transport].limits
+                share = self._scheduler.share(delivery)
+                self._clog.look(delivery, share, limits, len(self._active), self._steady())
         await self._ended(active)
 
     # --- deliveries --------------------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ class QmgrParameters:
     daemon_timeout: float = 18_000.0
     default_filter_nexthop: str = ""
     myhostname: str = ""
+    qmgr_clog_warn_time: float = 300.0
+    confirm_delay_cleared: bool = False
 
     @property
     def most_recipients(self) -> int:
@@ -60,6 +62,8 @@ class QmgrParameters:
             daemon_timeout=conf.seconds("daemon_timeout"),
             default_filter_nexthop=conf.text("default_filter_nexthop"),
             myhostname=conf.text("myhostname"),
+            qmgr_clog_warn_time=conf.seconds("qmgr_clog_warn_time") if conf.boolean("helpful_warnings") else 0.0,
+            confirm_delay_cleared=conf.boolean("confirm_delay_cleared"),
         )
 
 
@@ -84,4 +88,5 @@ def transport_limits(conf: Config, transport: str, process_limit: int) -> Limits
         negative=Feedback.parse(conf.text(f"{place}_concurrency_negative_feedback")),
         failed_cohort_limit=conf.integer(f"{place}_concurrency_failed_cohort_limit"),
         rate_delay=conf.seconds(f"{place}_rate_delay"),
+        transport_rate_delay=conf.seconds(f"{transport}_transport_rate_delay"),
     )

@@ -9,9 +9,10 @@ deliveries that reached the destination and shrinks with negative feedback by th
 ``failed_cohort_limit`` pseudo-cohorts of failures the destination is dead until ``minimal_backoff`` has passed.
 
 Guarantees: never more deliveries than the window of the destination and the process limit of the transport; a rate
-delay is kept between two deliveries; transports, the destinations of a transport, and the messages of a destination
-take turns, so nobody waits behind somebody else's long list; each recipient that arrives comes back in exactly one
-Start or Suspend, unless its message is dropped. All steps but that one cost the same whatever is queued.
+delay, of a destination or of a transport, is kept between two deliveries; transports, the destinations of a transport,
+and the messages of a destination take turns, so nobody waits behind somebody else's long list; each recipient that
+arrives comes back in exactly one Start or Suspend, unless its message is dropped. All steps but that one cost the same
+whatever is queued.
 
 States of a destination:
 
@@ -83,6 +84,7 @@ class Limits:
         negative: feedback of one that did not.
         failed_cohort_limit: pseudo-cohorts of failures until a destination is dead; 0 is never.
         rate_delay: seconds between deliveries to one destination; deliveries then go one at a time.
+        transport_rate_delay: the same for all deliveries of the transport.
     """
 
     process_limit: int = 100
@@ -93,6 +95,12 @@ class Limits:
     negative: Feedback = Feedback()
     failed_cohort_limit: int = 1
     rate_delay: float = 0.0
+    transport_rate_delay: float = 0.0
+
+    @property
+    def most(self) -> int:
+        """Deliveries of the transport at once; 0 is no limit."""
+        return 1 if self.transport_rate_delay > 0 else self.process_limit
 
     @property
     def ceiling(self) -> int:
@@ -134,6 +142,15 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What one destination holds: deliveries that wait, deliveries under way, and how many there may be."""
+
+    waiting: int
+    busy: int
+    window: int
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """Start this delivery; its result must be told."""
 
@@ -166,6 +183,7 @@ class _Destination:
         "success",
         "transport",
         "until",
+        "waiting",
         "window",
     )
 
@@ -177,6 +195,7 @@ class _Destination:
         self.failure = 0.0
         self.fail_cohorts = 0.0
         self.busy = 0
+        self.waiting = 0
         self.paused = False
         self.until = 0.0
         self.listed = False
@@ -192,11 +211,13 @@ class _Destination:
         if job is None:
             job = self.jobs[delivery.queue_id] = deque()
         job.append(delivery)
+        self.waiting += 1
 
     def take(self) -> Delivery:
         """The next delivery; messages take turns."""
         queue_id, job = next(iter(self.jobs.items()))
         delivery = job.popleft()
+        self.waiting -= 1
         if job:
             self.jobs.move_to_end(queue_id)
         else:
@@ -239,21 +260,39 @@ class _Destination:
         self.window = self.transport.limits.first_window
         self.success = self.failure = self.fail_cohorts = 0.0
 
+    def resume(self) -> None:
+        """The pause, or the death, is over."""
+        if self.cause is not None:
+            self.revive()
+        self.paused = False
+
+    def clear(self) -> list[Delivery]:
+        """Take out all that waits."""
+        deliveries = [delivery for job in self.jobs.values() for delivery in job]
+        self.jobs.clear()
+        self.waiting = 0
+        return deliveries
+
 
 class _Transport:
-    """One transport: its limits, and the destinations that could start something, in turn."""
+    """One transport: its limits, and the destinations that could start something, in turn.
 
-    __slots__ = ("busy", "limits", "listed", "turn")
+    ``until``: when the pause of its rate delay ends.
+    """
+
+    __slots__ = ("busy", "limits", "listed", "paused", "turn", "until")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.busy = 0
+        self.paused = False
+        self.until = 0.0
         self.turn: deque[_Destination] = deque()
         self.listed = False
 
     @property
     def full(self) -> bool:
-        return 0 < self.limits.process_limit <= self.busy
+        return self.paused or 0 < self.limits.most <= self.busy
 
 
 class Scheduler:
@@ -270,7 +309,7 @@ class Scheduler:
         self._transports: dict[str, _Transport] = {}
         self._destinations: dict[tuple[str, ...], _Destination] = {}
         self._turn: deque[_Transport] = deque()
-        self._timers: list[tuple[float, int, _Destination]] = []
+        self._timers: list[tuple[float, int, _Destination | _Transport]] = []
         self._timer_number = 0
         self._closed = False
 
@@ -331,6 +370,9 @@ class Scheduler:
         if transport.limits.rate_delay > 0 and destination.cause is None:
             destination.paused = True
             self._timer(destination, now + transport.limits.rate_delay)
+        if transport.limits.transport_rate_delay > 0:
+            transport.paused = True
+            self._timer(transport, now + transport.limits.transport_rate_delay)
         self._list(destination)
         self._relist(transport)
         self._forget(destination)
@@ -341,15 +383,17 @@ class Scheduler:
         """Time has passed."""
         actions: list[Action] = []
         while self._timers and self._timers[0][0] <= now:
-            at, _, destination = heapq.heappop(self._timers)
-            if at != destination.until:
+            at, _, paused = heapq.heappop(self._timers)
+            if at != paused.until:
                 continue  # it was revived, and has another timer or none
-            destination.until = 0.0
-            if destination.cause is not None:
-                destination.revive()
-            destination.paused = False
-            self._list(destination)
-            self._forget(destination)
+            paused.until = 0.0
+            if isinstance(paused, _Transport):
+                paused.paused = False
+                self._relist(paused)
+                continue
+            paused.resume()
+            self._list(paused)
+            self._forget(paused)
         self._dispatch(actions)
         return actions
 
@@ -364,14 +408,23 @@ class Scheduler:
     def drop(self, queue_id: str) -> None:
         """Forget what waits of one message: it is gone."""
         for destination in list(self._destinations.values()):
-            if destination.jobs.pop(queue_id, None) is not None:
+            job = destination.jobs.pop(queue_id, None)
+            if job is not None:
+                destination.waiting -= len(job)
                 self._forget(destination)
+
+    def share(self, delivery: Delivery) -> Share:
+        """How much the destination of a delivery holds."""
+        destination = self._destinations.get(delivery.key)
+        if destination is None:
+            return Share(0, 0, 0)
+        return Share(destination.waiting, destination.busy, destination.window)
 
     def withdraw(self) -> None:
         """Start nothing any more, and forget what has not started: the queue manager is about to end."""
         self._closed = True
         for destination in list(self._destinations.values()):
-            destination.jobs.clear()
+            destination.clear()
 
     def _key(self, route: Route) -> tuple[str, ...]:
         if self._transport(route.transport).limits.recipient_limit == 1:
@@ -420,15 +473,13 @@ class Scheduler:
     def _bury(self, destination: _Destination, now: float, actions: list[Action]) -> None:
         """A destination died: what waits for it is suspended."""
         assert destination.cause is not None
-        for job in destination.jobs.values():
-            actions.extend(Suspend(delivery, destination.cause) for delivery in job)
-        destination.jobs.clear()
+        actions.extend(Suspend(delivery, destination.cause) for delivery in destination.clear())
         self._timer(destination, now + self._minimal_backoff)
 
-    def _timer(self, destination: _Destination, at: float) -> None:
-        destination.until = at
+    def _timer(self, paused: _Destination | _Transport, at: float) -> None:
+        paused.until = at
         self._timer_number += 1
-        heapq.heappush(self._timers, (at, self._timer_number, destination))
+        heapq.heappush(self._timers, (at, self._timer_number, paused))
 
     def _forget(self, destination: _Destination) -> None:
         """A destination with nothing to do, and nothing to remember, goes."""

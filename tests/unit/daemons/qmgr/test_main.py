@@ -6,6 +6,8 @@ import asyncio
 import re
 import time
 
+import pytest
+
 from angarium.agents.bounce.interface import Event
 from angarium.daemons.qmgr.scheduler import Limits
 from angarium.mailqueue.control import QueueControl
@@ -133,6 +135,53 @@ def test_one_delay_warning(run_world):
 
     world = run_world(work, delay_warning_time=3600.0)
     assert world.reporter.reports == [(Event.DELAY, ["bob@virtual.test"])]
+
+
+@pytest.mark.parametrize(
+    ("notify", "told"), [(Notify.UNSAID, 1), (Notify.DELAY, 1), (Notify.NEVER, 0), (Notify.FAILURE, 0)]
+)
+def test_the_end_of_a_delay_is_told(run_world, notify, told):
+    async def work(world):
+        world.agent.script["bob@virtual.test"] = DEFER
+        await world.enqueue(notify=notify)
+        await world.settled()
+        await world.later(5000)
+        del world.agent.script["bob@virtual.test"]
+        await world.later(5000)
+        assert await world.listed() == []
+
+    world = run_world(work, delay_warning_time=3600.0, confirm_delay_cleared=True)
+    assert world.reporter.reports[1:] == [(Event.SUCCESS, ["bob@virtual.test"])] * told
+    world = run_world(work, delay_warning_time=3600.0)
+    assert world.reporter.reports[1:] == []
+
+
+def test_a_destination_that_fills_the_queue_is_told_of_once(run_world):
+    async def work(world):
+        world.agent.gate = asyncio.Event()
+        for _ in range(8):
+            await world.enqueue()
+        while "using up" not in "".join(world.lines):
+            await asyncio.sleep(0)
+        world.agent.gate.set()
+        await world.settled()
+
+    world = run_world(work, limits={"virtual": Limits(initial=1, concurrency_limit=2)}, qmgr_message_active_limit=10)
+    warnings = [line.partition("warning: ")[2] for line in world.lines if "warning" in line]
+    assert warnings == [
+        "mail for virtual.test is using up 3 of 3 active queue entries",
+        "you may need to reduce virtual connect and helo timeouts",
+        "so that Postfix quickly skips unavailable hosts",
+        "please avoid flushing the whole queue when you have",
+        "lots of deferred mail, that is bad for performance",
+        "to turn off these warnings specify: qmgr_clog_warn_time = 0",
+    ]
+    assert not any("using up" in line for line in run_world(work_quickly, qmgr_message_active_limit=10).lines)
+
+
+async def work_quickly(world):
+    await world.enqueue()
+    await world.settled()
 
 
 def test_success_is_reported_when_asked_for(run_world):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angarium.daemons.qmgr.scheduler import Cause, Feedback, Limits, Route, Scale, Scheduler, Start, Suspend
+from angarium.daemons.qmgr.scheduler import Cause, Feedback, Limits, Route, Scale, Scheduler, Share, Start, Suspend
 from angarium.model.delivery import QueuedRecipient
 from angarium.model.envelope import Recipient
 
@@ -222,6 +222,35 @@ def test_a_rate_delay_spaces_deliveries_one_at_a_time():
     assert [delivery.nexthop for delivery in world.busy] == ["other"]
 
 
+def test_a_transports_rate_delay_spaces_all_its_deliveries():
+    world = World(Limits(initial=5, transport_rate_delay=10.0))
+    for n in range(3):
+        world.arrive(f"M{n}", routes(f"d{n}"))
+    for n in range(3):
+        assert [delivery.nexthop for delivery in world.busy] == [f"d{n}"]
+        world.finish()
+        assert world.busy == []
+        assert world.scheduler.wake_at == 10.0 * (n + 1)
+        world.tick(10.0 * (n + 1) - 0.1)
+        assert world.busy == []
+        world.tick(10.0 * (n + 1))
+    assert world.busy == []
+    assert world.scheduler.statistics() == {"destinations": 0, "busy": 0, "waiting": 0}
+
+
+def test_share_of_a_destination():
+    world = World(Limits(initial=2))
+    for n in range(5):
+        world.arrive(f"M{n}", routes())
+    delivery = world.busy[0]
+    assert world.scheduler.share(delivery) == Share(waiting=3, busy=2, window=2)
+    world.scheduler.drop("M4")
+    world.finish()
+    assert world.scheduler.share(delivery) == Share(waiting=1, busy=2, window=2)
+    world.finish_all()
+    assert world.scheduler.share(delivery) == Share(0, 0, 0)
+
+
 def test_the_process_limit_bounds_a_transport():
     world = World(Limits(process_limit=3, initial=100, concurrency_limit=0))
     for n in range(10):
@@ -297,6 +326,7 @@ STEP = st.one_of(
         recipient_limit=st.integers(0, 3),
         failed_cohort_limit=st.integers(0, 2),
         rate_delay=st.sampled_from([0.0, 5.0]),
+        transport_rate_delay=st.sampled_from([0.0, 0.0, 3.0]),
     ),
 )
 @settings(max_examples=100, deadline=None)
@@ -312,7 +342,7 @@ def test_each_recipient_comes_back_exactly_once_within_the_limits(steps, limits)
         elif what == "tick":
             world.tick(world.now + one)
         by_transport = Counter(delivery.transport for delivery in world.busy)
-        assert not limits.process_limit or by_transport["smtp"] <= limits.process_limit
+        assert not limits.most or by_transport["smtp"] <= limits.most
         if limits.ceiling and limits.recipient_limit != 1:
             assert all(count <= limits.ceiling for count in world.most.values())
     for _ in range(1000):
