@@ -19,9 +19,18 @@ from typing import BinaryIO, NoReturn
 
 from angarium.commands.queue_command import CommandError, QueueCommand
 from angarium.model.lookup import Found, TemporaryError
-from angarium.tables.build import BUILDERS, Builder, built_path, read_entries, write_file, writing
+from angarium.tables.build import (
+    BUILDERS,
+    Builder,
+    built_path,
+    changed_in_place,
+    opened,
+    read_entries,
+    write_file,
+    writing,
+)
 from angarium.tables.built import BuiltTable
-from angarium.tables.builtfile import DamagedFileError
+from angarium.tables.builtfile import BuiltFile, DamagedFileError
 from angarium.tables.files import FileTable
 from angarium.tables.interface import Table
 from angarium.tables.keys import fold_ascii, fold_unicode, is_utf8, keep, printable
@@ -34,6 +43,17 @@ WRITABLE_ELSEWHERE = ("environ", "static")
 
 Split = Callable[[str], tuple[str, str]]
 """Takes an entry apart. Raises ValueError."""
+
+
+class _Additions(dict[bytes, bytes]):
+    """Entries that come to those of a file; what the file has counts as there."""
+
+    def __init__(self, known: BuiltFile) -> None:
+        super().__init__()
+        self._known = known
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or (isinstance(key, bytes) and self._known.get(key) is not None)
 
 
 @dataclass(slots=True)
@@ -231,8 +251,14 @@ class TableCommand:
         return 0
 
     def _read(self, kind: str, path: Path, *, locked: bool = False) -> dict[bytes, bytes]:
-        try:
+        with self._problems(path):
             return read_entries(kind, path, locked=locked)
+
+    @contextlib.contextmanager
+    def _problems(self, path: Path) -> Iterator[None]:
+        """Ends the program with what is wrong with a built file."""
+        try:
+            yield
         except OSError as error:
             self._command.fail(f"open database {path}: {error.strerror}")
         except DamagedFileError as error:
@@ -246,16 +272,25 @@ class TableCommand:
             kind, argument = self._kind(name)
             path = self._updatable(kind, argument, name)
             with writing(kind, path):
-                entries = self._read(kind, path, locked=True)
-                before = len(entries)
-                for each in keys:
-                    data = self._fold(each).encode("utf-8", "surrogateescape")
-                    for ending in (b"\0", b""):
-                        entries.pop(data + ending, None)
-                if len(entries) != before:
-                    found = True
-                    self._write(kind, path, entries)
+                found = self._delete_from(kind, path, keys) or found
         return 0 if found else 1
+
+    def _delete_from(self, kind: str, path: Path, keys: Sequence[str]) -> bool:
+        """Remove entries from one table, which is locked; whether there were any."""
+        stored = [self._fold(each).encode("utf-8", "surrogateescape") for each in keys]
+        wanted = [data + ending for data in stored for ending in (b"\0", b"")]
+        with self._problems(path), opened(kind, path) as file:
+            gone: dict[bytes, bytes | None] = {key: None for key in wanted if key and file.get(key) is not None}
+        if not gone:
+            return False
+        with self._problems(path):
+            if changed_in_place(kind, path, gone):
+                return True
+        entries = self._read(kind, path, locked=True)
+        for key in gone:
+            entries.pop(key, None)
+        self._write(kind, path, entries)
+        return True
 
     def _updatable(self, kind: str, argument: str, name: str) -> Path:
         builder = BUILDERS.get(kind)
@@ -304,11 +339,19 @@ class TableCommand:
             self._updatable(kind, argument, name)
         path = built_path(kind, Path(argument))
         with self._as_owner(status), writing(kind, path):
+            table = self._duplicates_in(kind, argument)
             entries: dict[bytes, bytes] = {}
             if status is None and path.exists():
-                entries = self._read(kind, path, locked=True)
-            self._collect(file, label, builder, self._duplicates_in(kind, argument), entries)
-            entries.update(self._job.extra())
+                with self._problems(path), opened(kind, path) as known:
+                    entries = _Additions(known)
+                    self._collect(file, label, builder, table, entries)
+                    entries.update(self._job.extra())
+                    if changed_in_place(kind, path, entries):
+                        return
+                entries = self._read(kind, path, locked=True) | entries
+            else:
+                self._collect(file, label, builder, table, entries)
+                entries.update(self._job.extra())
             mode = 0o644
             if self._job.source_mode and status is not None:
                 mode = 0o600 | status.st_mode & 0o044

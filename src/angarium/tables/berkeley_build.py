@@ -31,13 +31,15 @@ from angarium.tables.berkeley import (
 PAGE = 4096
 _VERSION = 9
 _ROOM = PAGE - HEADER
-_HASH_ITEM_LIMIT = PAGE // 4
-_BTREE_ITEM_LIMIT = 1000
+_FILLED = _ROOM * 4 // 5
+"""Bytes of a page of a tree that are used when it is built: the rest is for entries that come later."""
+HASH_ITEM_LIMIT = PAGE // 4
+BTREE_ITEM_LIMIT = 1000
 _LEAF_LEVEL = 1
 _LOG_NUMBER = struct.pack("<II", 0, 1)
 
 
-def _page(number: int, before: int, after: int, level: int, kind: int, items: Iterable[bytes]) -> bytes:
+def page_of(number: int, before: int, after: int, level: int, kind: int, items: Iterable[bytes]) -> bytes:
     """A page whose items are packed at its end, the first one last."""
     parts: list[bytes] = []
     offsets: list[int] = []
@@ -80,9 +82,7 @@ class _Overflow:
 
 def build_hash(out: BinaryIO, entries: Mapping[bytes, bytes]) -> None:
     """Write a hash database. Raises OSError."""
-    size = sum(
-        min(len(key), _HASH_ITEM_LIMIT) + min(len(value), _HASH_ITEM_LIMIT) + 6 for key, value in entries.items()
-    )
+    size = sum(min(len(key), HASH_ITEM_LIMIT) + min(len(value), HASH_ITEM_LIMIT) + 6 for key, value in entries.items())
     buckets = 2
     while buckets * _ROOM * 3 < size * 4:
         buckets *= 2
@@ -135,7 +135,7 @@ def _fill(keys: list[bytes], entries: Mapping[bytes, bytes]) -> list[list[bytes]
 
 
 def _hash_room(data: bytes) -> int:
-    return 2 + (12 if len(data) > _HASH_ITEM_LIMIT else 1 + len(data))
+    return 2 + (12 if len(data) > HASH_ITEM_LIMIT else 1 + len(data))
 
 
 def _hash_page(
@@ -144,11 +144,11 @@ def _hash_page(
     items: list[bytes] = []
     for key in keys:
         for data in (key, entries[key]):
-            if len(data) > _HASH_ITEM_LIMIT:
+            if len(data) > HASH_ITEM_LIMIT:
                 items.append(struct.pack("<BxxxII", OFF_PAGE, overflow.add(data), len(data)))
             else:
                 items.append(b"\x01" + data)
-    return _page(number, before, after, 0, HASH_SORTED, items)
+    return page_of(number, before, after, 0, HASH_SORTED, items)
 
 
 def build_btree(out: BinaryIO, entries: Mapping[bytes, bytes]) -> None:
@@ -157,7 +157,7 @@ def build_btree(out: BinaryIO, entries: Mapping[bytes, bytes]) -> None:
     first = 1 if len(leaves) == 1 else 2
     below = [(b"", first)]
     pairs = enumerate(pairwise(leaves), first + 1)
-    below += [(_separator(left[-1], right[0]), number) for number, (left, right) in pairs]
+    below += [(separator(left[-1], right[0]), number) for number, (left, right) in pairs]
     levels: list[list[list[tuple[bytes, int]]]] = []
     number = first + len(leaves)
     while len(below) > 1:
@@ -171,13 +171,13 @@ def build_btree(out: BinaryIO, entries: Mapping[bytes, bytes]) -> None:
     for number, leaf in enumerate(leaves, first):
         items = [_leaf_item(data, overflow) for key in leaf for data in (key, entries[key])]
         before, after = number - 1 if number > first else 0, number + 1 if number < last else 0
-        out.write(_page(number, before, after, _LEAF_LEVEL, LEAF, items))
+        out.write(page_of(number, before, after, _LEAF_LEVEL, LEAF, items))
     number = last
     for height, level in enumerate(levels[:-1], _LEAF_LEVEL + 1):
         for branch in level:
             number += 1
-            out.write(_page(number, 0, 0, height, INTERNAL, _branch_items(branch, overflow)))
-    root = b"" if not levels else _page(1, 0, 0, len(levels) + 1, INTERNAL, _branch_items(levels[-1][0], overflow))
+            out.write(page_of(number, 0, 0, height, INTERNAL, _branch_items(branch, overflow)))
+    root = b"" if not levels else page_of(1, 0, 0, len(levels) + 1, INTERNAL, _branch_items(levels[-1][0], overflow))
     out.writelines(overflow.pages)
     rest = struct.pack("<IIIIIII", 0, 2, 0, 0x20, 1, 0, 0)
     out.seek(0)
@@ -186,28 +186,28 @@ def build_btree(out: BinaryIO, entries: Mapping[bytes, bytes]) -> None:
 
 def _leaves(keys: list[bytes], entries: Mapping[bytes, bytes]) -> list[list[bytes]]:
     leaves: list[list[bytes]] = [[]]
-    room = _ROOM
+    room = _FILLED
     for key in keys:
         need = _leaf_room(key) + _leaf_room(entries[key])
         if need > room:
             leaves.append([])
-            room = _ROOM
+            room = _FILLED
         leaves[-1].append(key)
         room -= need
     return leaves
 
 
 def _leaf_room(data: bytes) -> int:
-    return 2 + (12 if len(data) > _BTREE_ITEM_LIMIT else (len(data) + 6) & ~3)
+    return 2 + (12 if len(data) > BTREE_ITEM_LIMIT else (len(data) + 6) & ~3)
 
 
 def _leaf_item(data: bytes, overflow: _Overflow) -> bytes:
-    if len(data) > _BTREE_ITEM_LIMIT:
+    if len(data) > BTREE_ITEM_LIMIT:
         return struct.pack("<HBxII", 0, OFF_PAGE, overflow.add(data), len(data))
     return (struct.pack("<HB", len(data), 1) + data).ljust((len(data) + 6) & ~3, b"\0")
 
 
-def _separator(before: bytes, after: bytes) -> bytes:
+def separator(before: bytes, after: bytes) -> bytes:
     """The shortest beginning of ``after`` that is greater than ``before``."""
     length = 1
     for left, right in zip(before, after, strict=False):
@@ -219,12 +219,12 @@ def _separator(before: bytes, after: bytes) -> bytes:
 
 def _branches(below: list[tuple[bytes, int]]) -> list[list[tuple[bytes, int]]]:
     branches: list[list[tuple[bytes, int]]] = [[]]
-    room = _ROOM
+    room = _FILLED
     for key, child in below:
-        need = 2 + (24 if len(key) > _BTREE_ITEM_LIMIT else (len(key) + 15) & ~3)
+        need = 2 + (24 if len(key) > BTREE_ITEM_LIMIT else (len(key) + 15) & ~3)
         if need > room:
             branches.append([])
-            room = _ROOM
+            room = _FILLED
         branches[-1].append((key, child))
         room -= need
     return branches
@@ -232,11 +232,12 @@ def _branches(below: list[tuple[bytes, int]]) -> list[list[tuple[bytes, int]]]:
 
 def _branch_items(branch: list[tuple[bytes, int]], overflow: _Overflow) -> list[bytes]:
     """The items of a page above the leaves; the first one's key is never looked at."""
-    return [_branch_item(key if index else b"", child, overflow) for index, (key, child) in enumerate(branch)]
+    return [branch_item(key if index else b"", child, overflow) for index, (key, child) in enumerate(branch)]
 
 
-def _branch_item(key: bytes, child: int, overflow: _Overflow) -> bytes:
-    if len(key) > _BTREE_ITEM_LIMIT:
+def branch_item(key: bytes, child: int, overflow: _Overflow | None = None) -> bytes:
+    """The item that leads to a page; a long key goes to pages of its own, if there are any."""
+    if len(key) > BTREE_ITEM_LIMIT and overflow is not None:
         inner = struct.pack("<HBxII", 0, OFF_PAGE, overflow.add(key), len(key))
         return struct.pack("<HBxII", len(inner), OFF_PAGE, child, 0) + inner
     return (struct.pack("<HBxII", len(key), 1, child, 0) + key).ljust((len(key) + 15) & ~3, b"\0")

@@ -2,8 +2,8 @@
 
 A new file is written beside the old one and takes its place when it is whole, so nobody reads half of one. It keeps
 the owner and the mode of the file that it replaces. Where no file can be made in the directory, the old one is written
-over, under the lock that its readers wait for. Writers wait for one another. An update reads everything, changes it and
-builds the file anew.
+over, under the lock that its readers wait for. Writers wait for one another. A few entries of a large hash or btree
+file are changed where they stand, under that lock; other updates read everything and build the file anew.
 
 Failures: OSError; ``DamagedFileError`` for an old file that cannot be read; ValueError and OverflowError for what a
 format has no room for.
@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from angarium.tables.berkeley_build import build_btree, build_hash
+from angarium.tables.berkeley_edit import NoRoomError, open_editor
 from angarium.tables.built import KINDS
-from angarium.tables.builtfile import FileBytes
+from angarium.tables.builtfile import HELD_IN_MEMORY, BuiltFile, FileBytes
 from angarium.tables.cdb import build_cdb
 from angarium.tables.lmdb import build_lmdb
 
@@ -49,6 +50,10 @@ class Builder:
     duplicates: bool = True
 
 
+_BYTES_EACH = 64
+_SHARE = 8
+"""Changing one entry costs about as much as building so many, of so many bytes each at least."""
+
 BUILDERS = {
     "hash": Builder(build_hash, b"\0"),
     "btree": Builder(build_btree, b"\0"),
@@ -70,6 +75,48 @@ def read_entries(kind: str, path: Path, *, locked: bool = False) -> dict[bytes, 
         if lock is not None and not locked:
             lock(file.fileno(), fcntl.LOCK_SH)
         return dict(KINDS[kind].read(FileBytes(file.fileno())).items())
+
+
+def changed_in_place(kind: str, path: Path, entries: Mapping[bytes, bytes | None]) -> bool:
+    """Change entries of a built file where they stand, within ``writing``.
+
+    Args:
+        kind: the type.
+        path: the built file.
+        entries: their values; None: they go.
+
+    Returns:
+        False: that cannot be done, or has been in part; the file has to be built anew.
+
+    Raises:
+        OSError: it cannot be written.
+        DamagedFileError: it cannot be read.
+    """
+    if kind not in ("hash", "btree"):
+        return False
+    with path.open("r+b", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= HELD_IN_MEMORY or len(entries) * _SHARE * _BYTES_EACH > size:
+            return False
+        try:
+            editor = open_editor(file.fileno())
+            for key, value in entries.items():
+                if value is None:
+                    editor.delete(key)
+                else:
+                    editor.put(key, value)
+        except NoRoomError:
+            return False
+        finally:
+            os.fsync(file.fileno())
+    return True
+
+
+@contextlib.contextmanager
+def opened(kind: str, path: Path) -> Iterator[BuiltFile]:
+    """A built file to look into, within ``writing``. Raises OSError and DamagedFileError."""
+    with path.open("rb") as file:
+        yield KINDS[kind].read(FileBytes(file.fileno()))
 
 
 @contextlib.contextmanager
