@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +48,13 @@ _CACHE_LIMIT = 20_000
 Row = tuple[Any, ...]
 
 T = TypeVar("T")
+
+
+@lru_cache(maxsize=1024)
+def _entry(row: Row) -> QuotaEntry:
+    """What a row says of a quota: the same object for equal rows, so that who makes something of it can keep that."""
+    limit, messages, mail, rules, total, total_messages = row
+    return QuotaEntry(QuotaSettings(limit, messages, mail, rules), QuotaLimit(total, total_messages))
 
 
 class SqliteDirectory:
@@ -89,8 +97,7 @@ class SqliteDirectory:
             return NOT_FOUND
         if isinstance(row, TemporaryError):
             return row
-        limit, messages, mail, rules, total, total_messages = row
-        return QuotaEntry(QuotaSettings(limit, messages, mail, rules), QuotaLimit(total, total_messages))
+        return _entry(row)
 
     def password(self, account: str) -> PasswordEntry | NotFound | TemporaryError:
         """What a log-in is checked against."""

@@ -7,12 +7,14 @@ limits of main.cf. A directory that cannot be read is a temporary error: mail wa
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 from angarium.directory.interface import Directory, QuotaEntry
 from angarium.mailstore.interface import MailstoreUnavailableError
 from angarium.model.lookup import TemporaryError
 from angarium.model.quota import QuotaLimit, QuotaPlan, parse_rules
+
+_MOST_KEPT = 1024
+"""Plans that are kept, by the directory's answer: it gives the same object for the same settings."""
 
 
 class Quotas:
@@ -26,12 +28,20 @@ class Quotas:
     def __init__(self, directory: Directory, usual: QuotaPlan) -> None:
         self._directory = directory
         self._usual = usual
+        self._plans: dict[int, tuple[QuotaEntry, QuotaPlan]] = {}
 
     def of(self, account: str) -> QuotaPlan | TemporaryError:
         """The plan of an account."""
         entry = self._directory.quota(account)
         if isinstance(entry, QuotaEntry):
-            return plan_of(entry, self._usual)
+            known = self._plans.get(id(entry))
+            if known is not None and known[0] is entry:
+                return known[1]
+            if len(self._plans) >= _MOST_KEPT:
+                self._plans.clear()
+            plan = plan_of(entry, self._usual)
+            self._plans[id(entry)] = entry, plan
+            return plan
         return entry if isinstance(entry, TemporaryError) else self._usual
 
     async def plan(self, account: str) -> QuotaPlan:
@@ -42,7 +52,6 @@ class Quotas:
         return plan
 
 
-@lru_cache(maxsize=1024)
 def plan_of(entry: QuotaEntry, usual: QuotaPlan) -> QuotaPlan:
     """What the directory says, completed from main.cf. Rules without sense are none: 'angarium quota' takes none in."""
     own = entry.settings
