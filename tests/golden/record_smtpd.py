@@ -13,6 +13,7 @@ keeps its ``#`` and ``C`` lines; the ``S`` (what the server says) and ``L`` (wha
     T:                                the client begins TLS
     E:                                the client closes its side
     W:                                the client waits for a time limit
+    F: MAIL FROM:<a@x.test>           what a before-queue filter hears (smtpd_proxy_filter = 127.0.0.1:KIND)
     S: 250 2.1.0 Ok                   a line of the server; <closed> when it hangs up, <nothing> when it waits
     L: connect from unknown[…]        a line of the log, without time and tag
 
@@ -24,6 +25,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
+import runpy
 import shutil
 import socket
 import socketserver
@@ -35,8 +37,10 @@ import threading
 import time
 from base64 import b64decode, b64encode
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent / "smtpd"
+FILTERS = runpy.run_path(str(HERE.parents[1] / "fakes" / "smtp_filter.py"))
 
 MAIN_CF = {
     "compatibility_level": "3.6",
@@ -132,6 +136,7 @@ class Postfix:
     def __init__(self, directory: Path, files: list[Path]) -> None:
         self.directory = directory
         self.ports = {file: free_port() for file in files}
+        self.filters: dict[Path, Any] = {}
         self.log = directory / "mail.log"
         config, queue, data = directory / "etc", directory / "spool", directory / "data"
         for path in (config, queue, data):
@@ -158,7 +163,8 @@ class Postfix:
         (config / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
         master = [SERVICES]
         for file, port in self.ports.items():
-            options = "".join(f"  -o {{ {line} }}\n" for line in parameters(file))
+            self.filters[file], text = with_filter(parameters(file))
+            options = "".join(f"  -o {{ {line} }}\n" for line in text)
             master.append(f"127.0.0.1:{port} inet n - n - - smtpd -o syslog_name={file.stem}\n{options}")
         (config / "master.cf").write_text("".join(master))
 
@@ -183,9 +189,22 @@ def parameters(file: Path) -> list[str]:
     return [line[2:].strip() for line in file.read_text().splitlines() if line.startswith("#!")]
 
 
+def with_filter(lines: list[str]) -> tuple[Any, list[str]]:
+    """The filter that the parameters name by its kind, or None; and the parameters with its address."""
+    for number, line in enumerate(lines):
+        match = re.fullmatch(r"smtpd_proxy_filter = (.*127\.0\.0\.1:)([A-Z]+)", line)
+        if match is not None:
+            found = FILTERS["Filter"](**FILTERS["KINDS"][match[2]])
+            return found, [*lines[:number], f"smtpd_proxy_filter = {match[1]}{found.port}", *lines[number + 1 :]]
+    return None, lines
+
+
 def normalise(line: str) -> str:
     line = re.sub(r"queued as [0-9A-F]+", "queued as QUEUEID", line)
     line = re.sub(r"\b[0-9A-F]{7,}: ", "QUEUEID: ", line)
+    line = re.sub(r"( proxy 127\.0\.0\.1:)\d+", r"\1PORT", line)
+    line = re.sub(r"\bid [0-9A-F]+;?$", "id QUEUEID", line)
+    line = re.sub(r"\w{3}, +\d+ \w{3} \d{4} [0-9:]{8} [+-]\d{4} \(\w+\)", "DATE", line)
     line = re.sub(r"( bits\)) key-exchange .*", r"\1", line)
     line = re.sub(r"error:[0-9A-F]+:SSL routines::([^:]*):.*", r"error:SSL routines::\1:", line)
     line = re.sub(r"^(connect from \S+\[127\.0\.0\.1\]):\d{5}$", r"\1:PORT", line)
@@ -288,6 +307,8 @@ def main() -> None:
                 head = [line for line in text if line.startswith("#")]
                 script = [line for line in text if line[:1] in "CTESW" or line.startswith("#!")]
                 recorded = Recorder(postfix.ports[file]).play(script)
+                heard = postfix.filters[file].said if postfix.filters[file] is not None else []
+                recorded += [f"F: {normalise(re.sub(r'PORT=[0-9]+', 'PORT=PORT', line))}" for line in heard]
                 log = [f"L: {normalise(line)}" for line in postfix.wait_for_end(file.stem)]
                 file.write_text("\n".join([*head, *recorded, *log]) + "\n")
                 print(file.name, len(recorded), file=sys.stderr)

@@ -1,10 +1,14 @@
-"""XFORWARD and XCLIENT through the real server: whom the log, the Received header and the restrictions speak of."""
+"""XFORWARD, XCLIENT and a before-queue filter through the real server: of whom the log and the restrictions speak."""
 
 from __future__ import annotations
 
 import imaplib
+import runpy
 import smtplib
 import time
+from pathlib import Path
+
+FILTERS = runpy.run_path(str(Path(__file__).parents[1] / "fakes" / "smtp_filter.py"))
 
 MESSAGE = "Subject: seen\r\nFrom: <joe@far.example>\r\n\r\ntext\r\n"
 
@@ -37,7 +41,7 @@ def test_a_filter_and_a_proxy_speak_for_clients(servers):
         assert client.sendmail("joe@far.example", [account], MESSAGE) == {}
     with smtplib.SMTP(server.site.host, server.site.ports.smtp, timeout=20) as client:
         client.ehlo("proxy.test")
-        assert client.docmd("XCLIENT ADDR=192.0.2.8")[0] == 220
+        assert client.docmd("XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.8")[0] == 220
         client.ehlo("x")
         client.mail("joe@far.example")
         assert client.rcpt(account) == (554, b"5.7.1 <unknown[192.0.2.8]>: Client host rejected: not you")
@@ -51,3 +55,23 @@ def test_a_filter_and_a_proxy_speak_for_clients(servers):
         headers = [reader.fetch(str(number), "(BODY[HEADER.FIELDS (Received)])")[1][0][1] for number in (1, 2)]
     assert b"from filter.test (" in headers[0]
     assert b"from hello.example (near.example [192.0.2.7])" in headers[1]
+
+
+def test_a_before_queue_filter_gets_the_mail_and_hears_of_the_client(servers):
+    proxy = FILTERS["Filter"](**FILTERS["KINDS"]["XFORWARD"])
+    server = servers.start({"smtpd_proxy_filter": f"127.0.0.1:{proxy.port}"})
+    account = next(iter(server.passwords))
+    try:
+        with smtplib.SMTP(server.site.host, server.site.ports.smtp, timeout=20) as client:
+            client.ehlo("client.example")
+            assert client.sendmail("joe@far.example", [account], MESSAGE) == {}
+    finally:
+        server.stop()
+        proxy.close()
+    said = [line for line in proxy.said if not line.startswith("Received: ")]
+    assert said[0] == f"EHLO {server.site.hostname}"
+    assert " ADDR=127.0.0.1 " in said[1]
+    assert " HELO=client.example " in said[1]
+    assert f"rcpt TO:<{account}>" in said
+    assert said[-2:] == [".", "QUIT"]
+    assert "proxy-accept: END-OF-MESSAGE: 250 2.0.0 filter took it; from=<joe@far.example>" in server.log()

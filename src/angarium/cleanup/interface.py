@@ -7,7 +7,7 @@ from typing import Protocol
 
 from angarium.mailqueue.interface import NewMessage
 from angarium.model.content import Content
-from angarium.model.envelope import Envelope
+from angarium.model.envelope import Envelope, Origin
 
 
 class Cleanup(Protocol):
@@ -37,4 +37,12 @@ class Cleanup(Protocol):
             prepend: header lines, in wire form, for before our own (PREPEND of access(5)); checks look at them too.
             copies: more recipients, whom the Received header does not count (BCC of access(5)).
         """
+        ...
+
+    async def is_local_client(self, origin: Origin) -> bool:
+        """Whether a client's mail is treated as our own users' (local_header_rewrite_clients)."""
+        ...
+
+    def received_header(self, envelope: Envelope) -> bytes:
+        """The Received header, without a queue id, of a message that is handed on before it is queued."""
         ...

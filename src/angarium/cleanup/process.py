@@ -430,6 +430,14 @@ class CleanupService:
             return f"{address} ({_comment(full_name)})"
         return f"{_phrase(full_name)} <{address}>" if full_name else address
 
+    async def is_local_client(self, origin: Origin) -> bool:
+        """See the interface."""
+        return await self._is_local_client(origin)
+
+    def received_header(self, envelope: Envelope) -> bytes:
+        """See the interface."""
+        return received("", envelope, self._parameters)
+
     async def _is_local_client(self, origin: Origin) -> bool:
         """local_header_rewrite_clients; local submission and our own reports always are."""
         if origin.forwarded is not None and origin.forwarded.local is not None:

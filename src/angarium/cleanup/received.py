@@ -58,8 +58,9 @@ def received(queue_id: str, envelope: Envelope, parameters: CleanupParameters) -
         user = "" if origin.uid is None else f", from userid {origin.uid}"
         text = f"Received: by {parameters.myhostname} ({parameters.mail_name}{user})\r\n\tid {queue_id}; {date}\r\n"
         return text.encode("utf-8", "surrogateescape")
+    ident = f" id {queue_id}" if queue_id else ""
     if parameters.smtpd_hide_client_session:
-        by = f"Received: by {parameters.myhostname} ({parameters.mail_name}) id {queue_id}"
+        by = f"Received: by {parameters.myhostname} ({parameters.mail_name}){ident}"
         return _safe(by + _for(envelope, date)).encode("utf-8", "surrogateescape")
     helo = _printable(origin.helo or origin.client_name)
     lines = [f"Received: from {helo} ({origin.client_name} [{_literal(origin)}])\r\n"]
@@ -69,7 +70,7 @@ def received(queue_id: str, envelope: Envelope, parameters: CleanupParameters) -
         lines.append(f"\t(using {tls})\r\n\t({client})\r\n")
     if parameters.smtpd_sasl_authenticated_header and origin.sasl_username:
         lines.append(f"\t(Authenticated sender: {_comment(origin.sasl_username)})\r\n")
-    by = f"\tby {parameters.myhostname} ({parameters.mail_name}) with {_with(envelope)} id {queue_id}"
+    by = f"\tby {parameters.myhostname} ({parameters.mail_name}) with {_with(envelope)}{ident}"
     lines.append(by + _for(envelope, date))
     return _safe("".join(lines)).encode("utf-8", "surrogateescape")
 

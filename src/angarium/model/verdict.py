@@ -83,7 +83,7 @@ class Verdict:
         disconnect: the peer is told and then hung up on (421 and 521).
         requests: what else is to be done, in order; also when the command is refused.
         trail: the steps that led here, one a restriction, in order.
-        later: the answer to recipients that nothing refuses, when a stage before RCPT brought up that it may not be yes.
+        later: the answer to recipients that nothing refuses, when a stage before RCPT has found that it may not be yes.
 
     Raises:
         ValueError: REJECT or DEFER without a reply, or with a positive one.

@@ -67,6 +67,7 @@ class PolicyParameters:
     smtpd_log_access_permit_actions: tuple[str, ...] = ()
     smtpd_null_access_lookup_key: str = "<>"
     smtpd_expansion_filter: str = DEFAULT_FILTER
+    smtpd_proxy_filter: str = ""
     smtpd_dns_reply_filter: tuple[str, ...] = ()
     maps_rbl_domains: tuple[str, ...] = ()
     parent_domain_matches_subdomains: tuple[str, ...] = ("smtpd_access_maps",)
@@ -139,6 +140,7 @@ class PolicyParameters:
             smtpd_log_access_permit_actions=names("smtpd_log_access_permit_actions"),
             smtpd_null_access_lookup_key=conf.text("smtpd_null_access_lookup_key"),
             smtpd_expansion_filter=conf.text("smtpd_expansion_filter"),
+            smtpd_proxy_filter=conf.text("smtpd_proxy_filter"),
             smtpd_dns_reply_filter=names("smtpd_dns_reply_filter"),
             maps_rbl_domains=names("maps_rbl_domains"),
             parent_domain_matches_subdomains=names("parent_domain_matches_subdomains"),

@@ -479,19 +479,29 @@ PARAMETERS = (
         "smtpd_proxy_ehlo",
         Type.STRING,
         "$myhostname",
-        "",
+        "Our name for the before-queue content filter.",
         "smtpd",
-        Status.UNSUPPORTED,
-        "there is no before-queue filter yet",
     ),
     Parameter(
-        "smtpd_proxy_filter", Type.STRING, "", "", "smtpd", Status.UNSUPPORTED, "there is no before-queue filter yet"
+        "smtpd_proxy_filter",
+        Type.STRING,
+        "",
+        "The before-queue content filter that gets all mail in place of the queue: host:port, inet:host:port or unix:path.",
+        "smtpd",
     ),
     Parameter(
-        "smtpd_proxy_options", Type.NAMES, "", "", "smtpd", Status.UNSUPPORTED, "there is no before-queue filter yet"
+        "smtpd_proxy_options",
+        Type.NAMES,
+        "",
+        "speed_adjust: connect to the before-queue content filter only when a message is there.",
+        "smtpd",
     ),
     Parameter(
-        "smtpd_proxy_timeout", Type.TIME, "100s", "", "smtpd", Status.UNSUPPORTED, "there is no before-queue filter yet"
+        "smtpd_proxy_timeout",
+        Type.TIME,
+        "100s",
+        "How long the before-queue content filter may take to answer.",
+        "smtpd",
     ),
     Parameter(
         "smtpd_recipient_limit", Type.INTEGER, "1000", "How many recipients a message may have.", "smtpd", minimum=0

@@ -480,6 +480,8 @@ class Conversation:
         if self.message is not None:
             self.message.abandon()
             self.message = None
+        if self.transaction is not None and self.transaction.filter is not None:
+            self.transaction.filter.close()
         self.transaction = None
         self.message_failure = None
         self.forwarded = None

@@ -36,7 +36,7 @@ def facts_of(talk: Conversation, recipient: str | None = None, size: int = 0) ->
         recipient,
         len(transaction.recipients) if transaction is not None else 0,
         size or (transaction.mail.size if transaction is not None else 0),
-        transaction.queue_id if transaction is not None else "",
+        transaction.queue_id if transaction is not None and transaction.queue_id != "NOQUEUE" else "",
         client.reverse_name,
         client.name_failed,
         client.reverse_failed,

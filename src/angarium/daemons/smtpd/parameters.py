@@ -77,6 +77,11 @@ class SmtpdParameters:
     sasl_response_limit: int = 12288
     sasl_exceptions_networks: tuple[str, ...] = ()
     broken_sasl_auth_clients: bool = False
+    queue_directory: str = "/var/spool/postfix"
+    proxy_filter: str = ""
+    proxy_ehlo: str = "localhost"
+    proxy_timeout: float = 100.0
+    proxy_speed_adjust: bool = False
     upstream_proxy_protocol: str = ""
     upstream_proxy_timeout: float = 5.0
     families: Families = EVERY_FAMILY
@@ -164,6 +169,11 @@ class SmtpdParameters:
             sasl_response_limit=conf.integer("smtpd_sasl_response_limit"),
             sasl_exceptions_networks=tuple(conf.names("smtpd_sasl_exceptions_networks")),
             broken_sasl_auth_clients=conf.boolean("broken_sasl_auth_clients"),
+            queue_directory=conf.text("queue_directory"),
+            proxy_filter=conf.text("smtpd_proxy_filter"),
+            proxy_ehlo=conf.text("smtpd_proxy_ehlo"),
+            proxy_timeout=conf.seconds("smtpd_proxy_timeout"),
+            proxy_speed_adjust="speed_adjust" in conf.names("smtpd_proxy_options"),
             upstream_proxy_protocol=conf.choice("smtpd_upstream_proxy_protocol"),
             upstream_proxy_timeout=conf.seconds("smtpd_upstream_proxy_timeout"),
             families=_families(conf),

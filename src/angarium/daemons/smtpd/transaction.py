@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from angarium.daemons.smtpd.proxyfilter import FilterConnection
 from angarium.model.envelope import Recipient
 from angarium.protocols.smtp.types import MailCommand
 
@@ -19,7 +20,11 @@ class Chunking(enum.Enum):
 
 @dataclass(slots=True)
 class Transaction:
-    """From MAIL to the end of the message, or RSET."""
+    """From MAIL to the end of the message, or RSET.
+
+    ``command`` is MAIL as the client wrote it, ``held`` its RCPT commands that the before-queue filter has yet to hear,
+    ``filter`` the connection to it, ``filter_asked`` that it has heard DATA.
+    """
 
     mail: MailCommand
     arrival: float
@@ -33,3 +38,7 @@ class Transaction:
     prepend: list[str] = field(default_factory=list)
     overshoot: int = 0
     refused: int = 0
+    command: str = ""
+    held: list[str] = field(default_factory=list)
+    filter: FilterConnection | None = None
+    filter_asked: bool = False

@@ -20,6 +20,8 @@ from cryptography.x509.oid import NameOID
 
 from angarium.auth.interface import Accepted, Outcome, Refused
 from angarium.auth.penalty import LoginPenalty
+from angarium.cleanup.parameters import CleanupParameters
+from angarium.cleanup.received import received
 from angarium.daemons.smtpd.client import Client, ClientName
 from angarium.daemons.smtpd.collaborators import NOT_EXEMPT, Exemptions
 from angarium.daemons.smtpd.main import SmtpdService
@@ -27,7 +29,7 @@ from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.daemons.smtpd.tables import NO_TABLES, SessionTables
 from angarium.mailqueue.interface import NewMessage
 from angarium.model.content import Content
-from angarium.model.envelope import Envelope, Recipient
+from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.verdict import Action, Verdict
 from angarium.policy.interface import Facts
 from angarium.runtime.log import MemoryLog, ServiceLog
@@ -118,6 +120,12 @@ class FakeCleanup:
             raise self.failure
         people = (*envelope.recipients, *(Recipient(each, each) for each in copies))
         return NewMessage(queue_id, replace(envelope, recipients=people), prepend, content, hold)
+
+    async def is_local_client(self, origin: Origin) -> bool:
+        return origin.client_address.startswith("127.")
+
+    def received_header(self, envelope: Envelope) -> bytes:
+        return received("", envelope, CleanupParameters(PARAMETERS.myhostname))
 
 
 class FakeAuthenticator:

@@ -99,7 +99,8 @@ async def play(talk, batches):
 @pytest.mark.parametrize("file", sorted((GOLDEN / "smtpd").glob("*.txt")), ids=lambda file: file.stem)
 def test_our_server_says_and_logs_what_postfix_does(server, file, tls_context):
     lines = file.read_text().splitlines()
-    overrides = dict(line.split(" = ", 1) for line in record.parameters(file))
+    proxy, parameters = record.with_filter(record.parameters(file))
+    overrides = dict(line.split(" = ", 1) for line in parameters)
     settings = {name: text for name, text in (record.MAIN_CF | overrides).items() if name not in NOT_OURS}
     server.parameters = SmtpdParameters.from_config(Config.of(settings), "127.0.0.1:PORT")
     if "smtpd_timeout" in overrides:
@@ -122,10 +123,14 @@ def test_our_server_says_and_logs_what_postfix_does(server, file, tls_context):
         await talk.close()
 
     server.run(test)
+    if proxy is not None:
+        proxy.close()
+        heard = [record.normalise(re.sub(r"PORT=[0-9]+", "PORT=PORT", line)) for line in proxy.said]
+        assert heard == [line[3:] for line in lines if line.startswith("F: ")]
     # Where Postfix logs the beginning of a response that is too long, we do not: it is part of a password.
     expected = [line[3:].replace("A" * 30 + "...", "...") for line in lines if line.startswith("L: ")]
-    lines = [re.sub(r"( lookup error for .*): down$", r"\1", line) for line in server.lines]  # we say why
-    assert [record.normalise(line) for line in lines if NOT_SUPPORTED not in line] == expected
+    logged = [re.sub(r"( lookup error for .*): down$", r"\1", line) for line in server.lines]  # we say why
+    assert [record.normalise(line) for line in logged if NOT_SUPPORTED not in line] == expected
 
 
 def fake_verdicts(stem):

@@ -6,7 +6,7 @@ answered ``250 2.0.0 Ok: queued as …``.
 
 from __future__ import annotations
 
-from angarium.daemons.smtpd import replies
+from angarium.daemons.smtpd import proxied, replies
 from angarium.daemons.smtpd.conversation import Conversation
 from angarium.daemons.smtpd.judgement import ask, log_reject
 from angarium.daemons.smtpd.knowledge import origin_of
@@ -29,6 +29,8 @@ async def data(talk: Conversation, command: CommandReceived) -> Reply | None:
         return replies.DATA_SYNTAX
     recipient = only_recipient(transaction)
     refusal = await ask(talk, talk.ask.policy.data, "DATA", recipient)
+    if refusal is None and transaction.filter is not None:
+        refusal = await proxied.data(transaction)
     if refusal is not None:
         return refusal
     talk.start_message()
@@ -146,6 +148,8 @@ async def _store(talk: Conversation, size: str = "") -> Reply:
     refusal = await ask(talk, talk.ask.policy.end_of_data, "END-OF-MESSAGE", recipient, message.size)
     if refusal is not None:
         return refusal
+    if talk.parameters.proxy_filter:
+        return await proxied.finish(talk, transaction, _envelope(talk, transaction), message.finish())
     queued = Reply.of(250, "2.0.0", f"Ok: {size}queued as {transaction.queue_id}")
     if transaction.discard:
         return queued
@@ -174,6 +178,8 @@ async def _store(talk: Conversation, size: str = "") -> Reply:
 def _too_big(talk: Conversation) -> Reply:
     assert talk.transaction is not None
     talk.journal.warning(f"{talk.transaction.queue_id}: queue file size limit exceeded")
+    if talk.parameters.proxy_filter:
+        proxied.log_outcome(talk, talk.transaction, replies.TOO_BIG)
     return replies.TOO_BIG
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from angarium.daemons.smtpd import replies
-from angarium.daemons.smtpd.commands.rcpt import open_transaction
+from angarium.daemons.smtpd.commands.rcpt import open_transaction, open_with_filter
 from angarium.daemons.smtpd.conversation import Conversation
 from angarium.daemons.smtpd.judgement import judge, log_reject
 from angarium.daemons.smtpd.knowledge import facts_of
@@ -44,7 +44,7 @@ async def mail(talk: Conversation, command: CommandReceived) -> Reply | None:
         return Reply.of(450, "4.7.1", f"Error: too much mail from {talk.client.address}")
     if _disk_is_full(talk):
         return replies.NO_SPACE
-    transaction = talk.transaction = Transaction(parsed, talk.ask.clock())
+    transaction = talk.transaction = Transaction(parsed, talk.ask.clock(), command=command.text)
     accepted = False
     try:
         if 0 < parameters.message_size_limit < parsed.size:  # RFC 1870 section 6
@@ -58,7 +58,17 @@ async def mail(talk: Conversation, command: CommandReceived) -> Reply | None:
             talk.transaction = None
     if refusal is not None:
         return refusal
-    if not parameters.delay_open_until_valid_rcpt:
+    return replies.SENDER_OK if parameters.delay_open_until_valid_rcpt else await _open_now(talk, transaction)
+
+
+async def _open_now(talk: Conversation, transaction: Transaction) -> Reply:
+    """Begin what otherwise begins with the first recipient."""
+    if talk.parameters.proxy_filter:
+        refusal = await open_with_filter(talk, transaction)
+        if refusal is not None:
+            talk.reset()
+            return refusal
+    else:
         open_transaction(talk, transaction)
     return replies.SENDER_OK
 

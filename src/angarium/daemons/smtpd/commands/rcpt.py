@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from angarium.daemons.smtpd import replies
+from angarium.daemons.smtpd import proxied, replies
 from angarium.daemons.smtpd.commands.forwarding import described
 from angarium.daemons.smtpd.conversation import Conversation
 from angarium.daemons.smtpd.judgement import ask
@@ -51,15 +51,34 @@ async def rcpt(talk: Conversation, command: CommandReceived) -> Reply | None:
     if refusal is not None:
         transaction.refused += 1
         return refusal
-    if not transaction.queue_id:
+    if parameters.proxy_filter:
+        refusal = await _hand_on(talk, transaction, command.text)
+        if refusal is not None:
+            return refusal
+    elif not transaction.queue_id:
         open_transaction(talk, transaction)
     transaction.recipients.append(Recipient(address, address, parsed.notify, parsed.orcpt))
     return replies.RECIPIENT_OK
 
 
+async def _hand_on(talk: Conversation, transaction: Transaction, command: str) -> Reply | None:
+    """Hand a recipient to the before-queue filter; its refusal, or None."""
+    refusal = None if transaction.queue_id else await open_with_filter(talk, transaction)
+    return refusal if refusal is not None else await proxied.recipient(transaction, command)
+
+
+async def open_with_filter(talk: Conversation, transaction: Transaction) -> Reply | None:
+    """Begin a transaction whose message the before-queue filter gets; its refusal, or None."""
+    refusal = await proxied.begin(talk, transaction)
+    if refusal is None:
+        open_transaction(talk, transaction)
+    return refusal
+
+
 def open_transaction(talk: Conversation, transaction: Transaction) -> None:
     """Give the message its queue id, and say in the log whose it is."""
-    queue_id = transaction.queue_id = talk.ask.queue.allocate_id()
+    queue_id = proxied.NO_QUEUE if talk.parameters.proxy_filter else talk.ask.queue.allocate_id()
+    transaction.queue_id = queue_id
     words = [f"{queue_id}: client={talk.client.shown}"]
     if talk.sasl_method:
         words.append(f"sasl_method={talk.sasl_method}")
