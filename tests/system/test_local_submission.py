@@ -65,6 +65,33 @@ def test_smtp_on_standard_input(server):
     assert received(server, "by hand").endswith(b"hello\r\n")
 
 
+def test_v_reports_the_first_attempt_however_it_ends(servers):
+    """The report is Postfix's for the same mail, but for the way (its discard(8) and error(8) name no relay, too)."""
+    transports = "{ok.test=discard:} {slow.test=retry:4.4.1 later} {bad.test=error:5.1.1 no such}"
+    parameters = {"transport_maps": f"inline:{{{transports}}}", "virtual_alias_domains": "a.test"}
+    parameters["virtual_alias_maps"] = "inline:{x@a.test=y@ok.test}"
+    server = servers.start(parameters)
+    recipients = ("u@ok.test", "u@slow.test", "u@bad.test", "x@a.test")
+    done = sendmail(server, "-v", "-f", "bob@example.test", *recipients, text=b"Subject: a\n\nbody\n")
+    assert done.returncode == 0
+    assert done.stdout == b"Mail Delivery Status Report will be mailed to <bob@example.test>.\n"
+    text = received(server, "Mail Delivery Status Report").decode().replace("\r\n", "\n")
+    assert "Enclosed is the mail delivery report that you requested.\n\n                   The mail system\n\n" in text
+    for line in ("<u@ok.test>: ok.test", "<u@slow.test>: later", "<u@bad.test>: no such"):
+        assert f"\n{line}\n" in text
+    assert "<y@ok.test> (expanded from <x@a.test>): ok.test\n" in text
+    for address, action, status in (
+        ("u@ok.test", "delivered", "2.0.0"),
+        ("u@slow.test", "delayed", "4.4.1"),
+        ("u@bad.test", "failed", "5.1.1"),
+    ):
+        original = f"Original-Recipient: rfc822;{address}\n"
+        assert f"Final-Recipient: rfc822; {address}\n{original}Action: {action}\nStatus: {status}\n" in text
+    assert "Content-Description: Message Headers\n" in text
+    assert received(server, "Undelivered Mail Returned to Sender")
+    assert server.log().count(": sender delivery status notification: ") == 1
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_other_users_see_and_flush_the_queue_as_they_are_allowed(servers):
     """authorized_mailq_users and authorized_flush_users, by who is at the other end of the server's sockets."""

@@ -158,6 +158,7 @@ class Envelope:
             only recipient, so that it is always empty in the queue.
         expanded: recipients that asked for a report of success and were aliases of others, with the address before the
             expansion; ``expanded`` is what the report says of them (RFC 3461 section 5.2.7.3). Set by cleanup.
+        traced: the sender gets a report of the first attempt, however it ends (``sendmail -v``).
     """
 
     sender: str
@@ -171,3 +172,4 @@ class Envelope:
     content_filter: str = ""
     redirect: str = ""
     expanded: tuple[Recipient, ...] = ()
+    traced: bool = False

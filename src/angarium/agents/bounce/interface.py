@@ -15,11 +15,25 @@ from angarium.model.envelope import Recipient
 
 
 class Event(enum.Enum):
-    """What there is to report; the value is how the log calls the notice."""
+    """What there is to report."""
 
-    FAILURE = "non-delivery notification"
-    DELAY = "delay notification"
-    SUCCESS = "delivery status notification"
+    FAILURE = "failure"
+    DELAY = "delay"
+    SUCCESS = "success"
+    TRACE = "trace"
+
+    @property
+    def noun(self) -> str:
+        """How the log calls the notice."""
+        return _NOUNS[self]
+
+
+_NOUNS = {
+    Event.FAILURE: "non-delivery notification",
+    Event.DELAY: "delay notification",
+    Event.SUCCESS: "delivery status notification",
+    Event.TRACE: "delivery status notification",
+}
 
 
 @dataclass(frozen=True, slots=True)

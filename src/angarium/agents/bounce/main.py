@@ -24,7 +24,7 @@ from angarium.cleanup.interface import Cleanup
 from angarium.cleanup.received import mail_date, message_id, quote_local
 from angarium.mailqueue.interface import QueuedMessage
 from angarium.model.content import Content, MemoryContent
-from angarium.model.delivery import DeliveryResult
+from angarium.model.delivery import DeliveryResult, Status
 from angarium.model.envelope import BodyType, Envelope, Notify, Origin, Recipient, Ret
 from angarium.protocols.dsn import Notification, RecipientStatus, Report, Returned, render_notification
 from angarium.runtime.log import ServiceLog
@@ -37,6 +37,7 @@ _WANTED = {
     Event.FAILURE: (Notify.FAILURE, True),
     Event.DELAY: (Notify.DELAY, True),
     Event.SUCCESS: (Notify.SUCCESS, False),
+    Event.TRACE: (~Notify.UNSAID, True),
 }
 """Which bit of NOTIFY asks for an event, and whether the sender hears of it without NOTIFY."""
 
@@ -126,7 +127,7 @@ class BounceService:
         data = letter.render(queue_id, target, results, whole=whole, to_postmaster=to_postmaster)
         finished = await self._cleanup.process(queue_id, envelope, MemoryContent(data))
         who = "postmaster" if to_postmaster else "sender"
-        return Notice(finished, f"{who} {letter.event.value}")
+        return Notice(finished, f"{who} {letter.event.noun}")
 
 
 def _wants(event: Event, result: DeliveryResult) -> bool:
@@ -207,7 +208,7 @@ class _Letter:
         return f"<{quote_local(recipient.address)}>{origin}: {self._text(result)}"
 
     def _text(self, result: DeliveryResult) -> str:
-        if self.event is not Event.SUCCESS or result.relay == NO_AGENT:
+        if self.event in (Event.FAILURE, Event.DELAY) or result.relay == NO_AGENT:
             return result.text
         return f"delivery via {result.relay}: {result.text}"
 
@@ -241,9 +242,9 @@ class _Letter:
         )
 
     def _action(self, result: DeliveryResult) -> str:
-        if self.event is Event.FAILURE:
+        if self.event is Event.FAILURE or result.status is Status.BOUNCED:
             return "failed"
-        if self.event is Event.DELAY:
+        if self.event is Event.DELAY or result.status is Status.DEFERRED:
             return "delayed"
         if is_expansion(result):
             return "expanded"

@@ -79,7 +79,7 @@ def read_templates(text: str, warn: Callable[[str], None]) -> dict[Event, Templa
         event = _EVENTS.get(begin[1])
         if event is not None:
             templates[event] = _template(TEMPLATES[event], body, number, warn)
-        elif begin[1] != "verify_template":
+        else:
             warn(f"line {number}: unknown template {begin[1]}")
     return templates
 
@@ -163,11 +163,24 @@ notifications of mail delivery errors from other systems.
                    The mail system
 """,
     ),
+    Event.TRACE: Template(
+        "Mail Delivery Status Report",
+        "",
+        "Message",
+        """\
+This is the mail system at host $myhostname.
+
+Enclosed is the mail delivery report that you requested.
+
+                   The mail system
+""",
+    ),
 }
 
 _EVENTS = {
     "failure_template": Event.FAILURE,
     "delay_template": Event.DELAY,
     "success_template": Event.SUCCESS,
+    "verify_template": Event.TRACE,
 }
-"""What bounce(5) calls them. ``verify_template`` is known, but nothing here uses it."""
+"""What bounce(5) calls them."""

@@ -115,6 +115,7 @@ class Intake:
             ret=submission.ret,
             envid=submission.envid,
             smtputf8=not all(each.isascii() for each in (sender, *recipients)),
+            traced=submission.report,
         )
         full_name = user.full_name if submission.full_name is None else submission.full_name
         queue_id = "NOQUEUE"

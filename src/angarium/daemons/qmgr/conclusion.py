@@ -183,9 +183,16 @@ class Conclusion:
         deferred = active.of(Status.DEFERRED)
         delay = self._parameters.delay_warning_time
         late = bool(deferred) and 0 < delay < now - message.queued and not message.warned
-        if not (bounced or sent or late):
+        first = message.envelope.traced and message.attempts <= 1
+        traced = [each for result in active.results for each in result.each()] if first else []
+        if not (bounced or sent or late or traced):
             return [], False
-        due = [(Event.FAILURE, bounced), (Event.SUCCESS, sent), (Event.DELAY, deferred if late else [])]
+        due = [
+            (Event.FAILURE, bounced),
+            (Event.SUCCESS, sent),
+            (Event.DELAY, deferred if late else []),
+            (Event.TRACE, traced),
+        ]
         try:
             prefix, content = await self._queue.content(message.queue_id)
             notices: list[Notice] = []

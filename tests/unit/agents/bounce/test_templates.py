@@ -25,7 +25,7 @@ success_template = <<END
 All is well: EOF
 END
 verify_template = <<EOF
-ignored
+Traced.
 EOF
 """
 
@@ -46,6 +46,7 @@ def test_a_file_replaces_what_it_has():
     assert templates[Event.SUCCESS].text == "All is well: EOF\n"
     assert templates[Event.SUCCESS].subject == TEMPLATES[Event.SUCCESS].subject
     assert templates[Event.DELAY] is TEMPLATES[Event.DELAY]
+    assert templates[Event.TRACE].text == "Traced.\n"
 
 
 def test_main_cf_gives_the_values(tmp_path):

@@ -106,7 +106,7 @@ class FakeReporter:
             return []
         envelope = Envelope("", (Recipient(message.envelope.sender, message.envelope.sender),), 0.0, ORIGIN)
         new = NewMessage(self.queue.allocate_id(), envelope, b"", MemoryContent(event.name.encode()))
-        return [Notice(new, f"sender {event.value}")]
+        return [Notice(new, f"sender {event.noun}")]
 
 
 class FakeCleanup:
