@@ -97,5 +97,47 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "table and the cause behind Postfix's `map lookup problem`."
         ),
     ),
+    "pipe": (
+        (
+            "A line whose attributes make no sense, or whose user may run nothing, stops Postfix's daemon each time "
+            "that it starts; here its mail waits with the same text (unknown mail transport error), the fault is in "
+            "the log at each attempt, and `angarium check` finds it."
+        ),
+        (
+            "The time limit begins anew, as in Postfix, whenever a command reads some of the message or says "
+            "something; what it says beyond 4 KiB does not count, so that no command runs for ever by talking."
+        ),
+        (
+            "Without root (a demo, a test) commands run as the user of the server, whom `user=` has to name then; "
+            "`chroot=` needs root."
+        ),
+    ),
+    "spawn": (
+        (
+            "At the time limit a command is killed together with its process group. Postfix 3.7 says in the log that "
+            "the limit is exceeded, and the command of another user runs on."
+        ),
+        (
+            "A line that makes no sense closes its connections after `service_throttle_time`; the server starts all "
+            "the same."
+        ),
+    ),
+    "virtual": (
+        (
+            "By default `virtual` delivers to the mailstore, whose accounts are named by `virtual_mailbox_maps`. With "
+            "`virtual_mailbox_format = files` (ours, also in master.cf) it delivers to Maildirs and mailbox files as "
+            "Postfix does; without it `virtual_uid_maps` and the like have no effect, which `angarium check` says."
+        ),
+        (
+            "With files, a user or group id that has more than 32 bits is a bad one; Postfix takes what is left of "
+            "it, which is another user's. `directory:` cannot be one of the tables: the process of root's opens no "
+            "database of the server's."
+        ),
+        (
+            "With files, `virtual_mailbox_limit` smaller than `message_size_limit` is a warning, and larger messages "
+            "go back (5.2.2). Postfix's agent then does not start at all, and with a message that is larger all the "
+            "same it panics."
+        ),
+    ),
 }
 """Area -> its differences, in Markdown."""

@@ -26,6 +26,9 @@ from angarium.model.dsn import Dsn
 OUTPUT = 4096
 """Bytes of output that are kept."""
 
+_LONGEST = 18_000.0
+"""Seconds that a command may run that makes progress all the time (daemon_timeout of Postfix)."""
+
 _PIECE = 65536
 
 
@@ -37,7 +40,8 @@ class CommandRules:
         arguments: from ``commandline.arguments``.
         environment: the whole of it.
         directory: where it is run.
-        time_limit: command_time_limit, seconds.
+        time_limit: command_time_limit: seconds within which it reads or says something, or ends. What it says beyond
+            ``OUTPUT`` does not count.
         fatal: how the report of a command that cannot be executed begins.
     """
 
@@ -50,7 +54,6 @@ class CommandRules:
 
 def run(command: str, pieces: Iterable[bytes], rules: CommandRules) -> Outcome:
     """Run it to its end; what became of it. Raises DeliveryError."""
-    deadline = time.monotonic() + rules.time_limit
     try:
         process = subprocess.Popen(
             list(rules.arguments),
@@ -71,8 +74,8 @@ def run(command: str, pieces: Iterable[bytes], rules: CommandRules) -> Outcome:
         return command_outcome(command, 75, said.encode())
     output = bytearray()
     try:
-        _exchange(process, pieces, deadline, output)
-        returned = process.wait(max(0.0, deadline - time.monotonic()))
+        _exchange(process, pieces, rules.time_limit, output)
+        returned = process.wait(rules.time_limit)
     except (TimeoutError, subprocess.TimeoutExpired) as error:
         text = with_output(f'Command time limit exceeded: "{command}"', output)
         raise DeliveryError(
@@ -90,28 +93,33 @@ def run(command: str, pieces: Iterable[bytes], rules: CommandRules) -> Outcome:
     return command_outcome(command, returned, bytes(output))
 
 
-def _exchange(process: subprocess.Popen[bytes], pieces: Iterable[bytes], deadline: float, kept: bytearray) -> None:
+def _exchange(process: subprocess.Popen[bytes], pieces: Iterable[bytes], limit: float, kept: bytearray) -> None:
     """Feed it and listen to it until it has closed both ends; ``kept`` is what it says. Raises TimeoutError."""
     assert process.stdin is not None
     assert process.stdout is not None
     for stream in (process.stdin, process.stdout):
         os.set_blocking(stream.fileno(), False)
     feed = _Feed(process.stdin, iter(pieces))
+    end = time.monotonic() + _LONGEST
+    deadline = time.monotonic() + limit
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdin, selectors.EVENT_WRITE)
         selector.register(process.stdout, selectors.EVENT_READ)
         while selector.get_map():
-            left = deadline - time.monotonic()
+            left = min(deadline, end) - time.monotonic()
             ready = selector.select(max(0.0, left))
             if not ready or left <= 0:
                 raise TimeoutError
             for key, _events in ready:
                 if key.fileobj is process.stdin:
+                    deadline = time.monotonic() + limit
                     if feed.is_done():
                         selector.unregister(process.stdin)
                         _close(process.stdin)
                     continue
                 data = os.read(process.stdout.fileno(), _PIECE)
+                if len(kept) < OUTPUT:
+                    deadline = time.monotonic() + limit
                 kept += data[: OUTPUT - len(kept)]
                 if not data:
                     selector.unregister(process.stdout)

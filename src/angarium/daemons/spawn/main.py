@@ -116,13 +116,16 @@ class SpawnService:
                     await asyncio.wait_for(self._draining.wait(), self._parameters.service_throttle_time)
                 return
         command = self._attributes.argv[0]
+        ended = False
         try:
             await asyncio.wait_for(_ended(process), self._parameters.time_limit)
+            ended = True
         except TimeoutError:
             self._log.warning(f"{command}: process id {process.pid}: command time limit exceeded")
         finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+            if not ended:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
             process.wait()  # it has ended, or was just killed
         if process.returncode > 0:
             self._log.warning(f"command {command} exit status {process.returncode}")

@@ -50,6 +50,10 @@ def test_a_hanging_command_is_killed_with_its_children():
     assert time.monotonic() - begun < 10
 
 
+def test_a_command_that_makes_progress_may_take_its_time():
+    assert outcome("for i in 1 2 3 4 5 6; do sleep 0.15; echo; done", limit=0.6).startswith("sent ")
+
+
 def test_a_flood_is_bounded():
     said = outcome("head -c 3000000 /dev/zero | tr '\\0' a; exit 1")
     assert said.startswith("bounced 5.3.0 Command died")

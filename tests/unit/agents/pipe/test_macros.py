@@ -37,6 +37,20 @@ def test_values(word, expected):
     assert expand([word], asked, 1, RULES) == expected
 
 
+STOCK = {  # lines of Debian's master.cf
+    "/usr/bin/maildrop -d ${recipient}": "/usr/bin/maildrop -d U+e@X.Test b@X.Test",
+    "uux -r -n -a$sender - $nexthop!rmail ($recipient)": "uux -r -n -as@x.test - Hop!rmail (U+e@X.Test) (b@X.Test)",
+    "bsmtp -t$nexthop -f$sender $recipient": "bsmtp -tHop -fs@x.test U+e@X.Test b@X.Test",
+    "scalemail-store ${nexthop} ${user} ${extension}": "scalemail-store Hop U b e ",
+    "postfix-to-mailman.py ${nexthop} ${user}": "postfix-to-mailman.py Hop U b",
+}
+
+
+@pytest.mark.parametrize("line", STOCK)
+def test_stock_lines(line):
+    assert " ".join(expand(line.split(), request("U+e@X.Test", "b@X.Test"), 1, RULES)) == STOCK[line]
+
+
 @pytest.mark.parametrize("word", ["$", "a$ b", "${", "${}", "$()", "$(a", "$nosuch", "${recipient?x}", "${a{b}}"])
 def test_what_makes_no_sense(word):
     with pytest.raises(MacroError):
