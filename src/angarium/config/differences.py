@@ -70,6 +70,46 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         "A key that is too long for memcached is not sent to it. Only lookups are done in `memcache:`.",
         "A key of over 256 KiB is a temporary error, and so is an answer of over 16 MiB.",
     ),
+    "TLS": (
+        (
+            "The words for a session end with the cipher and its bits; Postfix goes on with the key exchange and the "
+            "signatures of TLS 1.3. smtpd_tls_loglevel 2 adds the client certificate's line; OpenSSL's steps of a "
+            "handshake, which Postfix shows from 2 on, are not logged."
+        ),
+        (
+            "Certificates that nobody vouches for are seen where the interpreter is CPython 3.11 to 3.13 "
+            "([ADR 0031](adr/0031-client-certificates-that-nobody-vouches-for.md)); elsewhere smtpd_tls_ask_ccert asks "
+            "nobody, with a warning, and smtpd_tls_req_ccert refuses a client without a trusted one in the handshake."
+        ),
+        (
+            "`tls_server_sni_maps` serves imapd and pop3d too. A table that would have to wait inside of a handshake "
+            "(databases, LDAP, tcp, socketmap, memcache) counts as one that cannot be asked: the handshake ends. A "
+            "table that root alone may read is read when the server starts; a change is seen after `postfix reload`."
+        ),
+        (
+            "Without smtp_tls_CAfile and smtp_tls_CApath the system's authorities are trusted at the levels verify and "
+            "secure, where Postfix trusts nobody and defers all mail. For client certificates nobody is trusted then, "
+            "as in Postfix."
+        ),
+        (
+            "At verify and secure the handshake with a server that nobody vouches for ends at once, so that there is "
+            "no line `Untrusted TLS connection established` before the mail is deferred."
+        ),
+        (
+            "`tls_eecdh_auto_curves` as Postfix ships it means OpenSSL's own order, which has newer groups, and "
+            "`tls_config_file` and `tls_config_name` have no effect, since OpenSSL reads its file before main.cf is "
+            "read: the environment variable OPENSSL_CONF does the same for the whole server."
+        ),
+        (
+            "The chain that DANE, or smtp_tls_trust_anchor_file, leads to is checked by the server itself: a "
+            "certificate with a critical extension that it does not know, name constraints among them, is not trusted."
+        ),
+        "`smtp_tls_per_site` is not read; smtp_tls_policy_maps says all that it could.",
+        (
+            "`debug_peer_list` logs the conversation, at any level above 0, and nothing of what happens inside; "
+            "what is logged in with is left out."
+        ),
+    ),
     "rewriting and checks": (
         (
             "A header in which an address is rewritten is changed only where that address stands; its folding, quotes, "

@@ -52,7 +52,7 @@ QUICK = (
 def families() -> tuple[Family, ...]:
     """All families, in the order of the manual."""
     # Late: these want the policy engine, the tables and the cryptography library, which a start need not wait for.
-    from angarium.commands.check import domains, networks, relay, restrictions, tables, tls
+    from angarium.commands.check import domains, networks, relay, restrictions, tables, tls, tlspeers
 
     return (
         *QUICK,
@@ -62,6 +62,7 @@ def families() -> tuple[Family, ...]:
         Family("Restriction lists", restrictions.RULES, restrictions.check),
         Family("Relaying", relay.RULES, relay.check),
         Family("TLS", tls.RULES, tls.check),
+        Family("The other end of TLS", tlspeers.RULES, tlspeers.check),
     )
 
 

@@ -56,11 +56,15 @@ RULES = (UNREADABLE, EXPOSED, MISMATCH, EXPIRED, EXPIRING, WRONG_NAME)
 
 _PAIRS = (
     ("smtpd_tls_cert_file", "smtpd_tls_key_file"),
+    ("smtpd_tls_eccert_file", "smtpd_tls_eckey_file"),
+    ("smtpd_tls_dcert_file", "smtpd_tls_dkey_file"),
     ("imapd_tls_cert_file", "imapd_tls_key_file"),
     ("pop3d_tls_cert_file", "pop3d_tls_key_file"),
     ("smtp_tls_cert_file", "smtp_tls_key_file"),
+    ("smtp_tls_eccert_file", "smtp_tls_eckey_file"),
+    ("smtp_tls_dcert_file", "smtp_tls_dkey_file"),
 )
-_CHAINS = ("smtpd_tls_chain_files",)
+_CHAINS = ("smtpd_tls_chain_files", "smtp_tls_chain_files")
 _SOON = dt.timedelta(days=14)
 _LIMIT = 1 << 20
 """Bytes of a key or certificate file that are read."""

@@ -99,6 +99,15 @@ SIMPLE = {
     "smtpd_helo_restrictions = permit_mynetworks warn_if_reject": [("restriction-without-argument", 1)],
     "smtpd_helo_restrictions = reject_invalid_hostname": [("old-restriction", 1)],
     "smtpd_tls_cert_file = /nonexistent/c.pem": [("tls-file-unreadable", 1)],
+    "smtp_tls_eccert_file = /nonexistent/c.pem": [("tls-file-unreadable", 1)],
+    "smtpd_client_restrictions =\n permit_mynetworks,\n permit_tls_clientcerts": [("client-certificate-not-asked", 3)],
+    "smtpd_client_restrictions = permit_tls_clientcerts\nsmtpd_tls_ask_ccert = yes": [],
+    "smtpd_tls_req_ccert = yes": [("client-certificate-not-required", 1)],
+    "smtpd_tls_req_ccert = yes\nsmtpd_tls_security_level = encrypt": [],
+    "smtp_tls_security_level = dane": [("dane-without-dnssec", 1)],
+    "smtp_tls_security_level = dane\nsmtp_dns_support_level = dnssec\nsmtp_host_lookup = native":
+        [("dane-without-dnssec", 1)],
+    "smtp_tls_security_level = dane-only\nsmtp_dns_support_level = dnssec": [],
     "smtpd_helo_restrictions = permit_mynetworks,\n permit_naked_ip_address":
         [("old-restriction", 2), ("unsupported-restriction", 2)],
     "local_transport = nosuch:x": [("missing-transport", 1)],
