@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from angarium.config.config import Config
+from angarium.config.error import ConfigError
 from angarium.policy.delegation import ServiceSettings
 from angarium.policy.expansion import DEFAULT_FILTER
 
@@ -112,6 +113,7 @@ class PolicyParameters:
             return tuple(conf.names(name))
 
         return cls(
+            mailstore_transports=_mailstore_transports(conf),
             myhostname=conf.text("myhostname"),
             mynetworks=names("mynetworks"),
             smtpd_delay_reject=conf.boolean("smtpd_delay_reject"),
@@ -202,3 +204,18 @@ def _relay_restrictions(conf: Config) -> tuple[str, ...]:
     if not words and conf.setting("smtpd_relay_restrictions") is None:
         return () if conf.names("smtpd_recipient_restrictions") else SAFE_RELAY_RESTRICTIONS
     return words
+
+
+def _mailstore_transports(conf: Config) -> frozenset[str]:
+    """The transports of master.cf that deliver into the mailstore; without a master.cf there is the usual one."""
+    try:
+        services = conf.master.services
+    except ConfigError:
+        return frozenset({"virtual"})
+    return frozenset(
+        entry.name
+        for entry in services
+        if entry.type == "unix"
+        and entry.command == "virtual"
+        and conf.for_service(entry).choice("virtual_mailbox_format") == "mailstore"
+    )
