@@ -119,6 +119,7 @@ class CleanupService:
         full_name: str = "",
         prepend: bytes = b"",
         copies: Sequence[str] = (),
+        gateway: bool = False,
     ) -> NewMessage:
         """Finish a message: see ``Cleanup``.
 
@@ -130,6 +131,7 @@ class CleanupService:
             full_name: the sender's, for a From header that is missing.
             prepend: header lines for before our own.
             copies: more recipients, whom the Received header does not count.
+            gateway: its headers are a stranger's, wherever it comes from (``sendmail -G``).
 
         Raises:
             MailError: the message is refused, with the reply for the peer.
@@ -140,7 +142,7 @@ class CleanupService:
                 envelope = replace(
                     envelope, recipients=(*envelope.recipients, *(Recipient(each, each) for each in copies))
                 )
-            return await self._process(queue_id, envelope, content, hold, full_name, prefix)
+            return await self._process(queue_id, envelope, content, hold, full_name, prefix, gateway)
         except MailError as error:
             if error.cause:
                 self._log.warning(f"{queue_id}: {error.cause}", queue_id=queue_id)
@@ -151,14 +153,21 @@ class CleanupService:
         return await self._envelopes.expanded(envelope.recipients)
 
     async def _process(
-        self, queue_id: str, envelope: Envelope, content: Content, hold: bool, full_name: str, prefix: bytes
+        self,
+        queue_id: str,
+        envelope: Envelope,
+        content: Content,
+        hold: bool,
+        full_name: str,
+        prefix: bytes,
+        gateway: bool,
     ) -> NewMessage:
         ours = not envelope.origin.client_address and envelope.origin.uid is None
         leave = Leave(copies=False) if ours else self._leave
         final = self._envelopes.simple(envelope) or await self._envelopes.finish(queue_id, envelope, leave)
         if not ours and (self._unwanted or (self._no_stray and (content.size > SPOOL_BOUND or has_stray(content)))):
             content = await self._without_unwanted(queue_id, envelope, final, content)
-        local = await self._is_local_client(envelope.origin)
+        local = not gateway and await self._is_local_client(envelope.origin)
         completion = self._complete_local if local else self._complete_remote
         content, header = await self._read(queue_id, content, leave, completion)
         hops = header.count(b"received")

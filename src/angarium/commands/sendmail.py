@@ -101,6 +101,7 @@ def envelope_records(request: Request) -> bytes:
         (frames.RETURN, request.ret),
         (frames.ENVELOPE_ID, request.envid),
         (frames.BODY_TYPE, request.body),
+        (frames.VERP, request.verp),
     )
     for kind, text in said:
         if text:

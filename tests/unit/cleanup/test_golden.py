@@ -13,14 +13,15 @@ import pytest
 from angarium.cleanup.main import make_cleanup
 from angarium.commands import sendmail
 from angarium.config.config import Config
-from angarium.daemons.pickup.intake import Intake, User
+from angarium.daemons.pickup.access import Access, User
+from angarium.daemons.pickup.intake import Intake
 from angarium.model.content import MemoryContent
 from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.error import MailError
+from angarium.protocols.pickup.reading import InputReader
 from angarium.protocols.pickup.session import Submission
 from angarium.rewrite.main import make_resolver
 from angarium.runtime.log import MemoryLog, ServiceLog
-from angarium.tables.matchlist import MatchList
 from angarium.tables.opener import TableOpener
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -64,10 +65,10 @@ def with_sendmail(how, text):
     reader, writer = os.pipe()
     os.write(writer, text.encode())
     os.close(writer)
-    content = MemoryContent(b"".join(sendmail.message_pieces(reader, dots=request.dots)))
+    content = MemoryContent(b"".join(sendmail.message_pieces(reader, InputReader(dots=request.dots))))
     os.close(reader)
     queue = Queue()
-    intake = Intake(queue, cleanup, MatchList("p", ("static:all",), opener), log, clock=lambda: 1795507122.0)
+    intake = Intake(queue, cleanup, Access(Config.of(), opener), log, clock=lambda: 1795507122.0)
     submission = Submission(request.sender, request.full_name, tuple(request.recipients), request.extract)
     reply = asyncio.run(intake.take(User(os.getuid(), "root", "root"), submission, content))
     assert reply.positive

@@ -119,11 +119,15 @@ class Intake:
         )
         full_name = user.full_name if submission.full_name is None else submission.full_name
         queue_id = "NOQUEUE"
+        if submission.verp:
+            self._log.warning(f"uid={user.uid}: VERP is not supported: sent with one envelope sender")
         try:
             queue_id = self._queue.allocate_id()
             text = f"{queue_id}: uid={user.uid} from=<{quote_address(sender)}>"
             self._log.info(text, queue_id=queue_id, uid=user.uid, sender=sender)
-            message = await self._cleanup.process(queue_id, envelope, content, full_name=full_name)
+            message = await self._cleanup.process(
+                queue_id, envelope, content, full_name=full_name, gateway=submission.gateway
+            )
             if not message.discard:
                 await self._queue.enqueue(message)
         except MailError as error:

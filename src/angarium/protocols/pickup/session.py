@@ -45,6 +45,7 @@ class Submission:
         gateway: ``-G``: its headers are those of a stranger.
         report: ``-v``: a report by mail of the first attempt.
         notes: what the client is to say on standard error.
+        verp: the delimiters of ``-XV``; empty without.
     """
 
     sender: str | None = None
@@ -59,6 +60,7 @@ class Submission:
     gateway: bool = False
     report: bool = False
     notes: tuple[str, ...] = ()
+    verp: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,7 @@ class PickupSession:
             body=BodyType(request.body),
             gateway=request.gateway,
             notes=tuple(request.notes),
+            verp=request.verp,
         )
 
     def _attribute(self, kind: bytes, payload: bytes) -> None:
@@ -257,6 +260,8 @@ def _with(submission: Submission, kind: bytes, text: str) -> Submission:
         return replace(submission, extract=True)
     if kind == frames.VERIFY:
         return replace(submission, verify=True)
+    if kind == frames.VERP:
+        return replace(submission, verp=text)
     if kind == frames.GATEWAY:
         return replace(submission, gateway=True)
     if kind == frames.REPORT:

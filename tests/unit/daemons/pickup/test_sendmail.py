@@ -75,6 +75,20 @@ def test_control_characters_get_nowhere(bench, words):
     assert b"a control character" in done.stderr
 
 
+@pytest.mark.parametrize("options", [("-G",), ("-G", "-v")])
+def test_headers_of_a_gateway_are_a_strangers(bench, options):
+    """The second goes through the whole command, which knows -v; the first would go through the client as well."""
+    assert bench.sendmail_up(*options, "bob", text=b"From: joe\nTo: bob\n\nx\n").returncode == 0
+    assert headers(bench.queue.messages[0]) == ["From: joe", "To: bob"]
+    assert bench.queue.messages[0].envelope.recipients[0].address == "bob@example.test"
+    assert bench.queue.messages[0].envelope.traced == ("-v" in options)
+
+
+def test_verp_is_not_and_says_so(bench):
+    assert bench.sendmail_up("-XV", "joe@x.test", text=MESSAGE).returncode == 0
+    assert any(line.endswith("VERP is not supported: sent with one envelope sender") for line in bench.log.lines)
+
+
 def test_the_null_sender(bench):
     bench.sendmail_up("-f", "<>", "joe@x.test", text=MESSAGE)
     assert bench.queue.messages[0].envelope.sender == ""
