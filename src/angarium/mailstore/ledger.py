@@ -56,8 +56,7 @@ class Ledger:
         self._directory = directory
         self._path = directory / LEDGER
         self._mutex = threading.Lock()
-        make_file(directory / _LOCK)
-        self._lock = WriteLock(directory / _LOCK)
+        self._lock: WriteLock | None = None
         self._connection: Connection | None = None
         self._file = (0, 0)
         self._looked = 0.0
@@ -69,7 +68,7 @@ class Ledger:
     def enter(self, account: str, held: Usage, limit: QuotaLimit | None = None) -> Excess | None:
         """Set what an account holds, unless that makes the sum exceed ``limit`` and larger than it was: why not."""
         key = _key(account)
-        with self._mutex, self._lock:
+        with self._mutex, self._locked():
             try:
                 return self._enter(self._open(), key, held, limit)
             except (CorruptError, NotADatabaseError):
@@ -81,7 +80,7 @@ class Ledger:
 
         Asked after a commit. ``enter`` cannot tell: what it is told may be rolled back, and entered again.
         """
-        with self._mutex, self._lock:
+        with self._mutex, self._locked():
             connection = self._open()
             execute = connection.execute
             execute("BEGIN IMMEDIATE")
@@ -104,13 +103,13 @@ class Ledger:
 
     def set_complete(self, complete: bool) -> None:
         """Say whether all accounts are in it."""
-        with self._mutex, self._lock:
+        with self._mutex, self._locked():
             self._open().execute("UPDATE total SET complete = ?", (complete,))
             self.complete = complete
 
     def keep_only(self, present: Callable[[], frozenset[str]]) -> None:
         """Forget all accounts but those whose directories ``present`` names, and make the sum that of the rest."""
-        with self._mutex, self._lock:
+        with self._mutex, self._locked():
             connection = self._open()
             keys = present()  # under the lock: one that comes now has not entered anything yet
             connection.execute("BEGIN IMMEDIATE")
@@ -128,12 +127,20 @@ class Ledger:
                     connection.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Give the files back."""
+        """Give the files back; the next call opens them again."""
         with self._mutex:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
-            self._lock.close()
+            if self._lock is not None:
+                self._lock.close()
+                self._lock = None
+
+    def _locked(self) -> WriteLock:
+        if self._lock is None:
+            make_file(self._directory / _LOCK)
+            self._lock = WriteLock(self._directory / _LOCK)
+        return self._lock
 
     def _enter(self, connection: Connection, key: str, held: Usage, limit: QuotaLimit | None) -> Excess | None:
         execute = connection.execute
@@ -205,7 +212,7 @@ class Ledgers:
         if ledger is None:
             ledger = self._open[directory] = Ledger(directory)
             if len(self._open) > _MOST_OPEN:
-                self._open.popitem(last=False)  # whoever still uses it closes it by letting go of it
+                self._open.popitem(last=False)[1].close()
         else:
             self._open.move_to_end(directory)
         return ledger
