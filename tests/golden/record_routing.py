@@ -532,6 +532,141 @@ CASES: dict[str, tuple[str, dict[str, str], list[str]]] = {
     ),
 }
 
+SHAPED = [
+    *EVERYWHERE,
+    *(f"{OURS}{line}" for line in EVERYWHERE),
+    "alice@vbox.test u@other.test",
+    "alice@vbox.test r@relay.test",
+    "nobody@vbox.test alice@vbox.test",
+    "u@relay.test alice@vbox.test",
+    "bare alice@vbox.test",
+    "s@x.test abuse@vbox.test",
+    "s@x.test alice+Junk@vbox.test",
+    "s@x.test postmaster@vbox.test",
+    "s@x.test any@catch.test",
+    "s@x.test catch@sub.catch.test",
+    "s@x.test root@mail.example.test",
+    "s@x.test alice@sub.vbox.test",
+    "bad@x.test alice@vbox.test",
+]
+SHAPES: dict[str, tuple[str, dict[str, str]]] = {
+    "shape_container": (
+        "As a container's: no local domains, LMTP to the mailboxes, relay hosts by sender.",
+        {
+            "mydestination": "localhost.$mydomain, localhost",
+            "append_dot_mydomain": "yes",
+            "smtpd_helo_required": "yes",
+            "smtpd_relay_restrictions": "permit_mynetworks permit_sasl_authenticated reject_unauth_destination",
+            "smtpd_recipient_restrictions": "permit_sasl_authenticated, permit_mynetworks, reject_unauth_destination, "
+            "reject_invalid_helo_hostname, reject_non_fqdn_sender, reject_unauth_pipelining",
+            "smtpd_sender_restrictions": "permit_sasl_authenticated, permit_mynetworks, "
+            "check_sender_access inline:{{bad@x.test=REJECT}}, reject_non_fqdn_sender",
+            "virtual_alias_maps": "inline:{{info@valias.test=alice@vbox.test},{abuse@vbox.test=alice@vbox.test},"
+            "{@catch.test=bob@vbox.test}}",
+            "virtual_mailbox_domains": "vbox.test, catch.test",
+            "virtual_transport": "lmtp:unix:/var/run/dovecot/lmtp",
+            "sender_dependent_relayhost_maps": "inline:{{@vbox.test=[smarthost.test]:587}}",
+            "smtpd_sasl_auth_enable": "no",
+        },
+    ),
+    "shape_suite": (
+        "As a groupware suite's: domains, aliases and transports in tables, spam checks by access.",
+        {
+            "mydestination": "",
+            "local_transport": "error:local mail delivery is disabled",
+            "virtual_alias_domains": "",
+            "virtual_alias_maps": "inline:{{info@valias.test=alice@vbox.test},{@valias.test=@vbox.test},"
+            "{@catch.test=alice@vbox.test}}",
+            "virtual_mailbox_domains": "inline:{{vbox.test=x},{valias.test=x},{catch.test=x}}",
+            "virtual_mailbox_maps": "inline:{{alice@vbox.test=a/},{bob@vbox.test=b/}}",
+            "virtual_transport": "lmtp:inet:dovecot:24",
+            "relay_domains": "inline:{{relay.test=x}}",
+            "relay_recipient_maps": "inline:{{r@relay.test=x}}",
+            "transport_maps": "inline:{{relay.test=smtp:[backend.test]:2525}}",
+            "sender_dependent_default_transport_maps": "inline:{{@vbox.test=smtp_enforced_tls:}}",
+            "smtpd_recipient_restrictions": "permit_mynetworks, reject_unauth_destination, "
+            "check_recipient_access inline:{{postmaster@vbox.test=OK}}, reject_unlisted_recipient",
+            "smtpd_sender_restrictions": "reject_unlisted_sender, permit_mynetworks",
+            "strict_rfc821_envelopes": "yes",
+            "proxy_read_maps": "",
+        },
+    ),
+    "shape_box": (
+        "As a mail appliance's: everything virtual, addresses are checked by a table, submission elsewhere.",
+        {
+            "mydestination": "localhost",
+            "mynetworks": "127.0.0.0/31",
+            "smtpd_relay_restrictions": "permit_sasl_authenticated,permit_mynetworks,reject_unauth_destination",
+            "smtpd_sender_restrictions": "reject_non_fqdn_sender,reject_authenticated_sender_login_mismatch",
+            "smtpd_recipient_restrictions": "permit_sasl_authenticated,permit_mynetworks,reject_unlisted_recipient",
+            "virtual_mailbox_maps": "inline:{{alice@vbox.test=alice@vbox.test},{bob@vbox.test=bob@vbox.test}}",
+            "local_recipient_maps": "$virtual_mailbox_maps",
+            "virtual_alias_maps": "inline:{{info@valias.test=alice@vbox.test},{abuse@vbox.test=admin@vbox.test},"
+            "{admin@vbox.test=alice@vbox.test}}",
+            "virtual_transport": "lmtp:[127.0.0.1]:10025",
+        },
+    ),
+    "shape_directory": (
+        "As an LDAP suite's: proxy maps, a transport by domain, recipient copies, a catch-all.",
+        {
+            "mydestination": "$myhostname, localhost, localhost.localdomain",
+            "virtual_mailbox_domains": "inline:{{vbox.test=x}}",
+            "virtual_alias_maps": "inline:{{info@valias.test=alice@vbox.test}} inline:{{@catch.test=alice@vbox.test}}",
+            "virtual_alias_domains": "valias.test, catch.test",
+            "transport_maps": "inline:{{alice@vbox.test=dovecot},{vbox.test=dovecot}} "
+            "inline:{{relay.test=lmtp:unix:private/dovecot-lmtp}}",
+            "relay_domains": "$mydestination inline:{{relay.test=x}}",
+            "virtual_transport": "dovecot",
+            "recipient_bcc_maps": "",
+            "smtpd_reject_unlisted_recipient": "yes",
+            "smtpd_reject_unlisted_sender": "yes",
+            "smtpd_recipient_restrictions": "reject_non_fqdn_recipient reject_unlisted_recipient permit_mynetworks "
+            "permit_sasl_authenticated reject_unauth_destination",
+            "smtpd_sender_restrictions": "reject_non_fqdn_sender reject_unlisted_sender permit_mynetworks",
+        },
+    ),
+    "shape_portal": (
+        "As a self-hosting portal's: local and virtual domains, relocated users, LMTP, a fallback for other hosts.",
+        {
+            "mydomain": "example.test",
+            "mydestination": "localhost",
+            "append_dot_mydomain": "no",
+            "relay_domains": "",
+            "relay_recipient_maps": "",
+            "virtual_mailbox_domains": "inline:{{vbox.test=x},{relay.test=x},{mail.example.test=x}}",
+            "virtual_mailbox_maps": "inline:{{alice@vbox.test=a},{bob@vbox.test=b},{r@relay.test=r}}",
+            "virtual_alias_maps": "inline:{{info@valias.test=alice@vbox.test},{root@mail.example.test=alice@vbox.test},"
+            "{postmaster=alice@vbox.test}}",
+            "virtual_transport": "dovecot",
+            "smtp_fallback_relay": "[fallback.test]",
+            "relayhost": "[relayhost.test]:25",
+            "recipient_delimiter": "+",
+            "smtpd_client_restrictions": "permit_mynetworks, permit_sasl_authenticated",
+            "smtpd_recipient_restrictions": "permit_mynetworks, permit_sasl_authenticated, reject_non_fqdn_recipient, "
+            "reject_unauth_destination, permit",
+            "unverified_recipient_reject_reason": "Address lookup failed",
+        },
+    ),
+    "shape_panel": (
+        "As a web panel's: virtual_alias_domains by default, relay domains and backup MX, several delimiters.",
+        {
+            "mydestination": "$myhostname, localhost.$mydomain, localhost",
+            "virtual_alias_domains": "$virtual_alias_maps",
+            "virtual_alias_maps": "inline:{{valias.test=x},{info@valias.test=alice@vbox.test},{catch.test=x},"
+            "{@catch.test=bob@vbox.test}}",
+            "relay_domains": "$mydestination, relay.test",
+            "relay_transport": "relay:[backup.test]",
+            "recipient_delimiter": "+-",
+            "parent_domain_matches_subdomains": "relay_domains, smtpd_access_maps",
+            "smtpd_recipient_restrictions": "permit_mynetworks, check_recipient_access "
+            "inline:{{vbox.test=OK},{sub.vbox.test=REJECT no such host}}, permit_auth_destination, reject",
+            "smtpd_sender_restrictions": "check_sender_access inline:{{x.test=DUNNO},{bad@x.test=550 not you}}",
+            "unknown_local_recipient_reject_code": "450",
+        },
+    ),
+}
+CASES.update({name: (title, settings, SHAPED) for name, (title, settings) in SHAPES.items()})
+
 _CLASSES = {8: "local", 9: "virtual alias", 10: "virtual mailbox", 11: "relay", 12: "default"}
 _FLAGS = {0: "final", 1: "routed", 2: "error", 3: "fail"}
 

@@ -25,6 +25,7 @@ MASTER = "".join(
         ("smtp", "inet", "smtpd"),
         *((name, "unix", name) for name in ("smtp", "lmtp", "virtual", "local", "error", "discard", "cleanup")),
         *((name, "unix", "smtp") for name in ("relay", "slow", "outer", "inner", "mailbox", "one", "two", "other")),
+        *((name, "unix", "smtp") for name in ("smtp_enforced_tls", "dovecot")),
         ("retry", "unix", "error"),
     )
 )
