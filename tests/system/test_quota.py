@@ -9,6 +9,8 @@ import json
 import smtplib
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
+from email.header import decode_header, make_header
 
 import pytest
 
@@ -146,9 +148,40 @@ def test_the_end_of_a_message_finds_a_mailbox_full(servers):
     assert server.site.administer("mailq") == "Mail queue is empty\n"
 
 
+def test_workers_that_fill_a_mailbox_together_take_no_more_than_fits_and_warn_once(servers):
+    server = servers.start(
+        {"mailstore_quota_warnings": "50%, 90%", "mailstore_quota_grace": "0", "worker_processes": "3"}
+    )
+    set_quota(server, "bob@example.test", "100K")
+    set_quota(server, "example.test", "--total", "200K")
+    with ThreadPoolExecutor(8) as senders:
+        both = ("bob@example.test", "alice@example.test")
+        answers = list(senders.map(lambda number: send(server, [both[number % 2]], 4000), range(120)))
+    assert {answer[:9] for answer in answers} == {"250 2.0.0", "552 5.2.2"}
+    wait(server, "quota-warning[", 4)
+    wait(server, "status=sent", sum(answer.startswith("250") for answer in answers) + 2)
+    log = server.log()
+    for threshold in (50, 90):
+        assert log.count(f"bob@example.test is at {threshold}% of its quota: storage") == 1
+        assert log.count(f"domain example.test is at {threshold}% of its quota: storage") == 1
+    assert "panic" not in log
+    shown = json.loads(server.site.administer("angarium", "quota", "show", "example.test", "--json"))
+    held = {name: used(server, name)["bytes"] for name in ("alice", "bob")}
+    assert shown["domain_used"]["bytes"] == sum(held.values())
+    assert 95 << 10 < held["bob"] < 102 << 10  # with two warnings, which are always taken
+    assert 195 << 10 < sum(held.values()) < 202 << 10
+    counted = json.loads(server.site.administer("angarium", "quota", "recalculate", "--all", "--json"))
+    assert all(one["wrong"] == [] for one in counted)
+
+
 def test_a_domain_is_full(servers):
-    server = servers.start({"mailstore_quota_warnings": "90%"})
+    server = servers.prepare({"mailstore_quota_warnings": "90%", "mailstore_quota_template_directory": "/nowhere"})
     site = server.site
+    templates = site.root / "templates"
+    templates.mkdir()
+    (templates / "domain-warning.example.test").write_text("Subject: پر $domain\n\n$used\n", encoding="utf-8")
+    site.administer("postconf", f"mailstore_quota_template_directory={templates}")
+    server.start()
     assert send(server, ["bob@example.test"], 4000).startswith("250")
     assert site.administer("angarium", "quota", "set", "example.test", "--total", "10K") == (
         "example.test  none  together 10K\n"
@@ -157,7 +190,7 @@ def test_a_domain_is_full(servers):
     assert send(server, ["alice@example.test"], 5200).startswith("250")
     wait(server, "domain example.test is at 90% of its quota")
     wait(server, "status=sent", 3)
-    assert "Mailboxes of example.test are " in subjects(server, "alice")[1]
+    assert str(make_header(decode_header(subjects(server, "alice")[1]))) == "پر example.test"
     for name in ("alice", "bob"):
         assert send(server, [f"{name}@example.test"], 1000).startswith("552 5.2.2")
     with imap(server, "bob") as client:

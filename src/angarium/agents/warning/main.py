@@ -107,8 +107,9 @@ class QuotaWarner:
         kind = ("domain-" if crossing.domain else "") + ("below" if crossing.below else "warning")
         template = self._templates.find(kind, crossing.account)
         for recipient in recipients:
+            copy = recipient == postmaster and not crossing.domain
             try:
-                await self._send(crossing, template, recipient, to_postmaster=recipient == postmaster)
+                await self._send(crossing, template, recipient, to_postmaster=copy)
             except MailError as error:
                 self._log.warning(f"a warning to {recipient} is refused: {error}")
             except OSError as error:

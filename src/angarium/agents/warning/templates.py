@@ -36,7 +36,7 @@ class Template:
 
     Attributes:
         subject: to the user.
-        postmaster_subject: of the postmaster's copy.
+        postmaster_subject: of the postmaster's copy of what is told to a user.
         text: before its ``$names`` are filled in, as are those of the subjects.
         sender: the From header: an address, or ``name <address>``; an address without a domain is completed.
     """
@@ -142,7 +142,7 @@ which is $share% of the $limit that it may hold.
     ),
     "domain-warning": Template(
         "Mailboxes of $domain are $share% full",
-        "Mailboxes of $domain are $share% full",
+        "",
         """\
 The mailboxes of $domain together hold $used of $resource.
 They may hold $limit; $share% of that is used.
@@ -154,7 +154,7 @@ When that is reached, no more mail can be delivered to any of them.
     ),
     "domain-below": Template(
         "Mailboxes of $domain have room again",
-        "Mailboxes of $domain have room again",
+        "",
         """\
 The mailboxes of $domain together hold $used of $resource now,
 which is $share% of the $limit that they may hold.
