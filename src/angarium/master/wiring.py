@@ -41,9 +41,11 @@ from angarium.master.probes import PROBES, would_become
 from angarium.master.tls import Contexts
 from angarium.master.transports import spawn_service, virtual_transport
 from angarium.model.lookup import Found
+from angarium.policy.findings import FindingStore, findings_path
 from angarium.policy.main import make_policy, make_room
 from angarium.policy.room import Room
 from angarium.policy.verification import AddressVerifier, Finding, VerifyParameters
+from angarium.rewrite.main import make_probe_resolver
 from angarium.runtime.admission import share
 from angarium.runtime.counts import Column
 from angarium.runtime.log import ServiceLog
@@ -143,7 +145,11 @@ class NetworkWiring:
         async def probe(address: str) -> Finding:
             return await self._prober.probe(address)
 
-        return AddressVerifier(VerifyParameters.from_config(self.node.conf), probe)
+        conf = self.node.conf
+        path = findings_path(conf.text("address_verify_map"))
+        interval = conf.seconds("address_verify_cache_cleanup_interval")
+        store = FindingStore(path, self.node.log("verify").warning, interval) if path is not None else None
+        return AddressVerifier(VerifyParameters.from_config(conf), probe, store=store)
 
     @cached_property
     def _prober(self) -> Prober:
@@ -151,11 +157,12 @@ class NetworkWiring:
         entries = [entry for entry in node.conf.master.services if entry.type == "unix"]
         return Prober(
             node.cleanup,
-            node.rewrite,
+            make_probe_resolver(node.conf, node.tables, node.rewrite),
             {entry.name: PROBES[entry.command](node, entry) for entry in entries if entry.command in PROBES},
             {entry.name: entry.name == "retry" for entry in entries if entry.command == "error"},
             node.conf.text("address_verify_sender"),
             time.time,
+            node.conf.seconds("address_verify_sender_ttl"),
         )
 
     def _intake(self, conf: Config) -> Intake:

@@ -69,6 +69,8 @@ class PolicyParameters:
     smtpd_null_access_lookup_key: str = "<>"
     smtpd_expansion_filter: str = DEFAULT_FILTER
     smtpd_proxy_filter: str = ""
+    address_verify_sender: str = ""
+    address_verify_sender_ttl: float = 0.0
     smtpd_dns_reply_filter: tuple[str, ...] = ()
     maps_rbl_domains: tuple[str, ...] = ()
     parent_domain_matches_subdomains: tuple[str, ...] = ("smtpd_access_maps",)
@@ -142,6 +144,8 @@ class PolicyParameters:
             smtpd_log_access_permit_actions=names("smtpd_log_access_permit_actions"),
             smtpd_null_access_lookup_key=conf.text("smtpd_null_access_lookup_key"),
             smtpd_expansion_filter=conf.text("smtpd_expansion_filter"),
+            address_verify_sender=conf.text("address_verify_sender"),
+            address_verify_sender_ttl=conf.seconds("address_verify_sender_ttl"),
             smtpd_proxy_filter=conf.text("smtpd_proxy_filter"),
             smtpd_dns_reply_filter=names("smtpd_dns_reply_filter"),
             maps_rbl_domains=names("maps_rbl_domains"),

@@ -5,6 +5,7 @@ An address that a virtual alias or canonical table knows exists in every class. 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 
 from angarium.model.address import Address
@@ -13,6 +14,7 @@ from angarium.model.lookup import NotFound, TemporaryError
 from angarium.model.verdict import Verdict
 from angarium.policy.evaluation import Evaluation, Subject
 from angarium.policy.parameters import PolicyParameters
+from angarium.policy.probesender import is_probe_sender
 from angarium.rewrite.interface import AddressClass
 from angarium.tables.maps import AddressMatch, Maps, find_address
 from angarium.tables.opener import TableOpener
@@ -80,6 +82,13 @@ class RecipientTables:
             return ()
         return tuple(each for each in match.found.value.replace(",", " ").lower().split() if each)
 
+    def _is_always_local(self, local: str) -> bool:
+        parameters = self._parameters
+        ttl = parameters.address_verify_sender_ttl
+        if local.lower() in _ALWAYS_LOCAL:
+            return True
+        return ttl > 0 and is_probe_sender(local, parameters.address_verify_sender, ttl, time.time())
+
     async def check(self, evaluation: Evaluation, address: str, *, verb: str) -> Verdict | None:
         """A refusal for an address of ours that does not exist, None for all others."""
         if not self._parameters.unknown_recipient_checks:
@@ -101,7 +110,7 @@ class RecipientTables:
             maps = self._maps[kind]
             if not maps:
                 return None
-            if kind is AddressClass.LOCAL and way.recipient.rpartition("@")[0].lower() in _ALWAYS_LOCAL:
+            if kind is AddressClass.LOCAL and self._is_always_local(way.recipient.rpartition("@")[0]):
                 return None
             match = await find_address(maps, way.recipient, self._parameters.recipient_delimiter, self._is_own)
             if isinstance(match, TemporaryError):

@@ -5,6 +5,8 @@ address_verify_positive_expire_time, one that does not, or that cannot be asked,
 anew in the background after the _refresh_time. Whoever wants to know waits at most address_verify_poll_count times
 _poll_delay; the probe goes on, and the next one who asks finds its outcome.
 
+With ``address_verify_map`` they are on disk, too (``findings``).
+
 Guarantees: bounded memory; one probe of an address at a time, and at most ``_PROBES`` in all; a probe that fails in an
 unforeseen way is "cannot be asked".
 """
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from angarium.config.config import Config
 from angarium.model.verdict import Verdict
 from angarium.policy.evaluation import Evaluation, Subject
+from angarium.policy.findings import FindingStore
 from angarium.policy.tools import Tools
 from angarium.rewrite.interface import Resolution
 
@@ -82,10 +85,18 @@ class AddressVerifier:
     Args:
         parameters: main.cf.
         probe: asks.
-        clock: seconds that only grow.
+        clock: seconds since the epoch.
+        store: keeps findings on disk, for the other workers too; None: they are in memory alone.
     """
 
-    def __init__(self, parameters: VerifyParameters, probe: Probe, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        parameters: VerifyParameters,
+        probe: Probe,
+        clock: Callable[[], float] = time.time,
+        store: FindingStore | None = None,
+    ) -> None:
+        self._store = store
         self._parameters = parameters
         self._probe = probe
         self._clock = clock
@@ -106,19 +117,38 @@ class AddressVerifier:
         return probing.result() if done else IN_PROGRESS
 
     def _known(self, key: str) -> Finding | None:
-        entry = self._findings.get(key)
+        entry = self._findings.get(key) or self._stored(key)
         if entry is None:
             return None
         parameters = self._parameters
         found, finding = entry
         good = finding.standing is Standing.DELIVERABLE
         age = self._clock() - found
+        if age > (parameters.positive_refresh_time if good else parameters.negative_refresh_time):
+            found, finding = self._stored(key) or entry  # another worker may have asked since
+            good = finding.standing is Standing.DELIVERABLE
+            age = self._clock() - found
         if age > (parameters.positive_expire_time if good else parameters.negative_expire_time):
-            del self._findings[key]
+            self._findings.pop(key, None)
             return None
         if age > (parameters.positive_refresh_time if good else parameters.negative_refresh_time):
             self._start(key, key)
         return finding
+
+    def _stored(self, key: str) -> tuple[float, Finding] | None:
+        """What is on disk, and is remembered from now on."""
+        row = self._store.get(key) if self._store is not None else None
+        if row is None:
+            return None
+        standing, found, text = row
+        self._remember(key, found, Finding(Standing(standing), text))
+        return self._findings[key]
+
+    def _remember(self, key: str, found: float, finding: Finding) -> None:
+        self._findings[key] = (found, finding)
+        self._findings.move_to_end(key)
+        if len(self._findings) > _ADDRESSES:
+            self._findings.popitem(last=False)
 
     def _start(self, key: str, address: str) -> asyncio.Task[Finding] | None:
         """The probe of an address; None: too many are under way."""
@@ -140,16 +170,21 @@ class AddressVerifier:
                 return finding
             if known is not None and known[1].standing is Standing.DELIVERABLE:
                 return finding  # a good address stays good until its time is over
-        self._findings[key] = (self._clock(), finding)
-        self._findings.move_to_end(key)
-        if len(self._findings) > _ADDRESSES:
-            self._findings.popitem(last=False)
+        now = self._clock()
+        self._remember(key, now, finding)
+        if self._store is not None:
+            parameters = self._parameters
+            self._store.put(key, finding.standing.value, now, finding.text)
+            positive = (Standing.DELIVERABLE.value, parameters.positive_expire_time)
+            self._store.clean(now, positive, parameters.negative_expire_time)
         return finding
 
     def close(self) -> None:
         """Give up what is under way."""
         for probing in self._probing.values():
             probing.cancel()
+        if self._store is not None:
+            self._store.close()
 
 
 async def reject_unverified_sender(evaluation: Evaluation, tools: Tools, _argument: str) -> Verdict | None:

@@ -20,6 +20,12 @@ def make_resolver(conf: Config, opener: TableOpener) -> TrivialRewrite:
     return TrivialRewrite(RewriteParameters.from_config(conf), opener)
 
 
+def make_probe_resolver(conf: Config, opener: TableOpener, usual: TrivialRewrite) -> TrivialRewrite:
+    """The resolver of address verification: the usual one, unless probes take ways of their own."""
+    parameters = usual.parameters.for_probes(conf)
+    return usual if parameters == usual.parameters else TrivialRewrite(parameters, opener)
+
+
 def make_shared_resolver(conf: Config, opener: TableOpener) -> TrivialRewrite:
     """The resolver that policy, cleanup and the queue manager of a process share: it remembers for a moment.
 

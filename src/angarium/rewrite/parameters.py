@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from angarium.config.config import Config
 from angarium.config.derived import chosen_interfaces
@@ -57,6 +57,22 @@ class RewriteParameters:
     empty_address_relayhost_maps_lookup_key: str = "<>"
     empty_address_default_transport_maps_lookup_key: str = "<>"
     own_addresses: frozenset[str] = field(default_factory=frozenset)
+
+    def for_probes(self, conf: Config) -> RewriteParameters:
+        """The same for address verification, whose probes may take a way of their own (``address_verify_…``)."""
+        return replace(
+            self,
+            transport_maps=tuple(conf.names("address_verify_transport_maps")),
+            sender_dependent_relayhost_maps=tuple(conf.names("address_verify_sender_dependent_relayhost_maps")),
+            sender_dependent_default_transport_maps=tuple(
+                conf.names("address_verify_sender_dependent_default_transport_maps")
+            ),
+            relayhost=conf.text("address_verify_relayhost"),
+            local_transport=conf.text("address_verify_local_transport"),
+            virtual_transport=conf.text("address_verify_virtual_transport"),
+            relay_transport=conf.text("address_verify_relay_transport"),
+            default_transport=conf.text("address_verify_default_transport"),
+        )
 
     @classmethod
     def from_config(cls, conf: Config) -> RewriteParameters:

@@ -42,10 +42,8 @@ PARAMETERS = (
         "helpful_warnings",
         Type.BOOLEAN,
         "yes",
-        "",
+        "Warn of a destination that fills the active queue (qmgr_clog_warn_time).",
         "smtpd",
-        Status.NO_EFFECT,
-        "advice about the configuration is given by postfix check",
     ),
     Parameter(
         "invalid_hostname_reject_code",
@@ -486,7 +484,7 @@ PARAMETERS = (
         "smtpd_proxy_filter",
         Type.STRING,
         "",
-        "The before-queue content filter that gets all mail in place of the queue: host:port, inet:host:port or unix:path.",
+        "The before-queue content filter, which gets all mail in place of the queue: host:port or unix:path.",
         "smtpd",
     ),
     Parameter(

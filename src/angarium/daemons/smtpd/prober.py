@@ -17,6 +17,7 @@ from angarium.model.dsn import Dsn
 from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.error import MailError
 from angarium.model.lookup import TemporaryError
+from angarium.policy.probesender import probe_sender
 from angarium.policy.verification import Finding, Standing
 from angarium.rewrite.resolve import TrivialRewrite
 
@@ -41,6 +42,7 @@ class Prober:
         refusing: transports that run error(8) -> whether they only defer.
         sender: who asks (address_verify_sender).
         clock: seconds since the epoch.
+        sender_ttl: for how long the sender stays the same (address_verify_sender_ttl); 0: always.
     """
 
     def __init__(
@@ -51,24 +53,27 @@ class Prober:
         refusing: Mapping[str, bool],
         sender: str,
         clock: Callable[[], float],
+        sender_ttl: float = 0.0,
     ) -> None:
         self._cleanup = cleanup
         self._resolver = resolver
         self._transports = transports
         self._refusing = refusing
-        self._sender = resolver.rewrite(sender) if sender else ""
+        self._sender = resolver.rewrite(sender) if sender and sender != "<>" else ""
+        self._sender_ttl = sender_ttl
         self._clock = clock
 
     async def probe(self, address: str) -> Finding:
         """Ask about one address."""
-        envelope = Envelope(self._sender, (Recipient(address, address),), self._clock(), Origin("local"))
+        sender = probe_sender(self._sender, self._sender_ttl, self._clock())
+        envelope = Envelope(sender, (Recipient(address, address),), self._clock(), Origin("local"))
         try:
             recipients = await self._cleanup.final_recipients(envelope)
         except MailError as error:
             return Finding(Standing.UNCERTAIN, error.cause or str(error.reply))
         if len(recipients) != 1:
             return _DELIVERABLE
-        way = await self._resolver.resolve(self._sender, recipients[0].address)
+        way = await self._resolver.resolve(sender, recipients[0].address)
         if isinstance(way, TemporaryError):
             return Finding(Standing.UNCERTAIN, f"{way.source}: {way.cause}")
         if way.transport in self._refusing:
@@ -77,6 +82,6 @@ class Prober:
         ask = self._transports.get(way.transport)
         if ask is None:
             return _DELIVERABLE
-        final = Envelope(self._sender, (Recipient(way.recipient, address),), envelope.arrival, envelope.origin)
+        final = Envelope(sender, (Recipient(way.recipient, address),), envelope.arrival, envelope.origin)
         result = await ask(way.transport, way.nexthop, final)
         return Finding(_STANDINGS[result.status], result.text)
