@@ -298,6 +298,24 @@ def test_a_simple_content_filter(servers):
 
 
 @pytest.mark.interop
+def test_the_policy_service_for_spf(servers, peer):
+    line = f"policyd-spf unix - n n - 0 spawn user={ACTOR} argv={peer('policyd-spf')}"
+    filed = "drop unix - n n - - pipe user=daemon argv=ROOT/dump"
+    server = prepared(
+        servers,
+        [line, filed.replace("daemon", ACTOR)],
+        smtpd_recipient_restrictions="check_policy_service unix:private/policyd-spf, permit",
+        transport_maps="inline:{drop.test=drop:}",
+        mynetworks="127.0.0.1",
+    )
+    server.start()
+    send(server, "a@drop.test")
+    assert outcome(server, "to=<a@drop.test>") == "drop sent (delivered via drop service)"
+    (run,) = runs(server)
+    assert "SPF" in run["stdin"].partition("\nSubject:")[0]
+
+
+@pytest.mark.interop
 def test_maildrop_and_dovecot_lda(servers, peer):
     maildrop, lda = peer("maildrop"), "/usr/lib/dovecot/dovecot-lda"
     subprocess.run([maildrop, "-v"], check=True, capture_output=True)
