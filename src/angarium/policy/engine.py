@@ -40,6 +40,7 @@ from angarium.rewrite.interface import Resolution
 from angarium.rewrite.resolve import TrivialRewrite
 from angarium.runtime.dns import Resolver
 from angarium.runtime.log import ServiceLog
+from angarium.tables.dnsfilter import FilteredResolver
 from angarium.tables.maps import Maps
 from angarium.tables.matchlist import MatchList
 from angarium.tables.opener import TableOpener
@@ -150,7 +151,7 @@ class RestrictionPolicy:
             services=PolicyClient(Path(parameters.queue_directory), log.warning),
             service=parameters.policy_service,
             verifier=verifier,
-            dns=dns,
+            dns=_filtered(dns, parameters.smtpd_dns_reply_filter, opener, log),
         )
         self._lists = {
             name: self._compile(name, getattr(parameters, name), subject, 0) for name, subject in _LISTS.items()
@@ -455,6 +456,13 @@ async def _log_permit(evaluation: Evaluation, step: Step) -> None:
         evaluation.subject = Subject.RECIPIENT
     await evaluation.log_permit(verb)
     evaluation.subject = before
+
+
+def _filtered(dns: Resolver | None, tables: tuple[str, ...], opener: TableOpener, log: ServiceLog) -> Resolver | None:
+    """The resolver behind smtpd_dns_reply_filter."""
+    if dns is None or not tables:
+        return dns
+    return FilteredResolver(dns, Maps.open("smtpd_dns_reply_filter", tables, opener), log.warning)
 
 
 def _guards(steps: Sequence[Step]) -> bool:

@@ -284,10 +284,8 @@ PARAMETERS = (
         "smtpd_dns_reply_filter",
         Type.TABLES,
         "",
-        "",
+        "Records of the DNS that restrictions do not see: looked up as name ttl class type preference value, for IGNORE.",
         "smtpd",
-        Status.UNSUPPORTED,
-        "replies and commands are not rewritten yet",
     ),
     Parameter(
         "smtpd_end_of_data_restrictions", Type.RESTRICTIONS, "", "What a message must fulfil when it is whole.", "smtpd"
