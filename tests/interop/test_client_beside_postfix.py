@@ -169,8 +169,33 @@ CASES |= {
     "filterbad": Case((FILTER % "nonsense",), script={"RCPT": "550 5.1.1 replaced"}),
     "filterlost": Case(("smtp_delivery_status_filter=regexp:{{/^4.4.2 (.*)/ 5.4.2 $1}}",), script={"RCPT": CLOSE}),
 }
+CASES |= {
+    "bind": Case(("smtp_bind_address=127.0.0.7",)),
+    "bindwrong": Case(("smtp_bind_address=192.0.2.7",)),
+    "bindenforced": Case(("smtp_bind_address=192.0.2.7", "smtp_bind_address_enforce=yes")),
+    "discardmaps": Case(("smtp_discard_ehlo_keyword_address_maps=inline:{{127.0.0.1=dsn,size}}",)),
+    "discardsilent": Case(("smtp_discard_ehlo_keyword_address_maps=inline:{{127.0.0.1=dsn silent-discard}}",)),
+    "discardmiss": Case(
+        ("smtp_discard_ehlo_keyword_address_maps=inline:{{127.0.0.2=dsn}}", "smtp_discard_ehlo_keywords=smtputf8, dsn")
+    ),
+    "discardlmtp": Case(("lmtp_discard_lhlo_keyword_address_maps=inline:{{127.0.0.1=dsn,size}}",), command="lmtp"),
+    "pix": Case(script={"GREETING": "220 *****2***0**"}),
+    "pixempty": Case(script={"GREETING": "220 "}),
+    "pixbut": Case(script={"GREETING": "220 **** ESMTP"}),
+    "pixnone": Case(("smtp_pix_workarounds=",), script={"GREETING": "220 ****"}),
+    "pixdot": Case(
+        ("smtp_pix_workaround_threshold_time=0s", "smtp_pix_workaround_delay_time=1s"), script={"GREETING": "220 ****"}
+    ),
+    "pixmaps": Case(("smtp_pix_workaround_maps=inline:{{127.0.0.1=delay_dotcrlf}}",), script={"GREETING": "220 ****"}),
+    "reply": Case(("smtp_reply_filter=regexp:{{/^550 (.*)/ 450 4.1.1 softened $1}}",), script={"RCPT": "550 5.1.1 no"}),
+    "replyehlo": Case(("smtp_reply_filter=regexp:{{/^250-DSN/ 250-X-NOTHING}}",)),
+    "replylines": Case(
+        ("smtp_reply_filter=regexp:{{/^250-two/ 250-2}}",), script={"DOT": "250-one\r\n250-two\r\n250 2.0.0 three"}
+    ),
+    "verifyhost": Case(script={"EHLO": "250 peer.test"}),
+}
 LOGGED = re.compile(r": to=<([^>]*)@(\w+)\.test>, (.*), delay=\S+ delays=\S+, dsn=(\S+), status=(\w+) \((.*)\)")
-WARNED = re.compile(r"(?:smtp|lmtp)\[\d+\]: (?:warning: |\w+: )?((?:host|enabling|127).*)")
+WARNED = re.compile(r"(?:smtp|lmtp)\[\d+\]: (?:warning: |\w+: )?((?:host|enabling|127|smtp_connect_addr|discarding).*)")
 
 
 def normalized(text: str) -> str:
@@ -234,7 +259,7 @@ async def observe(place, start) -> dict[str, dict[str, object]]:
     for line in log.splitlines():
         if (match := LOGGED.search(line)) and match[2] in seen:
             seen[match[2]]["outcome"] = [normalized(each) for each in (match[1], *match.groups()[2:])]
-    place["warnings"] = sorted({normalized(match[1]) for match in WARNED.finditer(log)})
+    place.update(normalized(match[1]) for match in WARNED.finditer(log))
     return seen
 
 
@@ -247,7 +272,7 @@ def test_the_same_is_said_and_logged(peer, servers):
         "relay_domains": " ".join(f"{name}.test" for name in CASES),
         "smtpd_peername_lookup": "no",
     }
-    ours_too, theirs_too = {}, {}
+    ours_too, theirs_too = set(), set()
 
     peers = []
 
@@ -288,4 +313,6 @@ def test_the_same_is_said_and_logged(peer, servers):
     assert not different, "\n".join(
         f"{name} {what}\nours   {our}\ntheirs {their}" for name, what, our, their in different
     )
-    assert ours_too == theirs_too
+    theirs_too = {line.replace("EHLO_MASK_SMTPUTF8", "SMTPUTF8") for line in theirs_too}  # Postfix 3.7 forgot its name
+    assert ours_too - theirs_too == set()
+    assert theirs_too - ours_too == set()

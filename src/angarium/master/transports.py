@@ -29,7 +29,7 @@ from angarium.agents.local.main import (
 from angarium.agents.local.main import local_service as make_local_service
 from angarium.agents.local.main import local_trial as make_local_trial
 from angarium.agents.pipe.main import PipeParameters, pipe_agent, pipe_service
-from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
+from angarium.agents.smtp.main import SmtpAgent, SmtpParameters, Tables
 from angarium.agents.smtp.outgoing import Rules, make_checks
 from angarium.agents.smtp.parameters import own_name
 from angarium.agents.statusfilter import FilteredAgent, StatusFilter
@@ -147,6 +147,11 @@ def make_smtp_agent(node: Node, conf: Config, log: ServiceLog, dialect: Dialect 
         _finder(node, conf, own("smtp_tls_policy_maps")),
         Rules(generic, make_checks(conf, node.tables, log, f"{dialect.name}_")),
         debug=DebugPeers.from_config(conf, node.tables),
+        tables=Tables(
+            discarded_keywords=_finder(node, conf, own("smtp_discard_ehlo_keyword_address_maps")),
+            pix=_finder(node, conf, own("smtp_pix_workaround_maps")),
+            replies=_finder(node, conf, own("smtp_reply_filter")),
+        ),
     )
 
 

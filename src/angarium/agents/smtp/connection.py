@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from angarium.agents.smtp.hosts import Target
 from angarium.agents.smtp.trouble import LostError, TroubleError, said
@@ -26,8 +27,25 @@ from angarium.protocols.smtp.client import (
     Replied,
     TransactionEnded,
 )
-from angarium.protocols.smtp.client_reply import ClientReply
+from angarium.protocols.smtp.client_reply import LINE_LIMIT, ClientReply
 from angarium.protocols.smtp.client_states import State, Step
+
+_PAUSE = 0.05
+"""Seconds between two looks whether the peer reads again, when content is sent slowly."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How long steps may take.
+
+    Attributes:
+        steps: seconds of each.
+        rate: 0: a limit is for a time without progress; else it is for the whole request and the whole reply, and
+            content must flow at so many octets a second (smtp_per_request_deadline, smtp_min_data_rate).
+    """
+
+    steps: Mapping[Step, float]
+    rate: int = 0
 
 
 class Connection(asyncio.Protocol):
@@ -42,10 +60,12 @@ class Connection(asyncio.Protocol):
         tls: the established TLS session in words; empty without.
         peer_certificate: of a verified TLS session.
         key: of the pool, set by it.
+        reply_filter: what replies are before they are understood; None: what they are.
+        dot_delay: seconds to wait before the final dot, for a firewall that cannot stand it close to the content.
         remarks: what the log is to be told of the last transaction, beside its outcome.
     """
 
-    def __init__(self, target: Target, session: ClientSession, timeouts: Mapping[Step, float]) -> None:
+    def __init__(self, target: Target, session: ClientSession, limits: TimeLimits) -> None:
         self.target = target
         self.session = session
         self.uses = 0
@@ -56,7 +76,13 @@ class Connection(asyncio.Protocol):
         self.deadline = 0.0
         self._loop = asyncio.get_running_loop()
         self.opened = self._loop.time()
-        self._timeouts = timeouts
+        self.reply_filter: Callable[[bytes], Awaitable[bytes]] | None = None
+        self.dot_delay = 0.0
+        self._limits = limits
+        self._written = 0
+        self._unfiltered = b""
+        self._task: asyncio.Task[None] | None = None
+        self._gone = False
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._reply: ClientReply | None = None
@@ -183,15 +209,26 @@ class Connection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # uvloop's is no subclass
 
     def data_received(self, data: bytes) -> None:
+        """Something came in."""
+        if self.reply_filter is None:
+            self._feed(data)
+            return
+        self._unfiltered += data
+        if self._task is None:
+            self._task = self._loop.create_task(self._filter(self.reply_filter))
+
+    def _feed(self, data: bytes) -> None:
         """Feed the session; act on what happened; write once."""
         session = self.session
+        awaited = session.awaited
         finished = False
         for event in session.receive_data(data):
             finished = self._handle(event) or finished
         output = session.output()
         if output and self._transport is not None:
             self._transport.write(output)
-        self._progress()
+        if not self._limits.rate or session.awaited != awaited:
+            self._progress()
         if finished:
             self._wake()
 
@@ -203,6 +240,9 @@ class Connection(asyncio.Protocol):
         """Whoever waits hears of it."""
         del exc
         self._transport = None
+        if self._unfiltered and self._task is not None:
+            self._gone = True  # what has come is heard first
+            return
         self._fail(LostError(self.target.peer, self.session.step))
 
     def pause_writing(self) -> None:
@@ -212,7 +252,12 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on with the content."""
         self._paused = False
-        self._progress()
+        if self._limits.rate:
+            earned = self._written / self._limits.rate
+            self.deadline = min(self.deadline + earned, self._loop.time() + self._limits.steps[Step.CONTENT])
+            self._written = 0
+        else:
+            self._progress()
         if self._sending is not None:
             self._send_content()
 
@@ -221,8 +266,12 @@ class Connection(asyncio.Protocol):
     def _handle(self, event: Event) -> bool:
         """Act on an event; True when it is what the task waits for."""
         if type(event) is ContentWanted:
+            self._written = 0
             self._sending = self.session.content(self._chunks)
-            self._send_content()
+            if self.dot_delay:
+                self._task = self._loop.create_task(self._send_slowly(self._sending))
+            else:
+                self._send_content()
             return False
         if type(event) is TransactionEnded:
             self._sending = None
@@ -247,6 +296,7 @@ class Connection(asyncio.Protocol):
             return
         pieces: list[bytes] = []
         for piece in self._sending:
+            self._written += len(piece)
             pieces.append(piece)
             if len(piece) > 32768 or len(pieces) > 8:
                 transport.write(b"".join(pieces))
@@ -257,6 +307,38 @@ class Connection(asyncio.Protocol):
             transport.write(b"".join(pieces))
         self._sending = None
         self._progress()
+
+    async def _send_slowly(self, content: Iterator[bytes]) -> None:
+        """The content, then a pause, then the final dot in a packet of its own (smtp_pix_workaround_delay_time)."""
+        held = b""
+        for piece in content:
+            if self._transport is None:
+                return
+            self._transport.write(held)
+            held = piece
+            while self._paused:  # noqa: ASYNC110 - for one kind of firewall; it needs no event of its own
+                await asyncio.sleep(_PAUSE)
+        self._sending = None
+        self._progress()
+        self.deadline += self.dot_delay
+        await asyncio.sleep(self.dot_delay)
+        if self._transport is not None:
+            self._transport.write(held)
+        self._progress()
+        self._task = None
+
+    async def _filter(self, reply_filter: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Replies as the filter has them, whole lines at a time."""
+        while b"\n" in self._unfiltered or len(self._unfiltered) > LINE_LIMIT:
+            whole, end, rest = self._unfiltered.rpartition(b"\n")
+            self._unfiltered = rest if end else b""
+            lines = whole.split(b"\n") if end else [rest]
+            self._feed(b"".join([await reply_filter(line.removesuffix(b"\r")) + b"\r\n" for line in lines]))
+            if self._unfiltered and self.session.state is State.UPGRADING:
+                self._handle(Malformed("plaintext after STARTTLS"))
+        self._task = None
+        if self._gone:
+            self._fail(LostError(self.target.peer, self.session.step))
 
     def _take_reply(self) -> ClientReply:
         assert self._reply is not None
@@ -282,7 +364,7 @@ class Connection(asyncio.Protocol):
             self._waiter = None
 
     def _progress(self) -> None:
-        self.deadline = self._loop.time() + self._timeouts[self.session.step]
+        self.deadline = self._loop.time() + self._limits.steps[self.session.step]
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

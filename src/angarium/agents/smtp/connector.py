@@ -9,25 +9,30 @@ Fails with ``TroubleError``; each of its texts and codes is smtp(8)'s.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import datetime as dt
 import errno
 import functools
+import hashlib
 import os
 import ssl
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
-from angarium.agents.smtp.connection import Connection
+from angarium.agents.smtp.connection import Connection, TimeLimits
 from angarium.agents.smtp.destination import Destination
+from angarium.agents.smtp.dialing import dial
 from angarium.agents.smtp.hosts import Target, loops
 from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.pool import ConnectionPool
+from angarium.agents.smtp.replyfilter import ReplyFilter
 from angarium.agents.smtp.tlspolicy import TlsPolicies, TlsPolicy
 from angarium.agents.smtp.traced import TracedSession
 from angarium.agents.smtp.trouble import NotConnectedError, TroubleError, refused
 from angarium.model.address import Address
+from angarium.model.delivery import DeliveryRequest
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import Found, Lookup, TemporaryError
 from angarium.protocols.smtp.client import ClientSession
@@ -53,6 +58,37 @@ PasswordLookup = Callable[[str], Awaitable[Lookup]]
 _IN_THE_CLEAR = TlsPolicy(ClientTls(SecurityLevel.NONE))
 
 
+_REFUSED_LOGINS = 1000
+"""How many are remembered."""
+
+_KEYWORDS = (
+    *("8BITMIME", "AUTH", "ETRN", "PIPELINING", "SIZE", "VRFY", "XCLIENT", "XFORWARD", "STARTTLS", "DSN"),
+    *("ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING"),
+)
+"""In the order in which the log names them."""
+
+PIX_WORKAROUNDS = frozenset({"disable_esmtp", "delay_dotcrlf"})
+NONE: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Look-ups by a server's address, and the filter of its replies; None: there are none.
+
+    Attributes:
+        discarded_keywords: smtp_discard_ehlo_keyword_address_maps.
+        pix: smtp_pix_workaround_maps.
+        replies: smtp_reply_filter.
+    """
+
+    discarded_keywords: PasswordLookup | None = None
+    pix: PasswordLookup | None = None
+    replies: PasswordLookup | None = None
+
+
+NO_TABLES = Tables()
+
+
 class _PlaintextNextError(Exception):
     """TLS failed at level ``may``: connect again and do without."""
 
@@ -68,12 +104,15 @@ class Connector:
         passwords: PasswordLookup | None,
         policies: TlsPolicies,
         debug: DebugPeers | None = None,
+        tables: Tables = NO_TABLES,
     ) -> None:
         self._parameters = parameters
         self._log = log
         self._pool = pool
         self._passwords = passwords
-        self._step_timeouts = parameters.timeouts.by_step()
+        self._limits = TimeLimits(parameters.timeouts.by_step(), parameters.request_rate)
+        self._tables = tables
+        self._refused_logins: OrderedDict[bytes, tuple[float, ClientReply]] = OrderedDict()
         self._policies = policies
         self._debug = debug
 
@@ -81,18 +120,22 @@ class Connector:
         """How much TLS a destination gets. Raises TroubleError."""
         return await self._policies.of(destination)
 
-    async def connect(self, target: Target, destination: Destination, sender: str, policy: TlsPolicy) -> Connection:
+    async def connect(
+        self, target: Target, destination: Destination, request: DeliveryRequest, policy: TlsPolicy
+    ) -> Connection:
         """A connection on which MAIL FROM may be sent. Raises TroubleError."""
         policy = await self._policies.at_host(policy, target, destination)
         try:
-            return await self._attempt(target, destination, sender, policy)
+            return await self._attempt(target, destination, request, policy)
         except _PlaintextNextError:
-            return await self._attempt(target, destination, sender, _IN_THE_CLEAR)
+            return await self._attempt(target, destination, request, _IN_THE_CLEAR)
 
-    async def _attempt(self, target: Target, destination: Destination, sender: str, policy: TlsPolicy) -> Connection:
+    async def _attempt(
+        self, target: Target, destination: Destination, request: DeliveryRequest, policy: TlsPolicy
+    ) -> Connection:
         connection = await self._open(target, destination)
         try:
-            await self._negotiate(connection, destination, sender, policy)
+            await self._negotiate(connection, destination, request, policy)
         except BaseException:
             connection.quit()
             raise
@@ -101,10 +144,18 @@ class Connector:
     async def _session(self, target: Target, destination: Destination) -> ClientSession:
         parameters = self._parameters
         make: Callable[..., ClientSession] = ClientSession
+        discarded: Sequence[str] = parameters.discard_ehlo_keywords
+        if self._tables.discarded_keywords is not None:
+            found = await self._tables.discarded_keywords(target.address)
+            if isinstance(found, TemporaryError):
+                self._log.warning(f"{found.source}: {found.cause}")
+                raise TroubleError("4.3.0", f"local data error while talking to {target.peer}", broken=False)
+            if isinstance(found, Found):
+                discarded = found.value.replace(",", " ").split()
         if self._debug is not None and await self._debug.has(target.host, target.address, destination.host):
             make = functools.partial(TracedSession, target.relay, self._log.info)
         return make(
-            discard_keywords=parameters.discard_ehlo_keywords,
+            discard_keywords=discarded,
             line_limit=parameters.line_length_limit,
             dialect=parameters.dialect,
             style=parameters.style,
@@ -113,18 +164,11 @@ class Connector:
     async def _open(self, target: Target, destination: Destination) -> Connection:
         parameters = self._parameters
         session = await self._session(target, destination)
-        connection = Connection(target, session, self._step_timeouts)
-        bind = parameters.bind_address6 if ":" in target.address else parameters.bind_address
-        loop = asyncio.get_running_loop()
+        connection = Connection(target, session, self._limits)
+        if self._tables.replies is not None:
+            connection.reply_filter = ReplyFilter(self._tables.replies, target, self._log)
         try:
-            async with asyncio.timeout(parameters.timeouts.connect or None):
-                if target.port:
-                    await loop.create_connection(
-                        lambda: connection, target.address, target.port, local_addr=(bind, 0) if bind else None
-                    )
-                else:
-                    path = Path(parameters.queue_directory, target.address)
-                    await loop.create_unix_connection(lambda: connection, str(path))
+            await dial(connection, parameters, self._log)
         except OSError as error:
             raise self._not_connected(target, error) from None
         self._pool.watch(connection)
@@ -139,14 +183,15 @@ class Connector:
         return trouble
 
     async def _negotiate(
-        self, connection: Connection, destination: Destination, sender: str, policy: TlsPolicy
+        self, connection: Connection, destination: Destination, request: DeliveryRequest, policy: TlsPolicy
     ) -> None:
         level = policy.level
         if self._parameters.tls_wrappermode and level is not SecurityLevel.NONE:
             await self._start_tls(connection, destination, policy)
         greeting = await connection.reply()
         self._check_greeting(connection, destination, greeting)
-        await self._hello(connection, greeting)
+        workarounds = await self._workarounds(connection, request) if is_hidden(greeting) else NONE
+        await self._hello(connection, greeting, destination, extended="disable_esmtp" not in workarounds)
         session = connection.session
         if level is SecurityLevel.NONE and self._parameters.tls_note_starttls_offer and session.offers("STARTTLS"):
             self._log.info(f"Host offered STARTTLS: [{connection.target.host}]")
@@ -157,7 +202,7 @@ class Connector:
                 text = f"TLS is required, but was not offered by host {connection.target.peer}"
                 raise TroubleError("4.7.4", text)
         if self._parameters.authentication.enabled and self._passwords is not None:
-            await self._authenticate(connection, destination, sender, self._passwords)
+            await self._authenticate(connection, destination, request.envelope.sender, self._passwords)
 
     def _check_greeting(self, connection: Connection, destination: Destination, greeting: ClientReply) -> None:
         target = connection.target
@@ -169,15 +214,40 @@ class Connector:
             self._log.warning(f"host {target.relay} greeted me with my own hostname {self._parameters.myhostname}")
             raise loops(destination)
 
-    async def _hello(self, connection: Connection, greeting: ClientReply) -> None:
+    async def _workarounds(self, connection: Connection, request: DeliveryRequest) -> frozenset[str]:
+        """smtp_pix_workarounds, for a firewall that has made asterisks of the greeting. Raises TroubleError."""
+        parameters = self._parameters
+        target = connection.target
+        words = parameters.pix_workarounds
+        if self._tables.pix is not None:
+            found = await self._tables.pix(target.address)
+            if isinstance(found, Found):
+                words = frozenset(found.value.lower().replace(",", " ").split())
+        words &= PIX_WORKAROUNDS
+        if words:
+            if time.time() - request.envelope.arrival < parameters.pix_workaround_threshold:
+                words -= {"delay_dotcrlf"}
+            shown = " ".join(sorted(words, reverse=True))
+            self._log.info(f"{request.queue_id}: enabling PIX workarounds: {shown} for {target.relay}")
+        if "delay_dotcrlf" in words:
+            connection.dot_delay = parameters.pix_workaround_delay
+        return words
+
+    async def _hello(
+        self, connection: Connection, greeting: ClientReply, destination: Destination, *, extended: bool = True
+    ) -> None:
         parameters = self._parameters
         session = connection.session
         esmtp = parameters.always_send_ehlo or any("ESMTP" in line for line in greeting.lines)
         only = session.dialect.fallback is None
-        if only or (esmtp and not parameters.never_send_ehlo):
+        if only or (extended and esmtp and not parameters.never_send_ehlo):
             session.hello(parameters.helo_name)
             reply = await connection.reply()
             if reply.positive:
+                self._check_own_name(connection, destination, reply)
+                if session.discarded and "SILENT-DISCARD" not in session.discarded:
+                    shown = " ".join(word for word in _KEYWORDS if word in session.discarded)
+                    self._log.info(f"discarding EHLO keywords: {shown}")
                 if session.implied:
                     self._log.info(f"host {connection.target.peer} offers SMTPUTF8 support, but not 8BITMIME")
                 return
@@ -187,6 +257,15 @@ class Connector:
         reply = await connection.reply()
         if not reply.positive:
             raise refused(connection.target.peer, reply)  # not softened: smtp_skip_5xx_greeting is of greetings
+
+    def _check_own_name(self, connection: Connection, destination: Destination, reply: ClientReply) -> None:
+        """A server that says hello in our name is ourselves. Raises TroubleError."""
+        target = connection.target
+        name = reply.lines[0][4:].split(None, 1)
+        if target.port == 25 and name and name[0].lower() == self._parameters.myhostname.lower():
+            own = self._parameters.myhostname
+            self._log.warning(f"host {target.relay} replied to HELO/EHLO with my own hostname {own}")
+            raise loops(destination)
 
     async def _upgrade(self, connection: Connection, destination: Destination, policy: TlsPolicy) -> None:
         session = connection.session
@@ -294,12 +373,30 @@ class Connector:
                 "type of connection security"
             )
             raise TroubleError("4.7.0", text)
-        reply = await self._log_in(connection, usable[0], user, password)
+        known = self._refused_login(connection.target, user, password)
+        reply = known or await self._log_in(connection, usable[0], user, password)
         if reply.code // 100 != 2:
-            text = f"SASL authentication failed; server {peer} said: {reply.text}"
+            self._remember(connection.target, user, password, reply)
+            cached = "[CACHED] " if known else ""
+            text = f"SASL {cached}authentication failed; server {peer} said: {reply.text}"
             dsn = reply.dsn if reply.dsn.klass != 2 else Dsn(4, 7, 0)
             trouble = TroubleError(dsn, text, reply.text)
             raise trouble.softened() if authentication.soft_bounce else trouble
+
+    def _refused_login(self, target: Target, user: str, password: str) -> ClientReply | None:
+        """What the server said when this log-in was refused, if that is not long ago (smtp_sasl_auth_cache_name)."""
+        if not self._parameters.authentication.cache_time:
+            return None
+        known = self._refused_logins.get(_login_key(target, user, password))
+        return known[1] if known is not None and known[0] > time.monotonic() else None
+
+    def _remember(self, target: Target, user: str, password: str, reply: ClientReply) -> None:
+        limit = self._parameters.authentication.cache_time
+        if not limit or reply.code != 535 or self._refused_login(target, user, password) is not None:
+            return
+        self._refused_logins[_login_key(target, user, password)] = (time.monotonic() + limit, reply)
+        if len(self._refused_logins) > _REFUSED_LOGINS:
+            self._refused_logins.popitem(last=False)
 
     async def _password(
         self, target: Target, destination: Destination, sender: str, passwords: PasswordLookup
@@ -338,6 +435,15 @@ def _trust(tls: ssl.SSLObject) -> str:
     if tls.getpeercert(binary_form=True) is None:
         return "Anonymous"
     return "Trusted" if is_trusted(tls) else "Untrusted"
+
+
+def is_hidden(greeting: ClientReply) -> bool:
+    """Nothing is left of the greeting but its code and asterisks: a firewall wants to know better."""
+    return not greeting.lines[-1][4:].strip("20 *\t")
+
+
+def _login_key(target: Target, user: str, password: str) -> bytes:
+    return hashlib.sha256(f"{target.host}\0{user}\0{password}".encode("utf-8", "surrogateescape")).digest()
 
 
 def sender_keys(sender: str, delimiters: str) -> list[str]:

@@ -137,9 +137,7 @@ class Delivery:
                 connection: Connection | None = None
                 try:
                     self._sessions += 1
-                    connection = await self._tools.connector.connect(
-                        target, place, self._request.envelope.sender, policy
-                    )
+                    connection = await self._tools.connector.connect(target, place, self._request, policy)
                     await self._send(connection, place, key)
                 except NotConnectedError as trouble:
                     self._sessions -= 1

@@ -88,7 +88,9 @@ class HostFinder:
         else:
             targets = await self._of_host(destination)
         limit = self._parameters.mx_address_limit
-        return targets[:limit] if limit > 0 else targets
+        if limit <= 0 or len(targets) <= limit:
+            return targets
+        return balanced(targets, limit) if self._parameters.balance_inet_protocols and limit > 1 else targets[:limit]
 
     async def _of_service(self, destination: Destination) -> list[Target]:
         """SRV records of ``_service._tcp.domain`` (RFC 2782); other hosts only when main.cf allows it."""
@@ -147,7 +149,15 @@ class HostFinder:
         for mx, answer in zip(considered, answers, strict=True):
             if isinstance(answer, Records):
                 targets += [
-                    Target(mx.host, address, destination.port, mx.preference, answer.canonical, answer.secure, secure)
+                    Target(
+                        self._name(mx.host, answer),
+                        address,
+                        destination.port,
+                        mx.preference,
+                        answer.canonical,
+                        answer.secure,
+                        secure,
+                    )
                     for address in answer.values
                 ]
             elif isinstance(answer, DnsFailure):
@@ -165,7 +175,8 @@ class HostFinder:
         if isinstance(answer, Records):
             host, port = destination.host, destination.port
             targets = [
-                Target(host, address, port, 0, answer.canonical, answer.secure, secure) for address in answer.values
+                Target(self._name(host, answer), address, port, 0, answer.canonical, answer.secure, secure)
+                for address in answer.values
             ]
             return self._without_loops(destination, self._ordered(targets))
         if not self._asks_dns and isinstance(answer, NoRecords):
@@ -188,6 +199,10 @@ class HostFinder:
         """The record type that a message about a missing address names: the last that was asked for."""
         return _FAMILY_TYPES[self._parameters.families[-1]]
 
+    def _name(self, host: str, answer: Records[str]) -> str:
+        """What a host is called: as it was asked for, or as the aliases lead (smtp_cname_overrides_servername)."""
+        return answer.canonical if answer.canonical and self._parameters.cname_overrides_servername else host
+
     def _ordered(self, targets: list[Target]) -> list[Target]:
         if self._parameters.randomize_addresses and len(targets) > 1:
             self._shuffle(targets)
@@ -208,6 +223,27 @@ class HostFinder:
         if not remaining:
             raise loops(destination)
         return remaining
+
+
+def balanced(targets: Sequence[Target], limit: int) -> Sequence[Target]:
+    """The first ``limit`` targets, but each IP version has half of the places if it has so many addresses.
+
+    So a host with many addresses of a version that leads nowhere is reached by the other (smtp_balance_inet_protocols).
+    """
+    sixes = sum(":" in target.address for target in targets)
+    fours = len(targets) - sixes
+    room = {True: limit // 2, False: limit - limit // 2}
+    if sixes < room[True]:
+        room = {True: sixes, False: limit - sixes}
+    elif fours < room[False]:
+        room = {True: limit - fours, False: fours}
+    chosen: list[Target] = []
+    for target in targets:
+        six = ":" in target.address
+        if room[six]:
+            room[six] -= 1
+            chosen.append(target)
+    return chosen
 
 
 def loops(destination: Destination) -> TroubleError:

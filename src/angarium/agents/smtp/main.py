@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from angarium.agents.smtp.connector import Connector, PasswordLookup
+from angarium.agents.smtp.connector import NO_TABLES, Connector, PasswordLookup, Tables
 from angarium.agents.smtp.delivery import Delivery, Tools
 from angarium.agents.smtp.hosts import HostFinder
 from angarium.agents.smtp.outgoing import Rules
@@ -23,7 +23,7 @@ from angarium.runtime.dns import Resolver
 from angarium.runtime.log import ServiceLog
 from angarium.tables.debugpeers import DebugPeers
 
-__all__ = ["PasswordLookup", "SmtpAgent", "SmtpParameters"]
+__all__ = ["PasswordLookup", "SmtpAgent", "SmtpParameters", "Tables"]
 
 
 class SmtpAgent:
@@ -39,6 +39,7 @@ class SmtpAgent:
         rules: Rules | None = None,
         clock: Callable[[], float] = time.time,
         debug: DebugPeers | None = None,
+        tables: Tables = NO_TABLES,
     ) -> None:
         self._pool = ConnectionPool(parameters)
         self._tools = Tools(
@@ -52,6 +53,7 @@ class SmtpAgent:
                 passwords,
                 TlsPolicies(parameters.tls_defaults, log, policies, resolver),
                 debug,
+                tables,
             ),
             rules=rules or Rules(),
             pool=self._pool,

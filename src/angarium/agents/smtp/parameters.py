@@ -122,6 +122,8 @@ class Authentication:
         mechanisms: smtp_sasl_mechanism_filter, in upper case; empty: any.
         soft_bounce: a refused log-in defers the mail (smtp_sasl_auth_soft_bounce).
         by_sender: ask for the sender's password first (smtp_sender_dependent_authentication).
+        cache_time: seconds for which a log-in that was refused is not tried again (smtp_sasl_auth_cache_time); 0 is
+            for no time.
         delimiter: between user and password (smtp_sasl_password_result_delimiter).
     """
 
@@ -132,6 +134,7 @@ class Authentication:
     soft_bounce: bool = True
     by_sender: bool = False
     delimiter: str = ":"
+    cache_time: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,8 @@ class SmtpParameters:
     ``queue_directory`` is where relative paths of unix sockets begin; ``assume_final`` (lmtp_assume_final): a server
     that does not know DSN delivers finally, it does not relay. ``own_addresses`` are this host's, of inet_interfaces
     and proxy_interfaces, for the detection of mail loops; ``families`` are IP versions in order of preference;
-    ``nexthop`` lists end with ``fallback_relay``.
+    ``nexthop`` lists end with ``fallback_relay``; ``only_address`` is where this host listens, if it is one address
+    alone; ``request_rate`` is smtp_min_data_rate if smtp_per_request_deadline is on, else 0.
     """
 
     dialect: Dialect = SMTP
@@ -163,6 +167,15 @@ class SmtpParameters:
     own_addresses: frozenset[str] = frozenset()
     bind_address: str = ""
     bind_address6: str = ""
+    only_address: str = ""
+    only_address6: str = ""
+    bind_address_enforce: bool = False
+    balance_inet_protocols: bool = True
+    cname_overrides_servername: bool = False
+    pix_workarounds: frozenset[str] = frozenset()
+    pix_workaround_threshold: float = 500.0
+    pix_workaround_delay: float = 10.0
+    request_rate: int = 0
     skip_5xx_greeting: bool = True
     skip_quit_response: bool = True
     always_send_ehlo: bool = True
@@ -243,8 +256,17 @@ class SmtpParameters:
             ignore_mx_lookup_error=conf.boolean("ignore_mx_lookup_error"),
             defer_if_no_mx_address_found=conf.boolean("smtp_defer_if_no_mx_address_found"),
             own_addresses=_own_addresses(conf),
-            bind_address=conf.text("smtp_bind_address"),
-            bind_address6=conf.text("smtp_bind_address6"),
+            bind_address=conf.text("smtp_bind_address").strip("[]"),
+            bind_address6=conf.text("smtp_bind_address6").strip("[]"),
+            only_address=_only_address(conf, 4),
+            only_address6=_only_address(conf, 6),
+            bind_address_enforce=conf.boolean("smtp_bind_address_enforce"),
+            balance_inet_protocols=conf.boolean("smtp_balance_inet_protocols"),
+            cname_overrides_servername=conf.boolean("smtp_cname_overrides_servername"),
+            pix_workarounds=frozenset(word.lower() for word in conf.names("smtp_pix_workarounds")),
+            pix_workaround_threshold=conf.seconds("smtp_pix_workaround_threshold_time"),
+            pix_workaround_delay=conf.seconds("smtp_pix_workaround_delay_time"),
+            request_rate=max(1, conf.integer("smtp_min_data_rate")) if conf.boolean("smtp_per_request_deadline") else 0,
             skip_5xx_greeting=conf.boolean("smtp_skip_5xx_greeting"),
             skip_quit_response=conf.boolean("smtp_skip_quit_response"),
             always_send_ehlo=conf.boolean("smtp_always_send_ehlo"),
@@ -311,6 +333,7 @@ class SmtpParameters:
                 mechanisms=frozenset(name.upper() for name in conf.names("smtp_sasl_mechanism_filter")),
                 soft_bounce=conf.boolean("smtp_sasl_auth_soft_bounce"),
                 by_sender=conf.boolean("smtp_sender_dependent_authentication"),
+                cache_time=conf.seconds("smtp_sasl_auth_cache_time") if conf.text("smtp_sasl_auth_cache_name") else 0.0,
                 delimiter=conf.text("smtp_sasl_password_result_delimiter") or ":",
             ),
         )
@@ -389,6 +412,13 @@ def _families(protocols: list[str], preference: str) -> tuple[int, ...]:
 def _dns_enabled(conf: Configuration) -> bool:
     level = conf.text("smtp_dns_support_level").lower()
     return level != "disabled" if level else not conf.boolean("disable_dns_lookups")
+
+
+def _only_address(conf: Configuration, version: int) -> str:
+    """The address that we listen on, if there is one alone and it is not loopback; it is where calls come from."""
+    chosen = chosen_interfaces(conf.text("inet_interfaces"), conf.text("inet_protocols"))
+    addresses = [interface.ip for interface in chosen if interface.version == version]
+    return str(addresses[0]) if len(addresses) == 1 and not addresses[0].is_loopback else ""
 
 
 def _own_addresses(conf: Configuration) -> frozenset[str]:

@@ -43,6 +43,13 @@ class NoPolicyError(NotConnectedError):
         TroubleError.__init__(self, "4.7.5", text)
 
 
+class UnboundError(NotConnectedError):
+    """No connection came about, for we cannot call from the address that main.cf wants."""
+
+    def __init__(self) -> None:
+        TroubleError.__init__(self, "4.4.0", "server configuration error")
+
+
 class LostError(TroubleError):
     """The connection went away, or went silent, at ``step``."""
 

@@ -96,6 +96,7 @@ class ClientSession:
         capabilities: EHLO keyword in upper case -> its parameters; empty before EHLO and after HELO.
         tls: STARTTLS is done.
         authenticated: a log-in has succeeded.
+        discarded: the keywords of extensions that are ignored.
         implied: the extension for whose sake we take 8BITMIME to be there, though it was not announced.
         usable: the server has not said 421, and nothing malformed.
     """
@@ -116,7 +117,7 @@ class ClientSession:
         self.capabilities: dict[str, str] = {}
         self.tls = False
         self.usable = True
-        self._discard = frozenset(word.upper() for word in discard_keywords)
+        self.discarded = frozenset(word.upper() for word in discard_keywords)
         self._line_limit = line_limit
         self._parser = ReplyParser()
         self._expected: deque[Step] = deque((Step.GREETING,))
@@ -236,6 +237,11 @@ class ClientSession:
     def step(self) -> Step:
         """What is awaited: for ``lost connection while …``."""
         return self._expected[0] if self._expected else Step.MAIL
+
+    @property
+    def awaited(self) -> int:
+        """How many replies are outstanding."""
+        return len(self._expected)
 
     @property
     def replies(self) -> Sequence[RecipientReply | None]:
@@ -424,7 +430,7 @@ class ClientSession:
             # "AUTH=" is how some servers of the last century wrote it, and some still do.
             keyword, _, parameters = line[4:].replace("AUTH=", "AUTH ", 1).strip().partition(" ")
             keyword = keyword.upper()
-            if not keyword or keyword in self._discard:
+            if not keyword or keyword in self.discarded:
                 continue
             if keyword == "AUTH" and keyword in capabilities:
                 parameters = f"{capabilities[keyword]} {parameters}"
