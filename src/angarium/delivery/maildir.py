@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from angarium.delivery.troubles import DeliveryError, storage_error
+from angarium.delivery.user import User
 from angarium.model.dsn import Dsn
 
 _FAILED = Dsn(5, 2, 0)
@@ -55,7 +56,14 @@ def _host(name: str) -> str:
     return name.replace("/", "\\057").replace(":", "\\072")
 
 
-def deliver(path: str, pieces: Iterable[bytes], moment: Moment, size_limit: int = 0, failure: Dsn = _FAILED) -> str:
+def deliver(
+    path: str,
+    pieces: Iterable[bytes],
+    moment: Moment,
+    size_limit: int = 0,
+    failure: Dsn = _FAILED,
+    user: User | None = None,
+) -> str:
     """Deliver; the path of the new file.
 
     Args:
@@ -64,6 +72,7 @@ def deliver(path: str, pieces: Iterable[bytes], moment: Moment, size_limit: int 
         moment: of the delivery.
         size_limit: mailbox_size_limit, bytes; 0: none.
         failure: the code of a failure that nothing else is known of.
+        user: whose rights we have, for the log; None: whoever the process is.
 
     Raises:
         DeliveryError: see the module.
@@ -73,7 +82,7 @@ def deliver(path: str, pieces: Iterable[bytes], moment: Moment, size_limit: int 
     try:
         descriptor = _created(base, temporary)
     except OSError as error:
-        raise _refused(storage_error(error, f"create maildir file {temporary}", failure), error) from error
+        raise _refused(storage_error(error, f"create maildir file {temporary}", failure), error, user) from error
     try:
         try:
             _write(descriptor, pieces, size_limit)
@@ -92,10 +101,10 @@ def deliver(path: str, pieces: Iterable[bytes], moment: Moment, size_limit: int 
     return final
 
 
-def _refused(trouble: DeliveryError, error: OSError) -> DeliveryError:
+def _refused(trouble: DeliveryError, error: OSError, user: User | None) -> DeliveryError:
     """The failure with what an administrator may do about it."""
     if error.errno == errno.EACCES:
-        who = f"UID/GID={os.geteuid()}/{os.getegid()}"
+        who = f"UID/GID={user.uid}/{user.gid}" if user else f"UID/GID={os.geteuid()}/{os.getegid()}"
         trouble.cause = (
             f"maildir access problem for {who}: {trouble.text}\nperhaps you need to create the maildirs in advance"
         )
@@ -115,7 +124,11 @@ def _created(base: str, temporary: str) -> int:
 
 def _make(base: str) -> None:
     for name in ("tmp", "new", "cur"):
-        Path(base, name).mkdir(0o700, parents=True, exist_ok=True)
+        missing = [Path(base, name)]
+        while not missing[-1].parent.is_dir() and missing[-1].parent != missing[-1]:
+            missing.append(missing[-1].parent)
+        for path in reversed(missing):
+            path.mkdir(0o700, exist_ok=True)  # each of them closed to others, whatever the umask
 
 
 def _write(descriptor: int, pieces: Iterable[bytes], size_limit: int) -> None:

@@ -164,7 +164,7 @@ class FilesDeliverer:
             if request.verify:
                 return Outcome(Status.SENT, _SENT, f"delivers to {place.kind}")
             user = User(queued.recipient.address, place.uid, place.gid)
-            told = await self._rights.run(user, self._work(request, queued, place))
+            told = await self._rights.run(user, self._work(request, queued, place, user))
         except DeliveryError as error:
             for line in error.cause.splitlines():
                 self._log.warning(line)
@@ -219,7 +219,9 @@ class FilesDeliverer:
         mark = postmark(sender, time.asctime(time.localtime(self._clock())))
         return framed(kind, mark, header, chain((request.prefix,), request.content.chunks()))
 
-    def _work(self, request: DeliveryRequest, queued: QueuedRecipient, place: Place) -> Callable[[], Sequence[str]]:
+    def _work(
+        self, request: DeliveryRequest, queued: QueuedRecipient, place: Place, user: User
+    ) -> Callable[[], Sequence[str]]:
         """What is done with the user's rights."""
         parameters = self._parameters
         limit = parameters.virtual_mailbox_limit
@@ -228,7 +230,7 @@ class FilesDeliverer:
         def into_maildir() -> Sequence[str]:
             pieces = self._pieces(request, queued, Framing.MAILDIR)
             try:
-                maildir.deliver(place.path, pieces, Moment.now(parameters.host), limit, _FAILED)
+                maildir.deliver(place.path, pieces, Moment.now(parameters.host), limit, _FAILED, user)
             except DeliveryError as error:
                 text = f"maildir delivery failed: {error.text}"
                 raise DeliveryError(error.dsn, text, error.cause) from error
