@@ -652,7 +652,7 @@ CONFIGS: dict[str, tuple[dict[str, str], dict[str, Case]]] = {
     "stray": (
         {"header_checks": regexp("/^X-C: a b/ WARN seen"), "body_checks": regexp("/^d e$/ WARN seen")},
         {
-            "return": ({}, "Subject: x\nX-C: a\rb\n c\r\n\nd\re\nf\r\n\r\rg\n\r\n"),
+            "return": ({}, "Subject: x\nX-C: a\rb\n c\n\nd\re\nf\n\r\rg\n\n"),
             "none": ({}, "Subject: x\n\nbody\n"),
         },
     ),

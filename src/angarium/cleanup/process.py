@@ -165,7 +165,7 @@ class CleanupService:
         ours = not envelope.origin.client_address and envelope.origin.uid is None
         leave = Leave(copies=False) if ours else self._leave
         final = self._envelopes.simple(envelope) or await self._envelopes.finish(queue_id, envelope, leave)
-        if not ours and (self._unwanted or (self._no_stray and (content.size > SPOOL_BOUND or has_stray(content)))):
+        if not ours and (self._unwanted or (self._no_stray and not envelope.origin.client_address)):
             content = await self._without_unwanted(queue_id, envelope, final, content)
         local = not gateway and await self._is_local_client(envelope.origin)
         completion = self._complete_local if local else self._complete_remote
@@ -228,7 +228,9 @@ class CleanupService:
 
         Raises MailError for one of message_reject_characters.
         """
-        if self._no_stray and await asyncio.to_thread(has_stray, content):
+        # What comes by SMTP has no such bytes: its decoder has put blanks there.
+        local = not envelope.origin.client_address
+        if local and self._no_stray and await asyncio.to_thread(has_stray, content):
             content = await self._copied(content.size, without_stray(content))
         if not self._unwanted:
             return content

@@ -72,9 +72,8 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
     ),
     "TLS": (
         (
-            "The words for a session end with the cipher and its bits; Postfix goes on with the key exchange and the "
-            "signatures of TLS 1.3. smtpd_tls_loglevel 2 adds the client certificate's line; OpenSSL's steps of a "
-            "handshake, which Postfix shows from 2 on, are not logged."
+            "smtpd_tls_loglevel 2 adds the line of the client's certificate; OpenSSL's steps of a handshake, which "
+            "Postfix shows from 2 on, are not logged. smtp_tls_loglevel above 1 adds nothing."
         ),
         (
             "Certificates that nobody vouches for are seen where the interpreter is CPython 3.11 to 3.13 "
@@ -116,6 +115,10 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "comments and blanks stay, and quotes that an address has without need are no reason to change it; one "
             "that lacks quotes is given them. Postfix lays the whole header out anew. A blank before a header's colon "
             "stays too, for the signatures over it; tables see the header without it, as in Postfix."
+        ),
+        (
+            "`cleanup_replace_stray_cr_lf = no` concerns local submissions alone: what comes by SMTP has a blank for "
+            "half a line break in any case, also for a second CR at the end of a line, which Postfix drops."
         ),
         (
             "Of malformed address headers made by chance one in five hundred ends in other words than there: a bracket "

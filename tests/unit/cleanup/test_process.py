@@ -367,3 +367,10 @@ def test_the_client_can_be_kept_out_of_the_received_header():
     assert rest == [""]
     message, _ = run(PLAIN, ("a@vbox.test", "b@vbox.test"), origin=origin, settings=settings)
     assert message.prefix.startswith(b"Received: by mail.example.test (Postfix) id 4F2A;\r\n\t")
+
+
+@pytest.mark.parametrize(("replace", "body"), [("yes", b"a b\r\nc\r\n"), ("no", b"a\rb\r\nc\r\r\n")])
+def test_half_a_line_break_of_a_local_message(replace, body):
+    settings = {"cleanup_replace_stray_cr_lf": replace}
+    message, _ = run(b"Subject: x\r\n\r\na\rb\r\nc\r\r\n", origin=LOCAL, settings=settings)
+    assert message.content.read().endswith(b"\r\n\r\n" + body)

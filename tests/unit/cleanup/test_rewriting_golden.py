@@ -15,6 +15,7 @@ from angarium.config.config import Config
 from angarium.model.content import MemoryContent
 from angarium.model.envelope import Envelope, Notify, Origin, Recipient
 from angarium.model.error import MailError
+from angarium.protocols.smtp.framing import DataDecoder
 from angarium.rewrite.addresslist import list_texts
 from angarium.rewrite.main import make_resolver
 from angarium.runtime.log import MemoryLog, ServiceLog
@@ -38,6 +39,8 @@ DIFFERENT = {
     "broken_headers:header": "sender_canonical_maps map lookup problem for f@x.test -- message not accepted",
     # A message is looked at for such characters before its headers are looked at for anything else.
     "unwanted:reject_body": "QID: reject: content ab?c from unknown[127.0.0.9]; from=<s@x.test> to=<a@x.test>",
+    # What comes by SMTP never has half a line break.
+    "stray_kept:return": "X-C: a b\n\nd e\nf\n",
     # A quote that never closes, in a bracket that is not to be closed either.
     "random_malformed:seed_13": 'Joe Doe\u00e9:]"\n',
     # A warning, as for all other tables.
@@ -65,8 +68,10 @@ def outcome(config: str, case: str) -> dict[str, object]:
     envelope = Envelope(how.get("from", "s@x.test"), people, 1795507122.0, origin, smtputf8=smtputf8)
     text = text if text.endswith("\n") else text + "\n"
     found: dict[str, object] = {}
+    lines = [f".{line}" if line.startswith(".") else line for line in text.split("\n")[:-1]]
+    content = DataDecoder().feed("\r\n".join([*lines, ".", ""]).encode())
     try:
-        message = asyncio.run(cleanup.process("4F2A", envelope, MemoryContent(text.replace("\n", "\r\n").encode())))
+        message = asyncio.run(cleanup.process("4F2A", envelope, MemoryContent(content)))
     except MailError as error:
         found["reply"] = str(error.reply)
     else:
