@@ -12,6 +12,7 @@ from angarium.config import Config
 from angarium.config.parameter import Parameter, Status, Type
 from angarium.config.per_service import by_suffix
 from angarium.config.registry import registry
+from angarium.config.registry.lmtp import twin
 from angarium.config.table_files import TABLE_PARAMETERS
 
 SOURCES = Path(angarium.__file__).parent
@@ -56,6 +57,7 @@ def names_in_code() -> set[str]:
     for path in SOURCES.rglob("*.py"):
         if not any(path.is_relative_to(SOURCES / aside) for aside in ASIDE) or path.name in ("config.py", "derived.py"):
             found.update(re.findall(r"""["']([a-z0-9_]+[a-zA-Z0-9_]*)["']""", path.read_text(encoding="utf-8")))
+    found |= {twin(name) for name in found}  # the code reads a service's parameters by smtp's names
     return found & set(registry())
 
 
