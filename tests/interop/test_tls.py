@@ -74,7 +74,6 @@ def converse(host, port, keys, certificate, server_name):
     return replies, shown
 
 
-_DETAILS = re.compile(r" key-exchange .*")
 _LIBRARY = re.compile(r"error:.*routines::.*")
 _HEAD = re.compile(r"^.*?(?:/smtpd)\[\d+\]: ")
 _INTERESTING = ("TLS", "certificate", "SNI", "SSL_accept", "reject", "fingerprint")
@@ -83,9 +82,7 @@ _INTERESTING = ("TLS", "certificate", "SNI", "SSL_accept", "reject", "fingerprin
 def told(log):
     """What a server's log says of TLS, without what differs from run to run or is OpenSSL's."""
     lines = [_HEAD.sub("", line) for line in log.splitlines() if "/smtpd[" in line]
-    kept = [
-        _LIBRARY.sub("error", _DETAILS.sub("", line)) for line in lines if any(word in line for word in _INTERESTING)
-    ]
+    kept = [_LIBRARY.sub("error", line) for line in lines if any(word in line for word in _INTERESTING)]
     kept = [re.sub(r"^(?:unknown|localhost)", "unknown", line.replace("localhost[", "unknown[")) for line in kept]
     chatter = ("SSL_accept:", "setting up TLS", "initializing", "Issuing", "TLS cipher list", "subject=", "issuer=")
     return [line for line in kept if not any(word in line for word in chatter)]

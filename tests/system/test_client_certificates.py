@@ -81,7 +81,12 @@ def test_certificates_open_the_door(servers, keys):
     assert f": subject_CN=client.test, issuer=Test CA, fingerprint={fingerprint(keys, 'client')}, pkey_" in log
     stored = b"".join(path.read_bytes() for path in server.site.root.glob("mail/**/*") if path.is_file())
     for line in (
-        b'\t(Client CN "client.test", Issuer "Test CA" (verified OK))\r\n',
+        (
+            b"\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)\r\n"
+            b"\t key-exchange X25519 server-signature ECDSA (prime256v1) server-digest SHA256\r\n"
+            b"\t client-signature ECDSA (prime256v1) client-digest SHA256)\r\n"
+            b'\t(Client CN "client.test", Issuer "Test CA" (verified OK))\r\n'
+        ),
         b'\t(Client CN "stray.test", Issuer "stray.test" (not verified))\r\n',
         b"\t(Client did not present a certificate)\r\n",
     ):

@@ -66,6 +66,7 @@ def received(queue_id: str, envelope: Envelope, parameters: CleanupParameters) -
     lines = [f"Received: from {helo} ({origin.client_name} [{_literal(origin)}])\r\n"]
     if parameters.smtpd_tls_received_header and origin.tls:
         tls = origin.tls.replace(" key-exchange", "\r\n\t key-exchange")
+        tls = tls.replace(" client-signature", "\r\n\t client-signature")
         client = _printable(origin.tls_client or "No client certificate requested")
         lines.append(f"\t(using {tls})\r\n\t({client})\r\n")
     if parameters.smtpd_sasl_authenticated_header and origin.sasl_username:

@@ -44,6 +44,7 @@ def server_tls(conf: Config, entry: MasterService, sink: MailLog | None = None) 
     warn = _silent if sink is None else ServiceLog(sink, f"{seen.text('syslog_name')}/{entry.command}").warning
     parameters = _SERVER_TLS[entry.command](seen)
     if parameters.configured:
+        reach()  # looked at once, before there are workers
         if entry.command == "smtpd":
             _warn_of_smtpd(seen, parameters, warn)
         context = server_context(parameters)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from angarium.runtime.openssl import reach
 from angarium.runtime.tlssettings import TlsError
 
 if TYPE_CHECKING:
@@ -78,13 +79,18 @@ def _attribute(name: x509.Name, oids: Sequence[x509.ObjectIdentifier]) -> str:
 
 
 def describe_session(tls: ssl.SSLObject | ssl.SSLSocket) -> str:
-    """``TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)``: how the log and Received name a session."""
+    """``TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519 …``, as the log and Received say.
+
+    What comes behind the bits is there for TLS 1.3, where the interpreter is known (``openssl.reach``).
+    """
     cipher = tls.cipher()
     if cipher is None:
         return ""
     name, _, used = cipher
     version = tls.version() or ""
-    return f"{version} with cipher {name} ({used}/{_algorithm_bits(name, used)} bits)"
+    openssl = reach() if isinstance(tls, ssl.SSLObject) else None
+    details = openssl.details(tls) if openssl is not None and isinstance(tls, ssl.SSLObject) else ""
+    return f"{version} with cipher {name} ({used}/{_algorithm_bits(name, used)} bits){details}"
 
 
 def fingerprints(certificate: bytes, digest: str) -> tuple[str, str]:

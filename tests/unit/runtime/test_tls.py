@@ -84,7 +84,10 @@ def test_session_is_described_as_postfix_does(tmp_path):
     server = tls.server_context(tls.ServerTls(str(cert_file), str(key_file)))
     client = tls.client_context(tls.ClientTls())
     server_side, client_side = handshake(server, client)
-    assert tls.describe_session(server_side) == "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
+    assert tls.describe_session(server_side) == (
+        "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) "
+        "key-exchange X25519 server-signature ECDSA (prime256v1) server-digest SHA256"
+    )
     assert tls.describe_session(client_side) == tls.describe_session(server_side)
 
 

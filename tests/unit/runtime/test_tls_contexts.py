@@ -19,6 +19,7 @@ from angarium.runtime.tls import (
     TlsError,
     TlsLibrary,
     client_context,
+    describe_session,
     matches_certificate,
     server_context,
     shown_certificate,
@@ -71,6 +72,7 @@ def world(tmp_path_factory):
         "stray": make("stray.test"),
         "old": make("old.test", root, days=-1),
         "serving": make("serving.test", root, server_only=True),
+        "edwards": make("edwards.test", root, algorithm="ed25519"),
     }
     for name, holder in holders.items():
         holder.write(directory, name)
@@ -421,3 +423,39 @@ def test_a_client_shows_its_key_of_the_right_kind(world):
     )
     server_side, _ = shake(asking(world), client)
     assert server_side.getpeercert(binary_form=True) in (holders["client"].der, holders["rsa"].der)
+
+
+EC, RSA = "ECDSA (prime256v1)", "RSA-PSS (2048 bits)"
+DETAILS = {
+    ("server", "", "X25519"): f"X25519 server-signature {EC} server-digest SHA256",
+    ("rsa", "", "prime256v1"): f"ECDHE (prime256v1) server-signature {RSA} server-digest SHA256",
+    ("edwards", "", "X448"): "X448 server-signature ED25519",
+    ("server", "client", "X25519"): f"X25519 server-signature {EC} server-digest SHA256 "
+    f"client-signature {EC} client-digest SHA256",
+    ("edwards", "rsa", "X25519"): f"X25519 server-signature ED25519 client-signature {RSA} client-digest SHA256",
+    ("rsa", "edwards", "X25519"): f"X25519 server-signature {RSA} server-digest SHA256 client-signature ED25519",
+}
+
+
+@pytest.mark.parametrize(("server", "client", "group"), DETAILS)
+def test_a_session_is_described_as_postfix_does(world, server, client, group):
+    directory, _ = world
+    files = {"cert_file": str(directory / f"{server}.pem"), "key_file": str(directory / f"{server}.key")}
+    context = asking(world, **files) if client else serving(world, **files)
+    carried = carrying(world, client)
+    carried.set_ecdh_curve(group)
+    sides = shake(context, carried)
+    words = f"TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange {DETAILS[server, client, group]}"
+    assert [describe_session(side) for side in sides] == [words, words]
+
+
+def test_a_client_that_was_not_asked_has_not_signed(world):
+    _, client_side = shake(serving(world), carrying(world, "client"))
+    assert "client-signature" not in describe_session(client_side)
+
+
+def test_older_versions_say_it_in_the_cipher(world):
+    sides = shake(serving(world), old_client("ECDHE-ECDSA-AES256-GCM-SHA384"))
+    assert {describe_session(side) for side in sides} == {
+        "TLSv1.2 with cipher ECDHE-ECDSA-AES256-GCM-SHA384 (256/256 bits)"
+    }

@@ -67,7 +67,8 @@ def test_may_takes_tls_where_offered(certificate):
         "MAIL FROM:<a@example.org> SIZE=39",
     ]
     head = f"postfix/smtp: Untrusted TLS connection established to 127.0.0.1[127.0.0.1]:{server.port}: "
-    assert lines == [head + "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"]
+    session = "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519"
+    assert lines == [f"{head}{session} server-signature ECDSA (prime256v1) server-digest SHA256"]
 
 
 def test_may_goes_on_in_the_clear_when_refused():
