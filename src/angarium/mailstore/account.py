@@ -186,7 +186,7 @@ class SqliteAccount:
         plan = await store.plan(self._account)
         ledger = await store.ledger(self._account, plan) if plan.counts else None
         now = store.clock()
-        quick = len(ready) == 1 and ready[0].derived.size <= _QUICK_SIZE
+        quick = len(ready) == 1 and ready[0].derived.size <= _QUICK_SIZE and ledger is None
         files = [store.bodies_directory(self._account) / one.file for one in ready if one.file is not None]
         exempt = plan.counts and all(one.exempt for one in ready)
 
@@ -212,7 +212,7 @@ class SqliteAccount:
         for mailbox, modseq in highest.items():
             store.announce(self._account, mailbox, modseq)
         if plan.counts and plan.warnings:
-            store.tell(self._account, plan, ledger, passed, exempt=exempt)
+            await store.tell(self._account, plan, ledger, passed, exempt=exempt)
         if any(mail.key for mail in mails):
             await store.prune_deliveries(self._account)
         return appended
@@ -328,7 +328,7 @@ class SqliteAccount:
             quota.metered(self._account, plan, ledger, lambda connection: work(connection, plan))
         )
         if plan.counts and plan.warnings:
-            self._store.tell(self._account, plan, ledger, passed)
+            await self._store.tell(self._account, plan, ledger, passed)
         return result
 
     async def _write(self, work: Callable[[Connection], T], *, quick: bool = False) -> T:

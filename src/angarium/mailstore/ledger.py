@@ -11,7 +11,8 @@ it, the accounts' next transactions, or a recount, put back. ``docs/adr/0033-quo
 A ledger that is new has not seen the accounts that were there before: ``complete`` is False, limits hold for what is
 known, and whoever notices counts (``recount``). A damaged one is made anew.
 
-Used from several threads and processes: a lock in memory, then one on a file.
+Used from several threads and processes: a lock in memory, then one on a file. So it may wait, and is never asked on the
+event loop's thread.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ LEDGER = ".usage.sqlite"
 _LOCK = ".usage.lock"
 _LOOK_AGAIN_SECONDS = 1.0
 _MOST_OPEN = 50
+_PATIENCE = 1000
+"""Milliseconds for which a stranger may hold the database; we ourselves queue on the lock file."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS held (account TEXT PRIMARY KEY, bytes INTEGER NOT NULL, messages INTEGER NOT NULL)
     WITHOUT ROWID;
@@ -177,6 +180,7 @@ class Ledger:
             make_file(self._path)
             connection = connect(self._path)
             try:
+                connection.set_busy_timeout(_PATIENCE)
                 connection.execute("PRAGMA synchronous = OFF")
                 connection.execute(_TABLES)
             except SqlError:
@@ -206,7 +210,7 @@ class Ledgers:
         self._open: OrderedDict[Path, Ledger] = OrderedDict()
 
     def of(self, account: str) -> Ledger:
-        """That of an account's domain. Raises OSError."""
+        """That of an account's domain."""
         directory = domain_directory(self._base, account)
         ledger = self._open.get(directory)
         if ledger is None:

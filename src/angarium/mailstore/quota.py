@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from angarium.mailstore.interface import MailTooLargeError, OverQuotaError
+from angarium.mailstore.interface import MailstoreUnavailableError, MailTooLargeError, OverQuotaError
 from angarium.mailstore.ledger import Ledger
 from angarium.mailstore.rows import all_rows, one_row
 from angarium.model.quota import Crossing, Excess, QuotaPlan, Usage
-from angarium.runtime.sqlite import Connection
+from angarium.runtime.sqlite import Connection, SqlError
 
 T = TypeVar("T")
 
@@ -73,11 +73,17 @@ def settle(
 
     Raises:
         OverQuotaError: the domain has no room. Nothing is entered.
+        MailstoreUnavailableError: nobody can tell whether it has.
     """
     passed = plan.crossings(account, before, after) if plan.warnings and not exempt else ()
     if ledger is None or before == after:
         return passed
-    excess = ledger.enter(account, after, None if exempt else plan.domain)
+    try:
+        excess = ledger.enter(account, after, None if exempt else plan.domain)
+    except (SqlError, OSError) as error:
+        if not exempt and (after.bytes > before.bytes or after.messages > before.messages):
+            raise MailstoreUnavailableError(f"the ledger of the domain of {account}: {error}") from error
+        return passed  # what makes room goes; the next entry puts it right
     if excess is not None:
         raise refusal(excess)
     return passed

@@ -254,10 +254,7 @@ class SqliteMailStore:
         if not plan.domain:
             return None
         await self.database(account)  # which makes the directory
-        try:
-            ledger = self._ledgers.of(account)
-        except OSError as error:
-            raise self._unavailable(account, error) from error
+        ledger = self._ledgers.of(account)
         self._count_later(account, ledger)
         return ledger
 
@@ -267,7 +264,7 @@ class SqliteMailStore:
             if not domain_directory(self._base, account).is_dir():
                 return Usage(0, 0)
             ledger = self._ledgers.of(account)
-            total = ledger.total()
+            total = await asyncio.get_running_loop().run_in_executor(self._executor, ledger.total)
         except (SqlError, OSError) as error:
             raise self._unavailable(account, error) from error
         if plan.domain:
@@ -298,7 +295,7 @@ class SqliteMailStore:
         finally:
             self._counting.discard(directory)
 
-    def tell(
+    async def tell(
         self,
         account: str,
         plan: QuotaPlan,
@@ -310,7 +307,7 @@ class SqliteMailStore:
         """A transaction is committed that passed these thresholds of the account, and perhaps some of the domain."""
         if ledger is not None:
             try:
-                before, after = ledger.steps()
+                before, after = await asyncio.get_running_loop().run_in_executor(self._executor, ledger.steps)
             except (SqlError, OSError) as error:
                 self._log.warning(f"the quota of the domain of {account}: {error}")
             else:

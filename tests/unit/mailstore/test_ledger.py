@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from angarium.mailstore.interface import OverQuotaError
+from angarium.mailstore.interface import MailstoreUnavailableError, OverQuotaError
 from angarium.mailstore.layout import domain_directory
 from angarium.mailstore.ledger import LEDGER, Ledger, Ledgers, make_file
 from angarium.mailstore.recount import accounts_in, count, count_domain, recount
 from angarium.mailstore.usage import read_domain_usage, read_usage
 from angarium.model.quota import UNLIMITED, Excess, QuotaLimit, QuotaPlan, Usage, parse_rules
-from angarium.runtime.sqlite import connect
+from angarium.runtime.sqlite import FullError, connect
 
 LIMIT = QuotaLimit(1000, 5)
 
@@ -160,6 +160,33 @@ def test_counting_puts_right_what_is_wrong_while_others_deliver(open_store, run,
         await store.close()
 
     run(fill())
+
+
+def test_a_ledger_that_cannot_be_written_lets_what_makes_room_go(open_store, run, mail, monkeypatch):
+    async def quota(_account):
+        return QuotaPlan(domain=QuotaLimit(10_000))
+
+    def broken(*_arguments):
+        raise FullError("disk")
+
+    async def test():
+        store = open_store(quota=quota)
+        account = await store.open("a@x.test")
+        (one, _two) = await account.append([mail(), mail()])
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "enter", broken)
+            with pytest.raises(MailstoreUnavailableError, match="ledger"):
+                await account.append([mail()])
+            with pytest.raises(MailstoreUnavailableError):
+                await account.copy(one.mailbox, [1], "Sent")
+            await account.move(one.mailbox, [2], "Sent")
+            assert await account.remove(one.mailbox, [1]) == [1]
+        assert (await account.quota()).messages_used == 1
+        await account.append([mail()])
+        assert (await account.quota()).domain.messages_used == 2
+        await store.close()
+
+    run(test())
 
 
 def test_a_full_domain_takes_nothing_and_stores_nothing(open_store, run, mail, tmp_path):
