@@ -32,6 +32,7 @@ from angarium.policy.restrictions import (
     RESTRICTIONS,
     TABLE_RESTRICTIONS,
     as_warning,
+    skipped,
 )
 from angarium.policy.room import MailboxRoom, QuotaCheck
 from angarium.policy.tools import Restriction, Tools
@@ -227,7 +228,7 @@ class RestrictionPolicy:
             return Step(text, None, steps=nested)
         if verb in NOT_YET:
             self._log.warning(f"{name}: restriction {text} is not supported and is skipped")
-            return Step(text, RESTRICTIONS["reject_unauth_pipelining"])
+            return Step(text, skipped)
         if ":" in word and subject in _BARE_TABLE:
             return Step(text, TABLE_RESTRICTIONS[_BARE_TABLE[subject]], word)
         return Step(text, None, fault=f'unknown smtpd restriction: "{word}"')

@@ -38,6 +38,7 @@ class Facts:
         instance: of the message: the same for all its commands and for no other's.
         sasl_sender: the AUTH= parameter of MAIL FROM.
         cipher: protocol, cipher and bits of TLS; empty without.
+        talked_early: commands have come before they might (RFC 2920), at any time of the session.
         later: what a stage before has left for the recipients that nothing refuses (``Verdict.later``).
         certificate: the client's, if it has shown one.
     """
@@ -63,6 +64,7 @@ class Facts:
     instance: str = ""
     sasl_sender: str = ""
     cipher: tuple[str, str, int] = ("", "", 0)
+    talked_early: bool = False
     later: Verdict | None = None
     certificate: PeerCertificate | None = None
 

@@ -304,9 +304,11 @@ async def reject_known_sender_login_mismatch(evaluation: Evaluation, tools: Tool
     return await _login_mismatch(evaluation, tools, verb, logged_in=logged_in, known_only=True)
 
 
-async def reject_unauth_pipelining(_evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
-    """``reject_unauth_pipelining``: smtpd answers early talk itself, before this list is asked."""
-    return None
+async def reject_unauth_pipelining(evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """``reject_unauth_pipelining``: commands came too early, and smtpd_forbid_unauth_pipelining has not ended that."""
+    if not evaluation.facts.talked_early:
+        return None
+    return evaluation.rejected(503, "5.5.0", "Improper use of SMTP command pipelining", "reject_unauth_pipelining")
 
 
 async def check_client_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
@@ -459,6 +461,11 @@ NOT_YET: dict[str, int] = {
     "permit_naked_ip_address": 0,
 }
 """Postfix's restrictions that this engine does not know yet, with the number of their arguments."""
+
+
+async def skipped(_evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
+    """What stands in the place of a restriction of ``NOT_YET``."""
+    return None
 
 
 def as_warning(verdict: Verdict) -> Verdict:

@@ -435,7 +435,7 @@ class SmtpdConnection(asyncio.Protocol):
 
     async def _flush(self, talk: Conversation) -> None:
         """Write the replies of this batch, after the pause that a client with many errors has earned."""
-        if talk.wants_footers:
+        if talk.pending_footers:
             await talk.add_footers()
         data = talk.take_output()
         if not data:

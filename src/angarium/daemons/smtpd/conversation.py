@@ -80,12 +80,12 @@ class Conversation:
     """
 
     __slots__ = (
-        "_handlers", "_out", "_pending_footers", "_responses_may_follow", "_skipping_chunk", "_soft_bounce", "ask",
+        "_handlers", "_lockstep", "_out", "_responses_may_follow", "_skipping_chunk", "_soft_bounce", "ask",
         "auth_method", "bytes_received", "certificate", "certificate_refusal", "certificate_remark", "chunking",
         "client", "closing", "counts", "delay", "denied", "ehlo_discard", "error_count", "esmtp", "exchange", "exempt",
         "forwarded", "helo", "illegal_pipelining", "journal", "junk_count", "keywords_unknown", "later", "message",
-        "message_failure", "parameters", "protocol", "sasl_method", "sasl_username", "tls", "tls_requested",
-        "transaction", "where",
+        "message_failure", "parameters", "pending_footers", "protocol", "sasl_method", "sasl_username", "tls",
+        "tls_requested", "transaction", "where",
     )  # fmt: skip
 
     def __init__(
@@ -106,8 +106,9 @@ class Conversation:
         if exempt.bare_newline:
             bare = BareNewline.NO
         self.protocol = ServerSession(parameters.line_length_limit, bare, lockstep=bool(collaborators.tables.commands))
+        self._lockstep = self.protocol.lockstep
         self._out: list[bytes] = []
-        self._pending_footers: dict[int, tuple[Reply, dict[str, str]]] = {}
+        self.pending_footers: dict[int, tuple[Reply, dict[str, str]]] = {}
         self._soft_bounce = parameters.soft_bounce
         self._skipping_chunk = False
         self._responses_may_follow = False
@@ -202,7 +203,7 @@ class Conversation:
 
     async def _command(self, command: CommandReceived) -> list[Event]:
         """Check what can be checked of any command, then act on it."""
-        if self.ask.tables.commands:
+        if self._lockstep:
             replaced = await self._filtered(command)
             if replaced is None:
                 return []
@@ -242,7 +243,7 @@ class Conversation:
 
     def _paused(self, verb: str) -> bool:
         """Whether the protocol has stopped behind a command."""
-        return verb in PAUSING or (self.protocol.lockstep and verb != "BDAT")
+        return verb in PAUSING or (self._lockstep and verb != "BDAT")
 
     async def _filtered(self, command: CommandReceived) -> CommandReceived | None:
         """The command that smtpd_command_filter makes of one; None: it cannot be asked, and the session ends.
@@ -425,7 +426,7 @@ class Conversation:
             if self._soft_bounce:
                 reply = soften(reply)
             if self.ask.tables.footers:
-                self._pending_footers[len(self._out)] = reply, footer_values(self)
+                self.pending_footers[len(self._out)] = reply, footer_values(self)
             elif self.parameters.reject_footer:
                 reply = with_footer(reply, expand_footer(self.parameters.reject_footer, footer_values(self), self))
             if reply.code == 421 or reply.code == 521:
@@ -455,16 +456,11 @@ class Conversation:
         self.message_failure = None
         self.bytes_received = 0
 
-    @property
-    def wants_footers(self) -> bool:
-        """There is output that ``add_footers`` has to see first."""
-        return bool(self._pending_footers)
-
     async def add_footers(self) -> None:
         """Put the footers of smtpd_reject_footer_maps to the refusals in the output."""
-        for place, (reply, values) in self._pending_footers.items():
+        for place, (reply, values) in self.pending_footers.items():
             self._out[place] = await with_footer_of_maps(self, reply, values)
-        self._pending_footers.clear()
+        self.pending_footers.clear()
 
     def take_output(self) -> bytes:
         """What is to be written now."""

@@ -46,6 +46,7 @@ def facts_of(talk: Conversation, recipient: str | None = None, size: int = 0) ->
         sasl_sender=(transaction.mail.auth or "") if transaction is not None else "",
         cipher=_cipher(talk.tls),
         certificate=talk.certificate,
+        talked_early=talk.illegal_pipelining,
         later=next(iter(talk.later.values())) if talk.later else None,
     )
 
