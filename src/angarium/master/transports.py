@@ -30,7 +30,7 @@ from angarium.agents.local.main import local_service as make_local_service
 from angarium.agents.local.main import local_trial as make_local_trial
 from angarium.agents.pipe.main import PipeParameters, pipe_agent, pipe_service
 from angarium.agents.smtp.main import SmtpAgent, SmtpParameters, Tables
-from angarium.agents.smtp.outgoing import Rules, make_checks
+from angarium.agents.smtp.outgoing import Rules, make_checks, read_flags
 from angarium.agents.smtp.parameters import own_name
 from angarium.agents.statusfilter import FilteredAgent, StatusFilter
 from angarium.agents.virtual.files import FileMaps, FilesDeliverer, FilesParameters
@@ -120,10 +120,12 @@ def filtered(node: Node, conf: Config, entry: MasterService, agent: DeliveryAgen
 
 
 def _smtp(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> DeliveryAgent:
-    return make_smtp_agent(node, conf, log, DIALECTS[entry.command])
+    return make_smtp_agent(node, conf, log, DIALECTS[entry.command], read_flags(entry, log))
 
 
-def make_smtp_agent(node: Node, conf: Config, log: ServiceLog, dialect: Dialect = SMTP) -> SmtpAgent:
+def make_smtp_agent(
+    node: Node, conf: Config, log: ServiceLog, dialect: Dialect = SMTP, flags: frozenset[str] = frozenset()
+) -> SmtpAgent:
     """The SMTP or LMTP client as one service sees it. Raises ConfigError."""
 
     def own(name: str) -> str:
@@ -145,7 +147,7 @@ def make_smtp_agent(node: Node, conf: Config, log: ServiceLog, dialect: Dialect 
         node.dnssec if conf.text(own("smtp_dns_support_level")).lower() == "dnssec" else node.dns,
         _finder(node, conf, own("smtp_sasl_password_maps")),
         _finder(node, conf, own("smtp_tls_policy_maps")),
-        Rules(generic, make_checks(conf, node.tables, log, f"{dialect.name}_")),
+        Rules(generic, make_checks(conf, node.tables, log, f"{dialect.name}_"), flags),
         debug=DebugPeers.from_config(conf, node.tables),
         tables=Tables(
             discarded_keywords=_finder(node, conf, own("smtp_discard_ehlo_keyword_address_maps")),

@@ -33,6 +33,7 @@ from angarium.protocols.smtp.dialect import LMTP
 from angarium.runtime.log import ServiceLog
 
 _NO_RULES = Rules()
+_FIRST_STEPS = (Step.RSET, Step.XFORWARD_NAME, Step.XFORWARD_PROTO, Step.MAIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,9 @@ class Delivery:
             self._settle_all(TroubleError("4.3.5", f"Mail system configuration error: {error}"), None)
             return self._ordered()
         if self._tools.rules:
+            if trouble := self._check_flags(self._tools.rules):
+                self._settle_all(trouble, None, relay=self._request.transport)
+                return self._ordered()
             try:
                 self._message = await self._tools.rules.apply(self._request)
             except MailError as error:
@@ -94,6 +98,17 @@ class Delivery:
         if self._remaining:
             await self._try_places(self._with_fallback(places), key)
         return self._ordered()
+
+    def _check_flags(self, rules: Rules) -> TroubleError | None:
+        """What forbids headers about the recipient."""
+        request = self._request
+        for flag in "DO":
+            if flag in rules.flags and len(request.recipients) > 1:
+                limit = f"{request.transport}_destination_recipient_limit"
+                self._tools.service_log.warning(f"flag `{flag}' requires {limit} = 1")
+                return TroubleError("4.3.5", "mail system configuration error", broken=False)
+        looping = rules.loop(request)
+        return TroubleError("5.4.6", f"mail forwarding loop for {looping}", broken=False) if looping else None
 
     def _with_fallback(self, places: Sequence[Destination]) -> Iterable[Destination]:
         relays = self._tools.parameters.fallback_relay
@@ -112,7 +127,7 @@ class Delivery:
             await self._send(connection, place, key)
         except LostError as lost:
             self._sessions = 0
-            if lost.step in (Step.MAIL, Step.RSET) and not lost.timed_out:
+            if lost.step in _FIRST_STEPS and not lost.timed_out:
                 return  # stale: nothing was said to us about this message
             self._settle_all(lost, connection)
         except TroubleError as trouble:
@@ -292,9 +307,14 @@ class Delivery:
             connected=self._connected,
             finished=finished,
             relayed_dsn=sent and connection.session.offers("DSN"),
-            final=sent and self._tools.parameters.assume_final,
+            final=sent and self._is_final(connection),
             conn_use=connection.uses,
         )
+
+    def _is_final(self, connection: Connection) -> bool:
+        parameters = self._tools.parameters
+        assumed = parameters.assume_final and not connection.session.offers("DSN")
+        return assumed or "X" in self._tools.rules.flags
 
     def _settle_all(
         self, trouble: TroubleError, connection: Connection | None, *, relay: str = "", final: bool = True

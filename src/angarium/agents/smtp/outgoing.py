@@ -2,7 +2,9 @@
 
 Checks may change, add and take out lines of headers and body (DUNNO, IGNORE, INFO, PREPEND, REPLACE, STRIP, WARN); the
 generic map changes the addresses of the envelope and of the headers. The log and reports go on speaking of the
-addresses inside; the server hears those of the outside. Without either a message leaves as it is, at no cost.
+addresses inside; the server hears those of the outside. The flags of master.cf (smtp(8), COMMAND ATTRIBUTE SYNTAX) put
+Delivered-To (``D``), X-Original-To (``O``) and Return-Path (``R``) above it all; ``X`` says that the delivery is final.
+Without any of these a message leaves as it is, at no cost.
 
 Failures: a table that cannot be asked is a ``MailError``.
 """
@@ -18,9 +20,13 @@ from angarium.cleanup.headers import HeaderBlock
 from angarium.cleanup.parameters import CleanupParameters
 from angarium.cleanup.splice import SplicedContent, spliced
 from angarium.config.config import Config
+from angarium.config.error import ConfigError
+from angarium.config.master_cf import MasterService
+from angarium.delivery.loops import delivered_to
 from angarium.model.content import Content, MemoryContent
 from angarium.model.delivery import DeliveryRequest
 from angarium.model.envelope import Envelope, Recipient
+from angarium.protocols.smtp.path import quote_address
 from angarium.runtime.log import ServiceLog
 from angarium.tables.opener import TableOpener
 
@@ -63,12 +69,36 @@ class Rules:
 
     generic: GenericMap | None = None
     checks: ContentChecks | None = None
+    flags: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
-        return self.generic is not None or self.checks is not None
+        return self.generic is not None or self.checks is not None or bool(self.flags)
 
     async def apply(self, request: DeliveryRequest) -> Outgoing:
         """The message as it leaves. Raises MailError."""
+        message = await self._rewritten(request)
+        headers = self._headers(request)
+        return replace(message, prefix=headers + message.prefix) if headers else message
+
+    def loop(self, request: DeliveryRequest) -> str:
+        """The recipient who has had the message already, by its Delivered-To headers (flag ``D``); empty: nobody."""
+        if "D" not in self.flags:
+            return ""
+        seen = delivered_to(request)
+        addresses = (queued.recipient.address for queued in request.recipients)
+        return next((address for address in addresses if address.lower() in seen), "")
+
+    def _headers(self, request: DeliveryRequest) -> bytes:
+        recipient = request.recipients[0].recipient
+        values = {
+            "R": f"Return-Path: <{quote_address(request.envelope.sender)}>",
+            "O": f"X-Original-To: {quote_address(recipient.original)}",
+            "D": f"Delivered-To: {quote_address(recipient.address)}",
+        }
+        text = "".join(f"{header}\r\n" for flag, header in values.items() if flag in self.flags)
+        return text.encode("utf-8", "surrogateescape")
+
+    async def _rewritten(self, request: DeliveryRequest) -> Outgoing:
         message = Outgoing.of(request)
         if self.checks is not None:
             checked = await _checked(message.whole, self.checks, request.queue_id)
@@ -83,6 +113,23 @@ class Rules:
         sender = await generic.address(request.envelope.sender)
         content = await generic.content(message.prefix, message.content)
         return Outgoing(replace(request.envelope, sender=sender), people, b"", content)
+
+
+_FLAGS = frozenset("DORX")
+
+
+def read_flags(entry: MasterService, log: ServiceLog) -> frozenset[str]:
+    """The flags of a line of master.cf. Raises ConfigError."""
+    flags: set[str] = set()
+    for operand in entry.operands:
+        name, _, value = operand.partition("=")
+        if name != "flags":
+            text = f"service {entry.name}: unknown attribute name: {name}"
+            raise ConfigError(text, entry.file, entry.line)
+        flags.update(value)
+    for flag in sorted(flags - _FLAGS):
+        log.warning(f"service {entry.name}: unknown flag: {flag} ignored")
+    return frozenset(flags & _FLAGS)
 
 
 def make_checks(conf: Config, opener: TableOpener, log: ServiceLog, prefix: str = "smtp_") -> ContentChecks | None:
