@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from angarium.delivery.rights import acting
+from angarium.delivery.filerights import acting
 from angarium.delivery.troubles import DeliveryError, storage_error
 from angarium.delivery.user import User
 from angarium.model.dsn import Dsn
@@ -146,7 +146,7 @@ def _check(path: str, status: os.stat_result, rules: MailboxRules) -> None:
     is_regular = stat.S_ISREG(status.st_mode)
     if rules.regular and not is_regular:
         raise DeliveryError(rules.failure, f"destination {path} is not a regular file")
-    if is_regular and status.st_nlink > 1:
+    if is_regular and status.st_nlink != 1:  # 0: no file of a directory, but one that a process has open
         raise DeliveryError(rules.failure, f"file has {status.st_nlink} hard links")
     if is_regular and rules.owner is not None and status.st_uid != rules.owner:
         hint = 'specify "strict_mailbox_ownership = no" to ignore mailbox ownership mismatch'

@@ -9,10 +9,11 @@ Both sides bound what they read; what makes no sense is a ValueError.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from angarium.model.delivery import DeliveryRequest, QueuedRecipient
@@ -22,6 +23,8 @@ LINE = 64 * 1024 * 1024
 """Bytes of a question or an answer: an alias may have very many addresses."""
 
 _PIECE = 65536
+_ORIGIN = {field.name: field.default for field in fields(Origin)}
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 
 
 class DescriptorContent:
@@ -54,12 +57,14 @@ class DescriptorContent:
 
 def message_file(request: DeliveryRequest) -> int:
     """A descriptor of a file in memory with prefix and content. Raises OSError."""
-    descriptor = os.memfd_create("message", os.MFD_CLOEXEC)
+    descriptor = os.memfd_create("message", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         for piece in (request.prefix, *request.content.chunks()):
             rest = memoryview(piece)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
+        os.fchmod(descriptor, 0)  # nobody shall open it by way of /proc
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     except BaseException:
         os.close(descriptor)
         raise
@@ -81,12 +86,19 @@ def encode_request(request: DeliveryRequest) -> bytes:
             "sender": envelope.sender,
             "arrival": envelope.arrival,
             "smtputf8": envelope.smtputf8,
-            "origin": asdict(envelope.origin),
+            "origin": _facts(envelope.origin),
             "recipients": [
                 [each.number, each.recipient.address, each.recipient.original] for each in request.recipients
             ],
         }
     )
+
+
+def _facts(origin: Origin) -> dict[str, object]:
+    """What an origin says, without what it leaves unsaid."""
+    if origin.forwarded is not None:
+        return asdict(origin)
+    return {name: value for name in _ORIGIN if (value := getattr(origin, name)) != _ORIGIN[name]}
 
 
 def decode_request(line: bytes, descriptor: int) -> DeliveryRequest:

@@ -17,7 +17,7 @@ import json
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
 from angarium.delivery.troubles import DeliveryError
@@ -142,24 +142,6 @@ def become(user: User) -> None:
     os.setgroups([user.gid])
     os.setresgid(user.gid, user.gid, user.gid)
     os.setresuid(user.uid, user.uid, user.uid)
-
-
-@contextlib.contextmanager
-def acting(user: User) -> Iterator[None]:
-    """Within, this process of root's has the rights of the user, and is root again afterwards. Raises OSError.
-
-    For work that runs no code of the user's between two steps that only root may do. Nobody may trace or signal the
-    process meanwhile: its real user stays root.
-    """
-    os.setgroups([user.gid])
-    try:
-        os.setegid(user.gid)
-        os.seteuid(user.uid)
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-        os.setgroups([])
 
 
 async def _read(descriptor: int) -> bytes:

@@ -99,7 +99,8 @@ class LocalDeliverer:
         parameters: of main.cf.
         world: of this machine.
         resolver: completes addresses, and knows which are ours.
-        rights: runs deliveries as their users.
+        rights: runs commands as their users.
+        files: does what concerns files alone, likewise.
         log: ``postfix/local``.
         clock: seconds since the epoch.
     """
@@ -112,11 +113,13 @@ class LocalDeliverer:
         rights: Rights,
         log: ServiceLog,
         clock: Callable[[], float] = time.time,
+        files: Rights | None = None,
     ) -> None:
         self._parameters = parameters
         self._world = world
         self._resolver = resolver
         self._rights = rights
+        self._files = files or rights
         self._log = log
         self._clock = clock
 
@@ -198,7 +201,8 @@ class LocalDeliverer:
         try:
             command = await self._mailbox_command(step.to) if isinstance(step, ToMailbox) else ""
             user, work = self._work(delivery, step, command)
-            said, dsn, text, output, *warnings = await self._rights.run(user, work)
+            runs = isinstance(step, ToCommand) or bool(command)
+            said, dsn, text, output, *warnings = await (self._rights if runs else self._files).run(user, work)
         except (DeliveryError, ConfigError) as error:
             trouble = error if isinstance(error, DeliveryError) else DeliveryError(Dsn(4, 3, 5), str(error))
             for line in trouble.cause.splitlines():

@@ -14,6 +14,7 @@ from angarium.agents.local.remote import RemoteDeliverer
 from angarium.agents.local.service import LocalService
 from angarium.agents.local.trial import TrialWorld
 from angarium.agents.local.world import Ask, MachineWorld
+from angarium.delivery.filerights import FileRights
 from angarium.delivery.rights import ForkedRights, OwnRights, Rights
 from angarium.model.delivery import DeliveryRequest
 from angarium.rewrite.interface import Resolver
@@ -39,6 +40,7 @@ def local_deliverer(
     resolver: Resolver,
     log: ServiceLog,
     rights: Rights | None = None,
+    files: Rights | None = None,
     tables: Mapping[str, Ask] | None = None,
 ) -> Deliverer:
     """What delivers in this process: with the rights of its own user, if nothing else is said.
@@ -48,11 +50,14 @@ def local_deliverer(
         alias: ``AliasTables.find``.
         resolver: completes addresses, and knows which are ours.
         log: ``postfix/local``.
-        rights: how deliveries become their users.
+        rights: how commands become their users.
+        files: how other deliveries do; None: as commands.
         tables: other tables, see ``MachineWorld``.
     """
     using = OwnRights() if rights is None else rights
-    return LocalDeliverer(parameters, MachineWorld(parameters, alias, using, log, tables=tables), resolver, using, log)
+    reading = using if files is None else files
+    world = MachineWorld(parameters, alias, reading, log, tables=tables)
+    return LocalDeliverer(parameters, world, resolver, using, log, files=reading)
 
 
 async def local_trial(
@@ -84,4 +89,5 @@ def local_service(
     tables: Mapping[str, Ask] | None = None,
 ) -> LocalService:
     """The service of a process of root's, which answers the users in ``askers``."""
-    return LocalService(local_deliverer(parameters, alias, resolver, log, ForkedRights(), tables), askers, log)
+    deliverer = local_deliverer(parameters, alias, resolver, log, ForkedRights(), FileRights(), tables)
+    return LocalService(deliverer, askers, log)

@@ -1,0 +1,109 @@
+"""A thread of root's that has the rights of a user for files, as long as a piece of work takes.
+
+Linux keeps with each thread the user, group and groups that count for files (credentials(7), setfsuid(2)). With a user
+other than root the kernel takes away the capabilities that go around permissions, so that every open, every new name
+and every quota is that user's. Nothing else of him comes near: he may neither signal nor trace the process. So no
+process is made for a message, as none is in Postfix's local(8).
+
+For work on files alone: whoever runs a program must become its user for good (``rights.ForkedRights``).
+
+Fails with DeliveryError; a thread that could not get its own rights back ends the process at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import functools
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from angarium.delivery.rights import ForkedRights, Work
+from angarium.delivery.troubles import DeliveryError
+from angarium.delivery.user import User
+from angarium.model.dsn import Dsn
+
+_SETGROUPS = {"x86_64": 116, "aarch64": 159, "riscv64": 159, "loongarch64": 159, "ppc64le": 81, "s390x": 206}
+"""Number of the system call that sets the groups of one thread (the C library's function sets those of all)."""
+
+_THREADS = 50
+"""Pieces of work at a time; others wait. Most wait for a disk, some for a lock."""
+
+_NOBODY = -1
+
+
+class _Calls:
+    """The system calls, which set the credentials of the calling thread alone."""
+
+    def __init__(self) -> None:
+        library = ctypes.PyDLL(None, use_errno=True)  # these calls are shorter than letting other threads run
+        self._syscall, self._setfsuid, self._setfsgid = library.syscall, library.setfsuid, library.setfsgid
+        self._number = _SETGROUPS[platform.machine()]
+
+    def groups(self, gids: Sequence[int]) -> None:
+        array = (ctypes.c_uint32 * len(gids))(*gids)
+        if self._syscall(self._number, len(gids), array):
+            raise OSError(ctypes.get_errno(), "cannot set groups")
+
+    def user(self, uid: int) -> None:
+        self._setfsuid(ctypes.c_uint32(uid))
+        if self._setfsuid(_NOBODY) != uid:  # there is no other way to see whether it has worked
+            raise PermissionError("cannot set the user for files")
+
+    def group(self, gid: int) -> None:
+        self._setfsgid(ctypes.c_uint32(gid))
+        if self._setfsgid(_NOBODY) != gid:
+            raise PermissionError("cannot set the group for files")
+
+
+@functools.cache
+def _calls() -> _Calls:
+    return _Calls()
+
+
+def can_act() -> bool:
+    """Whether threads can have credentials of their own here."""
+    return platform.system() == "Linux" and platform.machine() in _SETGROUPS
+
+
+@contextlib.contextmanager
+def acting(user: User) -> Iterator[None]:
+    """Within, this thread of root's has the user's rights for files, and root's again afterwards. Raises OSError."""
+    calls = _calls()
+    try:
+        calls.groups([user.gid])
+        calls.group(user.gid)
+        calls.user(user.uid)
+        yield
+    finally:
+        try:
+            calls.user(0)
+            calls.group(0)
+            calls.groups([])
+        except BaseException:  # noqa: BLE001  # root's work must not go on with half of somebody's rights
+            os._exit(70)
+
+
+class FileRights:
+    """``rights.Rights`` for work on files: in threads of a process of root's that act for the users."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, "files")
+        self._forked = ForkedRights()
+
+    async def run(self, user: User, work: Work, root: str = "") -> Sequence[str]:
+        """Run it with the user's rights."""
+        if root or not can_act():
+            return await self._forked.run(user, work, root)
+
+        def act() -> Sequence[str]:
+            with acting(user):
+                return work()
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, act)
+        except OSError as error:
+            raise DeliveryError(Dsn(4, 3, 0), f"cannot act for the user {user.name}: {error.strerror}") from error
