@@ -29,7 +29,7 @@ from angarium.tables.build import (
     write_file,
     writing,
 )
-from angarium.tables.built import BuiltTable
+from angarium.tables.built import BOTH, KINDS, BuiltTable
 from angarium.tables.builtfile import BuiltFile, DamagedFileError
 from angarium.tables.files import FileTable
 from angarium.tables.interface import Table
@@ -216,10 +216,25 @@ class TableCommand:
         if self._job.values_are_files and kind == "texthash":
             job, warn = self._job, self._command.warn
             return FileTable(name, Path(argument), warn, utf8=job.utf8, fold=self._fold, content=_text_of)
+        if kind in KINDS and self._job.ending is not None:
+            return self._open_built(kind, argument, self._job.ending)
         try:
             return self._opener.make(name)
         except (ValueError, OSError) as error:
             self._command.fail(str(error))
+
+    def _open_built(self, kind: str, argument: str, ending: bytes) -> Table:
+        """With -n or -N: keys with the other ending are not there."""
+        return BuiltTable(
+            f"{kind}:{argument}",
+            KINDS[kind],
+            Path(argument),
+            self._command.warn,
+            utf8=self._job.utf8,
+            fold=self._fold,
+            strict=True,
+            endings=(ending,),
+        )
 
     def _label(self, table: Table) -> str:
         """What messages call a table."""
@@ -278,7 +293,8 @@ class TableCommand:
     def _delete_from(self, kind: str, path: Path, keys: Sequence[str]) -> bool:
         """Remove entries from one table, which is locked; whether there were any."""
         stored = [self._fold(each).encode("utf-8", "surrogateescape") for each in keys]
-        wanted = [data + ending for data in stored for ending in (b"\0", b"")]
+        endings = BOTH if self._job.ending is None else (self._job.ending,)
+        wanted = [data + ending for data in stored for ending in endings]
         with self._problems(path), opened(kind, path) as file:
             gone: dict[bytes, bytes | None] = {key: None for key in wanted if key and file.get(key) is not None}
         if not gone:

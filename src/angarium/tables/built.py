@@ -60,6 +60,11 @@ KINDS = {
     "lmdb": BuiltKind(".lmdb", LmdbFile, fcntl.lockf),
 }
 
+Endings = tuple[bytes, ...]
+"""A NUL, nothing, or both: the likelier first."""
+
+BOTH: Endings = (b"\0", b"")
+
 _Stamp = tuple[int, int, int]
 
 
@@ -70,11 +75,17 @@ def _stamp(status: os.stat_result) -> _Stamp:
 class _Held:
     """A small file, read whole."""
 
-    def __init__(self, file: BuiltFile) -> None:
-        self._entries = {_text(key): _text(value) for key, value in file.items()}
+    def __init__(self, file: BuiltFile, endings: Endings) -> None:
+        self._entries = {
+            _text(key): _text(value) for key, value in file.items() if endings == BOTH or _ending(key) in endings
+        }
 
     def get(self, key: str) -> str | None:
         return self._entries.get(key)
+
+
+def _ending(data: bytes) -> bytes:
+    return b"\0" if data.endswith(b"\0") else b""
 
 
 def _text(data: bytes) -> str:
@@ -84,12 +95,12 @@ def _text(data: bytes) -> str:
 class _Large:
     """A file that stays open, of which pages are read."""
 
-    def __init__(self, kind: BuiltKind, descriptor: int, file: BuiltFile, stamp: _Stamp) -> None:
+    def __init__(self, kind: BuiltKind, descriptor: int, file: BuiltFile, stamp: _Stamp, endings: Endings) -> None:
         self._kind = kind
         self._descriptor = descriptor
         self._file = file
         self._stamp = stamp
-        self._endings: tuple[bytes, ...] = (b"\0", b"")
+        self._endings = endings
 
     def get(self, key: str) -> str | None:
         """Raises DamagedFileError, OSError; BlockingIOError when the file is being written or was."""
@@ -114,8 +125,8 @@ class _Large:
         os.close(self._descriptor)
 
 
-def open_built(kind: BuiltKind, path: Path) -> tuple[_Held | _Large, _Stamp]:
-    """Open a built file.
+def open_built(kind: BuiltKind, path: Path, endings: Endings = BOTH) -> tuple[_Held | _Large, _Stamp]:
+    """Open a built file. ``endings``: what stands behind its keys.
 
     Raises:
         OSError: it cannot be read; BlockingIOError: it is being written.
@@ -128,12 +139,12 @@ def open_built(kind: BuiltKind, path: Path) -> tuple[_Held | _Large, _Stamp]:
         stamp = _stamp(os.fstat(descriptor))
         file = kind.read(FileBytes(descriptor))
         if stamp[2] <= HELD_IN_MEMORY:
-            held = _Held(file)
+            held = _Held(file, endings)
             os.close(descriptor)
             return held, stamp
         if kind.lock is not None:
             kind.lock(descriptor, fcntl.LOCK_UN)
-        return _Large(kind, descriptor, file, stamp), stamp
+        return _Large(kind, descriptor, file, stamp, endings), stamp
     except BaseException:
         os.close(descriptor)
         raise
@@ -154,6 +165,7 @@ class BuiltTable:
         fold: folds keys.
         strict: fail when there is no usable built file.
         clock: seconds, monotonic.
+        endings: what may stand behind the keys of the file.
 
     Raises:
         ValueError: there cannot be a file of that name.
@@ -172,6 +184,7 @@ class BuiltTable:
         fold: Fold = fold_unicode,
         strict: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        endings: Endings = BOTH,
     ) -> None:
         if "\0" in str(source):
             raise ValueError("a NUL in a file name")
@@ -185,6 +198,7 @@ class BuiltTable:
         self._fold = fold
         self._strict = strict
         self._clock = clock
+        self._endings = endings
         self._checked = float("-inf")
         self._stamp: _Stamp | None = None
         self._file: _Held | _Large | FileTable | None = None
@@ -245,7 +259,7 @@ class BuiltTable:
             if self._file is None or stamp != self._stamp:
                 self._file = None
                 self._stamp = stamp
-                self._file, self._stamp = open_built(self._kind, self._path)
+                self._file, self._stamp = open_built(self._kind, self._path, self._endings)
                 self._warn_if_stale()
         except FileNotFoundError:
             self._stamp = None
