@@ -37,7 +37,7 @@ from angarium.mailstore.interface import (
 from angarium.mailstore.rows import all_rows
 from angarium.mailstore.schema import SOUGHT_FIELDS
 from angarium.model.content import Content, MemoryContent
-from angarium.model.quota import Crossing, Excess, QuotaPlan
+from angarium.model.quota import Excess, QuotaPlan
 from angarium.protocols.mime.date import date_time
 from angarium.runtime.sqlite import Connection
 
@@ -186,16 +186,16 @@ class SqliteAccount:
         plan = await store.plan(self._account)
         ledger = await store.ledger(self._account, plan) if plan.counts else None
         now = store.clock()
-        quick = len(ready) == 1 and ready[0].derived.size <= _QUICK_SIZE and ledger is None
+        quick = len(ready) == 1 and ready[0].derived.size <= _QUICK_SIZE
         files = [store.bodies_directory(self._account) / one.file for one in ready if one.file is not None]
         exempt = plan.counts and all(one.exempt for one in ready)
 
-        def work(connection: Connection) -> tuple[list[Appended], tuple[Crossing, ...]]:
+        def work(connection: Connection) -> tuple[list[Appended], quota.Passed]:
             for path in files:
                 if not path.exists():  # the account was removed and made anew meanwhile
                     raise MailstoreUnavailableError(f"{path}: a body is missing")
             if not plan.counts or (ledger is None and not plan.warnings):
-                return arrival.append(connection, ready, plan, now), ()
+                return arrival.append(connection, ready, plan, now), quota.NOTHING
             tally = arrival.Tally()
             appended = arrival.append(connection, ready, plan, now, tally)
             before = tally.after if tally.before is None else tally.before
@@ -211,7 +211,7 @@ class SqliteAccount:
         highest = {one.mailbox: one.modseq for one in appended if not one.duplicate}
         for mailbox, modseq in highest.items():
             store.announce(self._account, mailbox, modseq)
-        if plan.counts and plan.warnings:
+        if passed is not quota.NOTHING:
             await store.tell(self._account, plan, ledger, passed, exempt=exempt)
         if any(mail.key for mail in mails):
             await store.prune_deliveries(self._account)
@@ -327,7 +327,7 @@ class SqliteAccount:
         result, passed = await self._write(
             quota.metered(self._account, plan, ledger, lambda connection: work(connection, plan))
         )
-        if plan.counts and plan.warnings:
+        if passed is not quota.NOTHING:
             await self._store.tell(self._account, plan, ledger, passed)
         return result
 

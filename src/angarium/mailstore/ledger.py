@@ -11,29 +11,32 @@ it, the accounts' next transactions, or a recount, put back. ``docs/adr/0033-quo
 A ledger that is new has not seen the accounts that were there before: ``complete`` is False, limits hold for what is
 known, and whoever notices counts (``recount``). A damaged one is made anew.
 
-Used from several threads and processes: a lock in memory, then one on a file. So it may wait, and is never asked on the
-event loop's thread.
+Used from several threads and processes: a lock in memory, then one on a file. On a thread with an event loop nothing is
+waited for: ``BusyLedgerError`` says that a thread has to do it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from angarium.mailstore.layout import component, domain_directory
 from angarium.mailstore.rows import one_row
 from angarium.model.quota import Excess, QuotaLimit, Usage
-from angarium.runtime.sqlite import Connection, CorruptError, NotADatabaseError, SqlError, WriteLock, connect
+from angarium.runtime.sqlite import BusyError, Connection, CorruptError, NotADatabaseError, SqlError, WriteLock, connect
 
 LEDGER = ".usage.sqlite"
 _LOCK = ".usage.lock"
 _LOOK_AGAIN_SECONDS = 1.0
 _MOST_OPEN = 50
-_PATIENCE = 1000
+_PATIENCE = 100
 """Milliseconds for which a stranger may hold the database; we ourselves queue on the lock file."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS held (account TEXT PRIMARY KEY, bytes INTEGER NOT NULL, messages INTEGER NOT NULL)
@@ -43,6 +46,24 @@ CREATE TABLE IF NOT EXISTS total (
     complete INTEGER NOT NULL, seen_bytes INTEGER NOT NULL, seen_messages INTEGER NOT NULL);
 INSERT OR IGNORE INTO total VALUES (1, 0, 0, 0, 0, 0);
 """
+
+
+class BusyLedgerError(BusyError):
+    """Somebody else is at it just now, and the event loop waits for nobody."""
+
+
+class Entered(NamedTuple):
+    """What came of an entry.
+
+    Attributes:
+        excess: why it was refused; None when it was not.
+        seen: the sum when ``steps`` was asked last.
+        total: the sum now.
+    """
+
+    excess: Excess | None
+    seen: Usage
+    total: Usage
 
 
 class Ledger:
@@ -68,10 +89,10 @@ class Ledger:
         self.read = False
         """There was a look."""
 
-    def enter(self, account: str, held: Usage, limit: QuotaLimit | None = None) -> Excess | None:
-        """Set what an account holds, unless that makes the sum exceed ``limit`` and larger than it was: why not."""
+    def enter(self, account: str, held: Usage, limit: QuotaLimit | None = None) -> Entered:
+        """Set what an account holds, unless that makes the sum exceed ``limit`` and larger than it was."""
         key = _key(account)
-        with self._mutex, self._locked():
+        with self._turn():
             try:
                 return self._enter(self._open(), key, held, limit)
             except (CorruptError, NotADatabaseError):
@@ -83,7 +104,7 @@ class Ledger:
 
         Asked after a commit. ``enter`` cannot tell: what it is told may be rolled back, and entered again.
         """
-        with self._mutex, self._locked():
+        with self._turn():
             connection = self._open()
             execute = connection.execute
             execute("BEGIN IMMEDIATE")
@@ -99,20 +120,20 @@ class Ledger:
 
     def total(self) -> Usage:
         """The sum."""
-        with self._mutex:
+        with self._turn(alone=False):
             size, messages, complete = one_row(self._open(), "SELECT bytes, messages, complete FROM total")
             self.complete, self.read = bool(complete), True
             return Usage(size, messages)
 
     def set_complete(self, complete: bool) -> None:
         """Say whether all accounts are in it."""
-        with self._mutex, self._locked():
+        with self._turn():
             self._open().execute("UPDATE total SET complete = ?", (complete,))
             self.complete = complete
 
     def keep_only(self, present: Callable[[], frozenset[str]]) -> None:
         """Forget all accounts but those whose directories ``present`` names, and make the sum that of the rest."""
-        with self._mutex, self._locked():
+        with self._turn():
             connection = self._open()
             keys = present()  # under the lock: one that comes now has not entered anything yet
             connection.execute("BEGIN IMMEDIATE")
@@ -139,20 +160,38 @@ class Ledger:
                 self._lock.close()
                 self._lock = None
 
-    def _locked(self) -> WriteLock:
-        if self._lock is None:
-            make_file(self._directory / _LOCK)
-            self._lock = WriteLock(self._directory / _LOCK)
-        return self._lock
+    @contextmanager
+    def _turn(self, *, alone: bool = True) -> Iterator[None]:
+        """Have it for this thread, with ``alone`` also for this process. Raises BusyLedgerError."""
+        wait = asyncio._get_running_loop() is None  # noqa: SLF001 - without an exception for each entry of a thread
+        if not self._mutex.acquire(blocking=wait):
+            raise BusyLedgerError
+        try:
+            if not alone:
+                yield
+                return
+            if self._lock is None:
+                make_file(self._directory / _LOCK)
+                self._lock = WriteLock(self._directory / _LOCK)
+            if wait:
+                self._lock.__enter__()
+            elif not self._lock.acquire_nowait():
+                raise BusyLedgerError
+            try:
+                yield
+            finally:
+                self._lock.release()
+        finally:
+            self._mutex.release()
 
-    def _enter(self, connection: Connection, key: str, held: Usage, limit: QuotaLimit | None) -> Excess | None:
+    def _enter(self, connection: Connection, key: str, held: Usage, limit: QuotaLimit | None) -> Entered:
         execute = connection.execute
         execute("BEGIN IMMEDIATE")
         try:
-            size, messages, complete, old_size, old_messages = one_row(
+            size, messages, complete, seen_size, seen_messages, old_size, old_messages = one_row(
                 connection,
-                "SELECT t.bytes, t.messages, t.complete, h.bytes, h.messages FROM total t"
-                " LEFT JOIN held h ON h.account = ?",
+                "SELECT t.bytes, t.messages, t.complete, t.seen_bytes, t.seen_messages, h.bytes, h.messages"
+                " FROM total t LEFT JOIN held h ON h.account = ?",
                 (key,),
             )
             self.complete, self.read = bool(complete), True
@@ -166,7 +205,7 @@ class Ledger:
         finally:
             if connection.in_transaction:
                 execute("ROLLBACK")
-        return excess
+        return Entered(excess, Usage(seen_size, seen_messages), after)
 
     def _open(self) -> Connection:
         """The connection; opened anew when the file is another one by now."""

@@ -9,10 +9,10 @@ These functions run inside a transaction of the account's writer. They read noth
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from angarium.mailstore.interface import MailstoreUnavailableError, MailTooLargeError, OverQuotaError
-from angarium.mailstore.ledger import Ledger
+from angarium.mailstore.ledger import BusyLedgerError, Ledger
 from angarium.mailstore.rows import all_rows, one_row
 from angarium.model.quota import Crossing, Excess, QuotaPlan, Usage
 from angarium.runtime.sqlite import Connection, SqlError
@@ -58,10 +58,25 @@ def require_room(connection: Connection, plan: QuotaPlan, mailbox: tuple[str, st
         raise refusal(excess)
 
 
+class Passed(NamedTuple):
+    """What is to be told of when the transaction is committed.
+
+    Attributes:
+        crossings: thresholds of the account.
+        domain: perhaps also of its domain: the ledger has to be asked, by one.
+    """
+
+    crossings: tuple[Crossing, ...] = ()
+    domain: bool = False
+
+
+NOTHING = Passed()
+
+
 def settle(
     account: str, plan: QuotaPlan, ledger: Ledger | None, before: Usage, after: Usage, *, exempt: bool = False
-) -> tuple[Crossing, ...]:
-    """Enter what the account will hold into the ledger; the thresholds that are passed when the transaction commits.
+) -> Passed:
+    """Enter what the account will hold into the ledger; what is passed when the transaction commits.
 
     Args:
         account: its name.
@@ -69,34 +84,37 @@ def settle(
         ledger: of its domain; None when the domain has no limits.
         before: what it held.
         after: what it will hold.
-        exempt: no limit holds, and no threshold is passed.
+        exempt: no limit holds, and no threshold of the account is passed.
 
     Raises:
         OverQuotaError: the domain has no room. Nothing is entered.
         MailstoreUnavailableError: nobody can tell whether it has.
+        BusyLedgerError: another thread has to do it.
     """
-    passed = plan.crossings(account, before, after) if plan.warnings and not exempt else ()
+    crossings = plan.crossings(account, before, after) if plan.warnings and not exempt else ()
     if ledger is None or before == after:
-        return passed
+        return Passed(crossings)
     try:
-        excess = ledger.enter(account, after, None if exempt else plan.domain)
+        excess, seen, total = ledger.enter(account, after, None if exempt else plan.domain)
+    except BusyLedgerError:
+        raise
     except (SqlError, OSError) as error:
         if not exempt and (after.bytes > before.bytes or after.messages > before.messages):
             raise MailstoreUnavailableError(f"the ledger of the domain of {account}: {error}") from error
-        return passed  # what makes room goes; the next entry puts it right
+        return Passed(crossings)  # what makes room goes; the next entry puts it right
     if excess is not None:
         raise refusal(excess)
-    return passed
+    return Passed(crossings, bool(plan.warnings) and plan.domain_moved(seen, total))
 
 
 def metered(
     account: str, plan: QuotaPlan, ledger: Ledger | None, work: Callable[[Connection], T]
-) -> Callable[[Connection], tuple[T, tuple[Crossing, ...]]]:
-    """A writing function that also tells the thresholds that it passes, and keeps the domain's ledger."""
+) -> Callable[[Connection], tuple[T, Passed]]:
+    """A writing function that also tells what it passes, and keeps the domain's ledger."""
     if not plan.counts or (ledger is None and not plan.warnings):
-        return lambda connection: (work(connection), ())
+        return lambda connection: (work(connection), NOTHING)
 
-    def run(connection: Connection) -> tuple[T, tuple[Crossing, ...]]:
+    def run(connection: Connection) -> tuple[T, Passed]:
         before = usage(connection, plan)
         result = work(connection)
         return result, settle(account, plan, ledger, before, usage(connection, plan))

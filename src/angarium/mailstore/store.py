@@ -27,9 +27,9 @@ from angarium.mailstore.derived import Analysis
 from angarium.mailstore.hierarchy import INBOX
 from angarium.mailstore.interface import MailstoreError, MailstoreUnavailableError
 from angarium.mailstore.layout import BODIES, account_directory, domain_directory
-from angarium.mailstore.ledger import Ledger, Ledgers, domain_excess
+from angarium.mailstore.ledger import BusyLedgerError, Ledger, Ledgers, domain_excess
 from angarium.mailstore.migration import SchemaError
-from angarium.mailstore.quota import usage
+from angarium.mailstore.quota import Passed, usage
 from angarium.mailstore.recount import accounts_in, count
 from angarium.mailstore.room import Room
 from angarium.model.change import Change
@@ -264,7 +264,10 @@ class SqliteMailStore:
             if not domain_directory(self._base, account).is_dir():
                 return Usage(0, 0)
             ledger = self._ledgers.of(account)
-            total = await asyncio.get_running_loop().run_in_executor(self._executor, ledger.total)
+            try:
+                total = ledger.total()
+            except BusyLedgerError:
+                total = await asyncio.get_running_loop().run_in_executor(self._executor, ledger.total)
         except (SqlError, OSError) as error:
             raise self._unavailable(account, error) from error
         if plan.domain:
@@ -296,24 +299,19 @@ class SqliteMailStore:
             self._counting.discard(directory)
 
     async def tell(
-        self,
-        account: str,
-        plan: QuotaPlan,
-        ledger: Ledger | None,
-        passed: tuple[Crossing, ...],
-        *,
-        exempt: bool = False,
+        self, account: str, plan: QuotaPlan, ledger: Ledger | None, passed: Passed, *, exempt: bool = False
     ) -> None:
         """A transaction is committed that passed these thresholds of the account, and perhaps some of the domain."""
-        if ledger is not None:
+        crossings = passed.crossings
+        if passed.domain and ledger is not None:
             try:
                 before, after = await asyncio.get_running_loop().run_in_executor(self._executor, ledger.steps)
             except (SqlError, OSError) as error:
                 self._log.warning(f"the quota of the domain of {account}: {error}")
             else:
-                passed += () if exempt else plan.domain_crossings(account, before, after)
-        if passed and self._tell_of is not None:
-            self._tell_of(passed)
+                crossings += () if exempt else plan.domain_crossings(account, before, after)
+        if crossings and self._tell_of is not None:
+            self._tell_of(crossings)
 
     def announce(self, account: str, mailbox: int, modseq: int) -> None:
         """Tell who listens, here and elsewhere, of a committed change."""

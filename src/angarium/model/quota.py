@@ -244,6 +244,17 @@ class QuotaPlan:
         """The thresholds of the account that were passed between two states of it."""
         return crossings(account, self.warnings, self.limit, before, after)
 
+    def domain_moved(self, seen: Usage, held: Usage) -> bool:
+        """Whether a threshold of the domain lies between two states of it, in whatever direction."""
+        return any(
+            most and (before * 100 >= each.percent * most) != (after * 100 >= each.percent * most)
+            for most, before, after in (
+                (self.domain.bytes, seen.bytes, held.bytes),
+                (self.domain.messages, seen.messages, held.messages),
+            )
+            for each in self.warnings
+        )
+
     def domain_crossings(self, account: str, before: Usage, after: Usage) -> tuple[Crossing, ...]:
         """Those of the domain."""
         return crossings(account, self.warnings, self.domain, before, after, domain=True)

@@ -10,7 +10,7 @@ import pytest
 
 from angarium.mailstore.interface import MailstoreUnavailableError, OverQuotaError
 from angarium.mailstore.layout import domain_directory
-from angarium.mailstore.ledger import LEDGER, Ledger, Ledgers, make_file
+from angarium.mailstore.ledger import LEDGER, BusyLedgerError, Ledger, Ledgers, make_file
 from angarium.mailstore.recount import accounts_in, count, count_domain, recount
 from angarium.mailstore.usage import read_domain_usage, read_usage
 from angarium.model.quota import UNLIMITED, Excess, QuotaLimit, QuotaPlan, Usage, parse_rules
@@ -27,13 +27,13 @@ def ledger(tmp_path):
 
 
 def test_the_sum_follows_what_accounts_hold(ledger, tmp_path):
-    assert ledger.enter("a@x.test", Usage(600, 2), LIMIT) is None
-    assert ledger.enter("b@x.test", Usage(401, 1), LIMIT) is Excess.DOMAIN_STORAGE
+    assert ledger.enter("a@x.test", Usage(600, 2), LIMIT).excess is None
+    assert ledger.enter("b@x.test", Usage(401, 1), LIMIT).excess is Excess.DOMAIN_STORAGE
     assert ledger.total() == Usage(600, 2)
-    assert ledger.enter("b@x.test", Usage(400, 1), LIMIT) is None
-    assert ledger.enter("B@x.test", Usage(390, 4), LIMIT) is Excess.DOMAIN_MESSAGES
-    assert ledger.enter("a@x.test", Usage(1200, 1)) is None  # nobody asks for the limit
-    assert ledger.enter("a@x.test", Usage(1100, 1), LIMIT) is None  # less than before, though still too much
+    assert ledger.enter("b@x.test", Usage(400, 1), LIMIT).excess is None
+    assert ledger.enter("B@x.test", Usage(390, 4), LIMIT).excess is Excess.DOMAIN_MESSAGES
+    assert ledger.enter("a@x.test", Usage(1200, 1)).excess is None  # nobody asks for the limit
+    assert ledger.enter("a@x.test", Usage(1100, 1), LIMIT).excess is None  # less than before, though still too much
     assert ledger.total() == Usage(1500, 2)
     other = Ledger(tmp_path)
     assert other.total() == Usage(1500, 2)
@@ -54,13 +54,27 @@ def test_steps_are_told_to_one(ledger, tmp_path):
     other.close()
 
 
+def test_the_event_loop_waits_for_nobody(ledger, tmp_path, run):
+    other = Ledger(tmp_path)
+
+    async def test():
+        with other._turn(), pytest.raises(BusyLedgerError):
+            ledger.enter("a@x.test", Usage(1, 1))
+        with ledger._turn(alone=False), pytest.raises(BusyLedgerError):
+            ledger.total()
+        assert ledger.enter("a@x.test", Usage(1, 1)) == (None, Usage(0, 0), Usage(1, 1))
+
+    run(test())
+    other.close()
+
+
 def test_two_processes_never_take_more_than_there_is(tmp_path):
     ledgers = [Ledger(tmp_path), Ledger(tmp_path)]
     taken = [0, 0]
 
     def take(which):
         for _turn in range(200):
-            if ledgers[which].enter(f"{which}@x.test", Usage(taken[which] + 7, 1), QuotaLimit(1000)) is None:
+            if ledgers[which].enter(f"{which}@x.test", Usage(taken[which] + 7, 1), QuotaLimit(1000)).excess is None:
                 taken[which] += 7
 
     threads = [threading.Thread(target=take, args=(which,)) for which in range(2)]
@@ -81,7 +95,7 @@ def test_a_damaged_ledger_is_made_anew(tmp_path):
     ledger.close()
     (tmp_path / LEDGER).write_bytes(b"damaged" * 1000)
     again = Ledger(tmp_path)
-    assert again.enter("b@x.test", Usage(5, 1)) is None
+    assert again.enter("b@x.test", Usage(5, 1)).excess is None
     assert not again.complete
     assert again.total() == Usage(5, 1)
     again.close()
