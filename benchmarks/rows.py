@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from benchmarks import load_imap, load_pop3, load_smtp
+from benchmarks import local as local_users
 from benchmarks.measure import LogWatch, Sample, Series, cpu_seconds, pss_kib, timed
 from benchmarks.servers import DOMAIN, Ours, Server
 
@@ -24,6 +25,7 @@ class Scale:
     relay: int = 5000
     submission: int = 1000
     sendmail: int = 200
+    local: int = 2000
     mailbox: int = 10000
     appends: int = 1000
     pop3: int = 1000
@@ -34,8 +36,8 @@ class Scale:
     growth_queue: int = 100_000
 
 
-QUICK = Scale(500, 500, 200, 30, 1000, 200, 200, 100, 100, 10, 5000, 5000)
-SMOKE = Scale(40, 40, 20, 4, 50, 20, 20, 10, 10, 2, 100, 100)
+QUICK = Scale(500, 500, 200, 30, 500, 1000, 200, 200, 100, 100, 10, 5000, 5000)
+SMOKE = Scale(40, 40, 20, 4, 20, 50, 20, 20, 10, 10, 2, 100, 100)
 
 _POP3_PASSES = 7
 _GROWTH_TURNS = 5
@@ -130,6 +132,16 @@ def inbound_many(server: Server, run: int, scale: Scale) -> Samples:
     recipients = [f"{name}@{DOMAIN}" for name in names]
     return {
         "inbound-100": _sent(server, count, lambda: load_smtp.source_many(server.ports.smtp, recipients, count, 10))
+    }
+
+
+def local(server: Server, run: int, scale: Scale) -> Samples:
+    """smtp-source to ten users of the system, as a server of its own delivers to them."""
+    del run
+    ours = isinstance(server, Ours)
+    return {
+        "local-mbox": local_users.deliver(scale.local, ours=ours, maildir=False),
+        "local-maildir": local_users.deliver(scale.local, ours=ours, maildir=True),
     }
 
 
@@ -344,6 +356,14 @@ WORKLOADS: tuple[Workload, ...] = (
         "inbound-reconnect",
         inbound_reconnecting,
         (Row("inbound-reconnect", "the same, 1 user, a connection a message", "/s", True, 4, 4, MESSAGE),),
+    ),
+    Workload(
+        "local",
+        local,
+        (
+            Row("local-mbox", "inbound SMTP to system users, mbox", "/s", True, 1, 1, MESSAGE),
+            Row("local-maildir", "inbound SMTP to system users, Maildir", "/s", True, 1, 1, MESSAGE),
+        ),
     ),
     Workload("relay", relay, (Row("relay", "relay to a sink", "/s", True, 2, 2, MESSAGE),)),
     Workload(
