@@ -32,6 +32,9 @@ _ANSWER = 16 * 1024 * 1024
 _FILES = 1024
 """Open files that a child may have: programs that use select(2) rely on it."""
 
+_LONGEST = 20_000.0
+"""Seconds that a child may take: more than any command; its user may stop it for ever."""
+
 _FAILED = "temporary failure"
 _PIECE = 65536
 
@@ -75,12 +78,15 @@ class ForkedRights:
                 os.close(writable)
             data = b""
             try:
-                data = await _read(readable)
+                async with asyncio.timeout(_LONGEST):
+                    data = await _read(readable)
             finally:
                 if not data.endswith(b"\n"):
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)  # noqa: ASYNC222  # its end of the pipe is closed: it is ending
+        except TimeoutError as error:
+            raise DeliveryError(Dsn(4, 3, 0), "the process of the delivery hung") from error
         except OSError as error:
             raise DeliveryError(Dsn(4, 3, 0), f"cannot start a process: {error.strerror}") from error
         finally:

@@ -49,9 +49,10 @@ from angarium.daemons.spawn.main import SpawnService
 from angarium.daemons.spawn.parameters import SpawnParameters
 from angarium.delivery.actor import NOBODY, Reserved
 from angarium.delivery.attributes import SPAWN, read_attributes
+from angarium.delivery.filerights import FileRights
 from angarium.delivery.outcomes import OutcomeAgent, OutcomeService
 from angarium.delivery.outcomes import RemoteDeliverer as RemoteOutcomes
-from angarium.delivery.rights import ForkedRights, OwnRights, Rights
+from angarium.delivery.rights import OwnRights, Rights
 from angarium.master import programs
 from angarium.master.node import Node
 from angarium.model.content import MemoryContent
@@ -189,7 +190,7 @@ def files_deliverer(node: Node, conf: Config, log: ServiceLog, rights: Rights) -
 
 def _virtual_service(node: Node, conf: Config, _entry: MasterService, owner: int) -> Service:
     log = node.log("virtual", conf)
-    return OutcomeService(files_deliverer(node, conf, log, ForkedRights()), frozenset({owner}), log)
+    return OutcomeService(files_deliverer(node, conf, log, FileRights()), frozenset({owner}), log)
 
 
 def local_agent(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> LocalAgent:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from angarium.agents.virtual.files import FileMaps, FilesDeliverer, FilesParameters
+from angarium.delivery.filerights import FileRights
 from angarium.delivery.mailboxfile import LockRules
 from angarium.delivery.outcomes import OutcomeAgent
 from angarium.delivery.rights import ForkedRights
@@ -121,9 +122,10 @@ def wanted(skipped):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
-def test_as_recorded_with_everybodys_rights(root):
+@pytest.mark.parametrize("rights", [ForkedRights, FileRights])
+def test_as_recorded_with_everybodys_rights(root, rights):
     RECORD["prepare"](root)
-    told, log = play(root, ForkedRights(), OURS)
+    told, log = play(root, rights(), OURS)
     assert told == wanted(OURS)
     files = {name: each for name, each in RECORDED["files"].items() if not name.startswith("uidhuge")}
     assert RECORD["listing"](root / "vmail", root) == files
