@@ -109,6 +109,35 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "what is logged in with is left out."
         ),
     ),
+    "the SMTP server": (
+        (
+            "A before-queue filter (`smtpd_proxy_filter`) gets a message when all of it is there "
+            "([ADR 0034](adr/0034-a-before-queue-filter-gets-whole-messages.md)); of one that is too big it gets "
+            "nothing, and the log says 552 where Postfix has the filter's last answer."
+        ),
+        (
+            "XCLIENT and XFORWARD with a fault change nothing at all; Postfix keeps the attributes in front of the "
+            "fault. A header of the PROXY protocol may come in pieces; Postfix refuses it then. An unknown "
+            "`smtpd_upstream_proxy_protocol` is found at the start."
+        ),
+        "`smtpd_command_filter` does not see BDAT: how much follows has been read from that line already.",
+        (
+            "`smtpd_dns_reply_filter` is asked about every lookup of the restrictions, also of check_*_mx_access and "
+            "its like; the time to live in a record is the smallest of the answer."
+        ),
+        (
+            "That a restriction cannot be reached is said once, when the service starts; Postfix says it for each "
+            "recipient. `permit_naked_ip_address`, which lets in whoever claims an address, is passed over."
+        ),
+        "XVERP in MAIL is not known; there is no VERP.",
+    ),
+    "address verification": (
+        (
+            "Probes are asked from the session, without a message in the queue, so they are not in the log; what they "
+            "find is kept in a SQLite database beside the name in `address_verify_map`, and every worker has a hundred "
+            "probes at most under way."
+        ),
+    ),
     "rewriting and checks": (
         (
             "A header in which an address is rewritten is changed only where that address stands; its folding, quotes, "

@@ -232,3 +232,11 @@ def test_with_soft_bounce_nothing_is_returned(explain):
     (explain.directory / "virtual").write_text("closed@valias.test o@closed.test\n")
     _, value = explain("a@x.test", "closed@valias.test", *STRANGER)
     assert (value["delivery"][0]["outcome"], value["delivery"][0]["status"]) == ("deferred", "4.1.1")
+
+
+def test_a_before_queue_filter_gets_all(explain):
+    with (explain.directory / "main.cf").open("a") as file:
+        file.write("smtpd_proxy_filter = 127.0.0.1:10024\n")
+    _, value = explain("a@x.test", "info@valias.test", *STRANGER)
+    (way,) = value["delivery"]
+    assert (value["outcome"], way["outcome"], way["nexthop"]) == ("accepted", "filtered", "127.0.0.1:10024")

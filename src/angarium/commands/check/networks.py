@@ -31,7 +31,14 @@ MALFORMED = Rule(
     "clients cannot be told apart and get a temporary error: {hint}",
 )
 
-RULES = (WORLD, GATEWAY, MALFORMED)
+SPEAKERS = Rule(
+    "xclient-world",
+    Severity.ERROR,
+    "smtpd_authorized_xclient_hosts trusts {word}: anybody may say that he is another client",
+    "list the proxies alone: who may use XCLIENT may be in mynetworks, or logged in, as he likes",
+)
+
+RULES = (WORLD, GATEWAY, MALFORMED, SPEAKERS)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -45,6 +52,10 @@ def check(site: Installation) -> Iterator[Finding]:
     for view, entry in site.views:
         if entry is None or "mynetworks" in entry.overrides:
             yield from _of_view(site, view, gateways)
+        if entry is None or "smtpd_authorized_xclient_hosts" in entry.overrides:
+            for word, place in site.words(view, "smtpd_authorized_xclient_hosts"):
+                if not word.startswith("!") and is_world(word):
+                    yield Finding(SPEAKERS, *place, {"word": word})
 
 
 def _of_view(site: Installation, view: Config, gateways: list[Address]) -> Iterator[Finding]:

@@ -207,13 +207,16 @@ async def _finish(node: TracedNode, conf: Config, done: Explanation, facts: Fact
     copies = (wished(Effect.BCC),) if Effect.BCC in wishes else ()
     if Effect.DISCARD in wishes:
         return replace(done, message=NewMessage(_QUEUE_ID, envelope, b"", content, discard=True))
+    if proxy := conf.text("smtpd_proxy_filter"):
+        ways = [_before_queue(proxy, question.recipient)]
+        return replace(done, message=NewMessage(_QUEUE_ID, envelope, b"", content), ways=tuple(ways))
     try:
         message = await cleanup.process(_QUEUE_ID, envelope, content, hold=Effect.HOLD in wishes, copies=copies)
     except MailError as error:
         return replace(done, refusal=str(error.reply), rewriting=node.tables.take())
     rewriting = node.tables.take()
     trial = DeliveryTrial(node)
-    ways: list[Way] = []
+    ways = []
     for recipient in message.envelope.recipients:
         resolution = await node.rewrite.resolve(message.envelope.sender, recipient.address)
         if message.envelope.content_filter:
@@ -225,6 +228,13 @@ async def _finish(node: TracedNode, conf: Config, done: Explanation, facts: Fact
         ways.append(Way(recipient.address, resolution, ending))
     header = _header_changes(content, message) if question.content else ()
     return replace(done, message=message, rewriting=rewriting, ways=tuple(ways), header=header)
+
+
+def _before_queue(proxy: str, address: str) -> Way:
+    """The way of a message that the before-queue filter gets in place of the queue."""
+    said = f"handed to the before-queue content filter {proxy}, which accepts or refuses it"
+    way = Resolution("smtpd", proxy, address, AddressClass.DEFAULT, "before the queue", "smtpd_proxy_filter")
+    return Way(address, way, Ending((said,), {"outcome": "filtered", "filter": proxy}))
 
 
 def _filtered(
