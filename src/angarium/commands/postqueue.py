@@ -17,10 +17,8 @@ authorized_flush_users).
 
 from __future__ import annotations
 
-import asyncio
 import getopt
 import re
-import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -93,6 +91,8 @@ def _lines(command: QueueCommand, messages: Iterable[QueuedMessage], *, as_json:
 
 def ask_server(command: QueueCommand) -> Iterator[QueuedMessage]:
     """The listing of the running server (showq(8)). Raises CommandError."""
+    import socket  # late: most have access to the database
+
     reader = ListingReader()
     heard = False
     try:
@@ -164,6 +164,8 @@ def _eligible(command: QueueCommand, site: str) -> bool:
         parents = {folded[at + 1 :] for at, char in enumerate(folded) if char == "."} | {folded}
         return bool(parents & {name.lower() for name in names})
     # Late: only lists with tables in them need what opens tables.
+    import asyncio
+
     from angarium.master.node import Node
     from angarium.runtime.log import MemoryLog
     from angarium.tables.matchlist import MatchList

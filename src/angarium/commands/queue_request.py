@@ -5,7 +5,6 @@ The server knows the user from the kernel, and decides (authorized_mailq_users, 
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 from angarium.protocols.pickup import frames
@@ -18,6 +17,8 @@ _LONGEST_ANSWER = 4096
 
 def ask(queue_directory: Path, about: str, name: str = "") -> str:
     """The text of a refusal, empty when it was done. Raises OSError when there is no server to be asked."""
+    import socket  # late: most have access to the queue
+
     question = frames.frame(frames.VERSION_RECORD, frames.VERSION) + frames.frame(
         frames.QUESTION, (about + name).encode("utf-8", "surrogateescape")
     )

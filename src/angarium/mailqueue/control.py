@@ -8,7 +8,6 @@ Fails with ``QueueDamagedError`` for a database that cannot be used, PermissionE
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import time
@@ -32,7 +31,7 @@ from angarium.mailqueue.sqlite import (
     stored_content,
 )
 from angarium.model.content import Content
-from angarium.runtime.bus import Bus
+from angarium.runtime.bus import call_out
 from angarium.runtime.sqlite import Connection, WriteLock, connect
 
 BUS = "private/bus"
@@ -211,17 +210,7 @@ class QueueControl:
 
     def wake(self, topic: str, payload: str = "") -> None:
         """Tell the server's processes; harmless when there are none."""
-        directory = self._directory / BUS
-        if not os.access(directory, os.W_OK):
-            return
-
-        async def publish() -> None:
-            bus = Bus(directory)
-            await bus.start()
-            bus.publish(topic, payload)
-            bus.close()
-
-        asyncio.run(publish())
+        call_out(self._directory / BUS, topic, payload)
 
     def _done(self, ids: Iterable[str], work: Callable[[Connection, str], bool]) -> list[str]:
         return [queue_id for queue_id, done in self._each(ids, work) if done]

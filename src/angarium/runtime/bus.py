@@ -13,7 +13,6 @@ Subscribers in the publishing process are called too, in the loop's next turn.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import itertools
@@ -22,6 +21,10 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 Subscriber = Callable[[str], None]
 
@@ -56,7 +59,9 @@ class Bus:
 
     async def start(self) -> None:
         """Bind this process's socket and begin to listen. Raises OSError."""
-        self._loop = asyncio.get_running_loop()
+        from asyncio import get_running_loop  # late: a command that runs no loop starts 30 ms of CPU sooner without
+
+        self._loop = get_running_loop()
         path = self._directory / f"{os.getpid()}.{next(_NUMBERS)}"
         path.unlink(missing_ok=True)
         endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -164,6 +169,18 @@ class Bus:
     def _dispatch(self, topic: str, payload: str) -> None:
         for subscriber in tuple(self._subscribers.get(topic, ())):
             subscriber(payload)
+
+
+def call_out(directory: Path, topic: str, payload: str = "") -> None:
+    """Wake the processes of a server once, from a command that is none of them; harmless when there are none."""
+    wakeup = f"{topic}\0{payload}".encode()
+    with (
+        contextlib.suppress(OSError),
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as endpoint,
+    ):
+        for entry in os.scandir(directory):
+            with contextlib.suppress(OSError):  # as one that is lost
+                endpoint.sendto(wakeup, entry.path)
 
 
 def _datagrams(wakeups: Iterable[bytes]) -> Iterator[bytes]:

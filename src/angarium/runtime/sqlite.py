@@ -14,20 +14,22 @@ checkpoint at one instant (https://sqlite.org/wal.html#walresetbug), so an older
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 
 from angarium.runtime.wal import WalRoom
+
+if TYPE_CHECKING:  # a command that runs no loop starts 30 ms of CPU sooner without
+    import asyncio
+    from concurrent.futures import Executor
 
 SqlError = apsw.Error
 BusyError = apsw.BusyError
@@ -285,7 +287,9 @@ class GroupCommitWriter:
         Raises:
             whatever ``work`` raised (its changes alone are rolled back), or SqlError when the commit failed.
         """
-        job = _Job(work, asyncio.get_running_loop())
+        from asyncio import get_running_loop  # late: a command that runs no loop starts 30 ms of CPU sooner without
+
+        job = _Job(work, get_running_loop())
         with self._mutex:
             self._pending.append(job)
             start = not self._running

@@ -16,17 +16,21 @@ Root follows no link here and writes to no file but a plain one with one name: t
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import re
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from angarium.runtime.log import MailLog
+
+if TYPE_CHECKING:
+    import asyncio
 
 SEGMENTS = 16
 """How many segments ``trace_size_limit`` is divided into."""
@@ -131,8 +135,8 @@ class TraceStore:
         if self._waiting_in is not None:
             return
         try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
+            loop = sys.modules["asyncio"].get_running_loop()  # nobody has imported it: no loop runs
+        except (KeyError, RuntimeError):
             self.flush()
         else:
             self._waiting_in = loop
