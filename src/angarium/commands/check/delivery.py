@@ -60,6 +60,12 @@ BASE = Rule(
     "{key}: virtual_mailbox_format = files needs virtual_mailbox_base, a path from the root",
     "set it, for example virtual_mailbox_base = /var/mail/vhosts: until then all of its mail waits",
 )
+MISSING = Rule(
+    "files-base-missing",
+    Severity.WARNING,
+    "{key}: virtual_mailbox_base = {base} is no directory",
+    "make it, and give it to the users of virtual_uid_maps: they make what is missing below, with their own rights",
+)
 OWNER = Rule(
     "files-without-owner",
     Severity.ERROR,
@@ -79,7 +85,7 @@ SERVED = Rule(
     "serve the files with another program (Dovecot), or let virtual deliver to the mailstore",
 )
 
-RULES = (ATTRIBUTES, USER, PROGRAM, SINGLE, TREES, BASE, OWNER, LIMIT, SERVED)
+RULES = (ATTRIBUTES, USER, PROGRAM, SINGLE, TREES, BASE, MISSING, OWNER, LIMIT, SERVED)
 
 _KNOWN = {"pipe": PIPE, "spawn": SPAWN}
 _WAYS = (
@@ -168,8 +174,11 @@ def _trees(site: Installation) -> Iterator[Finding]:
 
 def _files(site: Installation, view: Config, entry: MasterService) -> Iterator[Finding]:
     key = {"key": entry.key}
-    if not Path(site.text(view, "virtual_mailbox_base")).is_absolute():
+    base = Path(site.text(view, "virtual_mailbox_base"))
+    if not base.is_absolute():
         yield Finding(BASE, entry.file, entry.line, key)
+    elif not base.is_dir():
+        yield Finding(MISSING, *site.place(view, "virtual_mailbox_base"), {**key, "base": base})
     for name in ("virtual_uid_maps", "virtual_gid_maps"):
         if not site.text(view, name):
             yield Finding(OWNER, entry.file, entry.line, {**key, "parameter": name})
