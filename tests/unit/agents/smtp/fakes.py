@@ -42,6 +42,7 @@ class FakeServer:
         self.messages: list[bytes] = []
         self.connections = 0
         self.context: ssl.SSLContext | None = None
+        self.resumed: list[bool] = []
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -123,6 +124,7 @@ class FakeServer:
                     await self._say(writer, "this is not TLS")
                     return
                 await writer.start_tls(self.context)
+                self.resumed.append(bool(writer.get_extra_info("ssl_object").session_reused))
 
     async def _content(self, reader, writer, people) -> bool:
         data = bytearray()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from tests.unit.agents.smtp.fakes import CLOSE, SILENCE, Bench, FakeServer, request
@@ -11,6 +12,7 @@ from angarium.cleanup.generic import make_generic
 from angarium.config.config import Config
 from angarium.model.delivery import Status
 from angarium.model.envelope import BodyType
+from angarium.protocols.smtp.client_states import Step
 from angarium.runtime.dns import DnsFailure, Mx, NoRecords, Records
 from angarium.runtime.log import ServiceLog
 from angarium.tables.opener import TableOpener
@@ -476,3 +478,63 @@ def test_a_connection_to_a_fallback_relay_is_not_kept_for_the_nexthop():
             return [result.status for result in results], server.connections
 
     assert run(scenario) == ([Status.SENT, Status.SENT], 2)
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "text"),
+    [
+        ({}, Status.SENT, "354 go"),
+        ({"DATA": "554 5.7.1 no"}, Status.BOUNCED, "said: 554 5.7.1 no (in reply to DATA command)"),
+        ({"RCPT": "550 5.1.1 no"}, Status.BOUNCED, "said: 550 5.1.1 no (in reply to RCPT TO command)"),
+    ],
+)
+@pytest.mark.parametrize("ehlo", [("PIPELINING",), ()])
+def test_a_probe_up_to_data(script, status, text, ehlo):
+    async def scenario():
+        async with FakeServer(script, ehlo) as server, Bench(verify_target=Step.DATA) as bench:
+            (result,) = await bench.agent.verify(request(f"[127.0.0.1]:{server.port}"))
+            return server, result
+
+    server, result = run(scenario)
+    assert result.status is status
+    assert result.text.endswith(text)
+    assert server.messages == []
+
+
+class Dripping(FakeServer):
+    """Makes progress all the time, octet by octet."""
+
+    async def _say(self, writer, text):
+        for octet in text.encode() + b"x" * 2000:
+            writer.write(bytes([octet]))
+            await asyncio.sleep(0.005)
+        return False
+
+
+def test_a_request_has_a_deadline_when_main_cf_wants_it():
+    async def scenario():
+        async with Dripping() as server, Bench(timeouts=Timeouts(helo=0.1), request_rate=500) as bench:
+            begun = time.monotonic()
+            result = await bench.one(f"[127.0.0.1]:{server.port}")
+            return result.text, time.monotonic() - begun
+
+    text, took = run(scenario)
+    assert text == "conversation with 127.0.0.1[127.0.0.1] timed out while receiving the initial server greeting"
+    assert took < 5
+
+
+@pytest.mark.parametrize("ending", [b"\r\n", b""])
+def test_the_dot_comes_late_for_a_firewall(ending):
+    async def scenario():
+        parameters = {
+            "pix_workarounds": frozenset({"delay_dotcrlf"}),
+            "pix_workaround_threshold": 0.0,
+            "pix_workaround_delay": 0.05,
+        }
+        async with FakeServer({"GREETING": "220 ****"}) as server, Bench(**parameters) as bench:
+            result = await bench.one(f"[127.0.0.1]:{server.port}", content=b"Subject: x\r\n\r\n" + b"y" * 99 + ending)
+            return server, result
+
+    server, result = run(scenario)
+    assert result.status is Status.SENT
+    assert server.messages[0].endswith(b"y\r\n.\r\n")

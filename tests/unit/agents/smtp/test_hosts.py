@@ -152,3 +152,32 @@ def test_without_servers(domain, parameters, expected):
 
 def test_only_the_named_services_are_looked_up():
     assert targets("plain.example:587") == [("192.0.2.1", 587), ("2001:db8::1", 587)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "balance", "expected"),
+    [
+        (2, True, ["6a", "4a"]),
+        (2, False, ["6a", "6b"]),
+        (3, True, ["6a", "4a", "4b"]),
+        (4, True, ["6a", "6b", "4a", "4b"]),
+        (1, True, ["6a"]),
+        (0, True, ["6a", "6b", "6c", "6d", "4a", "4b"]),
+    ],
+)
+def test_both_ip_versions_are_tried(limit, balance, expected):
+    sixes = [f"2001:db8::{letter}" for letter in "abcd"]
+    fours = ["192.0.2.10", "192.0.2.11"]
+    short = {address: f"6{address[-1]}" for address in sixes} | dict(zip(fours, ("4a", "4b"), strict=True))
+    resolver = StaticResolver({}, {"mx.example": Records((*sixes, *fours))})
+    parameters = {"mx_address_limit": limit, "balance_inet_protocols": balance, "address_preference": "ipv6"}
+    found = find(destinations("[mx.example]", 25)[0], resolver, **parameters)
+    assert [short[address] for address in found] == expected
+
+
+def test_a_host_by_the_name_behind_its_aliases():
+    resolver = StaticResolver({}, {"alias.example": Records(("192.0.2.1",), canonical="mx.example")})
+    (place,) = destinations("[alias.example]", 25)
+    for overrides, name in ((False, "alias.example"), (True, "mx.example")):
+        finder = HostFinder(SmtpParameters(cname_overrides_servername=overrides), resolver)
+        assert [target.host for target in asyncio.run(finder.find(place))] == [name]

@@ -9,10 +9,16 @@ import pytest
 from tests.unit.agents.smtp.fakes import CLOSE, SILENCE, Bench, FakeServer, request
 
 from angarium.agents.smtp.destination import destinations
+from angarium.agents.smtp.main import SmtpAgent
 from angarium.agents.smtp.parameters import SmtpParameters, Timeouts
 from angarium.config.config import Config
 from angarium.model.delivery import Status
+from angarium.model.lookup import NOT_FOUND, Found
 from angarium.protocols.smtp.dialect import LMTP
+from angarium.runtime.authority import Authority
+from angarium.runtime.dns import StaticResolver
+from angarium.runtime.log import MemoryLog, ServiceLog
+from angarium.runtime.tls import ServerTls, server_context
 
 NAMES = [f"{name}@example.org" for name in ("ann", "bob", "cy", "dee")]
 
@@ -137,3 +143,37 @@ def test_parameters_are_the_twins_of_smtps(tmp_path):
     assert not parameters.skip_quit_response
     assert not SmtpParameters.from_config(conf).assume_final
     assert Path(parameters.queue_directory).is_absolute()
+
+
+def test_tls_and_a_log_in(tmp_path):
+    """The same code as over SMTP, by the names of LMTP's parameters."""
+    authority = Authority.ensure(tmp_path, "CA of the test")
+    authority.issue(tmp_path, ("mail.test",))
+    (tmp_path / "main.cf").write_text(
+        f"myhostname = mail.test\nqueue_directory = {tmp_path}\nlmtp_tls_security_level = verify\n"
+        f"lmtp_tls_CAfile = {tmp_path}/ca.pem\nlmtp_tls_loglevel = 1\n"
+        "lmtp_sasl_auth_enable = yes\nlmtp_sasl_tls_security_options = noanonymous\n"
+    )
+    (tmp_path / "master.cf").write_text("lmtp unix - - n - - lmtp\n")
+    parameters = SmtpParameters.from_config(Config.load(tmp_path), LMTP)
+
+    async def passwords(key):
+        return Found("user:secret", "t") if key == "store" else NOT_FOUND
+
+    async def scenario():
+        log = MemoryLog()
+        server = FakeServer(lmtp=True, path=str(tmp_path / "store"), ehlo=["STARTTLS", "AUTH PLAIN"])
+        server.context = server_context(
+            ServerTls(cert_file=str(tmp_path / "server.pem"), key_file=str(tmp_path / "server.key"))
+        )
+        async with server:
+            agent = SmtpAgent(parameters, ServiceLog(log, "postfix/lmtp"), StaticResolver(), passwords)
+            (result,) = await agent.deliver(request("unix:store"))
+            await agent.close()
+        return server, result, log.lines
+
+    server, result, lines = run(scenario)
+    assert result.status is Status.SENT, result
+    assert server.commands[:3] == ["LHLO mail.test", "STARTTLS", "LHLO mail.test"]
+    assert server.commands[3].startswith("AUTH PLAIN ")
+    assert lines[0].startswith("postfix/lmtp: Verified TLS connection established to mail.test[store]: TLSv1.3")

@@ -388,3 +388,23 @@ def test_an_offer_of_tls_is_noted():
             return bench.log.lines
 
     assert run(scenario) == ["postfix/smtp: Host offered STARTTLS: [127.0.0.1]"]
+
+
+def test_a_refused_log_in_is_not_tried_again():
+    async def scenario():
+        authentication = Authentication(True, frozenset(), frozenset(), cache_time=60.0)
+        table = {"127.0.0.1": "user:p"}
+        async with (
+            FakeServer({"AUTH": "535 5.7.8 wrong"}, ["AUTH PLAIN"]) as server,
+            Bench(passwords(table), authentication=authentication) as bench,
+        ):
+            nexthop = f"[127.0.0.1]:{server.port}"
+            results = [await bench.one(nexthop), await bench.one(nexthop)]
+            table["127.0.0.1"] = "user:corrected"
+            results.append(await bench.one(nexthop))
+            return [result.text for result in results], sum(line.startswith("AUTH") for line in server.commands)
+
+    texts, attempts = run(scenario)
+    said = "authentication failed; server 127.0.0.1[127.0.0.1] said: 535 5.7.8 wrong"
+    assert texts == [f"SASL {said}", f"SASL [CACHED] {said}", f"SASL {said}"]
+    assert attempts == 2
