@@ -19,7 +19,7 @@ from angarium.daemons.smtpd.parameters import smtpd_security_level
 from angarium.model.lookup import Lookup, TemporaryError
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.openssl import reach
-from angarium.runtime.tls import ServerTls, TlsLibrary, server_context
+from angarium.runtime.tls import LONGEST_SESSION, SHORTEST_SESSION, ServerTls, TlsLibrary, server_context
 from angarium.runtime.tlsnames import ServerNames
 from angarium.tables.maps import Maps
 from angarium.tables.opener import TableOpener
@@ -114,6 +114,7 @@ def _smtpd_tls(conf: Config) -> ServerTls:
     kind = "mandatory_" if mandatory else ""
     required = conf.boolean("smtpd_tls_req_ccert") and mandatory
     dh_file = _file(conf, "smtpd_tls_dh1024_param_file")
+    lifetime = int(conf.seconds("smtpd_tls_session_cache_timeout"))
     return ServerTls(
         cert_file=_file(conf, "smtpd_tls_cert_file"),
         key_file=_file(conf, "smtpd_tls_key_file"),
@@ -130,6 +131,8 @@ def _smtpd_tls(conf: Config) -> ServerTls:
             *(conf.names("smtpd_tls_mandatory_exclude_ciphers") if mandatory else ()),
         ),
         prefer_server_ciphers=conf.boolean("tls_preempt_cipherlist"),
+        session_tickets=lifetime > 0,
+        session_lifetime=min(max(lifetime, SHORTEST_SESSION), LONGEST_SESSION),
         dh_file=dh_file if dh_file and Path(dh_file).is_file() else "auto",
         ask_certificate=conf.boolean("smtpd_tls_ask_ccert"),
         require_certificate=required,

@@ -59,6 +59,8 @@ class OpenSsl:
         self._error_string.argtypes, self._error_string.restype = (ctypes.c_long,), ctypes.c_char_p
         self._set_depth = library.SSL_CTX_set_verify_depth
         self._set_depth.argtypes, self._set_depth.restype = (pointer, ctypes.c_int), None
+        self._set_timeout = library.SSL_CTX_set_timeout
+        self._set_timeout.argtypes, self._set_timeout.restype = (pointer, ctypes.c_long), ctypes.c_long
         self._control = library.SSL_CTX_ctrl
         self._control.argtypes = (pointer, ctypes.c_int, ctypes.c_long, ctypes.c_char_p)
         self._control.restype = ctypes.c_long
@@ -118,6 +120,10 @@ class OpenSsl:
     def limit_depth(self, context: ssl.SSLContext, depth: int) -> None:
         """Bound the length of chains as Postfix does: one more between the peer's own and the root than ``depth``."""
         self._set_depth(_word(context, 0), depth + 1)
+
+    def limit_sessions(self, context: ssl.SSLContext, seconds: int) -> None:
+        """How long a session may be taken up again, and the ticket for it is good."""
+        self._set_timeout(_word(context, 0), seconds)
 
     def set_groups(self, context: ssl.SSLContext, names: tuple[str, ...]) -> bool:
         """The groups for key exchange in order of preference; unknown names are skipped. False: none is known."""

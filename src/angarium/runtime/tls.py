@@ -32,9 +32,12 @@ from angarium.runtime.tlspeer import (
     matches_certificate,
     read_certificate,
 )
+from angarium.runtime.tlsresume import ResumingContext
 from angarium.runtime.tlssettings import DEFAULT_LIBRARY, TlsError, TlsLibrary, protocol_range
 
 __all__ = [
+    "LONGEST_SESSION",
+    "SHORTEST_SESSION",
     "ClientTls",
     "SecurityLevel",
     "ServerTls",
@@ -78,6 +81,9 @@ class SecurityLevel(enum.Enum):
         return self in (SecurityLevel.VERIFY, SecurityLevel.SECURE)
 
 
+SHORTEST_SESSION, LONGEST_SESSION = 120, 8_640_000
+"""The bounds of smtpd_tls_session_cache_timeout and its like, in seconds."""
+
 KeyPair = tuple[str, str]
 """A certificate file, and a key file or nothing."""
 
@@ -96,6 +102,7 @@ class ServerTls:
         ciphers: grade: ``high``, ``medium``, ``null`` …
         exclude_ciphers: OpenSSL cipher names or classes that are never used.
         session_tickets: let clients resume by ticket (RFC 5077).
+        session_lifetime: seconds for which they may; None: OpenSSL's two hours.
         ask_certificate: clients are asked for one, and may have none, or one that nobody vouches for.
         require_certificate: a session shall not go on without a trusted one: the service ends it after the handshake.
         ca_file: certificates of authorities for client certificates; ``ca_path`` a directory of them.
@@ -115,6 +122,7 @@ class ServerTls:
     ciphers: str = "medium"
     exclude_ciphers: tuple[str, ...] = ()
     session_tickets: bool = True
+    session_lifetime: int | None = None
     ask_certificate: bool = False
     require_certificate: bool = False
     ca_file: str = ""
@@ -136,7 +144,7 @@ class ClientTls:
 
     ``ca_file`` and ``ca_path`` empty mean the system's trusted authorities. The key files are those of ``ServerTls``;
     ``verify_depth`` too. With ``trust_anchors`` (smtp_tls_trust_anchor_file) no authority is trusted: the caller looks
-    at the chain after the handshake.
+    at the chain after the handshake. ``session_lifetime`` above 0 makes a ``ResumingContext``.
     """
 
     level: SecurityLevel = SecurityLevel.MAY
@@ -151,6 +159,7 @@ class ClientTls:
     chain_files: tuple[str, ...] = ()
     verify_depth: int = 9
     trust_anchors: tuple[str, ...] = ()
+    session_lifetime: float = 0.0
     library: TlsLibrary = DEFAULT_LIBRARY
 
 
@@ -177,6 +186,8 @@ def server_context(parameters: ServerTls) -> ssl.SSLContext:
     if not parameters.session_tickets:
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
+    elif parameters.session_lifetime is not None and (openssl := reach()) is not None:
+        openssl.limit_sessions(context, parameters.session_lifetime)
     if parameters.prefer_server_ciphers:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     else:
@@ -222,7 +233,8 @@ def client_context(parameters: ClientTls) -> ssl.SSLContext:
     Raises:
         TlsError: a file, protocol list or cipher list that cannot be used.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    lifetime = parameters.session_lifetime
+    context = ResumingContext.make(lifetime) if lifetime > 0 else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # The name is checked after the handshake: Postfix's match lists may name more than one (matches_certificate).
     context.check_hostname = False
     verifies = parameters.level.verifies and not parameters.trust_anchors

@@ -459,3 +459,12 @@ def test_older_versions_say_it_in_the_cipher(world):
     assert {describe_session(side) for side in sides} == {
         "TLSv1.2 with cipher ECDHE-ECDSA-AES256-GCM-SHA384 (256/256 bits)"
     }
+
+
+@pytest.mark.parametrize("seconds", [120, 86400])
+def test_tickets_are_good_for_as_long_as_is_said(world, seconds):
+    context = serving(world, session_lifetime=seconds)
+    _, client_side = shake(context, plain_client(maximum_version=ssl.TLSVersion.TLSv1_2))
+    assert client_side.session.ticket_lifetime_hint == seconds
+    _, client_side = shake(serving(world, session_tickets=False), plain_client(maximum_version=ssl.TLSVersion.TLSv1_2))
+    assert not client_side.session.has_ticket

@@ -59,6 +59,7 @@ class Connection(asyncio.Protocol):
         deadline: loop time when ``expire`` does something.
         tls: the established TLS session in words; empty without.
         peer_certificate: of a verified TLS session.
+        settled: called once the server has spoken in TLS; None without.
         key: of the pool, set by it.
         reply_filter: what replies are before they are understood; None: what they are.
         dot_delay: seconds to wait before the final dot, for a firewall that cannot stand it close to the content.
@@ -71,6 +72,7 @@ class Connection(asyncio.Protocol):
         self.uses = 0
         self.tls = ""
         self.peer_certificate: Mapping[str, object] | None = None
+        self.settled: Callable[[], None] | None = None
         self.key = ""
         self.remarks: list[str] = []
         self.deadline = 0.0

@@ -49,6 +49,7 @@ from angarium.runtime.tls import (
     matches_certificate,
 )
 from angarium.runtime.tlspeer import shown_chain
+from angarium.runtime.tlsresume import ResumingContext
 from angarium.tables.debugpeers import DebugPeers
 
 PasswordLookup = Callable[[str], Awaitable[Lookup]]
@@ -136,6 +137,8 @@ class Connector:
         connection = await self._open(target, destination)
         try:
             await self._negotiate(connection, destination, request, policy)
+            if connection.settled is not None:
+                connection.settled()
         except BaseException:
             connection.quit()
             raise
@@ -289,6 +292,10 @@ class Connector:
         target = connection.target
         context = self._policies.context(policy)
         server_name = policy.indication(target.host, destination.host)
+        place = f"{target.relay} {server_name or ''}"
+        memory = context if isinstance(context, ResumingContext) and policy.resumable else None
+        if memory is not None:
+            memory.aim(place)
         try:
             tls = await connection.start_tls(context, server_name, self._parameters.timeouts.starttls)
         except ssl.SSLCertVerificationError as error:
@@ -301,6 +308,8 @@ class Connector:
                 raise _PlaintextNextError from None
             raise TroubleError("4.7.5", "Cannot start TLS: handshake failure") from None
         connection.tls = describe_session(tls)
+        if memory is not None:
+            connection.settled = functools.partial(memory.remember, place, tls)
         trust = "Verified"
         if policy.anchors:
             self._check_anchors(tls, policy, target, destination)

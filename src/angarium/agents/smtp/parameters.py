@@ -20,7 +20,7 @@ from angarium.protocols.smtp.client_render import PLAIN, Style
 from angarium.protocols.smtp.client_states import Step
 from angarium.protocols.smtp.dialect import LMTP, SMTP, Dialect
 from angarium.runtime.dane import digest_order
-from angarium.runtime.tls import ClientTls, SecurityLevel, TlsError, TlsLibrary
+from angarium.runtime.tls import LONGEST_SESSION, SHORTEST_SESSION, ClientTls, SecurityLevel, TlsError, TlsLibrary
 
 
 class Configuration(Protocol):
@@ -397,8 +397,17 @@ def _client_tls(conf: Configuration, level: SecurityLevel) -> ClientTls:
         chain_files=tuple(conf.names("smtp_tls_chain_files")),
         verify_depth=conf.integer("smtp_tls_scert_verifydepth"),
         trust_anchors=tuple(conf.names("smtp_tls_trust_anchor_file")),
+        session_lifetime=_session_lifetime(conf),
         library=library,
     )
+
+
+def _session_lifetime(conf: Configuration) -> float:
+    """How long sessions are remembered; 0: they are not, as nobody has asked for it."""
+    lifetime = conf.seconds("smtp_tls_session_cache_timeout")
+    if not conf.text("smtp_tls_session_cache_database") or lifetime <= 0:
+        return 0.0
+    return min(max(lifetime, SHORTEST_SESSION), LONGEST_SESSION)
 
 
 def _families(protocols: list[str], preference: str) -> tuple[int, ...]:

@@ -67,6 +67,11 @@ class TlsPolicy:
         """How much protection."""
         return self.tls.level
 
+    @property
+    def resumable(self) -> bool:
+        """A session says enough of its server: nobody looks at the chain that he showed in its first."""
+        return not self.anchors and self.level is not SecurityLevel.FINGERPRINT
+
     def names(self, host: str, nexthop: str) -> list[str]:
         """What the certificate may be called."""
         known = {"hostname": host, "nexthop": nexthop, "dot-nexthop": "." + nexthop}

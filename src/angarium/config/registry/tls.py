@@ -62,10 +62,22 @@ PARAMETERS = (
         "tls",
     ),
     Parameter(
-        "tls_eecdh_strong_curve", Type.STRING, "prime256v1", "", "tls", Status.NO_EFFECT, "OpenSSL's own choice is used"
+        "tls_eecdh_strong_curve",
+        Type.STRING,
+        "prime256v1",
+        "",
+        "tls",
+        Status.NO_EFFECT,
+        "Postfix 3.6 and later ignore it too: tls_eecdh_auto_curves counts",
     ),
     Parameter(
-        "tls_eecdh_ultra_curve", Type.STRING, "secp384r1", "", "tls", Status.NO_EFFECT, "OpenSSL's own choice is used"
+        "tls_eecdh_ultra_curve",
+        Type.STRING,
+        "secp384r1",
+        "",
+        "tls",
+        Status.NO_EFFECT,
+        "Postfix 3.6 and later ignore it too: tls_eecdh_auto_curves counts",
     ),
     Parameter(
         "tls_export_cipherlist",
