@@ -60,15 +60,15 @@ def test_spawn(check):
 
 
 def test_a_copied_configuration_with_trees_is_told_what_becomes_of_them(check):
-    main = "virtual_mailbox_base = /nonexistent/vhosts\nvirtual_uid_maps = static:5000\nvirtual_gid_maps = static:5000\n"
+    main = "virtual_mailbox_base = /nonexistent/v\nvirtual_uid_maps = static:5000\nvirtual_gid_maps = static:5000\n"
     (said,) = check(main, "")
     assert said == (
         "trees-not-used: virtual_uid_maps is set, but mail for virtual_mailbox_domains goes to the mailstore, "
         "not to Maildirs or mailbox files"
     )
-    missing = "files-base-missing: virtual/unix: virtual_mailbox_base = /nonexistent/vhosts is no directory"
+    missing = "files-base-missing: virtual/unix: virtual_mailbox_base = /nonexistent/v is no directory"
     assert check(main + "virtual_mailbox_format = files\n", "") == [missing]
-    there = main.replace("/nonexistent/vhosts", "/tmp")
+    there = main.replace("/nonexistent/v", "/tmp")
     assert check(there + "virtual_mailbox_format = files\n", "") == []
     assert check(there, "files unix - n n - - virtual -o virtual_mailbox_format=files\n") == []
 
