@@ -812,8 +812,6 @@ PARAMETERS = (
         "3600s",
         "How long a client may take up a session again by its ticket; 0: not at all.",
         "smtpd",
-        Status.NO_EFFECT,
-        "sessions are resumed by tickets, without a cache on disk",
     ),
     Parameter("smtpd_tls_wrappermode", Type.BOOLEAN, "no", "TLS from the start, as on port 465.", "smtpd"),
     Parameter(
