@@ -75,3 +75,35 @@ def test_a_before_queue_filter_gets_the_mail_and_hears_of_the_client(servers):
     assert f"rcpt TO:<{account}>" in said
     assert said[-2:] == [".", "QUIT"]
     assert "proxy-accept: END-OF-MESSAGE: 250 2.0.0 filter took it; from=<joe@far.example>" in server.log()
+
+
+def test_mail_through_an_after_queue_filter_keeps_its_client(servers):
+    """As amavisd does it: out with XFORWARD, and back in with what was heard."""
+    scanner = FILTERS["Filter"](**FILTERS["KINDS"]["XFORWARD"])
+    server = servers.prepare({"content_filter": f"scan:[127.0.0.1]:{scanner.port}"})
+    with (server.site.configuration / "master.cf").open("a") as file:
+        file.write("scan unix - - n - - smtp\n  -o smtp_send_xforward_command=yes\n")
+        file.write(
+            f"{server.site.host}:10025 inet n - n - - smtpd\n  -o content_filter=\n  -o syslog_name=postfix/back\n"
+        )
+        file.write("  -o smtpd_authorized_xforward_hosts=127.0.0.0/8\n")
+    server.start()
+    account = next(iter(server.passwords))
+    try:
+        with smtplib.SMTP(server.site.host, server.site.ports.smtp, timeout=20) as client:
+            client.ehlo("client.example")
+            assert client.sendmail("joe@far.example", [account], MESSAGE) == {}
+        first = logged(server, "removed").partition(": removed")[0].rpartition(" ")[2]
+    finally:
+        scanner.close()
+    told = [line for line in scanner.said if line.startswith("XFORWARD ")]
+    assert any(f" IDENT={first}" in f" {line}" for line in told)
+    with smtplib.SMTP(server.site.host, 10025, timeout=20) as back:
+        back.ehlo("scanner.test")
+        for line in told:
+            assert back.docmd(line)[0] == 250
+        assert back.sendmail("joe@far.example", [account], MESSAGE) == {}
+    line = logged(server, "orig_queue_id=")
+    assert "postfix/back/smtpd" in line
+    assert f"orig_queue_id={first}, orig_client=" in line
+    assert line.endswith("[127.0.0.1]")
