@@ -157,7 +157,10 @@ def _command(site: Installation, entry: MasterService, used: bool) -> Iterator[F
 def _trees(site: Installation) -> Iterator[Finding]:
     """virtual, in either form."""
     lines = [entry for entry in site.services if entry.type == "unix" and entry.command == "virtual"]
-    files = [entry for entry in lines if programs.delivers_to_files(entry, site.conf)]
+    try:
+        files = [entry for entry in lines if programs.delivers_to_files(entry, site.conf)]
+    except ConfigError:
+        return  # a check of its own says so
     for entry in files:
         yield from _files(site, site.conf.for_service(entry), entry)
     if lines and not files:

@@ -87,6 +87,13 @@ def test_files(check):
     assert said[2].endswith("virtual/unix: virtual_mailbox_format = files needs virtual_uid_maps")
 
 
+def test_a_format_that_there_is_not(tmp_path):
+    (tmp_path / "main.cf").write_text("virtual_mailbox_format = maildir\n")
+    (tmp_path / "master.cf").write_text(MASTER)
+    found = [(each.rule.id, each.line) for each in engine.run(tmp_path) if each.line]
+    assert found == [("bad-value", 1)]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root is never whom a command runs as")
 def test_without_root_commands_may_be_our_own(tmp_path):
     import getpass
