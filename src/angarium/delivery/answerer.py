@@ -20,6 +20,9 @@ from angarium.delivery.question import decode_request
 from angarium.model.delivery import DeliveryRequest
 from angarium.runtime.log import ServiceLog
 
+_PIECE = 65536
+_ROOM = socket.CMSG_SPACE(array.array("i", [0]).itemsize)
+
 Answer = Callable[[DeliveryRequest], Awaitable[bytes]]
 
 
@@ -37,6 +40,7 @@ class Answerer:
         self._askers = askers
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Task[None]] = set()
         self._draining = asyncio.Event()
 
     @property
@@ -54,7 +58,7 @@ class Answerer:
         accepting = [loop.create_task(self._accept(each)) for each in sockets]
         try:
             await self._draining.wait()
-            for task in accepting:
+            for task in (*accepting, *self._waiting):
                 task.cancel()
             if self._tasks:
                 await asyncio.wait(self._tasks)
@@ -72,8 +76,9 @@ class Answerer:
             task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, connection: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        descriptor = -1
+        """Answer the questions of a connection, until the other side has no more or we drain between two."""
+        task = asyncio.current_task()
+        assert task is not None
         with connection:
             connection.setblocking(False)
             try:
@@ -81,21 +86,37 @@ class Answerer:
                 if uid not in self._askers:
                     self._log.warning(f"a question of user {uid} is not answered")
                     return
-                first, descriptor = await _first(connection)
-                request = decode_request(first + await read_line(connection), descriptor)
-                await loop.sock_sendall(connection, await self._answer_to(request))
+                while not self._draining.is_set():
+                    self._waiting.add(task)
+                    try:
+                        begun, descriptor = await _first(connection)
+                    finally:
+                        self._waiting.discard(task)
+                    if not begun:
+                        return
+                    await self._reply(connection, begun, descriptor)
             except (OSError, ValueError) as error:
                 self._log.warning(f"a question that cannot be answered: {error}")
-            finally:
-                if descriptor >= 0:
-                    with contextlib.suppress(OSError):
-                        os.close(descriptor)
+
+    async def _reply(self, connection: socket.socket, begun: bytes, descriptor: int) -> None:
+        """Answer one question. Raises OSError, ValueError."""
+        try:
+            request = decode_request(await read_line(connection, begun), descriptor)
+            await asyncio.get_running_loop().sock_sendall(connection, await self._answer_to(request))
+        finally:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
 
 async def _first(connection: socket.socket) -> tuple[bytes, int]:
-    """The first byte of a question and the descriptor beside it. Raises OSError, ValueError."""
-    await _readable(connection)
-    data, ancillary, _flags, _address = connection.recvmsg(1, socket.CMSG_SPACE(array.array("i", [0]).itemsize))
+    """The beginning of a question and the descriptor beside it; nothing at the end. Raises OSError, ValueError."""
+    while True:
+        try:
+            data, ancillary, _flags, _address = connection.recvmsg(_PIECE, _ROOM)
+        except BlockingIOError:
+            await _readable(connection)
+            continue
+        break
     received: list[int] = []
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -104,6 +125,8 @@ async def _first(connection: socket.socket) -> tuple[bytes, int]:
             received += numbers
     for extra in received[1:]:
         os.close(extra)
+    if not data and not received:
+        return b"", -1
     if not data or not received:
         for each in received[:1]:
             os.close(each)
