@@ -208,9 +208,10 @@ def test_a_directory_that_is_missing_limits_nobody_a_damaged_one_defers(servers)
     server = servers.prepare(
         {
             "virtual_mailbox_domains": "inline:{example.test=x}",
-            "virtual_mailbox_maps": "inline:{bob@example.test=bob@example.test}",
+            "virtual_mailbox_maps": "static:x",
             "virtual_alias_maps": "",
             "mailstore_messages_limit": "1",
+            "mailstore_quota_maps": "inline:{ {carol@example.test=1K 2}, dan@example.test=nonsense }",
         }
     )
     database = server.site.root / "lib" / "directory.sqlite"
@@ -219,6 +220,10 @@ def test_a_directory_that_is_missing_limits_nobody_a_damaged_one_defers(servers)
     server.start()
     assert send(server, ["bob@example.test"], 100).startswith("250")
     assert send(server, ["bob@example.test"], 100) == FULL
+    assert send(server, ["carol@example.test"], 100).startswith("250")
+    assert send(server, ["carol@example.test"], 600).startswith("552 5.2.2")
+    assert send(server, ["dan@example.test"], 100) == "451 4.3.0 <dan@example.test>: Temporary lookup failure"
+    assert "dan@example.test: not a size: 'nonsense'" in server.log()
     database.write_bytes(b"no database" * 1000)
     end = time.monotonic() + 30
     while (answer := send(server, ["bob@example.test"], 100)) == FULL:

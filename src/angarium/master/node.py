@@ -39,6 +39,7 @@ from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.spool import Spool
 from angarium.runtime.trace import TracedLog, TraceStore
 from angarium.tables.main import make_opener
+from angarium.tables.maps import Maps
 from angarium.tables.opener import TableOpener
 
 DIRECTORIES = (
@@ -138,11 +139,12 @@ class Node:
     @cached_property
     def quotas(self) -> Quotas:
         """What is in force for an account."""
-        return Quotas(self.directory, self._mailstore_parameters.quota)
+        maps = Maps.open("mailstore_quota_maps", self.conf.names("mailstore_quota_maps"), self.tables)
+        return Quotas(self.directory, self._mailstore_parameters.quota, maps.find if maps else None)
 
     async def room(self, account: str, size: int) -> Excess | TemporaryError | None:
         """Why a message of ``size`` bytes (0: unknown, at least one) has no room in the account's mailbox."""
-        plan = self.quotas.of(account)
+        plan = await self.quotas.of(account)
         if isinstance(plan, TemporaryError):
             return plan
         if not plan.counts and not plan.mail:

@@ -303,6 +303,15 @@ def parse_size(text: str) -> int:
     return size
 
 
+def parse_limit(text: str) -> QuotaLimit:
+    """``1G``, or ``1G 5000``: bytes, and messages if they are limited too. Raises ValueError."""
+    words = text.replace(",", " ").split()
+    if not words or len(words) > 2 or (len(words) == 2 and not (words[1].isascii() and words[1].isdigit())):
+        msg = f"not a limit: {text[:80]!r} (for example 1G, or 1G 5000)"
+        raise ValueError(msg)
+    return QuotaLimit(parse_size(words[0]), min(int(words[1]), _LARGEST) if len(words) == 2 else 0)
+
+
 def parse_grace(text: str) -> Grace:
     """``10%``, or a size; empty is none. Raises ValueError."""
     match = _PERCENT.fullmatch(text or "0%")

@@ -117,7 +117,7 @@ class DeliveryTrial:
             return Ending(("bounced: no such account",), {"outcome": "bounced"})
         facts: dict[str, object] = {"outcome": "mailbox", "account": account.value, "folder": "INBOX"}
         lines = [f"account {account.value}, folder INBOX [{account.source}]"]
-        plan = self._node.quotas.of(account.value)
+        plan = await self._node.quotas.of(account.value)
         if isinstance(plan, TemporaryError):
             return Ending((*lines, f"deferred: {plan.source}: {plan.cause}"), facts | {"outcome": "deferred"})
         for limit, whose, key in ((plan.limit, "quota", "quota"), (plan.domain, "domain quota", "domain_quota")):

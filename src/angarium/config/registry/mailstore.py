@@ -84,6 +84,17 @@ PARAMETERS = (
         compatible=False,
     ),
     Parameter(
+        "mailstore_quota_maps",
+        Type.TABLES,
+        "",
+        "Tables that say what an account may hold that the directory does not know, for servers whose accounts are in "
+        "SQL or LDAP: the key is the account's name, the result a size in bytes (also 500M, 1G; 0 for no limit), and "
+        "behind a blank a number of messages. What is not found has the limits of main.cf; a result without sense is a "
+        "temporary error.",
+        _PROGRAM,
+        compatible=False,
+    ),
+    Parameter(
         "mailstore_quota_rules",
         Type.STRING,
         "",
