@@ -29,6 +29,7 @@ from angarium.agents.local.main import (
 from angarium.agents.local.main import local_service as make_local_service
 from angarium.agents.local.main import local_trial as make_local_trial
 from angarium.agents.pipe.main import PipeParameters, pipe_agent, pipe_service
+from angarium.agents.smtp.bestmx import BestMxAgent
 from angarium.agents.smtp.main import SmtpAgent, SmtpParameters, Tables
 from angarium.agents.smtp.outgoing import Rules, make_checks, read_flags
 from angarium.agents.smtp.parameters import own_name
@@ -121,7 +122,9 @@ def filtered(node: Node, conf: Config, entry: MasterService, agent: DeliveryAgen
 
 
 def _smtp(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> DeliveryAgent:
-    return make_smtp_agent(node, conf, log, DIALECTS[entry.command], read_flags(entry, log))
+    agent = make_smtp_agent(node, conf, log, DIALECTS[entry.command], read_flags(entry, log))
+    best = conf.text("best_mx_transport") if entry.command == "smtp" else ""
+    return BestMxAgent(agent, best, node.agents.get) if best else agent
 
 
 def make_smtp_agent(

@@ -24,7 +24,11 @@ PARAMETERS = (
         "rewrite",
     ),
     Parameter(
-        "best_mx_transport", Type.STRING, "", "", "rewrite", Status.UNSUPPORTED, "the resolver does not do this yet"
+        "best_mx_transport",
+        Type.STRING,
+        "",
+        "The transport of mail whose best mail exchanger is this server, in place of returning it.",
+        "rewrite",
     ),
     Parameter(
         "default_transport",
@@ -73,7 +77,7 @@ PARAMETERS = (
         "",
         "rewrite",
         Status.UNSUPPORTED,
-        "the resolver does not do this yet",
+        "the names owner-x and x-request are never split at a hyphen",
     ),
     Parameter(
         "parent_domain_matches_subdomains",
