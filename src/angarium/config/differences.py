@@ -83,7 +83,8 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         (
             "`tls_server_sni_maps` serves imapd and pop3d too. A table that would have to wait inside of a handshake "
             "(databases, LDAP, tcp, socketmap, memcache) counts as one that cannot be asked: the handshake ends. A "
-            "table that root alone may read is read when the server starts; a change is seen after `postfix reload`."
+            "table that root alone may read is read when the server starts; a change is seen after `postfix reload`, "
+            "and until then a warning says so."
         ),
         (
             "Without smtp_tls_CAfile and smtp_tls_CApath the system's authorities are trusted at the levels verify and "

@@ -5,6 +5,7 @@ Fails with ConfigError (file and line) or TlsError (the file's name).
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
@@ -16,11 +17,14 @@ from angarium.config.master_cf import MasterService
 from angarium.daemons.imapd.main import ImapdParameters
 from angarium.daemons.pop3d.main import Pop3dParameters
 from angarium.daemons.smtpd.parameters import smtpd_security_level
-from angarium.model.lookup import Lookup, TemporaryError
+from angarium.model.lookup import NOT_FOUND, Found, Lookup, TemporaryError
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.openssl import reach
 from angarium.runtime.tls import LONGEST_SESSION, SHORTEST_SESSION, ServerTls, TlsLibrary, server_context
 from angarium.runtime.tlsnames import ServerNames
+from angarium.tables.built import BuiltTable
+from angarium.tables.builtfile import DamagedFileError
+from angarium.tables.files import FileTable
 from angarium.tables.maps import Maps
 from angarium.tables.opener import TableOpener
 
@@ -77,7 +81,8 @@ def _warn_of_smtpd(conf: Config, parameters: ServerTls, warn: Callable[[str], No
 def _sni_finder(conf: Config, names: list[str], warn: Callable[[str], None]) -> Callable[[str], Lookup]:
     """A look-up in the tables of tls_server_sni_maps.
 
-    They are opened here and read once, so that files that root alone may read can be asked by others afterwards.
+    They are read here, as others may not be allowed to: what the files hold now is the answer for as long as they
+    cannot be read again, as after a change of a file that root alone may read.
     """
     opener = TableOpener(
         warn,
@@ -89,11 +94,30 @@ def _sni_finder(conf: Config, names: list[str], warn: Callable[[str], None]) -> 
     )
     maps = Maps.open("tls_server_sni_maps", names, opener)
 
+    known = _entries(maps)
+    told: list[str] = []
+
     def find(key: str) -> Lookup:
-        return _now(maps.find(key, partial=key.startswith(".")), names)
+        answer = _now(maps.find(key, partial=key.startswith(".")), names)
+        if not isinstance(answer, TemporaryError) or not known:
+            return answer
+        if not told:
+            told.append(key)
+            warn(f"{answer.source}: {answer.cause}; keys are those of the start until postfix reload")
+        return Found(known[key], answer.source) if key in known else NOT_FOUND
 
     find("localhost")
     return find
+
+
+def _entries(maps: Maps) -> dict[str, str]:
+    """What is in the tables that can be listed; the first one counts."""
+    entries: dict[str, str] = {}
+    for table in reversed(maps.tables):
+        if isinstance(table, BuiltTable | FileTable):
+            with contextlib.suppress(OSError, DamagedFileError):
+                entries.update(table.items())
+    return entries
 
 
 def _now(question: Coroutine[Any, Any, Lookup], names: list[str]) -> Lookup:

@@ -233,6 +233,14 @@ class BuiltTable:
                 return TemporaryError(f"{self._path} is being written for too long", self.name)
             await asyncio.sleep(_RETRY_AFTER)
 
+    def items(self) -> list[tuple[str, str]]:
+        """Every entry. Raises OSError, DamagedFileError."""
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return [(_text(key), _text(value)) for key, value in self._kind.read(FileBytes(descriptor)).items()]
+        finally:
+            os.close(descriptor)
+
     async def locate(self, key: str, found: Found) -> str:
         """Where an entry stands in the source, as ``file:line``, if the source has it so; for explanations."""
         if self._text is None:
