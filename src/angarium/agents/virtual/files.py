@@ -17,6 +17,7 @@ Fails with nothing: a failure is an outcome. An unknown user and a full mailbox 
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import time
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from angarium.delivery import mailboxfile, maildir
 from angarium.delivery.framing import Framing, delivery_header, framed, postmark
@@ -153,6 +155,7 @@ class FilesDeliverer:
         self._rights = rights
         self._log = log
         self._clock = clock
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def deliver(self, request: DeliveryRequest) -> Sequence[Outcome]:
         """Deliver to each recipient, one after the other, or say how that would end, as far as tables tell."""
@@ -164,12 +167,19 @@ class FilesDeliverer:
             if request.verify:
                 return Outcome(Status.SENT, _SENT, f"delivers to {place.kind}")
             user = User(queued.recipient.address, place.uid, place.gid)
-            told = await self._rights.run(user, self._work(request, queued, place, user))
+            work = self._work(request, queued, place, user)
+            if place.kind == "maildir":
+                return read(await self._rights.run(user, work))
+            # Our own deliveries to a mailbox queue here: whoever finds it locked looks again after a second only.
+            turn = self._turns.get(place.path)
+            if turn is None:
+                turn = self._turns[place.path] = asyncio.Lock()
+            async with turn:
+                return read(await self._rights.run(user, work))
         except DeliveryError as error:
             for line in error.cause.splitlines():
                 self._log.warning(line)
             return _failed(error)
-        return read(told)
 
     # --- tables
 

@@ -9,6 +9,7 @@ import re
 import runpy
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,18 @@ def test_as_recorded_with_our_own_rights(root):
         skipped |= {"mbox", "flocked", "old", "full", "nearly", "symlink"}
     told, _log = play(root, NobodysRights(), skipped)
     assert {re.sub(r" \d+$", "", each) for each in told} == wanted(skipped)
+
+
+def test_our_own_deliveries_to_a_mailbox_wait_for_each_other(root):
+    RECORD["prepare"](root, os.geteuid() or RECORD["UID"], os.getegid() or RECORD["GID"])
+    agent = deliverer(root, "tree", NobodysRights(), ServiceLog(MemoryLog(), "t"))
+    settings = agent._parameters
+    agent._parameters = replace(settings, strict_mailbox_ownership=False, lock=LockRules(attempts=1))
+    request = next(each for each in requests() if each.recipients[0].recipient.address == "mbox@tree.test")
+
+    async def body():
+        return await asyncio.gather(*[agent.deliver(request) for _ in range(20)])
+
+    told = asyncio.run(body())
+    assert {each[0].text for each in told} == {"delivered to mailbox"}
+    assert not agent._turns
