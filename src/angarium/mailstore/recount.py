@@ -6,7 +6,7 @@ readers notice nothing. Called on a thread, or by a command: it blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +127,13 @@ def count_domain(base: Path, domain: str, plans: tuple[Mapping[str, QuotaPlan], 
         raise MailstoreUnavailableError(f"{directory}: {error}") from error
 
 
-def count(directory: Path, domain: str, plans: Mapping[str, QuotaPlan], ledger: Ledger) -> Usage:
+def count(
+    directory: Path,
+    domain: str,
+    plans: Mapping[str, QuotaPlan],
+    ledger: Ledger,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Usage:
     """Enter all accounts of a domain into its ledger, and forget those that are gone; the sum.
 
     Args:
@@ -135,11 +141,14 @@ def count(directory: Path, domain: str, plans: Mapping[str, QuotaPlan], ledger: 
         domain: its name.
         plans: of the accounts, by local part; no more is counted.
         ledger: of the domain.
+        stopped: the rest is left to another.
 
     Raises:
         SqlError, OSError: the ledger cannot be written. Accounts that cannot be read stay as they were.
     """
     for local, plan in plans.items():
+        if stopped():
+            return ledger.total()
         _enter(directory / component(local), plan, f"{local}@{domain}", ledger)
     ledger.keep_only(lambda: frozenset(each.parent.name for each in directory.glob(f"*/{DATABASE}")))
     ledger.set_complete(True)

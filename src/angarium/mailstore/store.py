@@ -118,6 +118,7 @@ class SqliteMailStore:
         self._purging: set[str] = set()
         self._ledgers = Ledgers(base)
         self._counting: set[Path] = set()
+        self._closing = False
         if bus is not None:
             bus.subscribe(TOPIC, self._heard)
 
@@ -169,6 +170,7 @@ class SqliteMailStore:
 
     async def close(self) -> None:
         """Finish what is being written, then close every database."""
+        self._closing = True
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -287,15 +289,16 @@ class SqliteMailStore:
         task.add_done_callback(self._tasks.discard)
 
     async def _count(self, account: str, directory: Path, ledger: Ledger) -> None:
-        names = await asyncio.get_running_loop().run_in_executor(self._readers, accounts_in, directory)
+        loop = asyncio.get_running_loop()
         domain = account.rpartition("@")[2]
-        plans = {name: await self.plan(f"{name}@{domain}") for name in names}
         try:
-            await asyncio.get_running_loop().run_in_executor(self._readers, count, directory, domain, plans, ledger)
-        except (*BROKEN, OSError) as error:
+            names = await loop.run_in_executor(self._readers, accounts_in, directory)
+            plans = {name: await self.plan(f"{name}@{domain}") for name in names}
+            await loop.run_in_executor(self._readers, count, directory, domain, plans, ledger, lambda: self._closing)
+        except (*BROKEN, OSError, MailstoreError) as error:
+            # and it stays among those that are being counted: who tries again and again helps nobody
             self._log.warning(f"cannot count what domain {domain} holds: {error}")
-            ledger.complete = True  # in this process: who counts again and again helps nobody
-        finally:
+        else:
             self._counting.discard(directory)
 
     async def tell(

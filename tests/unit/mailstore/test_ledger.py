@@ -147,6 +147,9 @@ def test_a_domain_is_counted_and_forgets_who_is_gone(open_store, run, mail, tmp_
     assert accounts_in(directory) == ["a", "b", "c d"]
     assert count(directory, "x.test", dict.fromkeys(accounts_in(directory), plan), ledger) == Usage(4 * size, 4)
     assert ledger.complete
+    ledger.set_complete(False)
+    assert count(directory, "x.test", {"a": plan}, ledger, lambda: True) == Usage(4 * size, 4)
+    assert not ledger.complete
     assert read_domain_usage(tmp_path, "x.test") == Usage(4 * size, 4)
     assert count_domain(tmp_path, "x.test", ({"b": QuotaPlan(domain=plan.domain)}, plan)) == Usage(5 * size, 5)
     count_domain(tmp_path, "x.test", ({}, UNLIMITED))
