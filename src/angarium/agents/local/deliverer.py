@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+from angarium.agents.local.atonce import AtOnce
 from angarium.agents.local.commandline import arguments, environment
 from angarium.agents.local.expansion import Expansion
 from angarium.agents.local.parameters import LocalParameters
@@ -41,11 +42,12 @@ from angarium.delivery import mailboxfile, maildir
 from angarium.delivery.command import CommandRules
 from angarium.delivery.command import run as run_command
 from angarium.delivery.environment import exported
+from angarium.delivery.filerights import FileRights, acting
 from angarium.delivery.framing import Framing, delivery_header, framed, postmark
 from angarium.delivery.loops import delivered_to
 from angarium.delivery.mailboxfile import MailboxRules
 from angarium.delivery.maildir import Moment
-from angarium.delivery.rights import Rights
+from angarium.delivery.rights import Rights, Work
 from angarium.delivery.troubles import DeliveryError
 from angarium.delivery.user import User
 from angarium.model.delivery import DeliveryRequest, QueuedRecipient, Status
@@ -122,6 +124,11 @@ class LocalDeliverer:
         self._files = files or rights
         self._log = log
         self._clock = clock
+        self._writes_at_once = (
+            isinstance(self._files, FileRights)
+            and not (parameters.mailbox_command or parameters.mailbox_transport)
+            and not (world.asks("mailbox_command_maps") or world.asks("mailbox_transport_maps"))
+        )
 
     async def deliver(self, request: DeliveryRequest) -> Sequence[Sequence[Part]]:
         """The parts of each recipient, in the order of the request."""
@@ -141,11 +148,18 @@ class LocalDeliverer:
         self, request: DeliveryRequest, queued: QueuedRecipient, expansion: Expansion
     ) -> Sequence[Part]:
         address = queued.recipient.address
+        delivery = _Delivery(self._parameters, request, queued, self._clock())
+        at_once: AtOnce | None = None
+        if self._writes_at_once and not request.verify:
+            at_once = AtOnce(self._world, lambda step: self._visited(delivery, step))
+            expansion.world = at_once
         try:
             steps = await expansion.expand(address)
         except ConfigError as error:
             self._log.warning(f"{request.queue_id}: {error}")
             return [Part(address, Status.DEFERRED, Dsn(4, 3, 5), "mail system configuration error")]
+        if at_once is not None and at_once.step is not None:
+            return [self._ended(at_once.step, at_once.outcome)]
         if request.verify:
             return [part for step in steps for part in await self._described(step)] or [
                 Part(address, Status.SENT, _SENT, "discarded")
@@ -153,7 +167,6 @@ class LocalDeliverer:
         waiting = [s for s in steps if isinstance(s, Outcome) and s.status is Status.DEFERRED]
         if waiting:  # all of it is tried again: deliver none of it now
             return [_told(each) for each in waiting]
-        delivery = _Delivery(self._parameters, request, queued, self._clock())
         return [await self._step(delivery, step) for step in steps] or [Part(address, Status.SENT, _SENT, "discarded")]
 
     async def _described(self, step: Step) -> Sequence[Part]:
@@ -202,16 +215,35 @@ class LocalDeliverer:
             command = await self._mailbox_command(step.to) if isinstance(step, ToMailbox) else ""
             user, work = self._work(delivery, step, command)
             runs = isinstance(step, ToCommand) or bool(command)
-            said, dsn, text, output, *warnings = await (self._rights if runs else self._files).run(user, work)
-        except (DeliveryError, ConfigError) as error:
-            trouble = error if isinstance(error, DeliveryError) else DeliveryError(Dsn(4, 3, 5), str(error))
-            for line in trouble.cause.splitlines():
+            return self._ended(step, await (self._rights if runs else self._files).run(user, work))
+        except DeliveryError as error:
+            return self._ended(step, error)
+        except ConfigError as error:
+            return self._ended(step, DeliveryError(Dsn(4, 3, 5), str(error)))
+
+    def _ended(self, step: Step, outcome: Sequence[str] | DeliveryError) -> Part:
+        """The part of a step that was carried out, and its warnings to the log."""
+        if isinstance(outcome, DeliveryError):
+            for line in outcome.cause.splitlines():
                 self._log.warning(line)
-            status = Status.DEFERRED if trouble.dsn.temporary else Status.BOUNCED
-            return replace(_part(step), status=status, dsn=trouble.dsn, text=trouble.text, output=trouble.output)
+            status = Status.DEFERRED if outcome.dsn.temporary else Status.BOUNCED
+            return replace(_part(step), status=status, dsn=outcome.dsn, text=outcome.text, output=outcome.output)
+        said, dsn, text, output, *warnings = outcome
         for line in warnings:
             self._log.warning(line)
         return replace(_part(step), status=Status(said), dsn=Dsn.parse(dsn), text=text, output=output)
+
+    def _visited(self, delivery: _Delivery, step: ToMailbox) -> Work:
+        """The work of a mailbox, for a thread that has the user's rights already. Raises nothing."""
+        actor, work = self._mailbox_work(delivery, step, "")
+        if actor == step.user:
+            return work
+
+        def act() -> Sequence[str]:
+            with acting(actor):
+                return work()
+
+        return act
 
     async def _mailbox_command(self, to: Addressee) -> str:
         """The command that stands for the mailbox; empty without. Raises DeliveryError."""

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from angarium.rewrite.addresslist import list_texts
 
 _INCLUDE = ":include:"
+_EMPTY = '""'
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,9 @@ Destination = Command | File | Include | MailTo
 
 def read(text: str) -> Iterator[Destination]:
     """The destinations of one line, or of the value of an alias, in order."""
+    if text.strip() == _EMPTY:
+        yield MailTo("")  # which is mailer-daemon, while such an entry of a longer list is none
+        return
     for word in list_texts(text):
         if word.startswith("|"):
             yield Command(word[1:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from angarium.agents.local.aliases import AskAlias, OwnedAlias
 from angarium.agents.local.expansion import Failure, ListFile
@@ -51,9 +51,11 @@ class TrialWorld(MachineWorld):
         super().__init__(parameters, asked, rights, log, tables=tables)
         self._seen = seen
 
-    async def forward(self, user: User, to: Addressee) -> ListFile | NotFound | TemporaryError:
+    async def forward(
+        self, user: User, to: Addressee, without: Callable[[], None] | None = None
+    ) -> ListFile | NotFound | TemporaryError:
         """The file, unless we may not look into that home."""
-        found = await super().forward(user, to)
+        found = await super().forward(user, to, without)
         if isinstance(found, ListFile):
             self._seen.append(f".forward of {user.name}: {_short(found.text)}")
         if isinstance(found, TemporaryError):

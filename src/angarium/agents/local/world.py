@@ -122,6 +122,10 @@ class MachineWorld:
             return general or NOT_FOUND
         return found.value if isinstance(found, Found) else found
 
+    def asks(self, parameter: str) -> bool:
+        """Whether there are tables of that parameter."""
+        return parameter in self._tables
+
     async def ask(self, parameter: str, to: Addressee) -> Lookup:
         """Ask the tables of a parameter for a user."""
         table = self._tables.get(parameter)
@@ -134,15 +138,27 @@ class MachineWorld:
         except OSError as error:
             return TemporaryError(str(error), "default_privs")
 
-    async def forward(self, user: User, to: Addressee) -> ListFile | NotFound | TemporaryError:
-        """Read the first file of forward_path that is there."""
+    async def forward(
+        self, user: User, to: Addressee, without: Callable[[], None] | None = None
+    ) -> ListFile | NotFound | TemporaryError:
+        """Read the first file of forward_path that is there; ``without`` is done where it was looked for, if none is.
+
+        ``without`` wants rights that work in threads of this process: it returns nothing.
+        """
         parameters = self._parameters
         paths = [expand(path, to, user, parameters.forward_expansion_filter) for path in parameters.forward_path]
         paths = list(dict.fromkeys(paths))
         if not paths:
             return NOT_FOUND
+
+        def look() -> Sequence[str]:
+            found = _first(paths, user)
+            if not found[0] and without is not None:
+                without()
+            return found
+
         try:
-            found = await self._rights.run(user, lambda: _first(paths, user))
+            found = await self._rights.run(user, look)
         except DeliveryError as error:
             return TemporaryError(error.text, f".forward of {user.name}")
         text, *warnings = found
