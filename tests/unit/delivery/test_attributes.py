@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import grp
 import pwd
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angarium.config.error import ConfigError
+from angarium.config.master_cf import parse_master_cf
 from angarium.delivery.actor import NOBODY, Reserved, actor
-from angarium.delivery.attributes import PIPE, SPAWN, Attributes, unescape
+from angarium.delivery.attributes import PIPE, SPAWN, Attributes, read_attributes, unescape
 
 DAEMON = pwd.getpwnam("daemon")
 
@@ -81,3 +84,15 @@ def test_those_of_a_configuration():
     reserved = Reserved.of("daemon", "nosuch")
     assert (reserved.uid, reserved.setgid) == (DAEMON.pw_uid, -1)
     assert Reserved.of("nosuch", "daemon").uid == -1
+
+
+def test_the_examples_of_the_packaged_master_cf_are_right():
+    lines = (Path(__file__).parents[3] / "packaging" / "postfix" / "master.cf").read_text().splitlines()
+    at = next(number for number, line in enumerate(lines) if "Commands: pipe(8)" in line)
+    examples = [line[1:] for line in lines[at:] if re.match(r"#(\s{2,}|\w)", line)]
+    entries = parse_master_cf("\n".join(examples) + "\n", "master.cf").services
+    assert [entry.name for entry in entries][:3] == ["files", "maildrop", "dovecot"]
+    for entry in entries:
+        if entry.command != "virtual":
+            known = {"pipe": PIPE, "spawn": SPAWN}[entry.command]
+            assert isinstance(read_attributes(entry, known), Attributes)
