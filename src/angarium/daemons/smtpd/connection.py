@@ -232,31 +232,29 @@ class SmtpdConnection(asyncio.Protocol):
 
     async def _proxy_header(self, families: Families) -> ProxyHeader:
         """Read the header, and nothing behind it. Raises ProxyHeaderError, OSError."""
-        accepted = self._accepted
         data = b""
         while True:
-            if accepted is not None:  # what follows belongs to TLS: it must stay in the socket
-                data += await self._loop.sock_recv(accepted, 1)
-                ended = False
-            else:
-                while not self._input and not self._eof:
-                    self._wake = self._loop.create_future()
-                    await self._wake
-                data = b"".join(self._input)
-                ended = self._eof
+            more = await self._more_of_header(len(data))
+            data += more
             header = parse_proxy_header(data, families) if data else None
             if header is not None:
                 break
-            if ended or (accepted is not None and not data):
-                raise ProxyHeaderError(f"short protocol header: {data.decode('latin-1')}" if data else "EOF")
-            if accepted is None:
-                self._wake = self._loop.create_future()
-                await self._wake
-        if accepted is None:
-            rest = data[header.size :]
-            self._input[:] = [rest] if rest else []
-            self._input_size = len(rest)
+            if not more:
+                what = data.decode("utf-8", "surrogateescape")
+                raise ProxyHeaderError(f"short protocol header: {what}" if data else "EOF")
+        rest = data[header.size :]
+        self._input[:] = [rest] if rest else []
+        self._input_size = len(rest)
         return header
+
+    async def _more_of_header(self, read: int) -> bytes:
+        """What has come in behind the first ``read`` octets, at least one; empty at the end."""
+        if self._accepted is not None:  # what follows the header belongs to TLS: it must stay in the socket
+            return await self._loop.sock_recv(self._accepted, 1)
+        while self._input_size <= read and not self._eof:
+            self._wake = self._loop.create_future()
+            await self._wake
+        return b"".join(self._input)[read:]
 
     async def _identify(self, client: Client) -> Client:
         setting = self._setting

@@ -38,6 +38,9 @@ async def begin(talk: Conversation, transaction: Transaction) -> Reply | None:
     except FilterError as error:
         connection.close()
         return error.reply
+    except BaseException:
+        connection.close()
+        raise
     transaction.filter = connection
     return None
 

@@ -108,7 +108,7 @@ class FilterConnection:
                 async with asyncio.timeout(self._timeout):
                     await writer.drain()
         except TimeoutError as error:
-            self._warn(f"timeout talking to proxy {self._shown}")
+            self._abandon(f"timeout talking to proxy {self._shown}")
             raise FilterError(replies.WRITE_ERROR) from error
         except OSError:
             pass  # it may have answered before it hung up

@@ -511,3 +511,34 @@ def test_the_policy_is_closed_when_the_service_is_over(server):
 
     server.run(test)
     assert server.policy.closed
+
+
+@pytest.mark.parametrize("wrapper", [False, True])
+def test_a_proxy_that_hangs_up_within_its_header_costs_nothing(server, tls_context, wrapper):
+    server.tls = tls_context
+    server.configure(upstream_proxy_protocol="haproxy", tls_wrappermode=wrapper)
+
+    async def test():
+        talk = await server.connect(greeting=False)
+        talk.writer.write(b"PROXY TCP4 192.0.2.7")
+        await talk.writer.drain()
+        talk.writer.write_eof()
+        await talk.reader.read()
+
+    server.run(test)
+    assert server.lines[0] == "warning: haproxy read: short protocol header: PROXY TCP4 192.0.2.7"
+
+
+def test_a_proxy_header_may_come_in_pieces(server):
+    server.configure(upstream_proxy_protocol="haproxy")
+
+    async def test():
+        talk = await server.connect(greeting=False)
+        for octet in b"PROXY TCP4 192.0.2.7 192.0.2.25 4711 25\r\n":
+            talk.writer.write(bytes([octet]))
+            await talk.writer.drain()
+            await asyncio.sleep(0)
+        assert (await talk.reply()).startswith("220 ")
+
+    server.run(test)
+    assert server.lines[0].startswith("connect from client.example.test[192.0.2.7]")
