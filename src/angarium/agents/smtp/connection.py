@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from angarium.agents.smtp.hosts import Target
@@ -27,7 +27,7 @@ from angarium.protocols.smtp.client import (
     Replied,
     TransactionEnded,
 )
-from angarium.protocols.smtp.client_reply import LINE_LIMIT, ClientReply
+from angarium.protocols.smtp.client_reply import ClientReply
 from angarium.protocols.smtp.client_states import State, Step
 
 _PAUSE = 0.05
@@ -61,7 +61,6 @@ class Connection(asyncio.Protocol):
         peer_certificate: of a verified TLS session.
         settled: called once the server has spoken in TLS; None without.
         key: of the pool, set by it.
-        reply_filter: what replies are before they are understood; None: what they are.
         dot_delay: seconds to wait before the final dot, for a firewall that cannot stand it close to the content.
         remarks: what the log is to be told of the last transaction, beside its outcome.
     """
@@ -78,13 +77,11 @@ class Connection(asyncio.Protocol):
         self.deadline = 0.0
         self._loop = asyncio.get_running_loop()
         self.opened = self._loop.time()
-        self.reply_filter: Callable[[bytes], Awaitable[bytes]] | None = None
         self.dot_delay = 0.0
-        self._limits = limits
+        self._steps = limits.steps
+        self._rate = limits.rate
         self._written = 0
-        self._unfiltered = b""
         self._task: asyncio.Task[None] | None = None
-        self._gone = False
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._reply: ClientReply | None = None
@@ -196,7 +193,7 @@ class Connection(asyncio.Protocol):
         if now < self.deadline:
             return
         if self._waiter is not None:
-            self._fail(LostError(self.target.peer, self.session.step, timed_out=True))
+            self.fail(LostError(self.target.peer, self.session.step, timed_out=True))
             self.abort()
         elif self._closing or self.session.state is State.CLOSING:
             self.abort()
@@ -211,25 +208,17 @@ class Connection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # uvloop's is no subclass
 
     def data_received(self, data: bytes) -> None:
-        """Something came in."""
-        if self.reply_filter is None:
-            self._feed(data)
-            return
-        self._unfiltered += data
-        if self._task is None:
-            self._task = self._loop.create_task(self._filter(self.reply_filter))
-
-    def _feed(self, data: bytes) -> None:
         """Feed the session; act on what happened; write once."""
         session = self.session
-        awaited = session.awaited
+        rate = self._rate
+        awaited = session.awaited if rate else 0
         finished = False
         for event in session.receive_data(data):
             finished = self._handle(event) or finished
         output = session.output()
         if output and self._transport is not None:
             self._transport.write(output)
-        if not self._limits.rate or session.awaited != awaited:
+        if not rate or session.awaited != awaited:
             self._progress()
         if finished:
             self._wake()
@@ -242,10 +231,7 @@ class Connection(asyncio.Protocol):
         """Whoever waits hears of it."""
         del exc
         self._transport = None
-        if self._unfiltered and self._task is not None:
-            self._gone = True  # what has come is heard first
-            return
-        self._fail(LostError(self.target.peer, self.session.step))
+        self.fail(LostError(self.target.peer, self.session.step))
 
     def pause_writing(self) -> None:
         """The peer reads slower than we write."""
@@ -254,9 +240,9 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on with the content."""
         self._paused = False
-        if self._limits.rate:
-            earned = self._written / self._limits.rate
-            self.deadline = min(self.deadline + earned, self._loop.time() + self._limits.steps[Step.CONTENT])
+        if self._rate:
+            earned = self._written / self._rate
+            self.deadline = min(self.deadline + earned, self._loop.time() + self._steps[Step.CONTENT])
             self._written = 0
         else:
             self._progress()
@@ -287,7 +273,7 @@ class Connection(asyncio.Protocol):
                 self._transport.close()
             return True
         assert isinstance(event, Malformed)
-        self._fail(TroubleError("4.5.0", f"Protocol error: host {self.target.peer} said: {event.text}", event.text))
+        self.fail(TroubleError("4.5.0", f"Protocol error: host {self.target.peer} said: {event.text}", event.text))
         self.abort()
         return False
 
@@ -329,19 +315,6 @@ class Connection(asyncio.Protocol):
         self._progress()
         self._task = None
 
-    async def _filter(self, reply_filter: Callable[[bytes], Awaitable[bytes]]) -> None:
-        """Replies as the filter has them, whole lines at a time."""
-        while b"\n" in self._unfiltered or len(self._unfiltered) > LINE_LIMIT:
-            whole, end, rest = self._unfiltered.rpartition(b"\n")
-            self._unfiltered = rest if end else b""
-            lines = whole.split(b"\n") if end else [rest]
-            self._feed(b"".join([await reply_filter(line.removesuffix(b"\r")) + b"\r\n" for line in lines]))
-            if self._unfiltered and self.session.state is State.UPGRADING:
-                self._handle(Malformed("plaintext after STARTTLS"))
-        self._task = None
-        if self._gone:
-            self._fail(LostError(self.target.peer, self.session.step))
-
     def _take_reply(self) -> ClientReply:
         assert self._reply is not None
         return self._reply
@@ -366,13 +339,14 @@ class Connection(asyncio.Protocol):
             self._waiter = None
 
     def _progress(self) -> None:
-        self.deadline = self._loop.time() + self._limits.steps[self.session.step]
+        self.deadline = self._loop.time() + self._steps[self.session.step]
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _fail(self, trouble: TroubleError) -> None:
+    def fail(self, trouble: TroubleError) -> None:
+        """The connection is of no more use; whoever waits hears why."""
         if self._trouble is None:
             self._trouble = trouble
         if self._waiter is not None and not self._waiter.done():

@@ -27,7 +27,7 @@ from angarium.agents.smtp.dialing import dial
 from angarium.agents.smtp.hosts import Target, loops
 from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.pool import ConnectionPool
-from angarium.agents.smtp.replyfilter import ReplyFilter
+from angarium.agents.smtp.replyfilter import FilteredConnection, ReplyFilter
 from angarium.agents.smtp.tlspolicy import TlsPolicies, TlsPolicy
 from angarium.agents.smtp.traced import TracedSession
 from angarium.agents.smtp.trouble import NotConnectedError, TroubleError, refused
@@ -167,9 +167,11 @@ class Connector:
     async def _open(self, target: Target, destination: Destination) -> Connection:
         parameters = self._parameters
         session = await self._session(target, destination)
-        connection = Connection(target, session, self._limits)
-        if self._tables.replies is not None:
-            connection.reply_filter = ReplyFilter(self._tables.replies, target, self._log)
+        if self._tables.replies is None:
+            connection = Connection(target, session, self._limits)
+        else:
+            replies = ReplyFilter(self._tables.replies, target, self._log)
+            connection = FilteredConnection(target, session, self._limits, replies)
         try:
             await dial(connection, parameters, self._log)
         except OSError as error:

@@ -57,7 +57,7 @@ class Delivery:
         parameters = tools.parameters
         self._until = parameters.verify_target if verify else Step.DOT
         self._request = request
-        self._lmtp = parameters.dialect is LMTP
+        self._may_be_final = parameters.assume_final or "X" in tools.rules.flags
         self._remaining: Sequence[QueuedRecipient] = request.recipients
         self._results: dict[int, DeliveryResult] = {}
         self._message = Outgoing.of(request)
@@ -72,11 +72,12 @@ class Delivery:
     async def run(self) -> Sequence[DeliveryResult]:
         """Attempt the delivery; one result for each recipient."""
         parameters = self._tools.parameters
-        key = self._request.nexthop if self._lmtp else self._request.nexthop.lower()
+        # The path of a unix socket minds its case.
+        key = self._request.nexthop if parameters.dialect is LMTP else self._request.nexthop.lower()
         if parameters.authentication.by_sender and parameters.authentication.enabled:
             key = f"{key}\0{self._request.envelope.sender}"
         try:
-            places = destinations(self._request.nexthop, parameters.tcp_port, lmtp=self._lmtp)
+            places = destinations(self._request.nexthop, parameters.tcp_port, parameters.dialect)
         except ValueError as error:
             self._tools.service_log.warning(f"{self._request.queue_id}: {error}")
             self._settle_all(TroubleError("4.3.5", f"Mail system configuration error: {error}"), None)
@@ -111,10 +112,10 @@ class Delivery:
         return TroubleError("5.4.6", f"mail forwarding loop for {looping}", broken=False) if looping else None
 
     def _with_fallback(self, places: Sequence[Destination]) -> Iterable[Destination]:
-        relays = self._tools.parameters.fallback_relay
-        if not relays:
+        parameters = self._tools.parameters
+        if not parameters.fallback_relay:
             return places
-        return chain(places, destinations(" ".join(relays), self._tools.parameters.tcp_port, lmtp=self._lmtp))
+        return chain(places, destinations(" ".join(parameters.fallback_relay), parameters.tcp_port, parameters.dialect))
 
     def _ordered(self) -> list[DeliveryResult]:
         results = self._results
@@ -176,8 +177,11 @@ class Delivery:
         recipients = self._remaining
         addresses = self._message.named([queued.number for queued in recipients])
         try:
-            smtputf8 = await self._check_acceptable(connection)
-            message, size = await self._fitting(connection)
+            smtputf8 = self._check_size(connection) and await self._check_smtputf8(connection)
+            message: Outgoing = self._message
+            size: int | None = message.size
+            if not connection.session.offers("8BITMIME") and self._may_be_converted:
+                message, size = await self._converted(), None
         except TroubleError:
             self._keep(key, connection, place)  # nothing was said: it is as good as before
             raise
@@ -213,22 +217,23 @@ class Delivery:
         else:
             connection.quit()
 
-    async def _check_acceptable(self, connection: Connection) -> bool:
-        """Ask the server's announced limits; True when SMTPUTF8 is to be asked for. Raises TroubleError."""
-        session = connection.session
-        peer = connection.target.peer
-        limit = session.size_limit
+    def _check_size(self, connection: Connection) -> bool:
+        """Ask the server's announced limit; True when it may have to know SMTPUTF8, too. Raises TroubleError."""
+        limit = connection.session.size_limit
         if limit and self._message.size > limit:
+            peer = connection.target.peer
             text = f"message size {self._message.size} exceeds size limit {limit} of server {peer}"
             raise TroubleError("5.3.4", text, broken=False)
+        return self._message.envelope.smtputf8
+
+    async def _check_smtputf8(self, connection: Connection) -> bool:
+        """True when SMTPUTF8 is to be asked for. Raises TroubleError."""
         message = self._message
-        if not message.envelope.smtputf8:
-            return False
         people = message.named([queued.number for queued in self._remaining])
         if not needs_smtputf8(message.envelope, people, b"") and not await self._has_eight_bit_headers():
             return False
-        if not session.offers("SMTPUTF8"):
-            text = f"SMTPUTF8 is required, but was not offered by host {peer}"
+        if not connection.session.offers("SMTPUTF8"):
+            text = f"SMTPUTF8 is required, but was not offered by host {connection.target.peer}"
             raise TroubleError("5.6.7", text, broken=False)
         return True
 
@@ -238,29 +243,28 @@ class Delivery:
             self._eight_bit_headers = await has_eight_bit_headers(self._message.whole, limits)
         return self._eight_bit_headers
 
-    async def _fitting(self, connection: Connection) -> tuple[Outgoing, int | None]:
-        """The message as this server can take it, and its size if that is known. Raises TroubleError."""
-        message = self._message
-        parameters = self._tools.parameters
-        if (
-            connection.session.offers("8BITMIME")
-            or message.envelope.body is BodyType.SEVENBIT
-            or not parameters.mime_output_conversion
-        ):
-            return message, message.size
+    @property
+    def _may_be_converted(self) -> bool:
+        body = self._message.envelope.body
+        return self._tools.parameters.mime_output_conversion and body is not BodyType.SEVENBIT
+
+    async def _converted(self) -> Outgoing:
+        """The message for a server that takes seven bits. Raises TroubleError."""
         if self._seven_bit is None:
+            message = self._message
             try:
-                content = await downgraded(message.whole, parameters.walk_limits)
+                content = await downgraded(message.whole, self._tools.parameters.walk_limits)
             except NestingError as error:
                 raise TroubleError("5.6.0", str(error), broken=False) from None
             self._seven_bit = replace(message, prefix=b"", content=content)
-        return self._seven_bit, None
+        return self._seven_bit
 
     def _settle(self, connection: Connection, recipients: Sequence[QueuedRecipient]) -> None:
         """Turn the replies into results; keep as remaining those whom another host may still take."""
-        for remark in connection.remarks:
-            self._tools.service_log.warning(remark)
-        connection.remarks.clear()
+        if connection.remarks:
+            for remark in connection.remarks:
+                self._tools.service_log.warning(remark)
+            connection.remarks.clear()
         remaining: list[QueuedRecipient] = []
         finished = self._tools.clock()
         replies = connection.session.replies
@@ -307,7 +311,7 @@ class Delivery:
             connected=self._connected,
             finished=finished,
             relayed_dsn=sent and connection.session.offers("DSN"),
-            final=sent and self._is_final(connection),
+            final=sent and self._may_be_final and self._is_final(connection),
             conn_use=connection.uses,
         )
 

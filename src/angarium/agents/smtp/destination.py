@@ -12,6 +12,8 @@ import socket
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from angarium.protocols.smtp.dialect import LMTP, SMTP, Dialect
+
 _SEPARATORS = re.compile(r"[\s,]+")
 _FORM = re.compile(r"(?:\[(?P<literal>[^\[\]]+)\]|(?P<domain>[^\[\]:]+))(?::(?P<port>[A-Za-z0-9_-]+))?")
 
@@ -38,13 +40,13 @@ class Destination:
 
 
 @lru_cache(maxsize=4096)
-def destinations(nexthop: str, default_port: int, *, lmtp: bool = False) -> tuple[Destination, ...]:
+def destinations(nexthop: str, default_port: int, dialect: Dialect = SMTP) -> tuple[Destination, ...]:
     """The destinations of a nexthop, in order.
 
     Raises:
         ValueError: none, or one that is not of the form.
     """
-    read = _lmtp_destination if lmtp else _destination
+    read = _lmtp_destination if dialect is LMTP else _destination
     found = tuple(read(word, default_port) for word in _SEPARATORS.split(nexthop) if word)
     if not found:
         msg = f'null destination: "{nexthop}"'

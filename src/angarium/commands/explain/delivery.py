@@ -28,7 +28,7 @@ from angarium.master.transports import AGENT_COMMANDS, files_deliverer, local_tr
 from angarium.model.delivery import Status
 from angarium.model.dsn import Dsn
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
-from angarium.protocols.smtp.dialect import DIALECTS, LMTP
+from angarium.protocols.smtp.dialect import DIALECTS
 from angarium.rewrite.interface import Resolution
 from angarium.tables.maps import Maps
 
@@ -139,7 +139,6 @@ class DeliveryTrial:
     async def _smtp(self, conf: Config, entry: MasterService, way: Resolution, sender: str) -> Ending:
         """A server, by either dialect of the client."""
         parameters = SmtpParameters.from_config(conf, DIALECTS[entry.command])
-        lmtp = parameters.dialect is LMTP
         log = self._node.log(entry.command, conf)
         policies = TlsPolicies(
             parameters.tls_defaults, log, self._finder(conf, own_name(parameters.dialect, "smtp_tls_policy_maps"))
@@ -148,9 +147,9 @@ class DeliveryTrial:
         lines: list[str] = []
         hosts: list[dict[str, object]] = []
         try:
-            places = destinations(way.nexthop, parameters.tcp_port, lmtp=lmtp)
+            places = destinations(way.nexthop, parameters.tcp_port, parameters.dialect)
             fallback = (
-                destinations(" ".join(parameters.fallback_relay), parameters.tcp_port, lmtp=lmtp)
+                destinations(" ".join(parameters.fallback_relay), parameters.tcp_port, parameters.dialect)
                 if parameters.fallback_relay
                 else ()
             )

@@ -184,27 +184,28 @@ class ClientSession:
         offered = self.capabilities
         style = self.style
         mail = mail_command(envelope, offered, size, smtputf8=smtputf8, style=style, authenticated=self.authenticated)
-        commands = deque([(Step.MAIL, mail)])
-        commands.extend([(Step.RCPT, rcpt_command(recipient, offered, style)) for recipient in recipients])
+        lines = [mail, *[rcpt_command(recipient, offered, style) for recipient in recipients]]
+        steps = [Step.MAIL, *[Step.RCPT] * len(recipients)]
         if until is not Step.RCPT:
-            commands.append((Step.DATA, "DATA"))
+            lines.append("DATA")
+            steps.append(Step.DATA)
         if forward is not None and "XFORWARD" in offered:
             name, protocol = xforward_commands(forward, offered["XFORWARD"])
-            if protocol:
-                commands.appendleft((Step.XFORWARD_PROTO, protocol))
-            if name:
-                commands.appendleft((Step.XFORWARD_NAME, name))
+            told = [(Step.XFORWARD_NAME, name), (Step.XFORWARD_PROTO, protocol)]
+            steps[:0] = [step for step, line in told if line]
+            lines[:0] = [line for _, line in told if line]
         self._check(Step.MAIL)
-        self._transaction = _Transaction(envelope, recipients, commands, [None] * len(recipients), until=until)
         if self._dirty:
-            commands.appendleft((Step.RSET, "RSET"))
+            steps.insert(0, Step.RSET)
+            lines.insert(0, "RSET")
             self._dirty = False
         self.state = AFTER_SENDING[Step.MAIL]
-        if "PIPELINING" in offered:
-            steps, lines = zip(*commands, strict=True)
+        pipelining = "PIPELINING" in offered
+        commands: deque[tuple[Step, str]] = deque() if pipelining else deque(zip(steps, lines, strict=True))
+        self._transaction = _Transaction(envelope, recipients, commands, [None] * len(recipients), until=until)
+        if pipelining:
             self._expected.extend(steps)
             self._write(*lines)
-            commands.clear()
         else:
             self._send_next(commands)
 

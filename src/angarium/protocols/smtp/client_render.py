@@ -31,10 +31,6 @@ class Style:
     quote: bool = True
     dummy_auth: bool = False
 
-    def address(self, address: str) -> str:
-        """An address between its brackets."""
-        return quote_address(address) if self.quote else address
-
 
 PLAIN = Style()
 """As the RFC has it."""
@@ -58,7 +54,8 @@ def mail_command(
     authenticated: bool = False,
 ) -> str:
     """MAIL FROM without its line end."""
-    parts = [f"MAIL FROM:<{style.address(envelope.sender)}>"]
+    sender = quote_address(envelope.sender) if style.quote else envelope.sender
+    parts = [f"MAIL FROM:<{sender}>"]
     if size is not None and "SIZE" in offered:
         parts.append(f"SIZE={size}")
     if "8BITMIME" in offered and envelope.body is not BodyType.UNSAID:
@@ -78,7 +75,7 @@ def mail_command(
 
 def rcpt_command(recipient: Recipient, offered: Container[str], style: Style = PLAIN) -> str:
     """RCPT TO without its line end."""
-    command = f"RCPT TO:<{style.address(recipient.address)}>"
+    command = f"RCPT TO:<{quote_address(recipient.address) if style.quote else recipient.address}>"
     if "DSN" not in offered:
         return command
     if recipient.notify is not Notify.UNSAID:

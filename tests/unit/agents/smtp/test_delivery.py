@@ -394,7 +394,9 @@ def test_bind_address_is_used():
 
 def generic(table):
     opener = TableOpener(lambda _text: None)
-    complete = str
+
+    def complete(address):
+        return address.text
 
     async def is_own(_domain):
         return False

@@ -58,7 +58,7 @@ def test_ends_as_with_postfix(world, name):
         "smtp_generic_maps",
         conf.names("smtp_generic_maps"),
         opener,
-        resolver.rewrite,
+        resolver.rewrite_listed,
         resolver.is_own,
         delimiters="+",
         propagate=False,

@@ -117,15 +117,13 @@ def test_ten_thousand_recipients():
 
 
 def test_destinations():
-    unix, inet, port, literal = destinations(
-        "unix:a/B, inet:[host] inet:host:lmtps2 [::1]:24".replace("lmtps2", "2003"), 24, lmtp=True
-    )
+    unix, inet, port, literal = destinations("unix:a/B, inet:[host] inet:host:2003 [::1]:24", 24, LMTP)
     assert (unix.path, unix.text) == ("a/B", "a/B")
     assert (inet.host, inet.port, inet.exchangers, inet.text) == ("host", 24, False, "[host]")
     assert (port.host, port.port, port.exchangers) == ("host", 2003, False)
     assert (literal.host, literal.port) == ("::1", 24)
     with pytest.raises(ValueError, match="malformed destination"):
-        destinations("unix:", 24, lmtp=True)
+        destinations("unix:", 24, LMTP)
 
 
 def test_parameters_are_the_twins_of_smtps(tmp_path):
