@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from typing import Any
 
 from angarium.commands.angarium_output import Failure, Result, format_quota, quota_of, quota_value, read_password, table
@@ -97,10 +98,7 @@ def _hashed(address: str) -> str:
 
 
 def _add(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
-    quota = None
-    if options.quota is not None or options.messages is not None:
-        # What is not said stays the domain's.
-        quota = quota_of(options.quota, options.messages, admin.show_domain(options.address.rpartition("@")[2]).quota)
+    quota = quota_of(options.quota, options.messages)
     if options.no_password:
         stored = ""
     elif options.password_hash is not None:
@@ -148,7 +146,7 @@ def _remove(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
 
 def _set(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
     before = admin.show_account(options.address)
-    quota = quota_of(options.quota, options.messages, before.effective_quota)
+    quota = quota_of(options.quota, options.messages, before.settings)
     if options.inherit_quota and quota is not None:
         raise Failure(os.EX_USAGE, "--inherit-quota contradicts --quota and --messages")
     changed = []
@@ -160,7 +158,7 @@ def _set(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
         admin.set_enabled(before.address, options.enabled)
         changed.append("log-in")
     if options.inherit_quota or quota is not None:
-        admin.set_account_quota(before.address, quota)
+        admin.set_quota(before.address, quota or replace(before.settings, bytes=None, messages=None))
         changed.append("quota")
     if not changed:
         raise Failure(os.EX_USAGE, "nothing to set")

@@ -45,7 +45,8 @@ def _limits(parser: argparse.ArgumentParser) -> None:
 
 
 def _value(domain: Domain) -> dict[str, object]:
-    return {"domain": domain.name, "quota": quota_value(domain.quota)}
+    value: dict[str, object] = {"domain": domain.name, "quota": quota_value(domain.quota)}
+    return value | {"total": quota_value(domain.total)} if domain.total else value
 
 
 def _add(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
@@ -68,6 +69,7 @@ def _show(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
         [
             ("domain", domain.name),
             ("quota", format_quota(domain.quota)),
+            *([("together", format_quota(domain.total))] if domain.total else []),
             ("accounts", str(accounts)),
             ("aliases", str(aliases)),
         ]
@@ -82,8 +84,8 @@ def _remove(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
 
 def _set(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
     before = admin.show_domain(options.domain)
-    quota = quota_of(options.quota, options.messages, before.quota)
+    quota = quota_of(options.quota, options.messages, before.settings)
     if quota is not None:
-        admin.set_domain_quota(options.domain, quota)
+        admin.set_quota(before.name, quota)
     domain = admin.show_domain(options.domain)
     return Result((f"{domain.name} has quota {format_quota(domain.quota)}",), _value(domain))

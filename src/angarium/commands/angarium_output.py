@@ -7,11 +7,11 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from angarium.directory.interface import QuotaLimit
+from angarium.directory.interface import QuotaLimit, QuotaSettings
 
 if TYPE_CHECKING:
     from angarium.model.quota import QuotaPlan
@@ -129,14 +129,16 @@ def quota_value(quota: QuotaLimit | None) -> dict[str, int] | None:
     return None if quota is None else {"bytes": quota.bytes, "messages": quota.messages}
 
 
-def quota_of(size: str | None, messages: int | None, before: QuotaLimit | None = None) -> QuotaLimit | None:
-    """The limits that ``--quota`` and ``--messages`` ask for, on top of ``before``; None when neither was given."""
+def quota_of(size: str | None, messages: int | None, before: QuotaSettings | None = None) -> QuotaSettings | None:
+    """What ``--quota`` and ``--messages`` ask for, on top of ``before``; None when neither was given."""
     if size is None and messages is None:
         return None
-    base = before or QuotaLimit()
     if messages is not None and messages < 0:
         raise Failure(os.EX_DATAERR, f"not a number of messages: {messages}")
-    return QuotaLimit(base.bytes if size is None else parse_size(size), base.messages if messages is None else messages)
+    settings = before or QuotaSettings()
+    if size is not None:
+        settings = replace(settings, bytes=parse_size(size))
+    return settings if messages is None else replace(settings, messages=messages)
 
 
 def read_password(account: str) -> str:

@@ -19,6 +19,7 @@ from angarium.commands.angarium_output import (
     format_size,
     format_usage,
     parse_size,
+    quota_of,
     quota_value,
     table,
     usage_of,
@@ -224,10 +225,7 @@ def _set(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
 
 
 def _changed(settings: QuotaSettings, options: argparse.Namespace) -> QuotaSettings:
-    if options.size is not None:
-        settings = replace(settings, bytes=parse_size(options.size))
-    if options.messages is not None:
-        settings = replace(settings, messages=_number(options.messages))
+    settings = quota_of(options.size, options.messages, settings) or settings
     if options.largest is not None:
         settings = replace(settings, mail=parse_size(options.largest))
     if options.rules is not None:

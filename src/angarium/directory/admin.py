@@ -58,14 +58,19 @@ class SqliteDirectoryAdmin:
 
     # Domains
 
-    def add_domain(self, name: str, quota: QuotaLimit | None = None) -> bool:
+    def add_domain(self, name: str, quota: QuotaSettings | None = None) -> bool:
         """Add a domain; False when it was there."""
         name = fold_domain(name)
         with self._transaction() as connection:
             connection.execute("INSERT INTO domains (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
             added = connection.changes() == 1
             if quota is not None:
-                self._set_domain_quota(connection, name, quota)
+                connection.execute(
+                    "UPDATE domains SET quota_bytes = coalesce(?, quota_bytes), quota_messages ="
+                    " coalesce(?, quota_messages), quota_mail = coalesce(?, quota_mail), quota_rules ="
+                    " coalesce(?, quota_rules) WHERE name = ?",
+                    (*_columns(quota), name),
+                )
         return added
 
     def remove_domain(self, name: str, *, with_contents: bool = False) -> None:
@@ -93,23 +98,11 @@ class SqliteDirectoryAdmin:
             return _domain(row)
         raise _missing("domain", name)
 
-    def set_domain_quota(self, name: str, quota: QuotaLimit | None) -> None:
-        """Set the default limits of a domain's accounts."""
-        name = fold_domain(name)
-        with self._transaction() as connection:
-            self._set_domain_quota(connection, name, quota)
-
-    def _set_domain_quota(self, connection: Connection, name: str, quota: QuotaLimit | None) -> None:
-        connection.execute(
-            "UPDATE domains SET quota_bytes = ?, quota_messages = ? WHERE name = ?", (*_limits(quota), name)
-        )
-        self._changed("domain", name)
-
     def set_quota(self, name: str, settings: QuotaSettings) -> None:
         """Set all that an account has of its own, or a domain for its accounts."""
         address = "@" in name
         name = fold_address(name) if address else fold_domain(name)
-        values = (settings.bytes, settings.messages, settings.mail, settings.rules, name)
+        values = (*_columns(settings), name)
         change = "SET quota_bytes = ?, quota_messages = ?, quota_mail = ?, quota_rules = ? WHERE"
         with self._transaction() as connection:
             # two literals and another
@@ -130,7 +123,7 @@ class SqliteDirectoryAdmin:
 
     # Accounts
 
-    def add_account(self, address: str, password_hash: str, quota: QuotaLimit | None = None) -> None:
+    def add_account(self, address: str, password_hash: str, quota: QuotaSettings | None = None) -> None:
         """Add an account."""
         address = fold_address(address)
         with self._transaction() as connection:
@@ -140,9 +133,9 @@ class SqliteDirectoryAdmin:
                 msg = f"{address} is an alias"
                 raise EntryExistsError(msg)
             connection.execute(
-                "INSERT INTO accounts (address, domain, password, quota_bytes, quota_messages) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
-                (address, domain_of(address), password_hash, *_limits(quota)),
+                "INSERT INTO accounts (address, domain, password, quota_bytes, quota_messages, quota_mail, quota_rules)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (address, domain_of(address), password_hash, *_columns(quota or QuotaSettings())),
             )
             if connection.changes() == 0:
                 msg = f"account {address} exists already"
@@ -181,11 +174,6 @@ class SqliteDirectoryAdmin:
     def set_enabled(self, address: str, enabled: bool) -> None:
         """Let the account log in, or not."""
         self._change_account("UPDATE accounts SET enabled = ? WHERE address = ?", address, int(enabled))
-
-    def set_account_quota(self, address: str, quota: QuotaLimit | None) -> None:
-        """Set the account's own limits, or go back to the domain's."""
-        query = "UPDATE accounts SET quota_bytes = ?, quota_messages = ? WHERE address = ?"
-        self._change_account(query, address, *_limits(quota))
 
     def _change_account(self, query: str, address: str, *values: object) -> None:
         address = fold_address(address)
@@ -293,8 +281,8 @@ class SqliteDirectoryAdmin:
             raise DirectoryUnavailableError(msg) from error
 
 
-def _limits(quota: QuotaLimit | None) -> tuple[int | None, int | None]:
-    return (None, None) if quota is None else (quota.bytes, quota.messages)
+def _columns(settings: QuotaSettings) -> tuple[int | str | None, ...]:
+    return settings.bytes, settings.messages, settings.mail, settings.rules
 
 
 def _account(row: tuple[Any, ...]) -> Account:

@@ -190,8 +190,8 @@ class Directory(Protocol):
 class DirectoryAdmin(Protocol):
     """Changes, each durable and visible to all processes on return; and listings, in order of name."""
 
-    def add_domain(self, name: str, quota: QuotaLimit | None = None) -> bool:
-        """Add a domain; False when it was there, which changes nothing but a quota that is given."""
+    def add_domain(self, name: str, quota: QuotaSettings | None = None) -> bool:
+        """Add a domain; False when it was there, which changes nothing but what is given of a quota."""
         ...
 
     def remove_domain(self, name: str, *, with_contents: bool = False) -> None:
@@ -206,10 +206,6 @@ class DirectoryAdmin(Protocol):
         """One domain. Raises NoSuchEntryError."""
         ...
 
-    def set_domain_quota(self, name: str, quota: QuotaLimit | None) -> None:
-        """Set the limits of the domain's accounts that have none of their own; None: those of main.cf."""
-        ...
-
     def set_quota(self, name: str, settings: QuotaSettings) -> None:
         """Set all that an account has of its own, or a domain for its accounts; None gives one thing up."""
         ...
@@ -218,7 +214,7 @@ class DirectoryAdmin(Protocol):
         """Set what all accounts of a domain may hold together."""
         ...
 
-    def add_account(self, address: str, password_hash: str, quota: QuotaLimit | None = None) -> None:
+    def add_account(self, address: str, password_hash: str, quota: QuotaSettings | None = None) -> None:
         """Add an account. Raises EntryExistsError, or NoSuchEntryError when its domain is not there."""
         ...
 
@@ -244,10 +240,6 @@ class DirectoryAdmin(Protocol):
 
     def set_enabled(self, address: str, enabled: bool) -> None:
         """Let the account log in, or not."""
-        ...
-
-    def set_account_quota(self, address: str, quota: QuotaLimit | None) -> None:
-        """Set the account's own limits; None goes back to the domain's."""
         ...
 
     def add_alias(self, address: str, destinations: Sequence[str]) -> bool:

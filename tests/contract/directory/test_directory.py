@@ -115,21 +115,19 @@ def test_quotas(admin: DirectoryAdmin, directory: Directory) -> None:
     admin.add_domain("example.test")
     admin.add_account("alice@example.test", "")
     assert directory.quota("alice@example.test") == QuotaEntry(QuotaSettings(), QuotaLimit())
-    admin.set_domain_quota("example.test", QuotaLimit(1000, 10))
+    admin.set_quota("example.test", QuotaSettings(1000, 10))
     assert limit() == QuotaLimit(1000, 10)
-    admin.set_account_quota("alice@example.test", QuotaLimit(0, 0))
+    admin.set_quota("alice@example.test", QuotaSettings(0, 0))
     assert limit() == QuotaLimit(0, 0)
     assert admin.show_account("alice@example.test").quota == QuotaLimit(0, 0)
-    admin.set_account_quota("alice@example.test", None)
+    admin.set_quota("alice@example.test", QuotaSettings())
     assert limit() == QuotaLimit(1000, 10)
     account = admin.show_account("alice@example.test")
     assert account.quota is None
     assert account.effective_quota == QuotaLimit(1000, 10)
     assert directory.quota("bob@example.test") == NOT_FOUND
-    admin.set_domain_quota("example.test", None)
+    admin.set_quota("example.test", QuotaSettings())
     assert directory.quota("alice@example.test") == QuotaEntry(QuotaSettings(), QuotaLimit())
-    with pytest.raises(NoSuchEntryError):
-        admin.set_domain_quota("other.test", QuotaLimit())
 
 
 def test_each_setting_of_an_account_goes_before_its_domains(admin: DirectoryAdmin, directory: Directory) -> None:
@@ -155,10 +153,10 @@ def test_each_setting_of_an_account_goes_before_its_domains(admin: DirectoryAdmi
 
 
 def test_adding_a_domain_again_changes_its_quota_alone(admin: DirectoryAdmin) -> None:
-    admin.add_domain("example.test", QuotaLimit(5))
+    admin.add_domain("example.test", QuotaSettings(5, mail=7))
     assert admin.add_domain("example.test") is False
     assert admin.show_domain("example.test").quota == QuotaLimit(5)
-    admin.add_domain("example.test", QuotaLimit(6))
+    admin.add_domain("example.test", QuotaSettings(6))
     assert admin.show_domain("example.test").quota == QuotaLimit(6)
 
 

@@ -196,7 +196,10 @@ class Quotas:
         )
 
     def __call__(self, *words: str, status: int = 0) -> str:
-        assert main(["-c", str(self._directory), "quota", *words]) == status
+        return self.run("quota", *words, status=status)
+
+    def run(self, *words: str, status: int = 0) -> str:
+        assert main(["-c", str(self._directory), *words]) == status
         captured = self._capsys.readouterr()
         return captured.err if status else captured.out
 
@@ -278,6 +281,26 @@ def test_parts_of_a_quota_are_set_and_given_up(quotas: Quotas) -> None:
         (("get", "other.test"), os.EX_NOUSER),
     ):
         assert quotas(*words, status=status).startswith("angarium: ")
+
+
+def test_what_is_not_set_stays_main_cfs(quotas: Quotas) -> None:
+    for words in (
+        ("domain", "add", "other.test", "--messages", "9"),
+        ("account", "add", "d@other.test", "--no-password", "--messages", "8"),
+        ("account", "set", "a@example.test", "--messages", "7"),
+        ("domain", "set", "example.test", "--messages", "6"),
+    ):
+        quotas.run(*words)
+    assert [line.split("  used")[0].split() for line in quotas("list").splitlines()] == [
+        ["a@example.test", "2M", "7", "messages"],
+        ["b@example.test", "2M", "6", "messages"],
+        ["c@example.test", "2M", "6", "messages"],
+        ["d@other.test", "2M", "8", "messages"],
+    ]
+    quotas("set", "other.test", "--total", "1G")
+    assert "together" in quotas.run("domain", "show", "other.test")
+    quotas.run("account", "set", "a@example.test", "--inherit-quota")
+    assert quotas("show", "a@example.test").startswith("a@example.test  2M 6 messages")
 
 
 def test_a_domains_total_is_counted_when_it_is_set(quotas: Quotas) -> None:
