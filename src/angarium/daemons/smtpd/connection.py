@@ -24,14 +24,14 @@ from angarium.daemons.smtpd.collaborators import Collaborators
 from angarium.daemons.smtpd.conversation import Conversation, Handlers
 from angarium.daemons.smtpd.judgement import judge
 from angarium.daemons.smtpd.knowledge import facts_of
+from angarium.daemons.smtpd.lookups import choose_keywords
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.daemons.smtpd.rates import refuses_tls
 from angarium.daemons.smtpd.tlssession import accepted
 from angarium.daemons.smtpd.traced import TracedConversation
-from angarium.daemons.smtpd.wording import describe_fault, escape
+from angarium.daemons.smtpd.upstream import client_behind
+from angarium.daemons.smtpd.wording import describe_fault
 from angarium.model.reply import Reply
-from angarium.protocols.smtp.forwarding import Families
-from angarium.protocols.smtp.proxyheader import ProxyHeader, ProxyHeaderError, parse_proxy_header
 from angarium.protocols.smtp.render import render_reply
 from angarium.protocols.smtp.states import Input
 from angarium.tables.debugpeers import DebugPeers
@@ -207,45 +207,20 @@ class SmtpdConnection(asyncio.Protocol):
             self._loop.call_later(min(self._setting.parameters.timeout, _LINGER), transport.abort)
 
     async def _behind_proxy(self, client: Client) -> Client | None:
-        """The client of whom the header of the PROXY protocol speaks; None, and the session is over, without one."""
+        """The client of whom a load balancer speaks; None: the session is over."""
         parameters, journal = self._setting.parameters, self._setting.collaborators.journal
-        try:
-            async with asyncio.timeout(parameters.upstream_proxy_timeout or None):
-                header = await self._proxy_header(parameters.families)
-        except TimeoutError:
-            fault = "timeout error"
-        except (ProxyHeaderError, OSError) as error:
-            fault = escape(str(error))
-        else:
-            if header.client is None or header.server is None:
-                return client
-            (address, port), server = header.client, header.server
-            return replace(client, address=address, port=port, server=server)
-        journal.warning(f"haproxy read: {fault}")
-        shown = client.labelled(port=parameters.client_port_logging).shown
-        journal.info(f"connect from {shown}")
-        transport = self._transport
-        if transport is not None and not transport.is_closing():
-            transport.write(render_reply(Reply.of(421, "4.3.0", f"{parameters.myhostname} Server local error")))
-        journal.info(f"disconnect from {shown} commands=0/0")
-        return None
-
-    async def _proxy_header(self, families: Families) -> ProxyHeader:
-        """Read the header, and nothing behind it. Raises ProxyHeaderError, OSError."""
-        data = b""
-        while True:
-            more = await self._more_of_header(len(data))
-            data += more
-            header = parse_proxy_header(data, families) if data else None
-            if header is not None:
-                break
-            if not more:
-                what = data.decode("utf-8", "surrogateescape")
-                raise ProxyHeaderError(f"short protocol header: {what}" if data else "EOF")
-        rest = data[header.size :]
+        found = await client_behind(client, parameters, journal, self._more_of_header, self._say)
+        if found is None:
+            return None
+        client, rest = found
         self._input[:] = [rest] if rest else []
         self._input_size = len(rest)
-        return header
+        return client
+
+    def _say(self, data: bytes) -> None:
+        """Write, unless the connection is gone, or is TLS's."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
 
     async def _more_of_header(self, read: int) -> bytes:
         """What has come in behind the first ``read`` octets, at least one; empty at the end."""
@@ -282,7 +257,7 @@ class SmtpdConnection(asyncio.Protocol):
         talk = self._talk = make(parameters, ask, client, setting.handlers, exempt)
         talk.journal.info(f"connect from {client.shown}")
         if ask.tables.ehlo_keywords:
-            await talk.choose_keywords()
+            await choose_keywords(talk)
         uncounted = exempt.limits or exempt.xclient
         open_now, made = (0, 0) if uncounted else ask.limits.connect(parameters.service_name, client.address)
         try:

@@ -11,7 +11,7 @@ Guarantees: each command gets one reply; a fault of ours in a command is logged 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.client import Client
@@ -21,13 +21,13 @@ from angarium.daemons.smtpd.counts import CommandCounts
 from angarium.daemons.smtpd.footer import expand_footer, footer_values, with_footer, with_footer_of_maps
 from angarium.daemons.smtpd.judgement import log_reject
 from angarium.daemons.smtpd.limits import Counted
+from angarium.daemons.smtpd.lookups import filtered
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.daemons.smtpd.rates import over_rate
 from angarium.daemons.smtpd.tlssession import TlsSession
 from angarium.daemons.smtpd.transaction import Chunking, Transaction
 from angarium.daemons.smtpd.wording import describe_fault, escape, without_credentials
 from angarium.model.error import MailError
-from angarium.model.lookup import Found, TemporaryError
 from angarium.model.reply import Reply
 from angarium.model.verdict import Verdict
 from angarium.protocols.sasl.session import SaslExchange
@@ -204,7 +204,7 @@ class Conversation:
     async def _command(self, command: CommandReceived) -> list[Event]:
         """Check what can be checked of any command, then act on it."""
         if self._lockstep:
-            replaced = await self._filtered(command)
+            replaced = await filtered(self, command)
             if replaced is None:
                 return []
             command = replaced
@@ -244,41 +244,6 @@ class Conversation:
     def _paused(self, verb: str) -> bool:
         """Whether the protocol has stopped behind a command."""
         return verb in PAUSING or (self._lockstep and verb != "BDAT")
-
-    async def _filtered(self, command: CommandReceived) -> CommandReceived | None:
-        """The command that smtpd_command_filter makes of one; None: it cannot be asked, and the session ends.
-
-        BDAT is let through as it is: how much follows has been read from it already.
-        """
-        if command.verb == "BDAT":
-            return command
-        found = await self.ask.tables.commands.find(command.text)
-        if isinstance(found, TemporaryError):
-            self.journal.warning(f'{found.source} lookup error for "{command.text[:100]}": {found.cause}')
-            self.send(self.local_data_error(self.where))
-            return None
-        if not isinstance(found, Found):
-            return command
-        text = found.value
-        self.journal.info(f'{self.client.shown}: replacing command "{command.text[:100]}" with "{text[:100]}"')
-        return replace(command, text=text, verb=(text.split(None, 1) or [""])[0].upper())
-
-    async def choose_keywords(self) -> None:
-        """Leave out of EHLO what smtpd_discard_ehlo_keyword_address_maps says, in place of the usual."""
-        found = await self.ask.tables.ehlo_keywords.find(self.client.address)
-        words = list(self.parameters.discard_ehlo_keywords)
-        self.keywords_unknown = isinstance(found, TemporaryError)
-        if isinstance(found, TemporaryError):
-            self.journal.warning(f'{found.source} lookup error for "{self.client.address}": {found.cause}')
-        elif isinstance(found, Found):
-            words = found.value.replace(",", " ").split()
-        self.ehlo_discard = frozenset(word.lower() for word in words)
-
-    def local_data_error(self, where: str) -> Reply:
-        """What ends a session that cannot go on for want of a table; said in the log."""
-        reply = Reply.of(421, "4.3.0", f"{self.parameters.myhostname} Server local data error")
-        self.journal.info(f"NOQUEUE: reject: {where} from {self.client.shown}: {reply}")
-        return reply
 
     def _continue(self, verb: str) -> list[Event]:
         """What the octets behind a pausing command are, now that it is answered."""

@@ -14,6 +14,7 @@ from angarium.daemons.smtpd.client import Client
 from angarium.daemons.smtpd.conversation import Conversation
 from angarium.daemons.smtpd.judgement import judge
 from angarium.daemons.smtpd.knowledge import facts_of, forwarded_by
+from angarium.daemons.smtpd.lookups import choose_keywords
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.forwarding import TEMPORARILY_UNAVAILABLE, UNAVAILABLE, parse_attributes
 from angarium.protocols.smtp.types import CommandError, CommandReceived
@@ -43,7 +44,7 @@ async def xclient(talk: Conversation, command: CommandReceived) -> Reply | None:
     login = said.get("LOGIN", UNAVAILABLE)
     talk.sasl_method, talk.sasl_username = ("", "") if login == UNAVAILABLE else ("XCLIENT", login)
     if talk.ask.tables.ehlo_keywords:
-        await talk.choose_keywords()
+        await choose_keywords(talk)
     talk.reset()
     talk.later.clear()
     verdict = await talk.ask.policy.connect(facts_of(talk))

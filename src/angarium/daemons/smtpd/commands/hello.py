@@ -7,6 +7,7 @@ from angarium.daemons.smtpd.commands.auth import offered_mechanisms
 from angarium.daemons.smtpd.conversation import Conversation
 from angarium.daemons.smtpd.judgement import judge
 from angarium.daemons.smtpd.knowledge import facts_of
+from angarium.daemons.smtpd.lookups import local_data_error
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.forwarding import XCLIENT_KEYWORD, XFORWARD_KEYWORD
 from angarium.protocols.smtp.types import CommandReceived
@@ -30,7 +31,7 @@ async def ehlo(talk: Conversation, command: CommandReceived) -> Reply | None:
     words = keywords(talk)
     if talk.keywords_unknown:
         talk.journal.warning(f"don't know what EHLO features to announce to {talk.client.shown}")
-        return talk.local_data_error("EHLO")
+        return local_data_error(talk, "EHLO")
     return Reply(250, None, (talk.parameters.myhostname, *words))
 
 
