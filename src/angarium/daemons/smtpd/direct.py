@@ -132,7 +132,8 @@ class DirectDelivery:
             code, f"{code // 100}.2.{detail}", f"<{address}>: Recipient address rejected: {_NO_ROOM[2, detail]}"
         )
         envelope = request.envelope
-        transport.log.info(
+        # In the name of the service that the client speaks to: what counts rejections looks there.
+        self._log.child(envelope.origin.service or transport.log.tag).info(
             f"{request.queue_id}: reject: END-OF-MESSAGE from {envelope.origin.client}: {reply};"
             f" from=<{envelope.sender}> to=<{address}> proto={envelope.origin.protocol} helo=<{envelope.origin.helo}>"
         )

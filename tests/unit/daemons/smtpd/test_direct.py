@@ -18,7 +18,10 @@ from angarium.runtime.log import MemoryLog, ServiceLog
 
 BOB = Recipient("bob@example.test", "bob@example.test")
 MESSAGE = NewMessage(
-    "4F2A", Envelope("a@b.test", (BOB,), 90.0, Origin("ESMTP")), b"P: x\r\n", MemoryContent(b"\r\nx\r\n")
+    "4F2A",
+    Envelope("a@b.test", (BOB,), 90.0, Origin("ESMTP", service="postfix/smtpd")),
+    b"P: x\r\n",
+    MemoryContent(b"\r\nx\r\n"),
 )
 
 
@@ -115,7 +118,7 @@ def test_a_mailbox_without_room_is_refused_in_the_session(outcome, code, reply):
     assert str(refused) == reply
     assert lines == [
         (
-            f"postfix/virtual: 4F2A: reject: END-OF-MESSAGE from unknown[]: {reply};"
+            f"postfix/smtpd: 4F2A: reject: END-OF-MESSAGE from unknown[]: {reply};"
             " from=<a@b.test> to=<bob@example.test> proto=ESMTP helo=<>"
         )
     ]
