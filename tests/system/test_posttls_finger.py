@@ -60,7 +60,7 @@ def test_nobody_there(finger):
     assert "Failed to establish session to [127.0.0.254]:" in said
 
 
-@pytest.mark.parametrize("words", ["", "-l dane [127.0.0.1]", "-z", "-a ipx [127.0.0.1]", "-o x [127.0.0.1]"])
+@pytest.mark.parametrize("words", ["", "-l bogus [127.0.0.1]", "-z", "-a ipx [127.0.0.1]", "-o x [127.0.0.1]"])
 def test_wrong_calls(server, monkeypatch, capsys, words):
     monkeypatch.setenv("MAIL_CONFIG", str(server.site.configuration))
     assert posttls_finger.main(words.split()) == 1
@@ -83,3 +83,57 @@ def test_as_the_real_one(names, server, peer, tmp_path, monkeypatch, capsys):
     assert real.returncode == 0, real.stderr
     posttls_finger.main(["-c", *trust, place, *names])
     assert summary(capsys.readouterr().out) == summary(real.stdout)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "-l none",
+        "-l encrypt",
+        "-l encrypt -L none",
+        "-l encrypt -L peercert",
+        "-l encrypt -L 1",
+        "-l encrypt -L bogus",
+        "-l secure -F CA HOST",
+        "-l secure -A CA HOST",
+        "-l verify -A CA -L certmatch HOST",
+        "-l fingerprint RIGHT",
+        "-l fingerprint WRONG",
+        "-l fingerprint",
+        "-l encrypt -r 1 -L summary",
+        "-l bogus",
+        "-a bogus",
+    ],
+)
+def test_options_beside_the_real_one(options, server, peer, tmp_path, monkeypatch, capsys):
+    """Line by line, but for what stands of the session behind the cipher, and of the cache of sessions."""
+    (tmp_path / "main.cf").write_text(f"compatibility_level = 3.6\nmyhostname = {server.site.hostname}\n")
+    monkeypatch.setenv("MAIL_CONFIG", str(server.site.configuration))
+    place = f"[{server.site.host}]:{server.site.ports.smtp}"
+    posttls_finger.main(["-c", "-l", "encrypt", place])
+    seen = re.search(r" fingerprint=(\S+),", capsys.readouterr().out)
+    assert seen is not None
+    values = {"CA": str(server.site.authority), "HOST": server.site.hostname, "RIGHT": seen[1], "WRONG": "00" * 32}
+    words = ["-c", *(values.get(word, word) for word in options.split())]
+    operands = len(words) - 1 if options.split()[-1] in ("HOST", "RIGHT", "WRONG") else len(words)
+    words.insert(operands, place)
+    environment = {**os.environ, "MAIL_CONFIG": str(tmp_path)}
+    real = subprocess.run(
+        [peer("posttls-finger"), *words], capture_output=True, text=True, check=False, env=environment
+    )
+    status = posttls_finger.main(words)
+    ours, theirs = told(capsys.readouterr().out), told(real.stdout + real.stderr)
+    assert "\n".join(ours) == "\n".join(theirs)
+    assert status == real.returncode
+
+
+def told(text: str) -> list[str]:
+    lines = [re.sub(r"( \(\d+/\d+ bits\)).*", r"\1", line) for line in text.splitlines()]
+    lines = [
+        re.sub(r"\bnum=(18|19|20):.*|: (self-signed|unable to get|untrusted issuer) .*", ": why", line)
+        for line in lines
+    ]
+    lines = [re.sub(r"after [\d.]+ seconds", "after SECONDS", line) for line in lines]
+    sessions = r"(?:looking for|reloaded|save|saved|remove|put|delete) ?session|in memory cache|issuing session"
+    cache = re.compile(f" (?:{sessions}|Matched trust anchor)")
+    return list(dict.fromkeys(line for line in lines if not cache.search(line)))

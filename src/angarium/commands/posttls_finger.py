@@ -2,16 +2,20 @@
 
 ==================  ===========================================================================
 ``-a FAMILY``       ipv4, ipv6 or any
+``-A FILE``         a trust anchor in place of the authorities; any number of files
 ``-c``              do not show what is said
 ``-C``              print the server's certificate, in PEM
 ``-d DIGEST``       of fingerprints (smtp_tls_fingerprint_digest)
 ``-F`` ``-P``       a file, a directory of trusted authorities, in place of the system's
 ``-g`` ``-p``       the cipher grade (medium), the protocols (>=TLSv1)
 ``-h``              how hosts are looked up (smtp_host_lookup)
+``-H FILES``        keys, each followed by its certificates, for the client
 ``-k`` ``-K``       the client's certificate and key
-``-l LEVEL``        may, encrypt, verify or secure (it is secure without)
-``-L none``         say nothing of TLS
+``-l LEVEL``        none, may, encrypt, fingerprint, verify or secure (secure without; so is dane)
+``-L OPTIONS``      what of TLS is told: routine (a line a session), peercert, certmatch; none; all three without
+``-m NUMBER``       how often to connect again at most, with ``-r`` (5)
 ``-o name=value``   a parameter of main.cf
+``-r SECONDS``      connect again after this time, and tell whether the TLS session is used again
 ``-s NAME``         the server name for SNI
 ``-S``              LMTP
 ``-t`` ``-T``       seconds for connecting and the greeting; for a command (30)
@@ -20,7 +24,8 @@
 ==================  ===========================================================================
 
 The operands are ``[inet:]domain[:port]``, ``[host]:port`` or, with ``-S``, ``unix:path``; then names that the
-certificate may bear. ``-A -f -H -m -M -r -X`` (trust anchors, DANE, reconnecting) are not supported and said to be so.
+certificate may bear, or with ``fingerprint`` its fingerprints or its key's. ``-f -M -X`` (DANE) are not supported and
+said to be so; nor are the dumps of ``-L``.
 
 A chain that cannot be verified is told, and the server is asked once more without verification, so that its session and
 fingerprints are seen all the same. Exit status 0, also when no host of
@@ -34,10 +39,10 @@ import getopt
 import socket
 import ssl
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import NoReturn
 
 from angarium.agents.smtp.destination import Destination, destinations
 from angarium.agents.smtp.hosts import HostFinder, Target
@@ -60,8 +65,20 @@ from angarium.runtime.tls import (
 
 USAGE = "usage: posttls-finger [options] [inet:]domain[:port] [match ...] | posttls-finger -S unix:pathname [match ...]"
 _OPTIONS = "a:A:cCd:fF:g:h:H:k:K:l:L:m:M:o:p:P:r:s:St:T:vwX"
-_UNSUPPORTED = ("-A", "-f", "-H", "-m", "-M", "-r", "-X")
-_LEVELS = ("may", "encrypt", "verify", "secure")
+_UNSUPPORTED = ("-f", "-M", "-X")
+_LEVELS = ("none", "may", "encrypt", "fingerprint", "verify", "secure", "dane", "dane-only")
+_TOLD = {
+    "0": (),
+    "none": (),
+    **dict.fromkeys(("1", "routine", "summary"), ("routine",)),
+    **dict.fromkeys(
+        ("2", "debug", "3", "ssl-expert", "4", "ssl-developer", "verbose"), ("routine", "peercert", "certmatch")
+    ),
+    **dict.fromkeys(("ssl-debug", "ssl-handshake-packet-dump", "ssl-session-packet-dump", "untrusted", "cache"), ()),
+    "peercert": ("peercert",),
+    "certmatch": ("certmatch",),
+}
+"""What each word of ``-L`` has told."""
 _FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 _LINES = 200
 _LINE = 8192
@@ -88,7 +105,9 @@ class Probe:
         hello: ``EHLO name`` or ``LHLO name``.
         chat: show what is said.
         pem: print the certificate.
-        summary: tell about the session.
+        told: some of ``routine``, ``peercert``, ``certmatch``.
+        anchors: files of trust anchors.
+        prints: fingerprints, one of which the certificate or its key must have; None: they are not asked for.
         wrapped: TLS from the start.
         connecting: seconds.
         command: seconds.
@@ -101,69 +120,132 @@ class Probe:
     hello: str
     chat: bool = True
     pem: bool = False
-    summary: bool = True
+    told: frozenset[str] = frozenset({"routine", "peercert", "certmatch"})
+    anchors: tuple[str, ...] = ()
+    prints: frozenset[str] | None = None
     wrapped: bool = False
     connecting: float = 30.0
     command: float = 30.0
 
-    def ask(self, target: Target, family: socket.AddressFamily) -> None:
-        """Ask one host. Raises _Failed."""
+    def ask(self, target: Target, family: socket.AddressFamily, again: Again | None = None) -> None:
+        """Ask one host, and with ``again`` more than once. Raises _Failed."""
         try:
             trusted, problem = True, ""
+            known = _Known(self._context(self.tls))
             try:
-                self._session(target, family, self.tls, trusted=self.tls.level.verifies)
+                self._session(target, family, known, trusted=self.tls.level.verifies)
             except ssl.SSLCertVerificationError as error:
                 trusted, problem = False, error.verify_message
             if not trusted:
                 say(f"certificate verification failed for {target.relay}: {problem}")
                 relaxed = ClientTls(SecurityLevel.ENCRYPT, self.tls.protocols, self.tls.ciphers)
-                self._session(target, family, relaxed, trusted=False)
+                known = _Known(client_context(relaxed))
+                self._session(target, family, known, trusted=False)
+            for _number in range(again.most if again is not None else 0):
+                assert again is not None
+                say(f"Reconnecting after {again.delay:g} seconds")
+                time.sleep(again.delay)
+                self._session(target, family, known, trusted=trusted and self.tls.level.verifies)
+                if known.used_again:
+                    say("Found a previously used server.  Done reconnecting.")
+                    break
         except TimeoutError as error:
             raise _Failed("connection timed out") from error
         except (OSError, TlsError) as error:
             raise _Failed(str(getattr(error, "strerror", "") or error)) from error
 
-    def _session(self, target: Target, family: socket.AddressFamily, tls: ClientTls, *, trusted: bool) -> None:
+    def _context(self, tls: ClientTls) -> ssl.SSLContext:
+        context = client_context(tls)
+        for name in self.anchors:
+            context.load_verify_locations(cafile=name)
+        if self.anchors:
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
+    def _session(self, target: Target, family: socket.AddressFamily, known: _Known, *, trusted: bool) -> None:
         connection = _Connection(_connect(target, family, self.connecting), chat=self.chat)
         try:
             if self.wrapped:
-                self._start(connection, target, tls, trusted=trusted)
-            else:
+                self._start(connection, target, known, trusted=trusted)
+            elif self.chat:
                 say(f"Connected to {target.relay}")
             connection.expect("2")
             connection.timeout(self.command)
             offered = connection.command(self.hello, "2")
-            if not self.wrapped:
+            if not self.wrapped and self.tls.level is not SecurityLevel.NONE:
                 if not any(line[4:].strip().upper() == "STARTTLS" for line in offered):
                     say(f"STARTTLS is not offered by {target.relay}")
                 else:
                     connection.command("STARTTLS", "2")
-                    self._start(connection, target, tls, trusted=trusted)
+                    self._start(connection, target, known, trusted=trusted)
                     connection.command(self.hello, "2")
             connection.command("QUIT", "2")
+            known.remember(connection)
         finally:
             connection.close()
 
-    def _start(self, connection: _Connection, target: Target, tls: ClientTls, *, trusted: bool) -> None:
-        session = connection.start_tls(client_context(tls), self.sni or target.host)
+    def _start(self, connection: _Connection, target: Target, known: _Known, *, trusted: bool) -> None:
+        session = connection.start_tls(known, self.sni or target.host)
+        if session.session_reused:
+            known.used_again = True
+            say(f"{target.relay}: Reusing old session")
         certificate = session.getpeercert(binary_form=True)
         if certificate is None:
             raise _Failed("no certificate")
-        status = "Untrusted"
-        # A name that is an address is never matched, as in Postfix.
-        names = [name for name in self.names or (target.host,) if not _is_address(name)]
-        if trusted and matches_certificate(session.getpeercert(), names):
-            status = "Verified"
-        if self.summary:
+        status = "Verified" if self._is_verified(session, certificate, target, trusted=trusted) else "Untrusted"
+        if self.told & {"peercert", "certmatch"} and not session.session_reused:
             first, second = fingerprints(certificate, self.digest)
             subject, issuer = _common_names(certificate)
             say(
                 f"{target.relay}: subject_CN={subject}, issuer_CN={issuer}, fingerprint={first.upper()}, "
                 f"pkey_fingerprint={second.upper()}"
             )
+        if "routine" in self.told:
             say(f"{status} TLS connection established to {target.relay}: {describe_session(session)}")
         if self.pem:
             sys.stdout.write(ssl.DER_cert_to_PEM_cert(certificate))
+
+    def _is_verified(self, session: ssl.SSLSocket, certificate: bytes, target: Target, *, trusted: bool) -> bool:
+        """Whether the certificate is the one that is wanted; tells by what it was matched."""
+        if self.prints is not None:
+            seen = [each.replace(":", "").upper() for each in fingerprints(certificate, self.digest)]
+            matched = next((each for each in seen if each in self.prints), "")
+            if matched and "certmatch" in self.told:
+                say(f"{target.relay}: Matched fingerprint: {matched}")
+            elif self.prints and not matched:
+                say(f"server certificate verification failed for {target.relay}: num=65:no matching DANE TLSA records")
+            return bool(matched)
+        # A name that is an address is never matched, as in Postfix.
+        names = [name for name in self.names or (target.host,) if not _is_address(name)]
+        shown = session.getpeercert() if trusted else None
+        if shown is None or not matches_certificate(shown, names):
+            return False
+        for pair in shown.get("subjectAltName", ()) if "certmatch" in self.told else ():
+            if pair[0] == "DNS" and matches_certificate({"subjectAltName": (pair,)}, names):
+                say(f"{target.relay}: matched peername: {pair[1]}")
+                break
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """``-r`` and ``-m``."""
+
+    delay: float
+    most: int
+
+
+class _Known:
+    """What is kept from one session with a server to the next."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.context = context
+        self.session: ssl.SSLSession | None = None
+        self.used_again = False
+
+    def remember(self, connection: _Connection) -> None:
+        """Keep the TLS session, now that the server has had the time to give out its tickets."""
+        self.session = connection.session or self.session
 
 
 def _is_address(text: str) -> bool:
@@ -232,8 +314,13 @@ class _Connection:
             raise _Failed(f"unexpected answer: {lines[-1]}")
         return lines
 
-    def start_tls(self, context: ssl.SSLContext, name: str) -> ssl.SSLSocket:
-        session = context.wrap_socket(self._socket, server_hostname=name)
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """The TLS session; None without TLS."""
+        return self._socket.session if isinstance(self._socket, ssl.SSLSocket) else None
+
+    def start_tls(self, known: _Known, name: str) -> ssl.SSLSocket:
+        session = known.context.wrap_socket(self._socket, server_hostname=name, session=known.session)
         self._file.close()
         self._socket = session
         self._file = session.makefile("rb")
@@ -268,13 +355,17 @@ def run(pairs: Sequence[tuple[str, str]], operands: Sequence[str]) -> int:
         if option in options:
             say(f"warning: {option} is not supported")
     config = _config(pairs)
-    probe = _probe(config, options, operands[0], tuple(operands[1:]))
+    probe = _probe(config, pairs, operands[0], tuple(operands[1:]))
     family = _FAMILIES.get(options.get("-a", "any"))
     if family is None:
-        raise CommandError(f"bad address family: {options['-a']}")
+        raise CommandError(f"bad '-a' option value: {options['-a']}")
+    again = None
+    if _seconds(options, "-r", "0") > 0:
+        most = options.get("-m", "5")
+        again = Again(_seconds(options, "-r", "0"), int(most) if most.isdigit() and int(most) else 5)
     for target in _targets(config, operands[0], 24 if "-S" in options else 25):
         try:
-            probe.ask(target, family)
+            probe.ask(target, family, again)
         except _Failed as error:
             say(f"Failed to establish session to {operands[0]} via {target.relay}: {error}")
         else:
@@ -296,26 +387,48 @@ def _config(pairs: Sequence[tuple[str, str]]) -> Config:
     return base.overlay(settings) if settings else base
 
 
-def _probe(config: Config, options: dict[str, str], destination: str, names: tuple[str, ...]) -> Probe:
+def _seconds(options: Mapping[str, str], option: str, default: str) -> float:
+    try:
+        return float(options.get(option, default))
+    except ValueError as error:
+        raise CommandError(f"bad number of seconds: {error}") from error
+
+
+def _told(text: str) -> frozenset[str]:
+    """What ``-L`` wants to be told."""
+    told: set[str] = set()
+    for word in text.replace(",", " ").split():
+        if word not in _TOLD:
+            say(f'warning: unknown -L option value "{word}" in "{text}"')
+        told.update(_TOLD.get(word, ()))
+    return frozenset(told)
+
+
+def _probe(config: Config, pairs: Sequence[tuple[str, str]], destination: str, names: tuple[str, ...]) -> Probe:
+    options = dict(pairs)
     level = options.get("-l", "secure")
     if level not in _LEVELS:
-        _unknown_level(level)
+        raise CommandError(f'Invalid TLS level "{level}"')
+    prints = None
+    if level == "fingerprint":
+        # Without verification by authorities, and with it when there is nothing to compare, as in Postfix.
+        prints = frozenset(name.replace(":", "").upper() for name in names)
+        names = ()
+    verified = {"fingerprint": "encrypt" if prints else "verify", "dane": "secure", "dane-only": "secure"}
+    anchors = tuple(value for option, value in pairs if option == "-A")
     tls = ClientTls(
-        SecurityLevel(level),
+        SecurityLevel(verified.get(level, level)),
         options.get("-p", ">=TLSv1"),
         options.get("-g", "medium"),
-        ca_file=options.get("-F", ""),
-        ca_path=options.get("-P", ""),
+        ca_file=anchors[0] if anchors else options.get("-F", ""),
+        ca_path="" if anchors else options.get("-P", ""),
         cert_file=options.get("-k", options.get("-K", "")),
         key_file=options.get("-K", options.get("-k", "")),
+        chain_files=tuple(name for o, value in pairs if o == "-H" for name in value.replace(",", " ").split()),
     )
     if level == "secure" and not names and not destination.startswith(("[", "unix:")):
         domain = destination.removeprefix("inet:").partition(":")[0]
         names = (domain, "." + domain)
-    try:
-        seconds = float(options.get("-t", "30")), float(options.get("-T", "30"))
-    except ValueError as error:
-        raise CommandError(f"bad number of seconds: {error}") from error
     return Probe(
         tls,
         names,
@@ -324,15 +437,13 @@ def _probe(config: Config, options: dict[str, str], destination: str, names: tup
         f"{'LHLO' if '-S' in options else 'EHLO'} {config.text('myhostname')}",
         chat="-c" not in options,
         pem="-C" in options,
-        summary=options.get("-L") not in ("0", "none"),
+        told=_told(options["-L"]) if "-L" in options else frozenset({"routine", "peercert", "certmatch"}),
+        anchors=anchors,
+        prints=prints,
         wrapped="-w" in options,
-        connecting=seconds[0],
-        command=seconds[1],
+        connecting=_seconds(options, "-t", "30"),
+        command=_seconds(options, "-T", "30"),
     )
-
-
-def _unknown_level(level: str) -> NoReturn:
-    raise CommandError(f"bad or unsupported TLS level: {level} (there are {', '.join(_LEVELS)})")
 
 
 def _targets(config: Config, text: str, port: int) -> Sequence[Target]:
