@@ -117,6 +117,18 @@ def odd(seed: int, count: int) -> str:
     return "".join(lines) + "Subject: x\n\nb\n"
 
 
+def results(seed: int, count: int) -> list[str]:
+    """What may stand on the right side of a table, made of pieces without braces."""
+    chance = random.Random(seed)
+    more = ["c@d.test", "(x)", "\\", "/file", ":include:", "u%[1.2.3.4]", "x!y", '"x@y"@z.test', "<>", "@new.test"]
+    pieces = [piece for piece in (*PIECES, *more) if "\n" not in piece]
+    found = []
+    for _ in range(count):
+        text = "".join(chance.choice(pieces) for _ in range(chance.randint(1, 7))).strip()
+        found.append(text if text and "=" not in text else "x")
+    return found
+
+
 def paths(seed: int, count: int) -> list[str]:
     """Envelope addresses without blanks: routes, bang paths, percent signs, literals, dots, quotes, long ones."""
     chance = random.Random(seed)

@@ -22,6 +22,7 @@ HERE = Path(__file__).parent / "rewriting"
 CLEANUP = runpy.run_path(str(Path(__file__).parent / "record_cleanup.py"))
 POLICY = CLEANUP["POLICY"]
 RANDOM = runpy.run_path(str(Path(__file__).parent / "random_headers.py"))
+RESULTS = RANDOM["results"](1, 100)
 REMOTE, LOCAL = "127.0.0.9", "127.0.0.1"
 BASE = {
     "compatibility_level": "3.6",
@@ -679,6 +680,14 @@ CONFIGS: dict[str, tuple[dict[str, str], dict[str, Case]]] = {
     "random_odd_alone": (
         {"append_dot_mydomain": "no", "swap_bangpath": "no"},
         {f"seed_{seed:02}": ({"client": LOCAL, "utf8": "yes"}, RANDOM["odd"](seed, 25)) for seed in range(20, 25)},
+    ),
+    "random_aliases": (
+        {"virtual_alias_maps": table(*(f"k{n}@x.test={text}" for n, text in enumerate(RESULTS)))},
+        {f"k{n}": ({"to": f"k{n}@x.test", "utf8": "yes"}, "Subject: x\n\nb\n") for n in range(len(RESULTS))},
+    ),
+    "random_canonical": (
+        {"canonical_maps": table(*(f"k{n}@x.test={text}" for n, text in enumerate(RESULTS)))},
+        {f"k{n}": ({"to": f"k{n}+e@x.test", "utf8": "yes"}, "Subject: x\n\nb\n") for n in range(len(RESULTS))},
     ),
     "thousands": (
         {"canonical_maps": table("joe@example.test=canon@x.test"), "header_size_limit": "1000000"},

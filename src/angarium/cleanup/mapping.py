@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from angarium.model.error import MailError
 from angarium.model.lookup import Found, NotFound, TemporaryError
 from angarium.model.reply import Reply
-from angarium.rewrite.addresslist import list_texts
+from angarium.protocols.smtp.path import quote_address
+from angarium.rewrite.addresslist import ListedAddress, listed
 from angarium.runtime.log import ServiceLog
 from angarium.tables.maps import AddressMatch, Maps, find_address
 from angarium.tables.matchlist import MatchList
@@ -40,16 +41,16 @@ class AddressMap:
         maps: of the parameter.
         delimiters: recipient_delimiter.
         propagate: whether the extension that no key matched goes along.
-        complete: makes a bare or short address whole.
+        complete: makes a bare or short address of a result whole.
         is_own: whether bare users may stand for addresses of a domain.
-        log: learns the details, if it keeps any.
+        log: learns of results without an address, and the details, if it keeps any.
     """
 
     def __init__(
         self,
         maps: Maps,
         delimiters: str,
-        complete: Callable[[str], str],
+        complete: Callable[[ListedAddress], str],
         is_own: Callable[[str], Awaitable[bool]],
         *,
         propagate: bool,
@@ -57,6 +58,7 @@ class AddressMap:
     ) -> None:
         self.maps = maps
         self._log = log if log is not None and log.detailed else None
+        self._warn = log.warning if log is not None else None
         self._delimiters = delimiters
         self._propagate = propagate
         self._complete = complete
@@ -70,6 +72,8 @@ class AddressMap:
         if isinstance(match, TemporaryError):
             raise map_error(f"{self.maps.parameter} map lookup problem for {address}", match)
         results = self._results(address, match)
+        if not results:
+            raise self._no_address(address, match.found)
         if self._log is not None and queue_id:
             text = f"{queue_id}: {self.maps.parameter}: {address} -> {', '.join(results[:_SHOWN])}"
             self._log.detail(text, queue_id=queue_id, source=match.found.source, results=len(results))
@@ -81,11 +85,21 @@ class AddressMap:
         if text.startswith("@"):
             local, at, _ = address.rpartition("@")
             user = local if at else address
-            return [user.removesuffix(extension) + extension + text] if extension else [user + text]
-        results = [self._complete(each) for each in list_texts(text)] or [""]
+            text = quote_address(user.removesuffix(extension) + text)
+        results = [self._complete(each) for each in listed(text)]
         if extension:
             results = [_extended(each, extension) if each else each for each in results]
         return results
+
+    def _no_address(self, address: str, found: Found) -> MailError:
+        """What Postfix answers, and logs, when a result has no address in it."""
+        parameter = self.maps.parameter
+        cause = f'{parameter} lookup of {address} returns non-address result "{found.value}"'
+        problem = f"{parameter} map lookup problem for {address}"
+        if self._warn is None:
+            return map_error(problem, TemporaryError(cause, found.source))
+        self._warn(cause)
+        return MailError(Reply.of(451, "4.3.0", "Error: queue file write error"), f"{problem} -- {_NOT_ACCEPTED}")
 
 
 def _extended(address: str, extension: str) -> str:

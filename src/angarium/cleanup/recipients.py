@@ -48,7 +48,7 @@ class AddressRules:
             maps = Maps.open(name, tables, opener)
             if not maps:
                 return None
-            table = AddressMap(maps, delimiters, resolver.rewrite, resolver.is_own, propagate=propagate, log=log)
+            table = AddressMap(maps, delimiters, resolver.rewrite_listed, resolver.is_own, propagate=propagate, log=log)
             return Canonical(table, log)
 
         of_sender = canonical("sender_canonical_maps", parameters.sender_canonical_maps)
@@ -149,7 +149,7 @@ class EnvelopeRules:
         if maps:
             propagate = "virtual" in parameters.propagate_unmatched_extensions
             delimiters = parameters.recipient_delimiter
-            table = AddressMap(maps, delimiters, resolver.rewrite, resolver.is_own, propagate=propagate, log=log)
+            table = AddressMap(maps, delimiters, resolver.rewrite_listed, resolver.is_own, propagate=propagate, log=log)
             self._aliases = AliasExpander(table, parameters)
         self._simple = not (
             maps

@@ -139,7 +139,7 @@ def make_smtp_agent(
         own("smtp_generic_maps"),
         conf.names(own("smtp_generic_maps")),
         node.tables,
-        node.rewrite.rewrite,
+        node.rewrite.rewrite_listed,
         node.rewrite.is_own,
         delimiters=conf.text("recipient_delimiter"),
         propagate="generic" in conf.names("propagate_unmatched_extensions"),

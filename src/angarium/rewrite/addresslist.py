@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from angarium.protocols.smtp.path import quote_address
 
 _TOKEN = re.compile(
-    rb'(?P<blank>[ \t\r\n]++)|(?P<comment>\()|(?P<quoted>"(?:[^"\\]++|\\.)*+"?)|(?P<literal>\[(?:[^\]\\]++|\\.)*+\]?)'
-    rb"|(?P<special>[|%!<>@,;:.)\]])|(?P<atom>(?:[^ \t\r\n\"\[|%!<>@,;:.()\]\\]++|\\.)++)|(?P<other>\\)",
+    rb"(?P<blank>[ \t\r\n]++)|(?P<comment>\()"
+    rb'|(?P<quoted>"(?:[^"\\]++|\\.)*+(?:"|\\)?)|(?P<literal>\[(?:[^\]\\]++|\\.)*+[\]\\]?)'
+    rb"|(?P<special>[|%!<>@,;:.)\]])|(?P<atom>(?:[^ \t\r\n\"\[|%!<>@,;:.()\]\\]++|\\.)++\\?)|(?P<other>\\)",
     re.DOTALL,
 )
 _PARENTHESIS = re.compile(rb"[()]|\\.", re.DOTALL)
-_ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
+_ESCAPE = re.compile(rb"\\(.|\Z)", re.DOTALL)
+_NULL = re.compile(r"\s*<\s*>\s*")
 _BLANK = re.compile(rb"\r\n|[ \t\r\n]")
 _ONE = re.compile(r"[\w.+=/-]+@[\w.-]+")
 """What nearly every entry of a table is: one address that needs no reading."""
@@ -121,11 +123,23 @@ def is_as_meant(raw: bytes, address: ListedAddress) -> bool:
     return in_quotes or b'"' not in meant
 
 
-def list_texts(text: str) -> list[str]:
-    """The addresses of a table's result, in internal form."""
+def listed(text: str) -> tuple[ListedAddress, ...]:
+    """The addresses of a table's result; ``<>`` alone is the null address."""
     if _ONE.fullmatch(text) is not None:
-        return [text]
-    return [each.text for each in parse_list(text.encode("utf-8", "surrogateescape")).addresses]
+        return (ListedAddress(text, 0, len(text), text),)
+    found = _parsed(text)
+    if not found and _NULL.fullmatch(text) is not None:
+        return (ListedAddress("", 0, len(text), ""),)
+    return found
+
+
+def list_texts(text: str) -> list[str]:
+    """The addresses of an alias(5) entry, in internal form."""
+    return [text] if _ONE.fullmatch(text) is not None else [each.text for each in _parsed(text)]
+
+
+def _parsed(text: str) -> tuple[ListedAddress, ...]:
+    return parse_list(text.encode("utf-8", "surrogateescape")).addresses
 
 
 def _scan(raw: bytes, start: int, stop: int, limit: int) -> tuple[list[_Token], list[tuple[int, int]], int]:
@@ -224,6 +238,9 @@ def _grouped(tokens: list[_Token]) -> list[tuple[int, int, bool]]:  # noqa: C901
 def _texts(raw: bytes, words: list[_Token]) -> tuple[str, str]:
     """The address that is made of these tokens, and the same with what separates nothing masked."""
     pieces = [_plain(raw, word) for word in words]
+    for place, word in enumerate(words[1:], 1):
+        if word[0] == "<":
+            pieces[place] = b" <"  # one that never closes
     text = b"".join(pieces).decode("utf-8", "surrogateescape")
     if all(len(word[0]) == 1 or piece.isalnum() for word, piece in zip(words, pieces, strict=True)):
         return text, text

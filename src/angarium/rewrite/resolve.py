@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from angarium.model.address import Address
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, TemporaryError
 from angarium.protocols.smtp.path import quote_address
-from angarium.rewrite.address import complete
+from angarium.rewrite.address import complete, complete_listed
+from angarium.rewrite.addresslist import ListedAddress
 from angarium.rewrite.hostname import is_address, valid_domain
 from angarium.rewrite.interface import AddressClass, Resolution
 from angarium.rewrite.parameters import RewriteParameters
@@ -109,6 +110,11 @@ class TrivialRewrite:
     def rewrite(self, address: str) -> str:
         """Complete an envelope address; the null address stays."""
         return address if address.endswith("@") else complete(address, self.parameters)
+
+    def rewrite_listed(self, address: ListedAddress) -> str:
+        """Complete an address of a table's result or of a header."""
+        text = address.text
+        return text if len(text) > 1 and text[-1] == "@" else complete_listed(address, self.parameters)
 
     def is_malformed(self, address: str) -> bool:
         """Whether an address cannot be one, judged by its looks alone: what smtpd asks of a sender."""

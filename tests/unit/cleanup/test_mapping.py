@@ -13,7 +13,7 @@ from angarium.tables.opener import TableOpener
 
 
 def whole(address):
-    return address if "@" in address else f"{address}@origin.test"
+    return address.text if "@" in address.text or not address.text else f"{address.text}@origin.test"
 
 
 async def own(domain):
