@@ -23,9 +23,11 @@ virtual_alias_maps = texthash:virtual
 sender_canonical_maps = inline:{inner@x.test=outer@x.test}
 virtual_mailbox_domains = vbox.test
 virtual_mailbox_maps = inline:{{alice@vbox.test=alice@vbox.test}}
-transport_maps = inline:{{closed.test = error:5.1.1 closed}, {strange.test = nowhere:}}
+transport_maps = inline:{{closed.test = error:5.1.1 closed}, {strange.test = nowhere:},
+    {stored.test = lmtp:unix:private/Store}}
 relayhost = [127.0.0.1]:587
-relay_domains = closed.test strange.test
+relay_domains = closed.test strange.test stored.test
+lmtp_tls_security_level = may
 local_recipient_maps = inline:{joe=x}
 header_checks = regexp:{{/^X-Secret:/ IGNORE}, {/^Subject: bad/ REJECT no bad subjects}}
 smtp_generic_maps = inline:{{a@x.test = public@x.test}}
@@ -34,6 +36,7 @@ smtpd_sasl_auth_enable = yes
 MASTER = """smtp inet n - n - - smtpd
 2587 inet n - n - - smtpd -o smtpd_client_restrictions=reject
 smtp unix - - n - - smtp
+lmtp unix - - n - - lmtp
 virtual unix - n n - - virtual
 local unix - n n - - local
 error unix - - n - - error
@@ -92,6 +95,15 @@ def test_the_line_of_a_table_is_named(explain):
     assert f"{removed}: 554 5.7.1 <bad@x.test>: Sender address rejected: no" in value["other_refusals"]
 
 
+def test_mail_for_a_store_goes_by_lmtp(explain):
+    status, value = explain("a@x.test", "joe@stored.test", *STRANGER)
+    assert status == 0
+    (way,) = value["delivery"]
+    assert (way["transport"], way["nexthop"]) == ("lmtp", "unix:private/Store")
+    assert way["hosts"] == [{"host": "mail.example.test", "address": "private/Store", "port": 0, "tls": "may"}]
+    assert way["lines"] == ["mail.example.test[private/Store], TLS may"]
+
+
 def test_the_way_of_an_alias(explain):
     status, value = explain("a@x.test", "info@valias.test", *STRANGER)
     assert status == 0
@@ -105,7 +117,7 @@ def test_the_way_of_an_alias(explain):
     )
     assert inside["folder"] == "INBOX"
     assert (outside["class"], outside["transport"], outside["nexthop"]) == ("default", "smtp", "[127.0.0.1]:587")
-    assert outside["source"].endswith("main.cf:20 relayhost")
+    assert outside["source"].endswith("main.cf:21 relayhost")
     assert outside["hosts"] == [{"host": "127.0.0.1", "address": "127.0.0.1", "port": 587, "tls": "none"}]
     assert any(line.startswith("leaves as public@x.test instead of a@x.test") for line in outside["lines"])
 
