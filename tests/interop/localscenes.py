@@ -1,4 +1,4 @@
-"""Scenes for local(8): users with their files, aliases, settings, and the mail that comes (``localstage`` plays them)."""
+"""Scenes for local(8), which ``localstage`` plays: users with files, aliases, settings, and the mail that comes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ class Mail:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is set up and what happens; ``aliases2`` belongs to the user lister. A step ``flush`` tries deferred mail."""
+    """What is set up and what happens; ``aliases2`` belongs to the user lister.
+
+    A step ``flush`` tries deferred mail; other words are recipients of whom ``sendmail -bv`` asks.
+    """
 
     steps: tuple[Mail | str, ...]
     settings: dict[str, str] = field(default_factory=dict)
@@ -322,7 +325,8 @@ SCENES: dict[str, Scene] = {
             Mail(("env",), ""),
         ),
         {"export_environment": "PATH TZ NAME=value"},
-        "env: \"|env -0 | sort -z | tr '\\\\0' '\\\\n' | grep -v -e ^_= -e CLIENT -e ^PWD= -e ^PATH= >> ROOT/out/env\"\n",
+        "env: \"|env -0 | sort -z | tr '\\\\0' '\\\\n' | grep -v -e ^_= -e CLIENT -e ^PWD= -e ^PATH="
+        ' >> ROOT/out/env"\n',
         files=(forward("alice", '"|env | sort | grep -e EXT -e LOCAL -e RECIPIENT -e ORIG >> ROOT/out/alice"\n'),),
     ),
     "other-transports": Scene(

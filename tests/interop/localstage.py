@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.interop.localscenes import SCENES, Scene
+from tests.interop.localscenes import SCENES, Scene, Thing
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RECORDED = GOLDEN / "local_scenes"
@@ -96,26 +96,32 @@ def prepare(scene: Scene, root: Path) -> None:
         home.mkdir(mode=0o700 if name == "blocked" else 0o755)
         os.chown(home, 0 if name == "blocked" else FIRST_UID + number, FIRST_UID + number)
     for entry in scene.files:
-        path = root / entry.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if entry.kind == "file":
-            path.write_text(placed(entry.text, root) * entry.times)
-        elif entry.kind == "directory":
-            path.mkdir(exist_ok=True)
-        elif entry.kind == "fifo":
-            os.mkfifo(path)
-        elif entry.kind == "link":
-            path.symlink_to(placed(entry.text, root))
-        elif entry.kind == "hardlink":
-            os.link(placed(entry.text, root), path)
-        owner = next((n for n in range(len(USERS)) if USERS[n] == entry.owner), None)
-        uid = FIRST_UID + owner if owner is not None else 29999 if entry.owner == "stranger" else 0
-        group = grp.getgrnam(entry.group).gr_gid if entry.group else uid
-        os.chown(path, uid, group, follow_symlinks=False)
-        if entry.mode is not None:
-            path.chmod(entry.mode)
-        if entry.age:
-            os.utime(path, (time.time() - entry.age,) * 2)
+        _place(entry, root)
+
+
+def _place(entry: Thing, root: Path) -> None:
+    path = root / entry.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if entry.kind == "file":
+        path.write_text(placed(entry.text, root) * entry.times)
+    elif entry.kind == "directory":
+        path.mkdir(exist_ok=True)
+    elif entry.kind == "fifo":
+        os.mkfifo(path)
+    elif entry.kind == "link":
+        path.symlink_to(placed(entry.text, root))
+    elif entry.kind == "hardlink":
+        os.link(placed(entry.text, root), path)
+    if entry.owner in USERS:
+        uid = FIRST_UID + USERS.index(entry.owner)
+    else:
+        uid = 29999 if entry.owner == "stranger" else pwd.getpwnam(entry.owner).pw_uid
+    group = grp.getgrnam(entry.group).gr_gid if entry.group else uid
+    os.chown(path, uid, group, follow_symlinks=False)
+    if entry.mode is not None:
+        path.chmod(entry.mode)
+    if entry.age:
+        os.utime(path, (time.time() - entry.age,) * 2)
 
 
 def placed(text: str, root: Path) -> str:
@@ -158,8 +164,11 @@ def outcomes(log: str, root: Path) -> list[str]:
         if match and not match[3].startswith("127.0.0.1"):
             origin = f" (of {match[2]})" if match[2] else ""
             lines.append(f"{match[1]}{origin} {match[3]} {match[5]} {match[4]} {normal(match[6], root)}")
-    return sorted(lines)
+    return sorted(line for line in lines if len(line) < _LONGEST)
 
+
+_LONGEST = 1000
+"""Of an outcome: Postfix's log cuts longer lines."""
 
 _PARTICULAR = re.compile(r"\(0,lock[^)]*\)|(?<=warning: )[0-9A-F]{8,}: ")
 _THEIRS = ("error: ", "warning: cannot find username for uid", "warning: pipe_command_read")
@@ -188,7 +197,7 @@ def outside(messages: list[tuple[str, list[str], str]], root: Path) -> list[dict
         seen["report"] = sorted(re.split(r"\n(?=Final-Recipient)", fields)) if fields else []
         seen["explained"] = sorted(re.sub(r"\s+", " ", each) for each in explained)
         told.append(seen)
-    return sorted(told, key=lambda seen: json.dumps(seen))
+    return sorted(told, key=json.dumps)
 
 
 def made(root: Path) -> list[str]:
@@ -200,7 +209,7 @@ def made(root: Path) -> list[str]:
             kind = stat.filemode(status.st_mode)
             name = re.sub(r"/1\d{9}\.V\S+", "/UNIQUE", str(path.relative_to(root)))
             line = f"{name} {kind} {_user(status.st_uid)} {_group(status.st_gid)}"
-            if stat.S_ISREG(status.st_mode) and top != "home" or name.endswith("UNIQUE"):
+            if (stat.S_ISREG(status.st_mode) and top != "home") or name.endswith("UNIQUE"):
                 text = content(path, root) if status.st_size < 20000 else f"{path.stat().st_size} bytes"
                 line += f" {text!r}"
             lines.append(line)
@@ -371,9 +380,9 @@ def by_postfix(scene: Scene, root: Path) -> dict[str, Any]:
 
 def by_ours(scene: Scene, root: Path) -> dict[str, Any]:
     """What our server makes of it."""
-    from tests.conftest import own_address  # noqa: PLC0415  # not needed by the recorder
+    from tests.conftest import own_address  # not needed by the recorder
 
-    from angarium.demo.site import Site  # noqa: PLC0415
+    from angarium.demo.site import Site
 
     aliases(scene, root)
     with _serving() as sink:

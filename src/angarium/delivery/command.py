@@ -19,8 +19,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
+from angarium.delivery.filerights import acting
+from angarium.delivery.limits import few_files
 from angarium.delivery.sysexits import Outcome, command_outcome, printable, with_output
 from angarium.delivery.troubles import DeliveryError
+from angarium.delivery.user import User
 from angarium.model.dsn import Dsn
 
 OUTPUT = 4096
@@ -43,6 +46,7 @@ class CommandRules:
         time_limit: command_time_limit: seconds within which it reads or says something, or ends. What it says beyond
             ``OUTPUT`` does not count.
         fatal: how the report of a command that cannot be executed begins.
+        user: whom the command becomes, if we are root; None: it is run as we are.
     """
 
     arguments: Sequence[str]
@@ -50,24 +54,19 @@ class CommandRules:
     directory: str
     time_limit: float
     fatal: str = "local: fatal: execvp"
+    user: User | None = None
 
 
 def run(command: str, pieces: Iterable[bytes], rules: CommandRules) -> Outcome:
     """Run it to its end; what became of it. Raises DeliveryError."""
+    user = rules.user if os.geteuid() == 0 else None
     try:
-        process = subprocess.Popen(
-            list(rules.arguments),
-            executable="/bin/sh" if rules.arguments[0] == "sh" else None,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=dict(rules.environment),
-            cwd=rules.directory,
-            start_new_session=True,
-        )
+        if user is not None:
+            _enter(rules.directory, user)
+        process = _start(rules, user)
     except OSError as error:
         if error.filename == rules.directory:
-            who = f"uid={os.geteuid()} gid={os.getegid()}"
+            who = f"uid={user.uid if user else os.geteuid()} gid={user.gid if user else os.getegid()}"
             cause = f'cannot change directory to "{rules.directory}" for {who}: {error.strerror}'
             raise DeliveryError(Dsn(4, 3, 0), "temporary failure", cause, "temporary failure") from error
         said = f"{rules.fatal} {rules.arguments[0]}: {error.strerror}\n"
@@ -91,6 +90,35 @@ def run(command: str, pieces: Iterable[bytes], rules: CommandRules) -> Outcome:
                 with contextlib.suppress(OSError):
                     stream.close()
     return command_outcome(command, returned, bytes(output))
+
+
+def _enter(directory: str, user: User) -> None:
+    """Whether the user may go to the directory: the command is there before it becomes him. Raises OSError."""
+    try:
+        with acting(user):
+            os.stat(f"{directory}/.")  # noqa: PTH116  # pathlib drops the dot
+    except OSError as error:
+        error.filename = directory
+        raise
+
+
+def _start(rules: CommandRules, user: User | None) -> subprocess.Popen[bytes]:
+    """Start it. Raises OSError."""
+    with few_files():
+        return subprocess.Popen(
+            list(rules.arguments),
+            executable="/bin/sh" if rules.arguments[0] == "sh" else None,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(rules.environment),
+            cwd=rules.directory,
+            start_new_session=True,
+            umask=0o077,
+            user=user.uid if user else None,
+            group=user.gid if user else None,
+            extra_groups=[user.gid] if user else None,
+        )
 
 
 def _exchange(process: subprocess.Popen[bytes], pieces: Iterable[bytes], limit: float, kept: bytearray) -> None:

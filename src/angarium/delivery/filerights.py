@@ -53,6 +53,9 @@ class _Calls:
         if self._setfsuid(_NOBODY) != uid:  # there is no other way to see whether it has worked
             raise PermissionError("cannot set the user for files")
 
+    def who(self) -> tuple[int, int]:
+        return int(self._setfsuid(_NOBODY)), int(self._setfsgid(_NOBODY))
+
     def group(self, gid: int) -> None:
         self._setfsgid(ctypes.c_uint32(gid))
         if self._setfsgid(_NOBODY) != gid:
@@ -85,6 +88,11 @@ def acting(user: User) -> Iterator[None]:
             calls.groups([])
         except BaseException:  # noqa: BLE001  # root's work must not go on with half of somebody's rights
             os._exit(70)
+
+
+def whoever() -> tuple[int, int]:
+    """The user and the group that count for files in this thread."""
+    return _calls().who() if can_act() else (os.geteuid(), os.getegid())
 
 
 class FileRights:

@@ -82,20 +82,28 @@ def append(
 ) -> list[str]:
     """Append; see the module. Warnings for the log. Raises DeliveryError."""
     with _dot_locked(path, rules, sleep) as warnings:
-        descriptor = _opened(path, rules)
         try:
-            status = os.fstat(descriptor)
-            _check(path, status, rules)
-            with acting(rules.keeper) if rules.keeper else contextlib.nullcontext():
-                if stat.S_ISREG(status.st_mode):
-                    _lock(descriptor, rules.lock, sleep)
-                    _write(descriptor, pieces, rules)
-                else:
-                    os.set_blocking(descriptor, True)
-                    _write_all(descriptor, pieces, rules)
-        finally:
-            os.close(descriptor)
+            _append(path, pieces, rules, sleep)
+        except DeliveryError as error:
+            error.cause = "\n".join(filter(None, (*warnings, error.cause)))
+            raise
     return warnings
+
+
+def _append(path: str, pieces: Iterable[bytes], rules: MailboxRules, sleep: Callable[[float], None]) -> None:
+    descriptor = _opened(path, rules)
+    try:
+        status = os.fstat(descriptor)
+        _check(path, status, rules)
+        with acting(rules.keeper) if rules.keeper else contextlib.nullcontext():
+            if stat.S_ISREG(status.st_mode):
+                _lock(descriptor, rules.lock, sleep)
+                _write(descriptor, pieces, rules)
+            else:
+                os.set_blocking(descriptor, True)
+                _write_all(descriptor, pieces, rules)
+    finally:
+        os.close(descriptor)
 
 
 def _opened(path: str, rules: MailboxRules) -> int:
@@ -193,8 +201,9 @@ def _make(name: str, lock: LockRules, sleep: Callable[[float], None]) -> None:
         try:
             os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400))
         except FileExistsError:
-            with contextlib.suppress(OSError):
-                if time.time() > Path(name).lstat().st_mtime + lock.stale:
+            # When it was made here, as Postfix does it: its owner can set the other time to anything.
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() > Path(name).lstat().st_ctime + lock.stale:
                     Path(name).unlink()
         else:
             return
@@ -243,7 +252,7 @@ def _write(descriptor: int, pieces: Iterable[bytes], rules: MailboxRules) -> Non
         try:
             os.fsync(descriptor)
         except OSError as error:
-            raise storage_error(error, "error writing message", rules.failure) from error
+            raise storage_error(error, "error writing message", rules.failure, "input/output error") from error
     except BaseException:
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, length)
@@ -260,4 +269,4 @@ def _write_all(descriptor: int, pieces: Iterable[bytes], rules: MailboxRules, le
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
     except OSError as error:
-        raise storage_error(error, "error writing message", rules.failure) from error
+        raise storage_error(error, "error writing message", rules.failure, "input/output error") from error

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from angarium.delivery.filerights import whoever
 from angarium.delivery.troubles import DeliveryError, storage_error
 from angarium.delivery.user import User
 from angarium.model.dsn import Dsn
@@ -87,7 +88,7 @@ def deliver(
         try:
             _write(descriptor, pieces, size_limit)
         except OSError as error:
-            raise storage_error(error, "error writing message", failure) from error
+            raise storage_error(error, "error writing message", failure, "input/output error") from error
         status = os.fstat(descriptor)
         final = f"{base}/new/{moment.final(status.st_dev, status.st_ino)}"
         try:
@@ -104,7 +105,8 @@ def deliver(
 def _refused(trouble: DeliveryError, error: OSError, user: User | None) -> DeliveryError:
     """The failure with what an administrator may do about it."""
     if error.errno == errno.EACCES:
-        who = f"UID/GID={user.uid}/{user.gid}" if user else f"UID/GID={os.geteuid()}/{os.getegid()}"
+        uid, gid = (user.uid, user.gid) if user else whoever()
+        who = f"UID/GID={uid}/{gid}"
         trouble.cause = (
             f"maildir access problem for {who}: {trouble.text}\nperhaps you need to create the maildirs in advance"
         )

@@ -20,6 +20,7 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
+from angarium.delivery.limits import FILES
 from angarium.delivery.troubles import DeliveryError
 from angarium.delivery.user import User
 from angarium.model.dsn import Dsn
@@ -28,9 +29,6 @@ Work = Callable[[], Sequence[str]]
 
 _ANSWER = 16 * 1024 * 1024
 """Bytes that a child may answer with: it may have read a long list."""
-
-_FILES = 1024
-"""Open files that a child may have: programs that use select(2) rely on it."""
 
 _LONGEST = 20_000.0
 """Seconds that a child may take: more than any command; its user may stop it for ever."""
@@ -131,8 +129,8 @@ def _child(user: User, work: Work, root: str, writable: int) -> NoReturn:
 def _confine(root: str) -> Sequence[str]:
     """As root still: the limits of an ordinary process, and another root directory. Why not, as an answer."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft > _FILES:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, hard))
+    if soft == resource.RLIM_INFINITY or soft > FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, hard))
     if not root:
         return ()
     try:

@@ -30,7 +30,7 @@ _PASSING = frozenset({errno.EAGAIN, errno.ESTALE, errno.EINTR})
 _FULL = frozenset({errno.EFBIG, errno.EDQUOT})
 
 
-def storage_error(error: OSError, what: str, otherwise: Dsn) -> DeliveryError:
+def storage_error(error: OSError, what: str, otherwise: Dsn, output: str = "") -> DeliveryError:
     """The failure of a mailbox: full for good, the disk full for now, else ``otherwise``."""
     number = error.errno or errno.EIO
     if number in _PASSING:
@@ -41,4 +41,4 @@ def storage_error(error: OSError, what: str, otherwise: Dsn) -> DeliveryError:
         dsn = Dsn(5, 2, 2)
     else:
         dsn = otherwise
-    return DeliveryError(dsn, f"{what}: {os.strerror(number)}")
+    return DeliveryError(dsn, f"{what}: {os.strerror(number)}", output=output)

@@ -330,7 +330,7 @@ class _Delivery:
                 warnings = mailboxfile.append(path, self._pieces(Framing.MAILBOX, "file", step.origin), rules)
             except DeliveryError as error:
                 text = f"cannot update mailbox {path} for user {user.name}. {error.text}"
-                raise DeliveryError(error.dsn, text, error.cause) from error
+                raise DeliveryError(error.dsn, text, error.cause, error.output) from error
             return _sent("delivered to mailbox", *warnings)
 
         return work
@@ -348,7 +348,7 @@ class _Delivery:
                 warnings = mailboxfile.append(path, self._pieces(Framing.MAILBOX, "file", step.origin), rules)
             except DeliveryError as error:
                 text = f"cannot append message to file {path}: {error.text}"
-                raise DeliveryError(error.dsn, text, error.cause) from error
+                raise DeliveryError(error.dsn, text, error.cause, error.output) from error
             return _sent(f"delivered to file: {path}", *warnings)
 
         return work
@@ -359,7 +359,8 @@ class _Delivery:
         try:
             maildir.deliver(path, self._pieces(Framing.MAILDIR, "file", origin), moment, limit)
         except DeliveryError as error:
-            raise DeliveryError(error.dsn, f"maildir delivery failed: {error.text}", error.cause) from error
+            text = f"maildir delivery failed: {error.text}"
+            raise DeliveryError(error.dsn, text, error.cause, error.output) from error
         return _sent("delivered to maildir")
 
     def to_command(self, to: Addressee, origin: Origin, user: User | None, command: str) -> Callable[[], Sequence[str]]:
