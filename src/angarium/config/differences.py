@@ -82,9 +82,7 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         ),
         (
             "`tls_server_sni_maps` serves imapd and pop3d too. A table that would have to wait inside of a handshake "
-            "(databases, LDAP, tcp, socketmap, memcache) counts as one that cannot be asked: the handshake ends. A "
-            "table that root alone may read is read when the server starts; a change is seen after `postfix reload`, "
-            "and until then a warning says so."
+            "(databases, LDAP, tcp, socketmap, memcache) counts as one that cannot be asked: the handshake ends."
         ),
         (
             "Without smtp_tls_CAfile and smtp_tls_CApath the system's authorities are trusted at the levels verify and "
@@ -137,6 +135,13 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "Probes are asked from the session, without a message in the queue, so they are not in the log; what they "
             "find is kept in a SQLite database beside the name in `address_verify_map`, and every worker has a hundred "
             "probes at most under way."
+        ),
+    ),
+    "files that root alone may read": (
+        (
+            "Lookup tables and the SMTP client's TLS keys that mail_owner may not read are read by root when the server "
+            "starts, and at `postfix reload`; a change of such a file counts from then on, where Postfix's daemons start "
+            "anew by themselves. Files over 16 MiB are not: give mail_owner the right to read them."
         ),
     ),
     "rewriting and checks": (

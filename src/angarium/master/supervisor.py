@@ -45,6 +45,7 @@ from angarium.master.listeners import Adopted, adopted_sockets, bind, bind_namel
 from angarium.master.node import make_directories
 from angarium.master.pidfile import PidFile
 from angarium.master.privileges import Owner, mail_owner
+from angarium.master.secrets import hold_secrets
 from angarium.master.tls import Contexts, server_tls
 from angarium.master.wiring import socket_path
 from angarium.runtime.counts import SharedCounts
@@ -178,6 +179,7 @@ class Master:
             for each in opened:
                 each.close()
             raise
+        hold_secrets(conf, owner)
         self._generations += 1
         return Generation(self._generations, conf, owner, sockets, contexts, worker_count(conf))
 

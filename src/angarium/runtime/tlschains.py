@@ -11,12 +11,14 @@ Fails with ``TlsError``, which names the file or the table's key, and never show
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
+from angarium.runtime.heldfiles import open_descriptor, read_bytes
 from angarium.runtime.tlssettings import TlsError
 
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----\n?", re.DOTALL)
@@ -29,8 +31,7 @@ def read_pem(files: Iterable[str]) -> str:
     texts = []
     for name in files:
         try:
-            with Path(name).open("rb") as file:
-                texts.append(file.read(_MOST).decode("latin-1"))
+            texts.append(read_bytes(Path(name))[:_MOST].decode("latin-1"))
         except OSError as error:
             msg = f"cannot read TLS file {name}: {error.strerror}"
             raise TlsError(msg) from error
@@ -75,15 +76,20 @@ _BESIDE = frozenset({"EC PARAMETERS", "DSA PARAMETERS", "DH PARAMETERS"})
 
 def load_pair(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
     """Load a certificate with its chain, and its key from the same file or another. Raises TlsError."""
-    for name in filter(None, (cert_file, key_file)):
-        try:
-            with Path(name).open("rb") as file:
-                file.read(1)
-        except OSError as error:
-            msg = f"cannot read TLS file {name}: {error.strerror}"
-            raise TlsError(msg) from error
     both = f"{cert_file} and {key_file}" if key_file and key_file != cert_file else cert_file
-    _load(context, cert_file, key_file, f"cannot use TLS certificate and key {both}")
+    with contextlib.ExitStack() as opened:
+        places = [""] * 2
+        for number, name in enumerate((cert_file, key_file)):
+            if not name:
+                continue
+            try:
+                descriptor = open_descriptor(name)
+            except OSError as error:
+                msg = f"cannot read TLS file {name}: {error.strerror}"
+                raise TlsError(msg) from error
+            opened.callback(os.close, descriptor)
+            places[number] = f"/proc/self/fd/{descriptor}"
+        _load(context, places[0], places[1], f"cannot use TLS certificate and key {both}")
 
 
 def _load_text(context: ssl.SSLContext, text: str, source: str) -> None:

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, TemporaryError
+from angarium.runtime import heldfiles
+from angarium.runtime.heldfiles import is_held, open_descriptor
 from angarium.tables.berkeley import open_berkeley
 from angarium.tables.builtfile import HELD_IN_MEMORY, BuiltFile, DamagedFileError, FileBytes
 from angarium.tables.cdb import CdbFile
@@ -132,13 +134,14 @@ def open_built(kind: BuiltKind, path: Path, endings: Endings = BOTH) -> tuple[_H
         OSError: it cannot be read; BlockingIOError: it is being written.
         DamagedFileError: it is not of that kind.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = open_descriptor(path)
     try:
         if kind.lock is not None:
             kind.lock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        stamp = _stamp(os.fstat(descriptor))
+        copied = is_held(path)
+        stamp = heldfiles.stamp(path) if copied else _stamp(os.fstat(descriptor))
         file = kind.read(FileBytes(descriptor))
-        if stamp[2] <= HELD_IN_MEMORY:
+        if stamp[2] <= HELD_IN_MEMORY or copied:
             held = _Held(file, endings)
             os.close(descriptor)
             return held, stamp
@@ -235,7 +238,7 @@ class BuiltTable:
 
     def items(self) -> list[tuple[str, str]]:
         """Every entry. Raises OSError, DamagedFileError."""
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_descriptor(self._path)
         try:
             return [(_text(key), _text(value)) for key, value in self._kind.read(FileBytes(descriptor)).items()]
         finally:
@@ -263,7 +266,7 @@ class BuiltTable:
         if self._file is not None and now - self._checked < CHECK_INTERVAL:
             return self._file
         try:
-            stamp = _stamp(os.stat(self._path))  # noqa: PTH116 - the hot path; Path.stat costs four times as much
+            stamp = heldfiles.stamp(self._path)
             if self._file is None or stamp != self._stamp:
                 self._file = None
                 self._stamp = stamp

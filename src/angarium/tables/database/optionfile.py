@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from angarium.runtime.heldfiles import read_bytes
+
 DEFAULT_FILES = ("/etc/my.cnf", "/etc/mysql/my.cnf", "~/.my.cnf")
 _LARGEST = 1024 * 1024
 _DEEPEST = 10
@@ -49,8 +51,7 @@ def _read(path: Path, found: dict[str, dict[str, str]], depth: int, *, wanted: b
     if depth > _DEEPEST:
         return
     try:
-        with path.open("rb") as stream:
-            text = stream.read(_LARGEST).decode("utf-8", "surrogateescape")
+        text = read_bytes(path)[:_LARGEST].decode("utf-8", "surrogateescape")
     except OSError as error:
         if wanted:
             raise ValueError(f"open {path}: {error.strerror}") from error

@@ -13,8 +13,10 @@ from collections.abc import Callable
 
 from angarium.config import values
 from angarium.config.error import ConfigError
-from angarium.config.main_cf import read_main_cf
+from angarium.config.lines import decode
+from angarium.config.main_cf import parse_main_cf
 from angarium.protocols.sasl.types import Secret
+from angarium.runtime.heldfiles import read_bytes
 from angarium.tables.opener import TableSite
 
 
@@ -44,7 +46,10 @@ class TableSource:
     @staticmethod
     def _read(argument: str, site: TableSite) -> dict[str, str]:
         try:
-            parsed = read_main_cf(site.base / argument)
+            path = site.base / argument
+            parsed = parse_main_cf(decode(read_bytes(path)), str(path))
+        except OSError as error:
+            raise ValueError(f"open {path}: {error.strerror}") from error
         except ConfigError as error:
             raise ValueError(str(error)) from error
         for warning in parsed.warnings:
