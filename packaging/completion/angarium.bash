@@ -65,6 +65,7 @@ _angarium() {
 }
 complete -o default -F _angarium angarium
 complete -o default -W '-C -c' mailq
+complete -o default -W '-C -oA' newaliases
 complete -o default -W '-F -N -U -b -c -d -f -h -i -m -n -o -p -q -r -s -u -w' postalias
 complete -o default -W '-b -c -d -e -h -o -q -r -s -v' postcat
 complete -o default -W '-# -A -C -F -H -M -P -T -X -a -b -d -e -f -h -l -m -n -o -q -t -x' postconf

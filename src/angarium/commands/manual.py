@@ -44,6 +44,7 @@ PROGRAMS = (
     Program("mailq", "mailq"),
     Program("mailstats", "mailstats", installed=False),
     Program("makemap", "makemap", installed=False),
+    Program("newaliases", "newaliases"),
     Program("postalias", "postalias", "postmap"),
     Program("postcat", "postcat"),
     Program("postconf", "postconf"),

@@ -28,9 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def newaliases(argv: Sequence[str] | None = None) -> int:
     """Build the alias databases anew, as ``sendmail -bi`` does; the exit status."""
-    from angarium.commands import sendmail
+    from angarium.commands import newaliases as command
 
-    return sendmail.main(["-bi", *(sys.argv[1:] if argv is None else argv)])
+    return command.main(argv)
 
 
 def _guarded(action: Callable[[], int]) -> int:

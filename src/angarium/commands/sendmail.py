@@ -298,6 +298,8 @@ def _other_mode(request: Request, directory: str) -> int:
     if request.mode == "i":
         from angarium.commands import postalias
 
+        if request.aliases:
+            return postalias.main(["-c", directory, request.aliases])
         return postalias.rebuild(directory)
     if request.mode == "s":
         from angarium.commands.sendmail_smtp import converse
@@ -314,24 +316,31 @@ def _start(directory: str) -> NoReturn:
     os.execv(sys.executable, arguments)  # noqa: S606 - our own interpreter and module
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
+def main(argv: Sequence[str] | None = None, name: str = "sendmail") -> int:
+    """Run the command under a name: sendmail, mailq or newaliases. The exit status."""
+    words = sys.argv[1:] if argv is None else argv
+    mode = {"mailq": ["-bp"], "newaliases": ["-bi"]}.get(name, [])
+
+    def say(line: str) -> None:
+        print(line.replace("sendmail", name, 1) if line.startswith("sendmail: ") else line, file=sys.stderr)
+
     try:
         try:
-            request = parse(sys.argv[1:] if argv is None else argv, os.environ.get("NAME"))
+            request = parse([*mode, *words], os.environ.get("NAME"))
         except CommandLineError as error:
-            raise Fatal(str(error), named=error.named, sender=error.sender, before=error.before) from error
+            text = str(error).replace("usage: sendmail", f"usage: {name}")
+            raise Fatal(text, named=error.named, sender=error.sender, before=error.before) from error
         for note in request.notes:
-            print(note, file=sys.stderr)
+            say(note)
         directory = configuration_directory(request.directory)
         return _other_mode(request, directory) if request.mode in PROGRAM_MODES else submit(request, directory)
     except Fatal as fatal:
         for line in fatal.before:
-            print(line, file=sys.stderr)
-        print(f"sendmail: fatal: {f'{_user(fatal.sender)}: ' if fatal.named else ''}{fatal}", file=sys.stderr)
+            say(line)
+        say(f"sendmail: fatal: {f'{_user(fatal.sender)}: ' if fatal.named else ''}{fatal}")
         return fatal.status
     except OSError as error:
-        print(f"sendmail: fatal: {_user()}: {error}", file=sys.stderr)
+        say(f"sendmail: fatal: {_user()}: {error}")
         return EX_TEMPFAIL
 
 

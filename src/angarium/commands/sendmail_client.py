@@ -30,7 +30,7 @@ _LATER = 255
 _BUSY = b"451 4.3.2 "  # before pickup has seen the command line
 
 
-def _program(arguments: list[str], consumed: list[bytes] | None = None) -> "NoReturn":
+def _program(arguments: list[str], consumed: list[bytes] | None = None, name: str = "sendmail") -> "NoReturn":
     """Become the whole command, with what has been read of standard input put back."""
     if consumed is not None:
         descriptor = posix.memfd_create("message")
@@ -43,7 +43,7 @@ def _program(arguments: list[str], consumed: list[bytes] | None = None) -> "NoRe
             pieces = [data] if data else []
         posix.lseek(descriptor, 0, 0)
         posix.dup2(descriptor, 0)
-    posix.execv(sys.executable, [sys.executable, "-P", "-m", "angarium.commands.sendmail", *arguments])
+    posix.execv(sys.executable, [sys.executable, "-P", "-m", "angarium.commands." + name, *arguments])
 
 
 def _frame(kind: bytes, payload: bytes) -> bytes:
@@ -163,12 +163,14 @@ def _submit(path: bytes, words: list[str], arguments: bytes, message: _Input) ->
 def main() -> None:
     """Hand the message over, and end as pickup says."""
     words = sys.argv[1:]
-    mode = {"mailq": "-bp", "newaliases": "-I"}.get(sys.argv[0].rpartition("/")[2])
-    plain = None if mode else _plain(words)
+    name = sys.argv[0].rpartition("/")[2]
+    if name in ("mailq", "newaliases"):
+        _program(words, name=name)
+    plain = _plain(words)
     path = plain and _socket_path(plain[0])
     arguments = _encoded("".join([f"{word}\0" for word in words]))
     if not path or not plain or len(arguments) > _GATHERED:
-        _program([mode, *words] if mode else words)
+        _program(words)
     message = _Input(plain[1])
     status, _, text = _submit(path, words, arguments, message).partition(b"\n")
     if status.startswith(_BUSY):

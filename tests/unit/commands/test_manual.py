@@ -47,7 +47,7 @@ def test_every_installed_command_has_a_page() -> None:
     scripts = re.search(r"\[project\.scripts\]\n(.*?)\n\n", (TOP / "pyproject.toml").read_text(), re.DOTALL)
     assert scripts is not None
     installed = set(re.findall(r"^([\w-]+) =", scripts[1], re.MULTILINE))
-    assert installed - {program.name for program in PROGRAMS} == {"angarium", "newaliases"}
+    assert installed - {program.name for program in PROGRAMS} == {"angarium"}
     assert {program.name for program in PROGRAMS if program.installed} <= installed
 
 

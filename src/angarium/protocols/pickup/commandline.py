@@ -67,10 +67,12 @@ class Request:
         gateway: ``-G``: headers are rewritten as those of strangers.
         report: ``-v``, how often.
         verp: delimiters, empty without.
+        aliases: ``-oA``: the alias file to build, in place of those of alias_database.
         notes: what is to be said on standard error, by whole lines.
     """
 
     __slots__ = (
+        "aliases",
         "body",
         "directory",
         "dots",
@@ -107,6 +109,7 @@ class Request:
         self.directory: str | None = None
         self.queue_id = ""
         self.site = ""
+        self.aliases = ""
         self.notes: list[str] = []
 
 
@@ -169,8 +172,9 @@ def parse(arguments: Sequence[str], environment_name: str | None = None) -> Requ
             request.full_name = argument
         elif option == "t":
             request.extract = True
-        elif option == "i" or (option == "o" and argument == "i"):
-            request.dots = False
+        elif option in "io":
+            request.dots = request.dots and option != "i" and argument != "i"
+            request.aliases = argument[1:] if argument[:1] == "A" else request.aliases
         elif option == "G":
             request.gateway = True
         elif option == "v":

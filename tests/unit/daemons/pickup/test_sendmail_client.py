@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import angarium.commands.sendmail_client as client
+from angarium.commands import launcher
 from angarium.daemons.pickup import main as pickup
 
 CLIENT = Path(client.__file__)
@@ -149,3 +150,35 @@ def test_it_imports_two_modules_in_c():
     done = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) - {"posix"}
     assert os.access(CLIENT, os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "status", "said"),
+    [
+        ("mailq", ("x",), 75, "mailq: fatal: display queue mode requires no recipient\n"),
+        ("mailq", ("-qS",), 75, "mailq: fatal: -qS is not implemented\n"),
+        ("newaliases", ("x",), 75, "newaliases: fatal: alias initialization mode requires no recipient\n"),
+        (
+            "newaliases",
+            ("-Z",),
+            75,
+            "newaliases: invalid option -- 'Z'\n" * 2 + "newaliases: fatal: usage: newaliases [options]\n",
+        ),
+        ("mailq", ("-bi",), 0, ""),
+        (
+            "newaliases",
+            ("-oA/nosuch/aliases",),
+            1,
+            "postalias: fatal: open /nosuch/aliases: No such file or directory\n",
+        ),
+    ],
+)
+def test_under_other_names(bench, tmp_path, name, words, status, said):
+    """As recorded from Postfix's."""
+    script = tmp_path / "sendmail"
+    launcher.write(script)
+    (tmp_path / name).symlink_to(script)
+    main_cf = bench.root / "etc" / "main.cf"
+    main_cf.write_text(main_cf.read_text() + "alias_database =\n")
+    done = run(bench, *words, program=(str(tmp_path / name),))
+    assert (done.returncode, done.stderr.decode()) == (status, said)
