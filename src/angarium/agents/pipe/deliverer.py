@@ -123,6 +123,7 @@ class PipeDeliverer:
             attributes.directory or parameters.queue_directory,
             parameters.time_limit,
             _FATAL,
+            user,
         )
         pieces = self._pieces(request, flags, null_sender, form)
         work = _work(attributes.argv[0], pieces, rules, request.transport)

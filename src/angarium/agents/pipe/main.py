@@ -7,8 +7,9 @@ from angarium.agents.pipe.parameters import PipeParameters
 from angarium.config.master_cf import MasterService
 from angarium.delivery.actor import NOBODY, Reserved
 from angarium.delivery.attributes import PIPE, Attributes, read_attributes
+from angarium.delivery.commandrights import CommandRights
 from angarium.delivery.outcomes import OutcomeAgent, OutcomeService, RemoteDeliverer
-from angarium.delivery.rights import ForkedRights, OwnRights, Rights
+from angarium.delivery.rights import OwnRights, Rights
 from angarium.runtime.log import ServiceLog
 
 __all__ = ["PipeParameters", "pipe_agent", "pipe_service"]
@@ -36,7 +37,7 @@ def pipe_service(
     entry: MasterService, parameters: PipeParameters, log: ServiceLog, askers: frozenset[int], reserved: Reserved
 ) -> OutcomeService:
     """The service of a process of root's, which answers the users in ``askers``."""
-    return OutcomeService(_deliverer(entry, parameters, ForkedRights(), log, reserved), askers, log)
+    return OutcomeService(_deliverer(entry, parameters, CommandRights(), log, reserved), askers, log)
 
 
 def _deliverer(

@@ -16,22 +16,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from angarium.config.error import ConfigError
 from angarium.daemons.spawn.parameters import SpawnParameters
 from angarium.delivery.actor import NOBODY, Reserved, actor
 from angarium.delivery.attributes import Attributes
 from angarium.delivery.environment import PATH, exported
+from angarium.delivery.limits import few_files
 from angarium.delivery.user import User
 from angarium.runtime.log import ServiceLog
-
-_FILES = 1024
-"""Open files that a command may have: programs that use select(2) rely on it."""
 
 
 class SpawnService:
@@ -138,7 +135,7 @@ class SpawnService:
         changes = os.geteuid() == 0
         if not changes and user.uid != os.geteuid():
             raise ConfigError(f"a command of the user {user.name} needs a server that was started by root")
-        with _few_files():
+        with few_files():
             return subprocess.Popen(
                 list(attributes.argv),
                 stdin=connection.fileno(),
@@ -152,20 +149,6 @@ class SpawnService:
                 group=user.gid if changes else None,
                 extra_groups=[user.gid] if changes else None,
             )
-
-
-@contextlib.contextmanager
-def _few_files() -> Iterator[None]:
-    """Within, what is started gets no more open files than is usual."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft <= _FILES:
-        yield
-        return
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def _ended(process: subprocess.Popen[bytes]) -> None:

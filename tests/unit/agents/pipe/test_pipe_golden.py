@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import runpy
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -29,7 +32,7 @@ QUEUE_ID = "4F2A23AD44B"
 
 
 class NobodysRights:
-    """Runs everything here and now, whoever it is for."""
+    """Runs everything here and now: as its user if we are root, else as ourselves."""
 
     async def run(self, user, work, root=""):
         self.user = user
@@ -37,12 +40,15 @@ class NobodysRights:
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("pipe")
+def root():
+    root = Path(tempfile.mkdtemp(prefix="pipe"))
+    root.chmod(0o755)
     (root / "out").mkdir()
+    (root / "out").chmod(0o1777)
     (root / "dump").write_text(RECORD["DUMP"].replace("ROOT", str(root)))
     (root / "dump").chmod(0o755)
-    return root
+    yield root
+    shutil.rmtree(root)
 
 
 def requests(name, sender, people, text, prefix, port):
@@ -97,7 +103,8 @@ def deliver(name, root, sender, people, text):
         run = json.loads(path.read_text().replace(str(root), "ROOT").replace(QUEUE_ID, "QUEUE-ID"))
         run["cwd"] = run["cwd"].replace("ROOT", "QUEUE")
         run["stdin"] = RECORD["plain"](run["stdin"], root)
-        run["who"] = [rights.user.uid, rights.user.gid, [rights.user.gid]]
+        if os.geteuid() != 0:  # then it was ourselves, whoever it should have been
+            run["who"] = [rights.user.uid, rights.user.gid, [rights.user.gid]]
         runs.append(run)
     return sorted(told), sorted(runs, key=lambda run: str(run["argv"]) + run["stdin"]), log
 
