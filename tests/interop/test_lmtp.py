@@ -118,7 +118,7 @@ def test_mailbox_transport(store):
     server, dovecot = store
     send(server, "alice@local.test", "noone@local.test")
     log = wait(server, ", status=", 2)
-    assert "to=<alice@local.test>, relay=" in log
+    assert re.search(r"postfix/lmtp\[\d+\]: \w+: to=<alice@local.test>, relay=", log)
     assert len(dovecot.mail("alice@local.test")) == 1
     unknown = re.search(r"to=<noone@local.test>, relay=(\S+),.*dsn=5.1.1, status=bounced \((.*)\)", log)
     assert unknown

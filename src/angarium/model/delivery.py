@@ -79,6 +79,8 @@ class DeliveryResult:
         destination_broken: the nexthop as a whole could not be reached; the queue manager slows down.
         relayed_dsn: the peer has taken on the duty to notify (it announced DSN), so a success report is not ours.
         relayed: what took the message sends it on from here, though no peer spoke (pipe(8) without its flag X).
+        transport: to which of master.cf the recipient was handed on (mailbox_transport), so that the log line bears
+            its name; empty when the agent that was asked delivered.
         final: the peer that took the message has put it into its mailbox (lmtp_assume_final), as far as anyone knows.
         conn_use: how many messages the connection has carried, this one included; the log shows it from 2 on.
         command_output: what a command said or its exit status means, when that is why it was not delivered; the report
@@ -105,6 +107,7 @@ class DeliveryResult:
     owner: str = ""
     others: tuple[DeliveryResult, ...] = ()
     final: bool = False
+    transport: str = ""
     relayed: bool = False
 
     def each(self) -> Iterator[DeliveryResult]:

@@ -115,7 +115,7 @@ class LocalAgent:
             request, transport=part.transport, nexthop=part.nexthop or request.nexthop, recipients=(person,)
         )
         (result,) = await agent.deliver(asked)
-        return result
+        return replace(result, transport=part.transport)
 
     def _result(self, queued: QueuedRecipient, part: Part, started: float) -> DeliveryResult:
         return DeliveryResult(

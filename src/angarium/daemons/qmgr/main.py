@@ -485,7 +485,9 @@ class QueueManager:
             result = self._softened(given) if self._parameters.soft_bounce else given
             active.results.append(result)
             for each in result.each():
-                deliverylog.outcome(log, request, each, self._parameters.delay_logging_resolution_limit)
+                named = self._transports.get(each.transport) if each.transport else None
+                whose = named.log if named is not None else log
+                deliverylog.outcome(whose, request, each, self._parameters.delay_logging_resolution_limit)
 
     def _softened(self, result: DeliveryResult) -> DeliveryResult:
         """soft_bounce: what would be returned is tried again."""
