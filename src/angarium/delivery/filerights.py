@@ -33,6 +33,7 @@ _THREADS = 50
 """Pieces of work at a time; others wait. Most wait for a disk, some for a lock."""
 
 _NOBODY = -1
+_ALL = 0xFFFFFFFF
 
 
 class _Calls:
@@ -50,15 +51,15 @@ class _Calls:
 
     def user(self, uid: int) -> None:
         self._setfsuid(ctypes.c_uint32(uid))
-        if self._setfsuid(_NOBODY) != uid:  # there is no other way to see whether it has worked
+        if self._setfsuid(_NOBODY) & _ALL != uid:  # there is no other way to see whether it has worked
             raise PermissionError("cannot set the user for files")
 
     def who(self) -> tuple[int, int]:
-        return int(self._setfsuid(_NOBODY)), int(self._setfsgid(_NOBODY))
+        return self._setfsuid(_NOBODY) & _ALL, self._setfsgid(_NOBODY) & _ALL
 
     def group(self, gid: int) -> None:
         self._setfsgid(ctypes.c_uint32(gid))
-        if self._setfsgid(_NOBODY) != gid:
+        if self._setfsgid(_NOBODY) & _ALL != gid:
             raise PermissionError("cannot set the group for files")
 
 
@@ -113,5 +114,5 @@ class FileRights:
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, act)
-        except OSError as error:
-            raise DeliveryError(Dsn(4, 3, 0), f"cannot act for the user {user.name}: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
+            raise DeliveryError(Dsn(4, 3, 0), "temporary failure", f"for the user {user.name}: {error}") from error
