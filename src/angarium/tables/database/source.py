@@ -45,8 +45,8 @@ class TableSource:
 
     @staticmethod
     def _read(argument: str, site: TableSite) -> dict[str, str]:
+        path = site.base / argument
         try:
-            path = site.base / argument
             parsed = parse_main_cf(decode(read_bytes(path)), str(path))
         except OSError as error:
             raise ValueError(f"open {path}: {error.strerror}") from error
