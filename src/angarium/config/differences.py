@@ -20,6 +20,36 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "that cannot be read is fatal at once, not when a service needs it."
         ),
     ),
+    "the commands": (
+        (
+            "`sendmail -XV`: there is no VERP; the message goes out with one envelope sender, and the log says so. An "
+            "empty recipient is refused. While the server is down nothing is said of pickup's missing socket."
+        ),
+        (
+            "`sendmail` is told at once what cleanup refuses (a header check, too many hops) and ends with 69 or 77; "
+            "Postfix takes the message and returns it later."
+        ),
+        (
+            "`postqueue -f`, `-i` and `-s` work while the server is down: the mail is then due at its start. `postfix "
+            "flush` says that it is down, as Postfix's does."
+        ),
+        (
+            "`postfix` says on standard error what it logs as an error or a warning even where that is no terminal. "
+            "`set-permissions` also writes the script of `sendmail` that starts fast; `upgrade-configuration` adds the "
+            "services that mail here needs. `postfix tls new-server-cert` makes a new key as well."
+        ),
+        (
+            "`postmulti -e create` takes the services of the primary's master.cf, not those of a stock file; the "
+            "instance has `master_service_disable = inet` and nobody may submit mail, as with Postfix's."
+        ),
+        "`postkick` reaches pickup and the queue manager; other services have nothing to be woken for.",
+        "`postlog` and the other commands log to `maillog_file` or syslog themselves, without a postlog service.",
+        (
+            "`makemap -d` keeps the first of several entries with a key, the one that lookups find in sendmail's files; "
+            "`mailstats` counts in the log, there is no file of statistics."
+        ),
+        "`posttls-finger` has no DANE (`-f`, `-M`), no dumps (`-L ssl-…`), and does not say at which depth an anchor is.",
+    ),
     "postconf": (
         (
             "Defaults are those of Postfix 3.9: `smtpd_forbid_bare_newline` and `smtpd_forbid_unauth_pipelining` are "
@@ -158,8 +188,8 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         (
             "Of malformed address headers made by chance one in five hundred ends in other words than there: a bracket "
             "and a quote that never close, a comma in an empty group. `tests/golden/rewriting/random_*.json` has what "
-            "Postfix makes of 500 malformed and 625 odd but well-formed ones, and of 200 results of tables. Its warnings for what is no address in "
-            "brackets, when it stands in a header, are not there."
+            "Postfix makes of 500 malformed and 625 odd but well-formed ones, and of 200 results of tables. Its "
+            "warnings for what is no address in brackets, when it stands in a header, are not there."
         ),
         (
             "Headers beyond the first MiB of a header block are rewritten before they are checked, not after; "
