@@ -1,9 +1,10 @@
 """What the mailstore itself costs, without a protocol around it: one mailbox, by default of 10,000 messages.
 
-    python benchmarks/mailstore.py [--messages N] [--deliveries] [--json FILE] [--profile ROW]
+    python benchmarks/mailstore.py [--messages N] [--deliveries | --quotas] [--json FILE] [--profile ROW]
 
 Each row is the best of several runs in milliseconds, beside the aim of the design. ``--deliveries`` measures how the
-cost of a delivery grows with the mailbox instead, and what group commit gives.
+cost of a delivery grows with the mailbox instead, and what group commit gives; ``--quotas`` measures what each kind of
+quota adds to it, in turns, and what RCPT pays for its look.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from angarium.mailstore.main import open_mailstore
 from angarium.mailstore.parameters import MailstoreParameters
 from angarium.mailstore.store import SqliteMailStore
 from angarium.model.content import MemoryContent
+from angarium.model.quota import QuotaLimit, QuotaPlan, parse_rules, parse_thresholds
 from angarium.runtime.log import MemoryLog, ServiceLog
 
 WORDS = (
@@ -267,15 +269,64 @@ async def deliveries(arguments: argparse.Namespace) -> dict[str, float]:
     return results
 
 
+LARGE = QuotaLimit(1 << 50, 1 << 40)
+PLANS = {
+    "no quota": QuotaPlan(),
+    "bytes and messages": QuotaPlan(LARGE),
+    "with thresholds": QuotaPlan(LARGE, warnings=parse_thresholds("80%, 95%")),
+    "with more room in a folder": QuotaPlan(LARGE, rules=parse_rules("Trash:storage=+100M")),
+    "with a folder that does not count": QuotaPlan(LARGE, rules=parse_rules("Junk:ignore")),
+    "a domain's total": QuotaPlan(domain=LARGE),
+    "a domain's total, with thresholds": QuotaPlan(LARGE, domain=LARGE, warnings=parse_thresholds("80%, 95%")),
+}
+
+
+async def quotas(_arguments: argparse.Namespace) -> dict[str, float]:
+    """What a delivery costs with each kind of quota: the best of twenty turns of each, one behind the other."""
+    source = random.Random(3)
+    results: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="angarium-") as directory:
+        accounts = {}
+        for number, (name, plan) in enumerate(PLANS.items()):
+            store = open_mailstore(
+                MailstoreParameters(Path(directory), quota=plan), ServiceLog(MemoryLog(), "benchmark")
+            )
+            accounts[name] = store, await store.open(f"alice@{number}.test")
+            await fill(accounts[name][1], 200, source)
+        mails = [message(n, source) for n in range(100)]
+        for turn in range(20):
+            for name, (_store, account) in accounts.items():
+                used = cpu()
+                for number, mail in enumerate(mails):
+                    await account.append((new_mail(mail, f"{turn} {number}"),))
+                spent = (cpu() - used) / len(mails) * 1000
+                results[name] = min(spent, results.get(name, spent))
+        for name in PLANS:
+            print(f"{name:36s} {results[name] * 1000:6.0f} us CPU")
+        store, account = accounts["bytes and messages"]
+        for name, address in (("room, account open", account.account), ("room, account closed", "alice@0.test")):
+            used = cpu()
+            for _number in range(10_000):
+                await store.room(address, 1000)
+            results[name] = (cpu() - used) / 10
+            print(f"{name:36s} {results[name] * 1000:6.1f} us CPU")
+        for store, _account in accounts.values():
+            await store.close()
+    return results
+
+
 def main() -> int:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=10_000)
-    parser.add_argument("--deliveries", action="store_true")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--deliveries", action="store_true")
+    kind.add_argument("--quotas", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--profile", default="")
     arguments = parser.parse_args()
-    results = asyncio.run(deliveries(arguments) if arguments.deliveries else measure(arguments))
+    work = deliveries if arguments.deliveries else quotas if arguments.quotas else measure
+    results = asyncio.run(work(arguments))
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1))
     return 0
