@@ -174,6 +174,25 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "daemons start anew by themselves. Files over 16 MiB are not: give mail_owner the right to read them."
         ),
     ),
+    "the SMTP and LMTP client": (
+        (
+            "A line that is no reply ends the conversation: what was answered before it stands, and the rest is "
+            "deferred with `Protocol error`. Postfix goes on, and in LMTP may take the answer to QUIT for that to a "
+            "recipient. An LMTP server that says 354 although it took nobody is hung up on."
+        ),
+        (
+            "`smtp_sasl_auth_cache_name` names no file: refused log-ins are remembered in memory, for each service of "
+            "master.cf, and forgotten with a restart."
+        ),
+        (
+            "An unknown flag of an smtp or lmtp line in master.cf is a warning at start, where Postfix's client does "
+            "not start."
+        ),
+        (
+            "XFORWARD says SOURCE=LOCAL of mail from addresses of our own and from local submissions; where "
+            "`local_header_rewrite_clients` has other clients, Postfix counts those too."
+        ),
+    ),
     "rewriting and checks": (
         (
             "A header in which an address is rewritten is changed only where that address stands; its folding, quotes, "
