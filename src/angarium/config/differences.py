@@ -45,10 +45,10 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         "`postkick` reaches pickup and the queue manager; other services have nothing to be woken for.",
         "`postlog` and the other commands log to `maillog_file` or syslog themselves, without a postlog service.",
         (
-            "`makemap -d` keeps the first of several entries with a key, the one that lookups find in sendmail's files; "
-            "`mailstats` counts in the log, there is no file of statistics."
+            "`makemap -d` keeps the first of several entries with a key, the one that lookups find in sendmail's "
+            "files; `mailstats` counts in the log, there is no file of statistics."
         ),
-        "`posttls-finger` has no DANE (`-f`, `-M`), no dumps (`-L ssl-…`), and does not say at which depth an anchor is.",
+        "`posttls-finger` has no DANE (`-f`, `-M`), no dumps (`-L ssl-…`), and says of no anchor at which depth it is.",
     ),
     "postconf": (
         (
