@@ -103,6 +103,49 @@ def test_the_local_process_is_replaced_and_survives_a_reload(servers):
     assert outcome(server, "to=<daemon@local.test>").startswith("local deferred (temporary failure. Command output: ")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
+def test_addresses_are_probed_and_explained_by_what_would_become_of_them(servers):
+    server = prepared(
+        servers,
+        mail_owner="nobody",
+        default_privs="daemon",
+        smtpd_recipient_restrictions="reject_unverified_recipient",
+        smtpd_reject_unlisted_recipient="no",
+        mailbox_command_maps="inline:{ {games = exit 0} }",
+    )
+    (server.site.root / "aliases").write_text('list bin@local.test, x@elsewhere.test\ncmd "|exit 67"\nnobodys stranger@local.test\n')
+    server.start()
+    said = {}
+    with smtplib.SMTP(server.site.host, server.site.ports.smtp, timeout=30) as client:
+        client.ehlo()
+        client.mail("s@elsewhere.test")
+        for name in ("bin", "list", "cmd", "games", "stranger", "nobodys"):
+            said[name] = client.rcpt(f"{name}@local.test")
+    assert {name: code for name, (code, _text) in said.items()} == {
+        "bin": 250,
+        "list": 250,
+        "cmd": 250,
+        "games": 250,
+        "stranger": 450,
+        "nobodys": 450,
+    }
+    assert b'unknown user: "stranger"' in said["nobodys"][1]
+
+    def explained(name):
+        question = ("--from", "s@elsewhere.test", "--to", f"{name}@local.test", "--client", "127.0.0.1")
+        return server.site.administer("angarium", "explain", *question)
+
+    users = server.site.root / "users"
+    assert f"<bin@local.test> delivers to mailbox {users}/bin, with the rights of bin" in explained("bin")
+    text = explained("list")
+    assert f"alias list: bin@local.test, x@elsewhere.test [texthash:{server.site.root}/aliases]" in text
+    assert "<x@elsewhere.test> forwards to x@elsewhere.test" in text
+    assert "<cmd@local.test> delivers to command: exit 67, with the rights of daemon" in explained("cmd")
+    assert "<games@local.test> delivers to command: exit 0, with the rights of games" in explained("games")
+    assert '<stranger@local.test> bounced: 5.1.1 unknown user: "stranger"' in explained("nobodys")
+    assert not any(users.iterdir())
+
+
 def children(pid):
     """The processes that a process has started."""
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
