@@ -96,6 +96,9 @@ class _Editor:
     def write_number(self, offset: int, number: int) -> None:
         os.pwrite(self._descriptor, struct.pack("<I", number), offset)
 
+    def finish(self) -> None:
+        """Nothing is left to be done: each change is true at once."""
+
     def append(self, page: _Page) -> None:
         """Write a page behind the last one."""
         self.last += 1

@@ -2,7 +2,7 @@
 
 A new file is written beside the old one and takes its place when it is whole, so nobody reads half of one. It keeps
 the owner and the mode of the file that it replaces. Where no file can be made in the directory, the old one is written
-over, under the lock that its readers wait for. Writers wait for one another. A few entries of a large hash or btree
+over, under the lock that its readers wait for. Writers wait for one another. A few entries of a large
 file are changed where they stand, under that lock; other updates read everything and build the file anew.
 
 Failures: OSError; ``DamagedFileError`` for an old file that cannot be read; ValueError and OverflowError for what a
@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from angarium.tables.built import KINDS
 from angarium.tables.builtfile import HELD_IN_MEMORY, BuiltFile, FileBytes
 from angarium.tables.cdb import build_cdb
 from angarium.tables.lmdb import build_lmdb
+from angarium.tables.lmdb_edit import LmdbEditor
 
 Build = Callable[[BinaryIO, Mapping[bytes, bytes]], None]
 
@@ -92,19 +94,20 @@ def changed_in_place(kind: str, path: Path, entries: Mapping[bytes, bytes | None
         OSError: it cannot be written.
         DamagedFileError: it cannot be read.
     """
-    if kind not in ("hash", "btree"):
+    if kind == "cdb":
         return False
     with path.open("r+b", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         if size <= HELD_IN_MEMORY or len(entries) * _SHARE * _BYTES_EACH > size:
             return False
         try:
-            editor = open_editor(file.fileno())
+            editor = LmdbEditor(file.fileno()) if kind == "lmdb" else open_editor(file.fileno())
             for key, value in entries.items():
                 if value is None:
                     editor.delete(key)
                 else:
                     editor.put(key, value)
+            editor.finish()
         except NoRoomError:
             return False
         finally:
@@ -133,9 +136,15 @@ def writing(kind: str, path: Path) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
+def _lock_of_file(descriptor: int, _flags: int) -> None:
+    """Lock a file for writing, against lockf of others, until this descriptor is closed: not any of the file."""
+    wanted = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLKW, wanted)
+
+
 def _lock(kind: str, path: Path) -> int:
     """A locked descriptor of the file that is there now; -1 when there is none."""
-    lock = KINDS[kind].lock or fcntl.flock
+    lock = _lock_of_file if KINDS[kind].lock is fcntl.lockf else KINDS[kind].lock or fcntl.flock
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)

@@ -22,14 +22,14 @@ KEY_LIMIT = 511
 """Bytes: the longest key of LMDB as it is usually built."""
 
 _MAGIC = 0xBEEFC0DE
-_META = struct.Struct("<IIQQIHHQQQQQIHHQQQQQQQ")
-_NODE = struct.Struct("<HHHH")
-_HEADER = 16
-_BRANCH, _LEAF, _OVERFLOW, _DESCRIPTION = 1, 2, 4, 8
+META = struct.Struct("<IIQQIHHQQQQQIHHQQQQQQQ")
+NODE = struct.Struct("<HHHH")
+HEADER = 16
+BRANCH, LEAF, _OVERFLOW, DESCRIPTION = 1, 2, 4, 8
 _BIG = 1
-_NONE = 0xFFFFFFFFFFFFFFFF
+NOTHING = 0xFFFFFFFFFFFFFFFF
 _DEPTH_LIMIT = 64
-_NODE_LIMIT = ((PAGE - _HEADER) // 2 & ~1) - 2
+NODE_LIMIT = ((PAGE - HEADER) // 2 & ~1) - 2
 _FREE_FLAGS = 0x4008
 _MAP_SIZE = 16 << 20
 
@@ -41,7 +41,7 @@ class _Node(NamedTuple):
     start: int
 
 
-class _Page:
+class TreePage:
     """A page of the tree."""
 
     __slots__ = ("count", "data", "leaf", "offsets")
@@ -49,24 +49,26 @@ class _Page:
     def __init__(self, data: bytes) -> None:
         self.data = data
         kind, lower = struct.unpack_from("<HH", data, 10)
-        if kind not in (_BRANCH, _LEAF) or not _HEADER <= lower <= len(data):
+        if kind not in (BRANCH, LEAF) or not HEADER <= lower <= len(data):
             raise DamagedFileError("the tree has a page of another kind")
-        self.leaf = kind == _LEAF
-        self.count: int = (lower - _HEADER) // 2
-        self.offsets = struct.unpack_from(f"<{self.count}H", data, _HEADER)
+        self.leaf = kind == LEAF
+        self.count: int = (lower - HEADER) // 2
+        self.offsets = struct.unpack_from(f"<{self.count}H", data, HEADER)
         if not self.count:
             raise DamagedFileError("a page of the tree is empty")
 
     def node(self, index: int) -> _Node:
+        """An entry of a leaf, or what leads to a page. Raises DamagedFileError."""
         start = self.offsets[index]
         if start + 8 > len(self.data):
             raise DamagedFileError("an item stands outside of its page")
-        low, high, flags, length = _NODE.unpack_from(self.data, start)
+        low, high, flags, length = NODE.unpack_from(self.data, start)
         if start + 8 + length > len(self.data):
             raise DamagedFileError("an item stands outside of its page")
         return _Node(self.data[start + 8 : start + 8 + length], low | high << 16, flags, start + 8 + length)
 
     def child(self, index: int) -> int:
+        """The page that an entry leads to. Raises DamagedFileError."""
         node = self.node(index)
         return node.size | node.flags << 32
 
@@ -80,7 +82,7 @@ class LmdbFile:
         self._page_size = PAGE
         self._branches: dict[int, Branch] = {}
         for number in range(2):
-            meta = _META.unpack(file.read(number * self._page_size + _HEADER, _META.size))
+            meta = META.unpack(file.read(number * self._page_size + HEADER, META.size))
             if meta[0] != _MAGIC or meta[1] != 1:
                 raise DamagedFileError("it is no LMDB file of a known version")
             if meta[4] < 512 or meta[4] > 65536 or meta[4] & (meta[4] - 1):
@@ -90,13 +92,13 @@ class LmdbFile:
                 newest = meta[-1]
                 self._root = meta[19]
 
-    def _page(self, number: int) -> _Page:
-        return _Page(self._file.read(number * self._page_size, self._page_size))
+    def _page(self, number: int) -> TreePage:
+        return TreePage(self._file.read(number * self._page_size, self._page_size))
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key."""
         number = self._root
-        if number == _NONE or len(key) > KEY_LIMIT:
+        if number == NOTHING or len(key) > KEY_LIMIT:
             return None
         for _ in range(_DEPTH_LIMIT):
             branch = self._branches.get(number)
@@ -112,30 +114,30 @@ class LmdbFile:
             number = children[max(bisect_right(keys, key) - 1, 0)]
         raise DamagedFileError("the tree is too deep")
 
-    def _in_leaf(self, page: _Page, key: bytes) -> bytes | None:
+    def _in_leaf(self, page: TreePage, key: bytes) -> bytes | None:
         wanted = struct.pack("<H", len(key)) + key
-        at = page.data.find(wanted, _HEADER)
+        at = page.data.find(wanted, HEADER)
         while at >= 0:
             if at - 6 in page.offsets:
                 return self._value(page, page.node(page.offsets.index(at - 6)))
             at = page.data.find(wanted, at + 1)
         return None
 
-    def _value(self, page: _Page, node: _Node) -> bytes:
+    def _value(self, page: TreePage, node: _Node) -> bytes:
         if node.flags & ~_BIG:
             raise DamagedFileError("an item is of another kind")
         if node.flags & _BIG:
             if node.start + 8 > len(page.data) or node.size > VALUE_LIMIT:
                 raise DamagedFileError("an item is longer than it can be")
             (number,) = struct.unpack_from("<Q", page.data, node.start)
-            return self._file.read(number * self._page_size + _HEADER, node.size)
+            return self._file.read(number * self._page_size + HEADER, node.size)
         if node.start + node.size > len(page.data):
             raise DamagedFileError("an item stands outside of its page")
         return page.data[node.start : node.start + node.size]
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Every entry, in the order of the keys."""
-        return iter(()) if self._root == _NONE else within(self._items(), self._file.size)
+        return iter(()) if self._root == NOTHING else within(self._items(), self._file.size)
 
     def _items(self) -> Iterator[tuple[bytes, bytes]]:
         pages = self._file.size // self._page_size
@@ -166,17 +168,17 @@ def build_lmdb(out: BinaryIO, entries: Mapping[bytes, bytes]) -> None:
     out.write(bytes(2 * PAGE))
     number = 2
     level: list[tuple[bytes, int]] = []
-    counts = {_LEAF: 0, _BRANCH: 0, _OVERFLOW: 0}
-    writer = _PageWriter(_LEAF)
+    counts = {LEAF: 0, BRANCH: 0, _OVERFLOW: 0}
+    writer = PageWriter(LEAF)
     for key in sorted(entries):
         if not 0 < len(key) <= KEY_LIMIT:
             raise ValueError("a key is longer than LMDB takes it, or empty")
         value = entries[key]
-        node = _NODE.pack(len(value) & 0xFFFF, len(value) >> 16, 0, len(key)) + key
-        if len(node) + len(value) > _NODE_LIMIT:
-            pages = (_HEADER - 1 + len(value)) // PAGE + 1
+        node = NODE.pack(len(value) & 0xFFFF, len(value) >> 16, 0, len(key)) + key
+        if len(node) + len(value) > NODE_LIMIT:
+            pages = (HEADER - 1 + len(value)) // PAGE + 1
             out.write((struct.pack("<QHHI", number, 0, _OVERFLOW, pages) + value).ljust(pages * PAGE, b"\0"))
-            node = _NODE.pack(len(value) & 0xFFFF, len(value) >> 16, _BIG, len(key)) + key + struct.pack("<Q", number)
+            node = NODE.pack(len(value) & 0xFFFF, len(value) >> 16, _BIG, len(key)) + key + struct.pack("<Q", number)
             number += pages
             counts[_OVERFLOW] += pages
         else:
@@ -190,41 +192,42 @@ def build_lmdb(out: BinaryIO, entries: Mapping[bytes, bytes]) -> None:
         level.append((writer.first, number))
         out.write(writer.finish(number))
         number += 1
-    counts[_LEAF] = len(level)
+    counts[LEAF] = len(level)
     depth = 1 if level else 0
     while len(level) > 1:
         depth += 1
         above: list[tuple[bytes, int]] = []
-        writer = _PageWriter(_BRANCH)
+        writer = PageWriter(BRANCH)
         for key, child in level:
-            node = _branch_node(key, child)
+            node = branch_node(key, child)
             if not writer.fits(node):
                 above.append((writer.first, number))
                 out.write(writer.finish(number))
                 number += 1
-            writer.add(key, node if writer.nodes else _branch_node(b"", child))
+            writer.add(key, node if writer.nodes else branch_node(b"", child))
         above.append((writer.first, number))
         out.write(writer.finish(number))
         number += 1
-        counts[_BRANCH] += len(above)
+        counts[BRANCH] += len(above)
         level = above
-    root = level[0][1] if level else _NONE
+    root = level[0][1] if level else NOTHING
     map_size = max(_MAP_SIZE, (number + number // 4) * PAGE)
-    free = (PAGE, _FREE_FLAGS, 0, 0, 0, 0, 0, _NONE)
-    main = (0, 0, depth, counts[_BRANCH], counts[_LEAF], counts[_OVERFLOW], len(entries), root)
+    free = (PAGE, _FREE_FLAGS, 0, 0, 0, 0, 0, NOTHING)
+    main = (0, 0, depth, counts[BRANCH], counts[LEAF], counts[_OVERFLOW], len(entries), root)
     out.seek(0)
     for page, transaction in ((0, 0), (1, 1)):
-        tree = main if transaction else (0, 0, 0, 0, 0, 0, 0, _NONE)
+        tree = main if transaction else (0, 0, 0, 0, 0, 0, 0, NOTHING)
         last = number - 1 if transaction else 1
-        meta = _META.pack(_MAGIC, 1, 0, map_size, *free, *tree, last, transaction)
-        out.write((struct.pack("<QHHI", page, 0, _DESCRIPTION, 0) + meta).ljust(PAGE, b"\0"))
+        meta = META.pack(_MAGIC, 1, 0, map_size, *free, *tree, last, transaction)
+        out.write((struct.pack("<QHHI", page, 0, DESCRIPTION, 0) + meta).ljust(PAGE, b"\0"))
 
 
-def _branch_node(key: bytes, child: int) -> bytes:
-    return _NODE.pack(child & 0xFFFF, child >> 16 & 0xFFFF, child >> 32, len(key)) + key
+def branch_node(key: bytes, child: int) -> bytes:
+    """What leads to a page whose keys are not less than ``key``."""
+    return NODE.pack(child & 0xFFFF, child >> 16 & 0xFFFF, child >> 32, len(key)) + key
 
 
-class _PageWriter:
+class PageWriter:
     """Collects the nodes of a page of the tree."""
 
     __slots__ = ("_kind", "_room", "first", "nodes")
@@ -236,12 +239,14 @@ class _PageWriter:
     def _start(self) -> None:
         self.first = b""
         self.nodes: list[bytes] = []
-        self._room = PAGE - _HEADER
+        self._room = PAGE - HEADER
 
     def fits(self, node: bytes) -> bool:
+        """Whether there is room for it."""
         return (len(node) + 3 & ~1) <= self._room
 
     def add(self, key: bytes, node: bytes) -> None:
+        """Add the next in the order of the keys."""
         if not self.nodes:
             self.first = key
         self.nodes.append(node)
@@ -257,7 +262,7 @@ class _PageWriter:
             offsets.append(at)
             parts.append(node.ljust(len(node) + 1 & ~1, b"\0"))
         parts.reverse()
-        lower = _HEADER + 2 * len(offsets)
+        lower = HEADER + 2 * len(offsets)
         head = struct.pack(f"<QHHHH{len(offsets)}H", number, 0, self._kind, lower, at, *offsets)
         self._start()
         return head + bytes(at - len(head)) + b"".join(parts)
