@@ -61,9 +61,11 @@ from angarium.model.delivery import DeliveryAgent, DeliveryRequest, QueuedRecipi
 from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.lookup import Lookup
 from angarium.protocols.smtp.dialect import DIALECTS, SMTP, Dialect
+from angarium.runtime.dns import Resolver
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.service import Service
 from angarium.tables.debugpeers import DebugPeers
+from angarium.tables.dnsfilter import FilteredResolver
 from angarium.tables.main import make_opener
 from angarium.tables.maps import Maps
 
@@ -148,7 +150,7 @@ def make_smtp_agent(
     return SmtpAgent(
         SmtpParameters.from_config(conf, dialect),
         log,
-        node.dnssec if conf.text(own("smtp_dns_support_level")).lower() == "dnssec" else node.dns,
+        _resolver(node, conf, dialect, log),
         _finder(node, conf, own("smtp_sasl_password_maps")),
         _finder(node, conf, own("smtp_tls_policy_maps")),
         Rules(generic, make_checks(conf, node.tables, log, f"{dialect.name}_"), flags),
@@ -159,6 +161,14 @@ def make_smtp_agent(
             replies=_finder(node, conf, own("smtp_reply_filter")),
         ),
     )
+
+
+def _resolver(node: Node, conf: Config, dialect: Dialect, log: ServiceLog) -> Resolver:
+    """The DNS as a client sees it: with DNSSEC, and without what the filter leaves out, if main.cf says so."""
+    resolver = node.dnssec if conf.text(own_name(dialect, "smtp_dns_support_level")).lower() == "dnssec" else node.dns
+    parameter = own_name(dialect, "smtp_dns_reply_filter")
+    maps = Maps.open(parameter, conf.names(parameter), node.tables)
+    return FilteredResolver(resolver, maps, log.warning) if maps else resolver
 
 
 def _finder(node: Node, conf: Config, parameter: str) -> Callable[[str], Awaitable[Lookup]] | None:

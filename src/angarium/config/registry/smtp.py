@@ -173,10 +173,8 @@ PARAMETERS = (
         "smtp_dns_reply_filter",
         Type.TABLES,
         "",
-        "",
+        "Tables that leave records of the DNS out: name, ttl, class, type, value.",
         "smtp",
-        Status.UNSUPPORTED,
-        "replies and commands are not rewritten yet",
     ),
     Parameter(
         "smtp_dns_resolver_options",

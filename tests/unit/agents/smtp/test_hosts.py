@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,7 +9,9 @@ from angarium.agents.smtp.destination import Destination, destinations
 from angarium.agents.smtp.hosts import HostFinder
 from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.trouble import TroubleError
+from angarium.model.lookup import NOT_FOUND, Found
 from angarium.runtime.dns import DnsFailure, Mx, Records, Srv, StaticResolver
+from angarium.tables.dnsfilter import FilteredResolver
 
 
 @pytest.mark.parametrize(
@@ -173,6 +176,15 @@ def test_both_ip_versions_are_tried(limit, balance, expected):
     parameters = {"mx_address_limit": limit, "balance_inet_protocols": balance, "address_preference": "ipv6"}
     found = find(destinations("[mx.example]", 25)[0], resolver, **parameters)
     assert [short[address] for address in found] == expected
+
+
+def test_a_filter_leaves_addresses_out():
+    async def find_ignored(query):
+        return Found("IGNORE", "t") if " IN AAAA " in query else NOT_FOUND
+
+    maps = SimpleNamespace(find=find_ignored, parameter="smtp_dns_reply_filter")
+    resolver = FilteredResolver(RESOLVER, maps, print)
+    assert find(destinations("[a.example]", 25)[0], resolver) == ["192.0.2.1"]
 
 
 def test_a_host_by_the_name_behind_its_aliases():
