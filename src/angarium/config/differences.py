@@ -266,5 +266,22 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "same it panics."
         ),
     ),
+    "local": (
+        (
+            "Everything is expanded before anything is delivered: a table that cannot be asked, an `:include:` file "
+            "that cannot be read now, defer a recipient before any part of it was delivered. Postfix delivers what "
+            "comes before it, and again with each attempt."
+        ),
+        ("A table of `alias_maps` whose built file is missing is read from its source; with Postfix such mail waits."),
+        (
+            "A file without a name, as `/proc/self/fd/N` may lead to, is refused as a file with several names is. "
+            "Output of a command beyond 4 KiB is dropped; Postfix keeps as much, and its log cuts the line."
+        ),
+        (
+            "A server that root has not started delivers to its own user's mailbox, files and commands alone; mail for "
+            "other users of the system waits. Postfix cannot be started so."
+        ),
+        "`mailbox_transport` and `fallback_transport` reach the transports of master.cf that deliver here, and `smtp`.",
+    ),
 }
 """Area -> its differences, in Markdown."""

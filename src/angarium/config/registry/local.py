@@ -34,7 +34,9 @@ PARAMETERS = (
         "local",
     ),
     Parameter("allow_min_user", Type.BOOLEAN, "no", "Accept recipients that begin with a minus sign.", "local"),
-    Parameter("biff", Type.BOOLEAN, "yes", "", "local", Status.NO_EFFECT, "nobody is told of new mail but by IMAP"),
+    Parameter(
+        "biff", Type.BOOLEAN, "yes", "", "local", Status.NO_EFFECT, "there is no comsat service to tell of new mail"
+    ),
     Parameter(
         "command_execution_directory",
         Type.RAW,
@@ -99,10 +101,8 @@ PARAMETERS = (
         "frozen_delivered_to",
         Type.BOOLEAN,
         "yes",
-        "",
+        "The Delivered-To header names the address that mail came for; no: the alias or user that sent it on last.",
         "local",
-        Status.UNSUPPORTED,
-        "local delivery does not do this yet",
     ),
     Parameter(
         "home_mailbox",
