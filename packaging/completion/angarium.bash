@@ -32,7 +32,7 @@ _angarium() {
         ' alias'*) words='add list show remove set' ;;
         ' quota set'*) words='-h --help --json --messages --mail --rules --total --total-messages' ;;
         ' quota add'*) words='-h --help --json --messages --mail --rules --total --total-messages' ;;
-        ' quota list'*) words='-h --help --json --over --near --sort' ;;
+        ' quota list'*) words='-h --help --json --domains --over --near --sort' ;;
         ' quota get'*) words='-h --help --json' ;;
         ' quota show'*) words='-h --help --json' ;;
         ' quota unset'*) words='-h --help --json' ;;

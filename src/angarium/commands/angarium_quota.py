@@ -56,6 +56,7 @@ def add_parsers(nouns: Any, common: argparse.ArgumentParser) -> None:
 
     listing = verbs.add_parser("list", parents=[common], help="list the limits in force and what is used of them")
     listing.add_argument("domain", nargs="?", default="")
+    listing.add_argument("--domains", action="store_true", help="domains with limits of their own, not accounts")
     listing.add_argument("--over", action="store_true", help="those that have used all")
     listing.add_argument(
         "--near", type=int, nargs="?", const=_NEAR, metavar="PERCENT", help=f"those that have used so much ({_NEAR})"
@@ -171,6 +172,13 @@ class _Plans:
         plan = self.of(entry)
         return _Line(entry.address, plan, usage_of(self.base, entry.address, plan))
 
+    def whole(self, domain: Domain) -> _Line:
+        """What the accounts of a domain may hold together, and hold."""
+        from angarium.model.quota import QuotaPlan
+
+        used = _domain_usage(self.base, domain.name) if self.base is not None else None
+        return _Line(domain.name, QuotaPlan(domain.total), used)
+
 
 def _entry(admin: DirectoryAdmin, name: str) -> Account | Domain:
     return admin.show_account(name) if "@" in name else admin.show_domain(name)
@@ -270,7 +278,11 @@ def _unset(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
 
 def _list(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
     plans = _Plans(options)
-    lines = [plans.line(account) for account in admin.accounts(options.domain)]
+    if options.domains:
+        lines = [plans.whole(domain) for domain in admin.domains() if domain.total]
+        lines = [line for line in lines if options.domain in ("", line.name)]
+    else:
+        lines = [plans.line(account) for account in admin.accounts(options.domain)]
     if options.over or options.near is not None:
         least = min(100 if options.over else 1 << 30, options.near if options.near is not None else 1 << 30)
         lines = [line for line in lines if line.limit and line.percent >= least]

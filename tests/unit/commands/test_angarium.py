@@ -317,6 +317,8 @@ def test_a_domains_total_is_counted_when_it_is_set(quotas: Quotas) -> None:
         "1024",
         "47",
     ]
+    assert quotas("list", "--domains", "--near", "40") == "example.test  1M  used 488K (47%) in 2 messages\n"
+    assert quotas("list", "other.test", "--domains") == quotas("list", "--domains", "--over") == ""
     quotas("set", "example.test", "--rules", "")
     quotas("recalculate", "example.test")
     assert json.loads(quotas("show", "example.test", "--json"))["domain_used"] == {"bytes": 700_000, "messages": 3}
