@@ -57,8 +57,10 @@ class InputReader:
         return out + b"\r\n"
 
     def _take(self, block: bytes, *, last: bool) -> bytes:
-        if b"\r" in block:
-            block = self._unified(block)
+        if self._line_endings == "strict" and (first := block.find(b"\n")) >= 0:
+            self._line_endings = "always" if block[first - 1 : first] == b"\r" else "never"
+        if b"\r\n" in block:
+            block = block.replace(b"\r\n", b"\n" if self._line_endings == "always" else b" \n")
         if self._at_start:
             block = self._without_separators(block)
         if self._dots:
@@ -70,14 +72,6 @@ class InputReader:
             return b""
         self._line_start = block.endswith(b"\n")
         return block.replace(b"\n", b"\r\n")
-
-    def _unified(self, block: bytes) -> bytes:
-        if self._line_endings == "strict":
-            first = block.find(b"\n")
-            if first < 0:
-                return block
-            self._line_endings = "always" if block[first - 1 : first] == b"\r" else "never"
-        return block.replace(b"\r\n", b"\n" if self._line_endings == "always" else b" \n")
 
     def _without_separators(self, block: bytes) -> bytes:
         while block.lstrip(b">").startswith(b"From "):
