@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         opened: loop time of its making.
         deadline: loop time when ``expire`` does something.
         tls: the established TLS session in words; empty without.
+        verified: the server has proved who it is, as the TLS policy wants it.
         peer_certificate: of a verified TLS session.
         settled: called once the server has spoken in TLS; None without.
         key: of the pool, set by it.
@@ -70,6 +71,7 @@ class Connection(asyncio.Protocol):
         self.session = session
         self.uses = 0
         self.tls = ""
+        self.verified = False
         self.peer_certificate: Mapping[str, object] | None = None
         self.settled: Callable[[], None] | None = None
         self.key = ""

@@ -326,6 +326,8 @@ class Connector:
             self._check_fingerprint(tls, policy)
         elif self._parameters.tls_loglevel > 0:
             trust = _trust(tls)
+        proved = policy.level.verifies or policy.level is SecurityLevel.FINGERPRINT or bool(policy.anchors)
+        connection.verified = proved and not policy.forged
         if self._parameters.tls_loglevel > 0:
             self._log.info(f"{trust} TLS connection established to {target.relay}: {connection.tls}")
 
@@ -370,7 +372,7 @@ class Connector:
             if connection.session.offers("AUTH"):
                 raise TroubleError("4.7.0", f"{peer} offered null AUTH mechanism list")
             return  # as smtp(8): a server that takes mail without a log-in gets it without
-        options = authentication.tls_options if connection.tls else authentication.plain_options
+        options = authentication.options(tls=bool(connection.tls), verified=connection.verified)
         usable = [
             mechanism
             for mechanism in ("PLAIN", "LOGIN")

@@ -119,6 +119,8 @@ class Authentication:
         enabled: log in to servers that the password table knows.
         plain_options: smtp_sasl_security_options; ``noplaintext`` forbids PLAIN and LOGIN outside TLS.
         tls_options: smtp_sasl_tls_security_options; the same under TLS.
+        verified_options: smtp_sasl_tls_verified_security_options; the same when TLS has proved who the server is. None:
+            as under TLS.
         mechanisms: smtp_sasl_mechanism_filter, in upper case; empty: any.
         soft_bounce: a refused log-in defers the mail (smtp_sasl_auth_soft_bounce).
         by_sender: ask for the sender's password first (smtp_sender_dependent_authentication).
@@ -134,7 +136,14 @@ class Authentication:
     soft_bounce: bool = True
     by_sender: bool = False
     delimiter: str = ":"
+    verified_options: frozenset[str] | None = None
     cache_time: float = 0.0
+
+    def options(self, *, tls: bool, verified: bool) -> frozenset[str]:
+        """What mechanisms must not do in a session."""
+        if verified and self.verified_options is not None:
+            return self.verified_options
+        return self.tls_options if tls else self.plain_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +339,7 @@ class SmtpParameters:
                 enabled=conf.boolean("smtp_sasl_auth_enable"),
                 plain_options=frozenset(conf.names("smtp_sasl_security_options")),
                 tls_options=frozenset(conf.names("smtp_sasl_tls_security_options")),
+                verified_options=frozenset(conf.names("smtp_sasl_tls_verified_security_options")),
                 mechanisms=frozenset(name.upper() for name in conf.names("smtp_sasl_mechanism_filter")),
                 soft_bounce=conf.boolean("smtp_sasl_auth_soft_bounce"),
                 by_sender=conf.boolean("smtp_sender_dependent_authentication"),

@@ -377,10 +377,8 @@ PARAMETERS = (
         "smtp_sasl_tls_verified_security_options",
         Type.NAMES,
         "$smtp_sasl_tls_security_options",
-        "",
+        "The same in sessions whose server has proved by TLS who it is.",
         "smtp",
-        Status.UNSUPPORTED,
-        "the SMTP client's own SASL is used, with one set of options",
     ),
     Parameter(
         "smtp_sasl_type",

@@ -150,7 +150,7 @@ def test_tls_and_a_log_in(tmp_path):
     (tmp_path / "main.cf").write_text(
         f"myhostname = mail.test\nqueue_directory = {tmp_path}\nlmtp_tls_security_level = verify\n"
         f"lmtp_tls_CAfile = {tmp_path}/ca.pem\nlmtp_tls_loglevel = 1\n"
-        "lmtp_sasl_auth_enable = yes\nlmtp_sasl_tls_security_options = noanonymous\n"
+        "lmtp_sasl_auth_enable = yes\nlmtp_sasl_tls_verified_security_options = noanonymous\n"
     )
     (tmp_path / "master.cf").write_text("lmtp unix - - n - - lmtp\n")
     parameters = SmtpParameters.from_config(Config.load(tmp_path), LMTP)
