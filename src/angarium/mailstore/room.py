@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import Executor
 from pathlib import Path
 
 from angarium.mailstore.usage import read_usage
@@ -31,7 +30,7 @@ class Room:
         self._known: dict[str, tuple[float, QuotaPlan, Usage]] = {}
         self._reading: dict[str, asyncio.Future[Usage]] = {}
 
-    async def held(self, account: str, plan: QuotaPlan, executor: Executor) -> Usage:
+    async def held(self, account: str, plan: QuotaPlan) -> Usage:
         """What the account holds. Raises MailstoreUnavailableError."""
         known = self._known.get(account)
         if known is not None and known[0] > time.monotonic() and known[1].rules == plan.rules:
@@ -39,7 +38,8 @@ class Room:
         reading = self._reading.get(account)
         if reading is None:
             loop = asyncio.get_running_loop()
-            reading = loop.run_in_executor(executor, read_usage, self._base, account, plan)
+            # Not on the threads that write: no flood of recipients shall keep mail from being stored.
+            reading = loop.run_in_executor(None, read_usage, self._base, account, plan)
             self._reading[account] = reading
         try:
             held = await asyncio.shield(reading)

@@ -158,7 +158,7 @@ class SqliteMailStore:
                 held = usage(database.reader, plan)
             else:
                 self._room = self._room or Room(self._base)
-                held = await self._room.held(account, plan, self._executor)
+                held = await self._room.held(account, plan)
             limit = plan.limit_in(INBOX)
             excess = plan.excess(limit, held, max(1, size), delivery=True)
             if excess is None and plan.domain:

@@ -22,6 +22,7 @@ from angarium.model.quota import (
     Usage,
     crossings,
     parse_grace,
+    parse_limit,
     parse_rules,
     parse_size,
     parse_thresholds,
@@ -68,6 +69,20 @@ def test_sizes_grace_and_thresholds():
     for read, text in ((parse_size, "1X"), (parse_size, "-1"), (parse_grace, "x%"), (parse_thresholds, "80")):
         with pytest.raises(ValueError, match="not a"):
             read(text)
+
+
+@settings(max_examples=100)
+@given(st.one_of(st.text(), st.text("Trash:{},*\\ storage=mesigno+-%0123456789KMG", max_size=60)))
+def test_whatever_is_written_is_read_or_refused(text):
+    for read in (parse_rules, parse_thresholds, parse_grace, parse_size, parse_limit):
+        try:
+            found = read(text)
+        except ValueError:
+            continue
+        if read is parse_rules:
+            plan = QuotaPlan(QuotaLimit(1000, 10), rules=found)
+            assert plan.limit_in("Trash").bytes >= 0
+            assert plan.limit_in("x/y", "\\Junk").messages >= 0
 
 
 def test_the_first_rule_that_matches_holds():
