@@ -380,7 +380,7 @@ def _words(text: str) -> Iterator[str]:
     """Between commas and white space; what stands in braces is kept together. Raises ValueError."""
     at = 0
     while at < len(text):
-        if text[at] in ", \t\r\n":
+        if text[at] == "," or text[at].isspace():
             at += 1
         elif text[at] == "{":
             end = text.find("}", at)
