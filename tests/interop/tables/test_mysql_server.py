@@ -73,3 +73,35 @@ def test_mail_for_an_alias_in_mysql_reaches_the_mailboxes(postfixadmin, servers,
     assert "to=<alice@example.test>, orig_to=<Sales@Example.Test>" in log
     assert "to=<bob@example.test>, orig_to=<Sales@Example.Test>" in log
     assert "pa ss" not in log
+
+
+def test_a_quota_in_mysql_is_in_force_at_once(postfixadmin, servers, tmp_path):
+    queries = {
+        "mailboxes": "SELECT maildir FROM mailbox WHERE username='%s' AND active = '1'",
+        "quotas": "SELECT quota FROM mailbox WHERE username='%s' AND active = '1'",
+    }
+    for name, query in queries.items():
+        (tmp_path / f"{name}.cf").write_text(
+            f"hosts = unix:{postfixadmin.socket}\nuser = mail\npassword = pa ss\ndbname = vertical\nquery = {query}\n"
+        )
+    server = servers.start(
+        {
+            "virtual_mailbox_domains": "inline:{example.test=x}",
+            "virtual_mailbox_maps": f"mysql:{tmp_path}/mailboxes.cf",
+            "virtual_alias_maps": "",
+            "mailstore_quota_maps": f"mysql:{tmp_path}/quotas.cf",
+        }
+    )
+    (server.site.root / "lib" / "directory.sqlite").unlink()
+
+    def answer():
+        with smtplib.SMTP(server.site.host, server.site.ports.smtp, timeout=10) as client:
+            client.ehlo("client.example")
+            client.mail("someone@elsewhere.example", ["size=5000"])
+            return client.rcpt("alice@example.test")[0]
+
+    assert answer() == 250
+    postfixadmin.sql("UPDATE mailbox SET quota = 4000 WHERE username = 'alice@example.test'", "vertical")
+    assert answer() == 552
+    postfixadmin.sql("UPDATE mailbox SET quota = 1048576 WHERE username = 'alice@example.test'", "vertical")
+    assert answer() == 250
