@@ -48,7 +48,7 @@ _NEW = """\
 # The services of this instance: those of the primary at the time that it was made.
 #
 """
-_QUEUE = ("public", "private", "maildrop", "pid", "spool")
+_QUEUE = ("public", "private", "maildrop", "pid", "spool", "content")
 """Directories in queue_directory that are the mail system's."""
 
 
@@ -238,13 +238,14 @@ class Editor:
             with QueueControl(queue, readonly=True) as control:
                 if next(iter(control.messages()), None) is not None:
                     self._instances.fail(f"{queue}: cannot destroy an instance whose queue is not empty")
-        for name in _QUEUE:
-            if (queue / name).is_dir():
-                shutil.rmtree(queue / name)
+        data = Path(target.conf.text("data_directory"))
+        for place in (*(queue / name for name in _QUEUE), data / "trace"):
+            if place.is_dir():
+                shutil.rmtree(place)
         directory = Path(target.directory)
         for path in (*queue.glob("queue.*"), *queue.glob("*.lock"), *queue.glob("*.sock"), *directory.glob("ma*.cf")):
             path.unlink(missing_ok=True)
-        for place in (queue, Path(target.conf.text("data_directory")), directory):
+        for place in (queue, data, directory):
             with contextlib.suppress(FileNotFoundError):
                 try:
                     place.rmdir()
