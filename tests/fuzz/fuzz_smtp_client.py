@@ -1,4 +1,4 @@
-"""Any octets from a server, cut anywhere, against the SMTP client's session.
+"""Any octets from a server, cut anywhere, against the client's session, in SMTP and in LMTP.
 
 Run: ``python tests/fuzz/fuzz_smtp_client.py -atheris_runs=10000``.
 """
@@ -13,12 +13,14 @@ def run_session(data: bytes) -> None:
     from angarium.model.envelope import Envelope, Origin, Recipient
     from angarium.protocols.smtp.client import ClientSession, ContentWanted, Malformed, TransactionEnded
     from angarium.protocols.smtp.client_states import State
+    from angarium.protocols.smtp.dialect import LMTP, SMTP
 
     if not data:
         return
     recipients = tuple(Recipient(f"r{n}@example.org", f"r{n}@example.org") for n in range(1 + data[0] % 3))
     envelope = Envelope("a@example.org", recipients, 0.0, Origin("ESMTP"))
-    session = ClientSession()
+    dialect = LMTP if data[0] & 128 else SMTP
+    session = ClientSession(dialect=dialect)
     step = 1 + data[0] % 7
     for at in range(1, len(data), step):
         events = session.receive_data(data[at : at + step])
@@ -31,7 +33,7 @@ def run_session(data: bytes) -> None:
             if isinstance(event, TransactionEnded):
                 assert all(reply is not None for reply in session.replies)
         if session.state is State.GREETED and session.step.name == "MAIL":
-            session.hello("client", extended=at % 2 == 0)
+            session.hello("client", extended=at % 2 == 0 or dialect is LMTP)
         elif session.reusable:
             session.mail(envelope, recipients, 10)
         session.output()

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Self
 
+from angarium.agents.smtp.connector import NO_TABLES
 from angarium.agents.smtp.main import SmtpAgent, SmtpParameters
 from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient
@@ -165,7 +166,7 @@ def request(
 class Bench:
     """An agent with its log and resolver."""
 
-    def __init__(self, passwords=None, policies=None, rules=None, **parameters) -> None:
+    def __init__(self, passwords=None, policies=None, rules=None, tables=NO_TABLES, **parameters) -> None:
         self.log = MemoryLog()
         self.resolver = StaticResolver()
         defaults = {"helo_name": "client.test", "myhostname": "client.test", "randomize_addresses": False}
@@ -176,6 +177,7 @@ class Bench:
             passwords,
             policies,
             rules,
+            tables=tables,
         )
 
     async def __aenter__(self) -> Self:
