@@ -241,7 +241,7 @@ SCENES: dict[str, Scene] = {
         (
             Mail(("alice",), text="Subject: a\n\n" + ("x" * 70 + "\n") * 30),
             *each("alice", "bob", "c", "m"),
-            Mail(("m", "f"), text="Subject: a\n\n" + ("x" * 70 + "\n") * 28),
+            Mail(("m", "f"), "", text="Subject: a\n\n" + ("x" * 70 + "\n") * 28),
         ),
         {"mailbox_size_limit": "4000", "message_size_limit": "4000"},
         'c: "|cat >/dev/null"\nm: ROOT/out/m/\nf: ROOT/out/f\n',
