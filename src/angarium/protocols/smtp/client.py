@@ -297,6 +297,8 @@ class ClientSession:
                 events.append(event)
         if broken is not None:
             events.append(self._malformed(broken))
+        if self.state is State.CLOSING and events:
+            return [event for event in events if type(event) is not ContentWanted]  # it will not hear it any more
         return events
 
     def _malformed(self, text: str) -> Malformed:

@@ -54,6 +54,16 @@ def test_keywords_can_be_discarded():
     assert ready(discard_keywords=["size", "auth"]).capabilities == {"PIPELINING": ""}
 
 
+@pytest.mark.parametrize("more", [b"250 unasked\r\n", b"nonsense\r\n", b"421 4.3.2 bye\r\n"])
+def test_content_is_not_wanted_any_more(more):
+    """Whoever sees the events sees them when the whole chunk has been read."""
+    session = ready()
+    session.mail(ENVELOPE, RECIPIENTS[:1], 9)
+    events = session.receive_data(b"250 ok\r\n250 ok\r\n354 go\r\n" + more)
+    assert not any(isinstance(event, ContentWanted) for event in events)
+    assert not session.reusable
+
+
 def test_helo_after_refused_ehlo():
     session = ready(b"502 what?\r\n")
     assert session.state is State.GREETED
