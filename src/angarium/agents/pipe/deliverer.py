@@ -115,7 +115,7 @@ class PipeDeliverer:
             attributes.argv,
             request,
             size,
-            MacroRules(flags, null_sender, parameters.recipient_delimiter, parameters.enable_original_recipient),
+            MacroRules(flags, null_sender, parameters.recipient_delimiter),
         )
         rules = CommandRules(
             arguments,

@@ -46,13 +46,11 @@ class MacroRules:
         flags: of the service; ``h``, ``q`` and ``u`` count.
         null_sender: what stands for an empty sender.
         recipient_delimiter: of main.cf.
-        enable_original_recipient: of main.cf.
     """
 
     flags: frozenset[str]
     null_sender: str
     recipient_delimiter: str
-    enable_original_recipient: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +137,7 @@ def _general(request: DeliveryRequest, size: int, rules: MacroRules) -> dict[str
 
 def _personal(recipient: Recipient, rules: MacroRules) -> dict[str, str]:
     address = _folded(recipient.address, rules.flags)
-    original = recipient.original or recipient.address if rules.enable_original_recipient else recipient.address
-    original = _folded(original, rules.flags)
+    original = _folded(recipient.original or recipient.address, rules.flags)
     parts = Address.split(address)
     user, extension = parts.extension(rules.recipient_delimiter)
     quotes = "q" in rules.flags

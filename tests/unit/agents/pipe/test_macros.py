@@ -57,11 +57,6 @@ def test_what_makes_no_sense(word):
         expand([word], request("a@b"), 1, RULES)
 
 
-def test_an_original_recipient_may_be_switched_off():
-    rules = MacroRules(frozenset(), "", "", enable_original_recipient=False)
-    assert expand(["$original_recipient"], request("a@b"), 1, rules) == ["a@b"]
-
-
 ANY = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 
 

@@ -142,3 +142,18 @@ def test_what_is_refused_waits(name, said, root):
     assert outcomes == [f"a@{name}.test {name} deferred 4.3.0 (unknown mail transport error)"]
     assert not runs
     assert said in log.lines[0]
+
+
+def test_the_original_recipient_is_a_macro_even_where_it_is_no_header(root):
+    """Recorded from Postfix with enable_original_recipient = no, by hand."""
+    for path in (root / "out").iterdir():
+        path.unlink()
+    attributes = Attributes("nobody", (f"{root}/dump", "$original_recipient"), flags=frozenset("DO"))
+    parameters = PipeParameters(queue_directory=str(root), enable_original_recipient=False)
+    agent = OutcomeAgent(PipeDeliverer(attributes, parameters, NobodysRights(), ServiceLog(MemoryLog(), "t")))
+    (request,) = requests("alias", "s@x.test", ["Old"], "Subject: a\r\n\r\nx\r\n", b"", 0)
+    asyncio.run(agent.deliver(request))
+    (path,) = (root / "out").glob("*.json")
+    run = json.loads(path.read_text())
+    assert run["argv"] == ["Old@Alias.Test"]
+    assert run["stdin"] == "Delivered-To: New+Ext@alias.test\nSubject: a\n\nx\n"
