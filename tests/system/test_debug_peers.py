@@ -45,6 +45,17 @@ def test_a_session_is_logged_without_its_secrets(servers):
     assert " unknown[127.0.0.9]: " not in server.log()
 
 
+def test_a_password_that_comes_unasked_is_not_shown(servers):
+    server = servers.start({"debug_peer_list": "127.0.0.1"})
+    with smtplib.SMTP(server.site.host, server.site.ports.smtp, timeout=20, source_address=("127.0.0.1", 0)) as c:
+        c.ehlo("client.example")
+        c.docmd("AUTH", "LOGIN")
+        c.docmd("c2VjcmV0")
+        c.docmd("NOOP")
+    logged(server, "]: < localhost[127.0.0.1]: AUTH LOGIN\n", "]: < localhost[127.0.0.1]: ...\n", ": NOOP\n")
+    assert "c2VjcmV0" not in server.log()
+
+
 def test_level_zero_logs_nobody(servers):
     server = servers.start({"debug_peer_list": "127.0.0.0/8", "debug_peer_level": "0"})
     with smtplib.SMTP(server.site.host, server.site.ports.smtp, timeout=20) as c:

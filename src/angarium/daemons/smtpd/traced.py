@@ -9,6 +9,7 @@ from __future__ import annotations
 from angarium.daemons.smtpd.conversation import Conversation
 from angarium.daemons.smtpd.wording import escape, without_credentials
 from angarium.model.reply import Reply
+from angarium.protocols.smtp.states import COMMANDS
 from angarium.protocols.smtp.types import CommandReceived, Event, LineReceived
 
 _SHOWN = 2048
@@ -22,7 +23,9 @@ class TracedConversation(Conversation):
 
     async def _act(self, event: Event) -> list[Event]:
         if isinstance(event, CommandReceived):
-            self._trace("<", without_credentials(event.text))
+            # What follows an AUTH that was refused may be meant as an answer to it.
+            secret = self._responses_may_follow and event.verb not in COMMANDS
+            self._trace("<", "..." if secret else without_credentials(event.text))
         elif isinstance(event, LineReceived):
             self._trace("<", "...")  # of an AUTH dialogue
         return await super()._act(event)
