@@ -52,10 +52,10 @@ class Tools:
 class Delivery:
     """See the module. ``run`` is called once."""
 
-    def __init__(self, tools: Tools, request: DeliveryRequest, *, verify: bool = False) -> None:
+    def __init__(self, tools: Tools, request: DeliveryRequest) -> None:
         self._tools = tools
         parameters = tools.parameters
-        self._until = parameters.verify_target if verify else Step.DOT
+        self._until = parameters.verify_target if request.verify else Step.DOT
         self._request = request
         self._may_be_final = parameters.assume_final or "X" in tools.rules.flags
         self._remaining: Sequence[QueuedRecipient] = request.recipients

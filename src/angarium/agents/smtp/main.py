@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from angarium.agents.smtp.connector import NO_TABLES, Connector, PasswordLookup, Tables
 from angarium.agents.smtp.delivery import Delivery, Tools
@@ -66,7 +67,7 @@ class SmtpAgent:
 
     async def verify(self, request: DeliveryRequest) -> Sequence[DeliveryResult]:
         """Ask whether the recipients would be accepted, and send nothing: ``sent`` means yes."""
-        return await Delivery(self._tools, request, verify=True).run()
+        return await Delivery(self._tools, replace(request, verify=True)).run()
 
     def statistics(self) -> tuple[int, int]:
         """Living connections, and how many of them are idle."""

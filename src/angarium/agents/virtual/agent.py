@@ -37,6 +37,7 @@ _FULL = {"bounce": (Status.BOUNCED, Dsn(5, 2, 2)), "defer": (Status.DEFERRED, Ds
 _TOO_LARGE = Dsn(5, 2, 3)
 _LOOKUP_FAILED = Dsn(4, 3, 5)
 _STORE_FAILED = Dsn(4, 3, 0)
+_WOULD = Dsn(2, 0, 0)
 _NO_FLAGS: frozenset[str] = frozenset()
 
 
@@ -96,6 +97,8 @@ class VirtualAgent:
             return Status.DEFERRED, _LOOKUP_FAILED, "mail system configuration error"
         if not isinstance(found, Found):
             return Status.BOUNCED, _UNKNOWN_USER, f'unknown user: "{recipient.address}"'
+        if request.verify:
+            return Status.SENT, _WOULD, "delivers to mailbox"
         original = recipient.original or recipient.address if self._parameters.enable_original_recipient else ""
         headers = delivery_headers(request.envelope.sender, original, recipient.address)
         now = self._clock()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 
 import pytest
@@ -540,3 +541,16 @@ def test_the_dot_comes_late_for_a_firewall(ending):
     server, result = run(scenario)
     assert result.status is Status.SENT
     assert server.messages[0].endswith(b"y\r\n.\r\n")
+
+
+def test_a_request_that_only_asks_sends_nothing():
+    async def scenario():
+        async with FakeServer() as server, Bench() as bench:
+            asked = dataclasses.replace(request(f"[127.0.0.1]:{server.port}"), verify=True)
+            (result,) = await bench.agent.deliver(asked)
+            return server, result
+
+    server, result = run(scenario)
+    assert result.status is Status.SENT
+    assert server.messages == []
+    assert not any(command.startswith("DATA") for command in server.commands)
