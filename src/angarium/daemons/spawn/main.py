@@ -6,9 +6,8 @@ comes then waits in the backlog.
 
 Nothing is read from a connection here, so nothing that is sent can do anything to this process, which may be root's.
 
-Fails by closing the connection, with a line in the log. Attributes that make no sense, a user who may run nothing, a
-command that cannot be executed: the connection waits for ``service_throttle_time`` before, as it would for a daemon of
-Postfix that does not start.
+Fails by closing the connection, with a line in the log. Attributes that make no sense, or a user who may run nothing:
+the connection waits for ``service_throttle_time`` before, as it would for a daemon of Postfix that does not start.
 """
 
 from __future__ import annotations
@@ -103,16 +102,18 @@ class SpawnService:
         """One connection, from its command's start to its end."""
         with connection:
             try:
-                if isinstance(self._attributes, ConfigError):
-                    raise self._attributes
-                user = actor(self._attributes.user, self._attributes.group, self._reserved)
-                process = self._start(self._attributes, user, connection)
-            except (ConfigError, OSError, ValueError) as error:
+                attributes, user = self._whose()
+            except (ConfigError, OSError) as error:
                 self._log.fatal(str(error))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._draining.wait(), self._parameters.service_throttle_time)
                 return
-        command = self._attributes.argv[0]
+            try:
+                process = self._start(attributes, user, connection)
+            except OSError as error:
+                self._log.fatal(f"execvp {attributes.argv[0]}: {error.strerror}")
+                return
+        command = attributes.argv[0]
         ended = False
         try:
             await asyncio.wait_for(_ended(process), self._parameters.time_limit)
@@ -129,12 +130,19 @@ class SpawnService:
         elif process.returncode < 0:
             self._log.warning(f"command {command} killed by signal {-process.returncode}")
 
+    def _whose(self) -> tuple[Attributes, User]:
+        """What is to be run, by whom. Raises ConfigError, OSError."""
+        if isinstance(self._attributes, ConfigError):
+            raise self._attributes
+        user = actor(self._attributes.user, self._attributes.group, self._reserved)
+        if os.geteuid() not in (0, user.uid):
+            raise ConfigError(f"a command of the user {user.name} needs a server that was started by root")
+        return self._attributes, user
+
     def _start(self, attributes: Attributes, user: User, connection: socket.socket) -> subprocess.Popen[bytes]:
-        """Start the command. Raises ConfigError, OSError."""
+        """Start the command. Raises OSError."""
         connection.setblocking(True)
         changes = os.geteuid() == 0
-        if not changes and user.uid != os.geteuid():
-            raise ConfigError(f"a command of the user {user.name} needs a server that was started by root")
         with few_files():
             return subprocess.Popen(
                 list(attributes.argv),

@@ -136,7 +136,7 @@ def test_drained_it_lets_commands_end_and_cancelled_it_kills_them():
         (ConfigError("unknown flag: Z", "master.cf", 3), "fatal: master.cf, line 3: unknown flag: Z"),
         (Attributes("nosuchuser", ("/bin/true",)), "fatal: unknown user name: nosuchuser"),
         (Attributes("root", ("/bin/true",)), "fatal: user= command-line attribute specifies root privileges"),
-        (Attributes(USER, ("/no/such/program",)), "fatal: [Errno 2] No such file or directory: '/no/such/program'"),
+        (Attributes(USER, ("/no/such/program",)), "fatal: execvp /no/such/program: No such file or directory"),
     ],
 )
 def test_what_cannot_be_run_is_told(attributes, said):
