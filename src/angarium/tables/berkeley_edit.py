@@ -89,6 +89,8 @@ class _Editor:
         return _Page(data)
 
     def write(self, page: _Page) -> None:
+        if not page.fits():
+            raise DamagedFileError("the items of a page overlap")
         data = page.bytes()
         if os.pwrite(self._descriptor, data, page.number * PAGE) != PAGE:
             raise OSError("a page was written in part")
@@ -121,6 +123,8 @@ class HashEditor(_Editor):
         bucket = hash_of(key) & high
         if bucket > last:
             bucket &= low
+        if bucket > last:
+            raise DamagedFileError("its buckets make no sense")
         number = first = bucket + self._spares[bucket.bit_length()]
         chain: list[_Page] = []
         while number:
@@ -148,7 +152,7 @@ class HashEditor(_Editor):
         for page in chain:
             place = _place(page, item)
             if place is not None:
-                if page.items[place + 1][0] != ON_PAGE:
+                if page.items[place + 1][:1] != b"\x01":
                     raise NoRoomError
                 page.items[place + 1] = data
                 if not page.fits():
@@ -177,7 +181,7 @@ class HashEditor(_Editor):
         for number, page in enumerate(self._chain(key)):
             place = _place(page, item)
             if place is not None:
-                if page.items[place + 1][0] != ON_PAGE or (number and len(page.items) == 2):
+                if page.items[place + 1][:1] != b"\x01" or (number and len(page.items) == 2):
                     raise NoRoomError
                 del page.items[place : place + 2]
                 self.write(page)

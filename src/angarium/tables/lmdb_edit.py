@@ -75,6 +75,8 @@ class LmdbEditor:
         if self._meta[4] != PAGE or self._meta[_ROOT] == NOTHING:
             raise NoRoomError
         self._end: int = self._meta[_LAST] + 1
+        if self._end * PAGE > os.fstat(descriptor).st_size:
+            raise NoRoomError
         live = self._meta[_BRANCHES] + self._meta[_LEAVES] + self._meta[_OVERFLOWS]
         if self._end > 2 * live + _SPARE:
             raise NoRoomError
@@ -84,6 +86,8 @@ class LmdbEditor:
         known = self._changed.get(number)
         if known is not None:
             return known
+        if not 1 < number < self._end:
+            raise DamagedFileError(f"there is no page {number}")
         data = os.pread(self._descriptor, PAGE, number * PAGE)
         if len(data) != PAGE:
             raise DamagedFileError("it is cut off")
@@ -195,6 +199,8 @@ class LmdbEditor:
         if not self._changed:
             return
         for page in self._changed.values():
+            if page.size() > PAGE:
+                raise DamagedFileError("the items of a page overlap")
             writer = PageWriter(LEAF if page.leaf else BRANCH)
             if page.leaf:
                 for key, node in zip(page.keys, page.nodes, strict=True):

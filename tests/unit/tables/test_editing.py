@@ -1,5 +1,6 @@
 """Entries of built files are changed where they stand, and the formats' own readers find them."""
 
+import contextlib
 import fcntl
 import os
 import random
@@ -12,7 +13,7 @@ from angarium.tables.berkeley import open_berkeley
 from angarium.tables.berkeley_build import build_btree, build_hash
 from angarium.tables.berkeley_edit import NoRoomError, open_editor
 from angarium.tables.build import changed_in_place, writing
-from angarium.tables.builtfile import FileBytes
+from angarium.tables.builtfile import DamagedFileError, FileBytes
 from angarium.tables.lmdb import LmdbFile, build_lmdb
 from angarium.tables.lmdb_edit import LmdbEditor
 
@@ -146,3 +147,19 @@ def test_the_lock_of_an_lmdb_file_outlives_other_descriptors(tmp_path):
                 status = 7
             os._exit(status)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_damaged_file_is_told_or_built_anew(table):
+    kind, path, entries = table
+    good = path.read_bytes()
+    chance = random.Random(3)
+    keys = sorted(entries)
+    for _ in range(60):
+        data = bytearray(good)
+        for _ in range(chance.randint(1, 40)):
+            data[chance.randrange(len(data) if chance.random() < 0.6 else 3 * 4096)] = chance.randrange(256)
+        path.write_bytes(data)
+        changes = dict.fromkeys(chance.sample(keys, 6)) | dict.fromkeys(chance.sample(keys, 6), b"n" * 9)
+        with contextlib.suppress(DamagedFileError, OSError):
+            changed_in_place(kind, path, changes)
+        assert path.stat().st_size < 2 * len(good)
