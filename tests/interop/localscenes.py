@@ -34,7 +34,8 @@ class Mail:
 class Scene:
     """What is set up and what happens; ``aliases2`` belongs to the user lister.
 
-    A step ``flush`` tries deferred mail; other words are recipients of whom ``sendmail -bv`` asks.
+    A step ``flush`` tries deferred mail; other words are recipients of whom ``sendmail -bv`` asks. In an ``ordered``
+    scene each message has been delivered when the next one comes.
     """
 
     steps: tuple[Mail | str, ...]
@@ -43,6 +44,7 @@ class Scene:
     aliases2: str = ""
     files: tuple[Thing, ...] = ()
     services: tuple[str, ...] = ()
+    ordered: bool = False
 
 
 def each(*names: str) -> tuple[Mail, ...]:
@@ -317,6 +319,7 @@ SCENES: dict[str, Scene] = {
         'floods: "|yes | head -c 3000000; exit 0"\nignores: "|exit 0"\ncloses: "|exec <&-; sleep 1; exit 65"\n'
         'binary: "|printf \'a\\\\001\\\\377b\'; exit 69"\nsegv: "|kill -SEGV $$"\n'
         'background: "|(sleep 100 >/dev/null 2>&1 </dev/null) & exit 0"\n',
+        ordered=True,
     ),
     "environment": Scene(
         (
@@ -328,6 +331,7 @@ SCENES: dict[str, Scene] = {
         "env: \"|env -0 | sort -z | tr '\\\\0' '\\\\n' | grep -v -e ^_= -e CLIENT -e ^PWD= -e ^PATH="
         ' >> ROOT/out/env"\n',
         files=(forward("alice", '"|env | sort | grep -e EXT -e LOCAL -e RECIPIENT -e ORIG >> ROOT/out/alice"\n'),),
+        ordered=True,
     ),
     "other-transports": Scene(
         each("alice", "nosuch", "bob", "list", "carol"),
@@ -520,6 +524,7 @@ SCENES: dict[str, Scene] = {
         f"root: {ENV.format('root')}\nuser: alice\n",
         f"lister: {ENV.format('lister')}\n",
         (forward("alice", f"{ENV.format('alice')}\n"),),
+        ordered=True,
     ),
     "upper-case": Scene(
         each("Alice+Ext", "BOB", "List", "Cmd"),

@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.interop.localscenes import SCENES, Scene, Thing
+from tests.interop.localscenes import SCENES, Mail, Scene, Thing
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RECORDED = GOLDEN / "local_scenes"
@@ -298,6 +298,8 @@ def settings_of(scene: Scene, root: Path, port: int) -> dict[str, str]:
 def play(scene: Scene, host: str, port: int, command: list[str], sendmail: list[str], read: Any) -> None:
     """Send the messages of a scene, one after the other, and wait until nothing moves."""
     for step in scene.steps:
+        if not isinstance(step, Mail):
+            settle(command, read)
         if step == "flush":
             subprocess.run([*command, "-f"], check=True)
         elif isinstance(step, str):  # ask what would become of mail for somebody
@@ -306,20 +308,29 @@ def play(scene: Scene, host: str, port: int, command: list[str], sendmail: list[
             subprocess.run(asked, check=True, stdout=sys.stderr)
         else:
             submit(host, port, step.sender, [f"{name}@local.test" for name in step.recipients], step.text)
-        settle(command, read)
+        if scene.ordered or not isinstance(step, Mail):
+            settle(command, read)
+    settle(command, read)
 
 
 def settle(command: list[str], read: Any) -> None:
-    """Wait until the queue has nothing under way, and the log stands still."""
+    """Wait until the log stands still, and the queue has nothing under way."""
     end, before, quiet = time.monotonic() + _LIMIT, "", 0
-    while quiet < 3:
+    while True:
         assert time.monotonic() < end, read()
-        time.sleep(0.25)
-        listed = subprocess.run([*command, "-j"], capture_output=True, text=True, check=False).stdout
+        time.sleep(0.1)
         now = read()
-        moves = any(json.loads(line)["queue_name"] in ("active", "incoming") for line in listed.splitlines())
-        quiet = 0 if moves or now != before else quiet + 1
+        quiet = quiet + 1 if now == before else 0
         before = now
+        if quiet >= _STILL:
+            listed = subprocess.run([*command, "-j"], capture_output=True, text=True, check=False).stdout
+            if not any(json.loads(line)["queue_name"] in ("active", "incoming") for line in listed.splitlines()):
+                return
+            quiet = 0
+
+
+_STILL = 4
+"""Looks at the log that find nothing new in it."""
 
 
 def observe(root: Path, log: str, messages: list[tuple[str, list[str], str]]) -> dict[str, Any]:

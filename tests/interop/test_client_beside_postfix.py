@@ -202,7 +202,9 @@ CASES |= {
     "flagsno": Case(operands="flags=R", message="Delivered-To: r@flagsno.test\r\n" + PLAIN + "\r\nx\r\n"),
 }
 LOGGED = re.compile(r": to=<([^>]*)@(\w+)\.test>, (.*), delay=\S+ delays=\S+, dsn=(\S+), status=(\w+) \((.*)\)")
-WARNED = re.compile(r"(?:smtp|lmtp)\[\d+\]: (?:warning: |\w+: )?((?:host|enabling|127\.|smtp_connect_addr|discarding).*)")
+WARNED = re.compile(
+    r"(?:smtp|lmtp)\[\d+\]: (?:warning: |\w+: )?((?:host|enabling|127\.|smtp_connect_addr|discarding).*)"
+)
 
 
 def normalized(text: str) -> str:

@@ -21,6 +21,9 @@ from angarium.protocols.smtp.dialect import LMTP
 pytestmark = pytest.mark.interop
 
 DOMAIN = "store.test"
+PROBED = " ".join(
+    f"{{{key}=reject_unverified_recipient}}" for key in ("probed.test", "alice@local.test", "ghost@local.test")
+)
 NAMES = tuple(f"{name}@{DOMAIN}" for name in ("alice", "bob", "cy"))
 LOGGED = re.compile(r"lmtp\[\d+\]: \w+: to=<(\w+)@[\w.]+>, (relay=\S+), .*(dsn=\S+), (status=\w+) \((.*)\)")
 
@@ -57,7 +60,7 @@ def store(peer, servers):
             "virtual_transport": "lmtp:unix:private/dovecot-lmtp",
             "transport_maps": "inline:{ {inet.test=lmtp:inet:127.0.0.1:PORT} {probed.test=lmtp:inet:127.0.0.1:PORT} }",
             "relay_domains": "inet.test, probed.test",
-            "smtpd_recipient_restrictions": "check_recipient_access inline:{probed.test=reject_unverified_recipient}",
+            "smtpd_recipient_restrictions": "check_recipient_access inline:{ %s }" % PROBED,
             "unverified_recipient_reject_code": "550",
             "mydestination": "local.test",
             "mailbox_transport": "lmtp:unix:private/dovecot-lmtp",
@@ -131,11 +134,16 @@ def test_a_recipient_is_probed(store):
     with smtplib.SMTP(server.site.host, server.site.ports.smtp, timeout=30) as client:
         client.ehlo("client.example")
         client.mail("someone@elsewhere.example")
+        assert client.rcpt("alice@local.test")[0] == 250
+        code, text = client.rcpt("ghost@local.test")
+        assert code == 550, text
+        assert b"User doesn't exist: ghost@local.test (in reply to RCPT TO command)" in text
         assert client.rcpt("alice@probed.test")[0] == 250
         code, text = client.rcpt("ghost@probed.test")
     assert code == 550
     assert b"undeliverable address: host 127.0.0.1[127.0.0.1] said: 550 5.1.1 <ghost@probed.test> User doesn't" in text
     assert dovecot.mail("alice@probed.test") == []
+    assert dovecot.mail("alice@local.test") == []
 
 
 def test_a_connection_is_used_again(store):
