@@ -84,7 +84,7 @@ SIMPLE = {
     "mynetworks = 127.0.0.1 !/nonexistent/networks": [("missing-table", 1)],
     "virtual_alias_maps =\n  inline:{a=b}\n  hash:/nonexistent/x": [("missing-table", 3)],
     "smtpd_sender_restrictions = check_sender_access hash:/nonexistent/x": [("missing-table", 1)],
-    "smtp_tls_session_cache_database = btree:/nonexistent/x": [("parameter-without-effect", 1)],
+    "smtpd_tls_session_cache_database = btree:/nonexistent/x": [("parameter-without-effect", 1)],
     "mynetworks = 127.0.0.0/8, 0.0.0.0/0": [("mynetworks-world", 1), ("open-relay", 1)],
     "smtpd_authorized_xclient_hosts = 127.0.0.1\n  static:all": [("xclient-world", 2)],
     "mynetworks = 127.0.0.0/8\n  10.0.0.1/8": [("mynetworks-malformed", 2)],
