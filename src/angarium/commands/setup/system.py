@@ -8,6 +8,7 @@ Follows sysusers.d(5), tmpfiles.d(5), systemd.service(5), update-alternatives(1)
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from angarium.commands import launcher
 from angarium.commands.setup.files import NewFile, under
 from angarium.commands.setup.share import shared_file
 
@@ -89,6 +91,9 @@ def refuse_foreign(root: Path) -> None:
 def take_sendmail(root: Path) -> Iterator[str]:
     """Register our commands under the names that other programs call. Raises InstallationError."""
     (first, link), *others = SENDMAIL
+    if root == Path("/"):
+        with contextlib.suppress(OSError, ValueError):  # what pip has put there works as well, only slower
+            launcher.write(prefix() / first)
     words = ["--install", link, first, str(prefix() / first), "50"]
     for name, path in others:
         words += ["--slave", path, name, str(prefix() / name)]
