@@ -79,6 +79,8 @@ class _Editor:
             raise NoRoomError
         self.meta = meta
         self.last: int = struct.unpack_from("<I", meta, _LAST_PAGE)[0]
+        if (self.last + 1) * PAGE > os.fstat(descriptor).st_size:
+            raise NoRoomError
 
     def page(self, number: int) -> _Page:
         if not 0 < number <= self.last:
