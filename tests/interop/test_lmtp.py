@@ -60,7 +60,7 @@ def store(peer, servers):
             "virtual_transport": "lmtp:unix:private/dovecot-lmtp",
             "transport_maps": "inline:{ {inet.test=lmtp:inet:127.0.0.1:PORT} {probed.test=lmtp:inet:127.0.0.1:PORT} }",
             "relay_domains": "inet.test, probed.test",
-            "smtpd_recipient_restrictions": "check_recipient_access inline:{ %s }" % PROBED,
+            "smtpd_recipient_restrictions": "check_recipient_access inline:{ " + PROBED + " }",
             "unverified_recipient_reject_code": "550",
             "mydestination": "local.test",
             "mailbox_transport": "lmtp:unix:private/dovecot-lmtp",

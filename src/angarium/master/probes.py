@@ -8,6 +8,7 @@ Fails with ConfigError (file and line).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from angarium.agents.local.main import LocalAgent
 from angarium.agents.pipe.main import PipeParameters, pipe_agent
@@ -83,13 +84,39 @@ def _probe_pipe(node: Node, entry: MasterService) -> Ask:
 def _probe_local(node: Node, entry: MasterService) -> Ask:
     """What an address stands for: deliverable, if any of it is."""
     conf = node.conf.for_service(entry)
-    agent = local_agent(node, conf, entry, node.log("local", conf))
+    agent = local_agent(node, conf, entry, node.log("local", conf), _others(node))
 
     async def ask(transport: str, nexthop: str, envelope: Envelope) -> DeliveryResult:
         (result,) = await agent.deliver(_question(transport, nexthop, envelope))
         return next((each for each in result.each() if each.status is Status.SENT), result)
 
     return ask
+
+
+class _Asked:
+    """A transport that is asked in place of being handed mail: what local sees behind mailbox_transport."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    async def deliver(self, request: DeliveryRequest) -> Sequence[DeliveryResult]:
+        (queued,) = request.recipients
+        envelope = replace(request.envelope, recipients=(queued.recipient,))
+        return [replace(await self._ask(request.transport, request.nexthop, envelope), recipient=queued)]
+
+
+def _others(node: Node) -> Callable[[str], DeliveryAgent | None]:
+    """The transports of master.cf that can be asked, but local."""
+    known: dict[str, DeliveryAgent | None] = {}
+
+    def find(name: str) -> DeliveryAgent | None:
+        if name not in known:
+            entry = node.conf.master.find(name, "unix")
+            probe = PROBES.get(entry.command) if entry is not None and entry.command != "local" else None
+            known[name] = _Asked(probe(node, entry)) if entry is not None and probe is not None else None
+        return known[name]
+
+    return find
 
 
 def would_become(node: Node) -> Callable[[str, Envelope], Awaitable[Sequence[DeliveryResult]]]:

@@ -206,8 +206,17 @@ def _virtual_service(node: Node, conf: Config, _entry: MasterService, owner: int
     return OutcomeService(files_deliverer(node, conf, log, FileRights()), frozenset({owner}), log)
 
 
-def local_agent(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> LocalAgent:
-    """System users: by the process of root's, or with the rights of our own user when there is none."""
+def local_agent(
+    node: Node,
+    conf: Config,
+    entry: MasterService,
+    log: ServiceLog,
+    others: Callable[[str], DeliveryAgent | None] | None = None,
+) -> LocalAgent:
+    """System users: by the process of root's, or with the rights of our own user when there is none.
+
+    ``others`` are the agents that mail may be handed on to; None: those of the queue manager.
+    """
     address = node.privileged.get(entry.key)
     parameters = LocalParameters.from_config(conf, entry.name)
     headers = CleanupParameters.from_config(node.conf)
@@ -219,7 +228,7 @@ def local_agent(node: Node, conf: Config, entry: MasterService, log: ServiceLog)
         node.cleanup,
         lambda queue_id, envelope: received(queue_id, envelope, headers),
         log,
-        others=node.agents.get,
+        others=others or node.agents.get,
         prepends="forward" in parameters.prepend_delivered_header,
     )
 

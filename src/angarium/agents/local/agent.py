@@ -90,7 +90,7 @@ class LocalAgent:
     ) -> DeliveryResult:
         results: list[DeliveryResult] = []
         for part in parts:
-            if part.transport and not request.verify:
+            if part.transport:
                 results.append(await self._pass_on(request, queued, part, started))
             elif not part.forward:
                 results.append(self._result(queued, part, started))

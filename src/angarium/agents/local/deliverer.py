@@ -176,7 +176,8 @@ class LocalDeliverer:
         if isinstance(step, ToOthers):
             return [replace(_part(step), address=each, text=f"forwards to {each}") for each in step.addresses]
         if isinstance(step, ToTransport):
-            return [replace(_part(step), text=f"goes to {step.transport}:{step.nexthop}")]
+            part = _part(step, transport=step.transport, nexthop=step.nexthop)
+            return [replace(part, text=f"goes to {step.transport}:{step.nexthop}")]
         try:
             if isinstance(step, ToMailbox):
                 return [await self._mailbox_described(step)]
