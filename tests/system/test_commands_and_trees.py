@@ -232,6 +232,60 @@ def test_trees_beside_the_mailstore(servers):
     logged(server, "to=<no@trees.test>", 'status=undeliverable (unknown user: "no@trees.test")')
 
 
+@pytest.mark.interop
+def test_dovecot_reads_what_is_delivered(servers, peer):
+    doveadm = peer("doveadm")
+    me = pwd.getpwnam(ACTOR)
+    server = prepared(
+        servers,
+        [
+            "trees unix - n n - - virtual -o virtual_mailbox_format=files -o virtual_minimum_uid=1",
+            f"  -o virtual_mailbox_base=ROOT/vmail -o virtual_uid_maps=static:{me.pw_uid}",
+            f"  -o virtual_gid_maps=static:{me.pw_gid}",
+            "  -o { virtual_mailbox_maps = inline:{a@trees.test=md/, b@trees.test=box} }",
+        ],
+        transport_maps="inline:{trees.test=trees:}",
+    )
+    base = server.site.root / "vmail"
+    if ROOT:
+        os.chown(base, me.pw_uid, me.pw_gid)
+    server.start()
+    text = "Subject: one\r\n\r\nFrom here\r\nto there\r\n"
+    for _ in range(2):
+        send(server, "a@trees.test", "b@trees.test", text=text)
+    deadline = time.monotonic() + SECONDS
+    while server.log().count("status=sent") < 4:
+        assert time.monotonic() < deadline, server.log()
+        time.sleep(0.05)
+    conf = server.site.root / "dovecot.conf"
+    conf.write_text(
+        "log_path = /dev/stderr\nfirst_valid_uid = 0\nfirst_valid_gid = 0\n"
+        f"mail_uid = {ACTOR}\nmail_gid = {me.pw_gid}\n"
+        f"mail_home = {base}\nbase_dir = {base}/run\nstats_writer_socket_path =\n"
+    )
+    for place in (f"maildir:{base}/md", f"mbox:{base}/folders:INBOX={base}/box"):
+        said = subprocess.run(
+            [
+                doveadm,
+                "-c",
+                conf,
+                "-o",
+                f"mail_location={place}",
+                "fetch",
+                "hdr.subject body",
+                "mailbox",
+                "INBOX",
+                "all",
+            ],
+            env={**os.environ, "USER": ACTOR, "HOME": str(base)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert said.count("hdr.subject: one\n") == 2
+        assert said.count("From here\nto there\n") == 2
+
+
 def test_a_policy_service_that_spawn_runs(servers):
     line = f"policyd-spf unix - n n - 0 spawn user={ACTOR} argv=/usr/bin/python3 ROOT/policy"
     server = prepared(
