@@ -107,3 +107,19 @@ def test_passwords_and_the_clients_key(world, servers):
     assert "status=sent" in server.log()
     assert "Trusted TLS connection established from" in relay.log()
     assert f"sasl_username={user}" in relay.log()
+
+
+def test_a_renewed_certificate_and_a_table_are_taken_up(world):
+    start, directory = world
+    server = start({"tls_server_sni_maps": f"hash:{directory / 'sni'}", "file_check_interval": "1s"})
+    place = server.site.root / "tls"
+    renewed = make("renewed.test")
+    renewed.write(place, "server")
+    (directory / "sni").write_text(f"new.test {directory / 'client.chain'}\n")
+    server.site.administer("postmap", "-F", f"hash:{directory / 'sni'}")
+    client = ssl.PEM_cert_to_DER_cert((directory / "client.pem").read_text())
+    end = time.monotonic() + 30
+    while shown(server, "else.test") != renewed.der or shown(server, "new.test") != client:
+        assert time.monotonic() < end, server.log()
+        time.sleep(0.2)
+    assert " has changed -- restarting" in server.log()

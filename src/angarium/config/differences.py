@@ -170,8 +170,9 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
     "files that root alone may read": (
         (
             "Lookup tables and the SMTP client's TLS keys that mail_owner may not read are read by root when the "
-            "server starts, and at `postfix reload`; a change of such a file counts from then on, where Postfix's "
-            "daemons start anew by themselves. Files over 16 MiB are not: give mail_owner the right to read them."
+            "server starts. When such a file, or the key or certificate of a service, has changed, processes are "
+            "replaced as in a reload, within two `file_check_interval`; Postfix's daemons start anew by themselves. "
+            "Files over 16 MiB are not read so: give mail_owner the right to read them."
         ),
     ),
     "the SMTP and LMTP client": (

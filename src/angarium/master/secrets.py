@@ -32,11 +32,39 @@ _KEYS = tuple(
 )
 
 
+_SERVER_KEYS = tuple(
+    f"{server}_tls_{name}"
+    for server in ("smtpd", "imapd", "pop3d")
+    for name in (
+        "chain_files",
+        "cert_file",
+        "key_file",
+        "eccert_file",
+        "eckey_file",
+        "dcert_file",
+        "dkey_file",
+        "CAfile",
+    )
+    if server == "smtpd" or name in ("chain_files", "cert_file", "key_file")
+)
+
+
 def hold_secrets(conf: Config, owner: Owner | None) -> tuple[Path, ...]:
     """Read what ``owner`` may not; the files that were read."""
     if owner is None or owner.uid == os.geteuid():
         return ()
     return hold(wanted(conf), owner.uid, os.getgrouplist(owner.name, owner.gid))
+
+
+def lasting(conf: Config) -> Iterator[Path]:
+    """The keys and certificates that are in use for as long as processes are."""
+    for view in (conf, *(conf.for_service(entry) for entry in conf.master.services if entry.overrides)):
+        for name in (*_KEYS, *_SERVER_KEYS):
+            try:
+                words = view.text(name).replace(",", " ").split()
+            except ConfigError:
+                continue
+            yield from (Path(word) for word in words if word.startswith("/"))
 
 
 def wanted(conf: Config) -> Iterator[Path]:

@@ -41,11 +41,12 @@ from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
 from angarium.master import children, programs
 from angarium.master.children import Inheritance
+from angarium.master.filewatch import FileWatch
 from angarium.master.listeners import Adopted, adopted_sockets, bind, bind_nameless, bind_unix
 from angarium.master.node import make_directories
 from angarium.master.pidfile import PidFile
 from angarium.master.privileges import Owner, mail_owner
-from angarium.master.secrets import hold_secrets
+from angarium.master.secrets import hold_secrets, lasting
 from angarium.master.tls import Contexts, server_tls
 from angarium.master.wiring import socket_path
 from angarium.runtime.counts import SharedCounts
@@ -117,6 +118,7 @@ class Generation:
     sockets: dict[str, list[socket.socket]]
     contexts: Contexts
     workers: int
+    watch: FileWatch
     throttled: dict[Role, float] = field(default_factory=dict)
 
     @property
@@ -160,6 +162,8 @@ class Master:
         """Bind and read what a configuration asks for; sockets of ``before`` are used again."""
         owner = mail_owner(conf)
         prepare_directories(conf, owner)
+        # Before they are used: a change while we read them is one that has not been seen.
+        watch = FileWatch((*lasting(conf), *hold_secrets(conf, owner)), conf.seconds("file_check_interval"))
         kept = before.sockets if before else {}
         sockets: dict[str, list[socket.socket]] = {}
         contexts: dict[str, ssl.SSLContext | None] = {}
@@ -179,9 +183,8 @@ class Master:
             for each in opened:
                 each.close()
             raise
-        hold_secrets(conf, owner)
         self._generations += 1
-        return Generation(self._generations, conf, owner, sockets, contexts, worker_count(conf))
+        return Generation(self._generations, conf, owner, sockets, contexts, worker_count(conf), watch)
 
     # -- children
 
@@ -283,12 +286,13 @@ class Master:
                 self._reopen_log()
             self._reap()
             self._restart_due()
+            self._refresh()
             self._sink.flush()
 
     def _wait(self) -> int:
         """The next signal; 0 when something else is due."""
         due = self._now.throttled.values()
-        timeout = max(0.0, min(due) - time.monotonic()) if due else 3600.0
+        timeout = self._now.watch.wait(max(0.0, min(due) - time.monotonic()) if due else 3600.0)
         # A child's readiness is only looked at here, so that the restart of one does not hold up signals.
         got = signal.sigtimedwait(_SIGNALS, timeout)
         return 0 if got is None else got.si_signo
@@ -362,10 +366,25 @@ class Master:
         self._reopen_log()
         old = self._now
         try:
-            new = self._prepare(Config.load(self._directory), old)
+            self._succeed(Config.load(self._directory))
         except (ConfigError, TlsError, OSError) as error:
             self._log.error(f"reload refused: {error}")
+
+    def _refresh(self) -> None:
+        """Keys, or files that root alone may read, have changed: new processes, with the configuration that is."""
+        changed = self._now.watch.changed()
+        if not changed:
             return
+        self._log.info(f"{changed[0]} has changed -- restarting")
+        try:
+            self._succeed(self._now.conf)
+        except (ConfigError, TlsError, OSError) as error:
+            self._log.error(f"restart refused: {error}")
+
+    def _succeed(self, conf: Config) -> None:
+        """Put a new generation in the place of the one that is. Raises ConfigError, TlsError, OSError."""
+        old = self._now
+        new = self._prepare(conf, old)
         if not self._start(new):
             self._log.error("reload refused: the new processes do not start; the old ones go on")
             self._signal(signal.SIGKILL, lambda child: child.generation == new.number)

@@ -29,6 +29,17 @@ PARAMETERS = (
         compatible=False,
     ),
     Parameter(
+        "file_check_interval",
+        Type.TIME,
+        "60s",
+        (
+            "How often the master looks whether TLS keys, and tables that root alone may read, have changed, for new "
+            "processes to take them up; 0: only at a reload."
+        ),
+        "master",
+        compatible=False,
+    ),
+    Parameter(
         "smtpd_direct_delivery",
         Type.BOOLEAN,
         "yes",
