@@ -297,7 +297,8 @@ class _Delivery:
         self._parameters = parameters
         self._request = request
         self._queued = queued
-        self._now = now
+        # Not in the child that runs a command: another thread may have had the C library's lock when it was made.
+        self._date = time.asctime(time.localtime(now))
 
     def _sender(self, origin: Origin) -> str:
         return self._request.envelope.sender if origin.sender is None else origin.sender
@@ -313,7 +314,7 @@ class _Delivery:
         if context in self._parameters.prepend_delivered_header:
             delivered = origin.delivered or self._queued.recipient.address
         header = delivery_header(sender, original, delivered)
-        mark = postmark(sender, time.asctime(time.localtime(self._now)))
+        mark = postmark(sender, self._date)
         return framed(kind, mark, header, chain((self._request.prefix,), self._request.content.chunks()))
 
     def to_mailbox(self, path: str, step: ToMailbox, keeper: User | None = None) -> Callable[[], Sequence[str]]:
