@@ -364,7 +364,6 @@ class Master:
         """SIGHUP. A configuration that cannot be used leaves everything as it is."""
         self._log.info(f"reload -- version {MAIL_VERSION}, configuration {self._directory}")
         self._reopen_log()
-        old = self._now
         try:
             self._succeed(Config.load(self._directory))
         except (ConfigError, TlsError, OSError) as error:
