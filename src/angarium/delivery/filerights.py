@@ -1,7 +1,8 @@
 """A thread of root's that has the rights of a user for files, as long as a piece of work takes.
 
 Linux keeps with each thread the user, group and groups that count for files (credentials(7), setfsuid(2)). With a user
-other than root the kernel takes away the capabilities that go around permissions, so that every open, every new name
+other than root the kernel takes away the capabilities that go around permissions, and the thread puts away the others:
+CAP_SYS_RESOURCE goes around disk quotas, and takes the blocks that are reserved for root. So every open, every new name
 and every quota is that user's. Nothing else of him comes near: he may neither signal nor trace the process. So no
 process is made for a message, as none is in Postfix's local(8).
 
@@ -32,6 +33,11 @@ _SETGROUPS = {"x86_64": 116, "aarch64": 159, "riscv64": 159, "loongarch64": 159,
 _THREADS = 50
 """Pieces of work at a time; others wait. Most wait for a disk, some for a lock."""
 
+_CAPABILITIES_3 = 0x20080522
+"""Version of capset(2)'s structures: effective, permitted, inheritable, of 32 bits, twice."""
+_KEPT = 1 << 6 | 1 << 7
+"""CAP_SETGID and CAP_SETUID, to become root's thread again."""
+
 _NOBODY = -1
 _ALL = 0xFFFFFFFF
 
@@ -43,6 +49,18 @@ class _Calls:
         library = ctypes.PyDLL(None, use_errno=True)  # these calls are shorter than letting other threads run
         self._syscall, self._setfsuid, self._setfsgid = library.syscall, library.setfsuid, library.setfsgid
         self._number = _SETGROUPS[platform.machine()]
+        self._capget, self._capset = library.capget, library.capset
+        self._header = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0)
+        self._roots, self._few = (ctypes.c_uint32 * 6)(), (ctypes.c_uint32 * 6)()
+        if self._capget(self._header, self._roots):
+            raise OSError(ctypes.get_errno(), "cannot read capabilities")
+        self._few[:] = self._roots[:]
+        self._few[0], self._few[3] = self._roots[0] & _KEPT, 0
+
+    def capabilities(self, *, roots: bool) -> None:
+        """Have those of root's process, or those alone that end the acting."""
+        if self._capset(self._header, self._roots if roots else self._few):
+            raise OSError(ctypes.get_errno(), "cannot set capabilities")
 
     def groups(self, gids: Sequence[int]) -> None:
         array = (ctypes.c_uint32 * len(gids))(*gids)
@@ -81,9 +99,11 @@ def acting(user: User) -> Iterator[None]:
         calls.groups([user.gid])
         calls.group(user.gid)
         calls.user(user.uid)
+        calls.capabilities(roots=user.uid == 0)
         yield
     finally:
         try:
+            calls.capabilities(roots=True)
             calls.user(0)
             calls.group(0)
             calls.groups([])

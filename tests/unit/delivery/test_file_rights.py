@@ -53,6 +53,20 @@ def test_files_and_directories_are_the_users(place):
         assert (status.st_uid, status.st_gid) == (ALICE.uid, ALICE.gid)
 
 
+def _effective():
+    status = Path("/proc/thread-self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("CapEff:")).split()[1], 16)
+
+
+def test_no_capability_goes_around_quotas_and_reserved_blocks():
+    before = _effective()
+    with acting(ALICE):
+        assert _effective() & ~(1 << 6 | 1 << 7) == 0
+        with acting(User("root", 0, 0, "/")):
+            assert _effective() == before
+    assert _effective() == before
+
+
 def test_what_the_user_may_not_do_cannot_be_done(place):
     secret, closed = place / "secret", place / "closed"
     secret.write_text("root's")
