@@ -51,10 +51,10 @@ class _Calls:
         self._number = _SETGROUPS[platform.machine()]
         self._capget, self._capset = library.capget, library.capset
         self._header = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0)
-        self._roots, self._few = (ctypes.c_uint32 * 6)(), (ctypes.c_uint32 * 6)()
+        self._roots = (ctypes.c_uint32 * 6)()
         if self._capget(self._header, self._roots):
             raise OSError(ctypes.get_errno(), "cannot read capabilities")
-        self._few[:] = self._roots[:]
+        self._few = (ctypes.c_uint32 * 6)(*self._roots)
         self._few[0], self._few[3] = self._roots[0] & _KEPT, 0
 
     def capabilities(self, *, roots: bool) -> None:
