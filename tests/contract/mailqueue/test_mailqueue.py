@@ -12,7 +12,7 @@ from angarium.mailqueue.interface import Attempt, NewMessage, QueueName
 from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
-from angarium.model.envelope import BodyType, Envelope, Notify, Origin, Recipient, Ret
+from angarium.model.envelope import BodyType, Envelope, Forwarded, Notify, Origin, Recipient, Ret
 from angarium.runtime.spool import Spool
 
 LATER = 4_000_000_000.0
@@ -73,7 +73,21 @@ def test_what_goes_in_comes_out(on_queue):
             "älice@example.test",
             (Recipient("b@x", "B@x", Notify.SUCCESS | Notify.DELAY, "rfc822;b@x"), Recipient("c@x", "c@x")),
             1_700_000_000.125,
-            Origin("ESMTPSA", "h", "::1", 1, "me", "postfix/smtps/smtpd", "PLAIN", "alice", "", "TLSv1.3", None),
+            Origin(
+                "ESMTPSA",
+                "h",
+                "::1",
+                1,
+                "me",
+                "postfix/smtps/smtpd",
+                "PLAIN",
+                "alice",
+                "",
+                "TLSv1.3",
+                "(shown)",
+                1000,
+                Forwarded("name", "::2", 26, "helo", "ESMTP", "AB1", True, client=True),
+            ),
             BodyType.EIGHTBITMIME,
             True,
             Ret.HDRS,

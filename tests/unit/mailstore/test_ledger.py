@@ -83,7 +83,7 @@ def test_two_processes_never_take_more_than_there_is(tmp_path):
     for thread in threads:
         thread.join()
     assert sum(taken) == 994
-    assert ledgers[0].total() == Usage(994, 2)
+    assert ledgers[0].total() == Usage(994, sum(1 for each in taken if each))  # one may have taken it all
     for each in ledgers:
         each.close()
 
@@ -112,10 +112,11 @@ def test_a_ledger_that_was_replaced_is_opened_again(ledger, tmp_path, monkeypatc
 
 def test_a_process_keeps_a_few_ledgers_open(tmp_path):
     ledgers = Ledgers(tmp_path)
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(60):
         domain_directory(tmp_path, f"a@{number}.test").mkdir()
         ledgers.of(f"a@{number}.test").enter(f"a@{number}.test", Usage(1, 1))
-    assert len(list(Path("/proc/self/fd").iterdir())) < 280
+    assert len(list(Path("/proc/self/fd").iterdir())) - before <= 250  # five for each of fifty
     assert ledgers.of("b@0.test").total() == Usage(1, 1)
     ledgers.close()
 
