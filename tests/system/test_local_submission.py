@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from angarium.commands import launcher, postqueue, postsuper
+
 SECONDS = 20.0
 
 
@@ -101,7 +103,7 @@ def test_other_users_see_and_flush_the_queue_as_they_are_allowed(servers):
     parameters = {
         "authorized_mailq_users": "!nobody, static:all",
         "authorized_flush_users": "!nobody, static:all",
-        "transport_maps": "inline:{slow.test=retry:4.4.1 later}",
+        "transport_maps": "inline:{{slow.test=retry:4.4.1 later}}",
     }
     server = servers.start(parameters)
     assert sendmail(server, "-f", "alice@example.test", "a@slow.test", text=b"Subject: x\n\nx\n").returncode == 0
@@ -127,3 +129,41 @@ def test_other_users_see_and_flush_the_queue_as_they_are_allowed(servers):
     assert ask("nobody", "showq", "") == ""
     assert ask("daemon", "pickup", flush) == "250 2.0.0 Ok\n"
     assert ask("nobody", "pickup", flush) == f"550 5.7.1 User nobody({number}) is not allowed to flush the mail queue\n"
+
+
+def test_mailq_is_the_clients_own(servers, tmp_path, capfd):
+    """The script lists the queue by itself, as the whole command does; what it cannot do, it leaves to that."""
+    server = servers.start({"transport_maps": "inline:{{slow.test=retry:4.4.1 later}}"})
+    for sender, recipients in (("alice@example.test", ["a@slow.test", "b@slow.test"]), ("", ["é@slow.test"])):
+        assert sendmail(server, "-f", sender, *recipients, text=b"Subject: x\n\nx\n").returncode == 0
+    etc = str(server.site.configuration)
+    script = tmp_path / "sendmail"
+    launcher.write(script)
+    (tmp_path / "mailq").symlink_to(script)
+
+    def listed(*words: str) -> str:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+        assert done.stderr == ""
+        return done.stdout
+
+    whole = ""
+    deadline = time.monotonic() + SECONDS
+    while whole.count("(later)") < 2:
+        assert time.monotonic() < deadline, whole
+        assert postqueue.main(["-c", etc, "-p"]) == 0
+        whole = capfd.readouterr().out
+    assert listed(str(tmp_path / "mailq"), "-C", etc) == whole
+    assert listed(str(script), "-C", etc, "-bp") == whole
+    held = whole.splitlines()[1].split()[0].rstrip("*!#")
+    assert postsuper.main(["-c", etc, "-h", held]) == 0
+    capfd.readouterr()
+    assert postqueue.main(["-c", etc, "-p"]) == 0
+    whole = capfd.readouterr().out
+    assert f"{held}!" in whole
+    assert listed(str(tmp_path / "mailq"), "-c", etc) == whole
+    assert postsuper.main(["-c", etc, "-d", "ALL"]) == 0
+    assert listed(str(tmp_path / "mailq"), "-C", etc) == "Mail queue is empty\n"
+    server.stop()
+    done = subprocess.run([str(tmp_path / "mailq"), "-C", etc], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "Mail queue is empty\n"
+    assert "Mail system is down -- accessing queue directly" in done.stderr
