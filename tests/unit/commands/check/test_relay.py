@@ -227,9 +227,13 @@ def test_whoever_the_engine_lets_relay_is_found(client, sender, relay_list, reci
     facts = Facts("unknown", "203.0.113.9", helo="client.test", protocol="ESMTP", sender="s@x.test")
 
     async def refused():
-        verdicts = [await policy.connect(facts), await policy.helo(facts), await policy.mail(facts)]
-        verdicts.append(await policy.rcpt(dataclasses.replace(facts, recipient="o@other.test")))
-        return any(verdict.refused for verdict in verdicts)
+        later = None
+        for stage, recipient in ((policy.connect, ""), (policy.helo, ""), (policy.mail, ""), (policy.rcpt, "o@other.test")):
+            verdict = await stage(dataclasses.replace(facts, recipient=recipient, later=later))
+            if verdict.refused:
+                return True
+            later = verdict.later or later
+        return False
 
     found = {finding.rule.id for finding in relay.check(Installation(conf, []))}
     if not asyncio.run(refused()):
