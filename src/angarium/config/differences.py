@@ -158,6 +158,10 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "That a restriction cannot be reached is said once, when the service starts; Postfix says it for each "
             "recipient. `permit_naked_ip_address`, which lets in whoever claims an address, is passed over."
         ),
+        (
+            "A message that smtpd_end_of_data_restrictions refuse is the end of its transaction (RFC 5321 section "
+            "4.1.1.4); in Postfix 3.7 the next MAIL is nested, and the next DATA ends the process."
+        ),
         "XVERP in MAIL is not known; there is no VERP.",
     ),
     "address verification": (

@@ -127,11 +127,10 @@ class AccessTables:
             default = f"{code // 100}.7.1"
             return evaluation.rejected(code, str(dsn or default), text or "Access denied", reason, match.source)
         if keyword in _REQUESTS:
-            request = _request(evaluation, _REQUESTS[keyword], rest, table, match.source)
-            if request is None:
-                return None
-            evaluation.requests.append(request)
-            return evaluation.permit(reason, match.source) if request.effect is Effect.DISCARD else None
+            yes = evaluation.permit(reason, match.source)
+            return await _granted(
+                evaluation, _request(evaluation, _REQUESTS[keyword], rest, table, match.source), table, yes
+            )
         if keyword in _NOTES:
             evaluation.requests.append(Request(_NOTES[keyword], rest, "", match.source))
             return None
@@ -149,6 +148,14 @@ async def _yes(evaluation: Evaluation, keyword: str, table: str, verdict: Verdic
     if evaluation.logged_permits is not None:
         await evaluation.log_permit(keyword, table)
     return verdict
+
+
+async def _granted(evaluation: Evaluation, request: Request | None, table: str, yes: Verdict) -> Verdict | None:
+    """Something is asked for: the list goes on, but for DISCARD."""
+    if request is None:
+        return None
+    evaluation.requests.append(request)
+    return await _yes(evaluation, "DISCARD", table, yes) if request.effect is Effect.DISCARD else None
 
 
 def _refusal(evaluation: Evaluation, keyword: str, rest: str, reason: str, source: str) -> Verdict:
@@ -172,7 +179,7 @@ def _request(evaluation: Evaluation, effect: Effect, operand: str, table: str, s
 
 def _misplaced(evaluation: Evaluation, effect: Effect) -> str:
     """What is wrong with asking for it now."""
-    if evaluation.etrn:
+    if evaluation.domain:
         return f": action {effect.name} is unavailable in smtpd_etrn_restrictions"
     if evaluation.parameters.smtpd_proxy_filter and effect is not Effect.PREPEND:
         return f": with smtpd_proxy_filter specified, action {effect.name} is unavailable"

@@ -31,7 +31,6 @@ from angarium.policy.restrictions import (
     NOT_YET,
     RESTRICTIONS,
     TABLE_RESTRICTIONS,
-    as_warning,
     skipped,
 )
 from angarium.policy.room import MailboxRoom, QuotaCheck
@@ -64,6 +63,9 @@ _BARE_TABLE = {
 }
 _FINAL = frozenset({"permit", "reject", "defer"})
 """What always ends a list."""
+
+_BEFORE_MAIL = ("smtpd_client_restrictions", "smtpd_helo_restrictions")
+"""Lists that may be delayed; what the client has not said is not judged, as in Postfix."""
 
 _EARLY = frozenset({"CONNECT", "HELO", "EHLO", "MAIL"})
 """Stages whose defer_if_permit counts for the recipients, as the lists are not delayed till then."""
@@ -237,7 +239,8 @@ class RestrictionPolicy:
 
     async def _run(self, evaluation: Evaluation, steps: tuple[Step, ...]) -> Verdict | None:
         for step in steps:
-            before = evaluation.defer_if_permit, evaluation.defer_if_reject
+            outer, before = evaluation.warning, evaluation.defer_if_reject
+            warn = evaluation.warning = outer or step.warn
             if step.function is not None:
                 verdict = await step.function(evaluation, self._tools, step.argument)
             elif step.fault:
@@ -245,16 +248,16 @@ class RestrictionPolicy:
                 verdict = evaluation.misconfigured(step.fault)
             else:
                 verdict = await self._run(evaluation, step.steps)
-            if step.warn and verdict is None:
-                evaluation.defer_if_permit, evaluation.defer_if_reject = before
+            evaluation.warning = outer
+            if warn:
+                evaluation.defer_if_reject = before
             if verdict is None:
                 evaluation.note(step.text, "no opinion")
                 continue
-            answer = "warn" if step.warn and verdict.refused else verdict.action.value
+            answer = "warn" if warn and verdict.refused else verdict.action.value
             evaluation.note(step.text, answer, verdict.reason, verdict.source)
-            if step.warn and verdict.refused:
+            if warn and verdict.refused:
                 evaluation.requests.append(Request(Effect.REJECT_WARNING, str(verdict.reply), "", verdict.source))
-                verdict = as_warning(verdict)
                 continue
             if evaluation.logged_permits is not None and verdict.action is Action.PERMIT:
                 await _log_permit(evaluation, step)
@@ -303,7 +306,8 @@ class RestrictionPolicy:
         if not any(self._lists[name] for name in names):
             return _PASS
         evaluation = self._begin(facts, stage)
-        evaluation.etrn = stage == "ETRN"
+        if stage == "ETRN":
+            evaluation.domain, evaluation.facts = facts.recipient or "", replace(facts, recipient=None)
         last: Verdict | None = None
         for name in names:
             verdict = await self._run_list(evaluation, name)
@@ -374,11 +378,11 @@ class RestrictionPolicy:
 
     async def _rcpt(self, evaluation: Evaluation) -> Verdict | None:
         if self._parameters.smtpd_delay_reject:
-            for name in ("smtpd_client_restrictions", "smtpd_helo_restrictions"):
+            for name in _BEFORE_MAIL if evaluation.facts.helo else _BEFORE_MAIL[:1]:
                 verdict = await self._run_list(evaluation, name)
                 if verdict is not None and verdict.refused:
                     return verdict
-            verdict = await self._sender(evaluation)
+            verdict = await self._sender(evaluation) if evaluation.facts.sender is not None else None
             if verdict is not None and verdict.refused:
                 return verdict
         if not self._guarded:
@@ -433,7 +437,7 @@ class RestrictionPolicy:
         """The client and helo lists when they were delayed, then smtpd_etrn_restrictions."""
         names: tuple[str, ...] = ("smtpd_etrn_restrictions",)
         if self._parameters.smtpd_delay_reject:
-            names = ("smtpd_client_restrictions", "smtpd_helo_restrictions", *names)
+            names = (*(_BEFORE_MAIL if facts.helo else _BEFORE_MAIL[:1]), *names)
         return await self._ask(facts, "ETRN", *names)
 
     async def vrfy(self, facts: Facts) -> Verdict:
@@ -441,14 +445,15 @@ class RestrictionPolicy:
         return await self.rcpt(facts, "VRFY")
 
 
-_OF_CLIENT = frozenset({"permit_mynetworks", "permit_sasl_authenticated", "permit_inet_interfaces"})
+_OF_CLIENT = frozenset({"permit_mynetworks", "permit_sasl_authenticated"})
+_UNLOGGED = frozenset({"check_policy_service", "permit_inet_interfaces"})  # the latter as in Postfix
 _OF_RECIPIENT = frozenset({"permit_auth_destination", "permit_mx_backup"})
 
 
 async def _log_permit(evaluation: Evaluation, step: Step) -> None:
     """A yes for smtpd_log_access_permit_actions; that of a table has been told where it was found."""
     verb = step.text.split(None, 1)[0].lower()
-    if step.steps or verb in TABLE_RESTRICTIONS or verb == "check_policy_service" or ":" in verb:
+    if step.steps or verb in TABLE_RESTRICTIONS or verb in _UNLOGGED or ":" in verb:
         return
     before = evaluation.subject
     if verb in _OF_CLIENT or verb in ARGUMENT_RESTRICTIONS or verb.startswith("permit_tls"):

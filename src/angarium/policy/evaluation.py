@@ -50,7 +50,8 @@ class Evaluation:
         subject: what the list in hand judges.
         list_name: the list in hand, or the restriction class.
         trail: one step a restriction.
-        etrn: the command is ETRN: there will be no message to do something with.
+        domain: of ETRN; then there is no recipient, and there will be no message to do something with.
+        warning: a refusal of the restriction in hand is only to be logged (warn_if_reject).
         stage: of the protocol: CONNECT, HELO, EHLO, MAIL, RCPT, DATA, END-OF-MESSAGE, VRFY, ETRN.
         dry_run: nobody waits for the answer but one who wants to know it (``angarium explain``).
         requests: what was asked for, for the message or the log.
@@ -67,7 +68,8 @@ class Evaluation:
     subject: Subject = Subject.CLIENT
     list_name: str = ""
     trail: list[TrailStep] = field(default_factory=list)
-    etrn: bool = False
+    domain: str = ""
+    warning: bool = False
     stage: str = ""
     dry_run: bool = False
     requests: list[Request] = field(default_factory=list)
@@ -100,8 +102,10 @@ class Evaluation:
                 return facts.helo
             case Subject.SENDER:
                 return facts.sender or ""
-            case Subject.RECIPIENT | Subject.ETRN:
+            case Subject.RECIPIENT:
                 return facts.recipient or ""
+            case Subject.ETRN:
+                return self.domain
             case Subject.DATA:
                 return "DATA"
             case Subject.END_OF_DATA:
@@ -148,6 +152,9 @@ class Evaluation:
 
     def unless_refused(self, verdict: Verdict) -> None:
         """A temporary failure that counts unless something refuses: the first of them is kept."""
+        if self.warning:
+            self.requests.append(Request(Effect.REJECT_WARNING, str(verdict.reply), "", verdict.source))
+            return
         self.note(verdict.reason, "defer unless something refuses", str(verdict.reply), verdict.source)
         self.defer_if_permit = self.defer_if_permit or verdict
 

@@ -7,10 +7,8 @@ unless it is in ``NOT_YET``: those are Postfix's, are skipped, and the service s
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from angarium.model.lookup import Found, NotFound, TemporaryError
-from angarium.model.verdict import Action, Verdict
+from angarium.model.verdict import Verdict
 from angarium.policy.backup import permit_mx_backup
 from angarium.policy.certificates import check_ccert_access, permit_tls_all_clientcerts, permit_tls_clientcerts
 from angarium.policy.consultation import check_policy_service
@@ -354,8 +352,8 @@ async def check_recipient_access(evaluation: Evaluation, tools: Tools, argument:
 
 async def check_etrn_access(evaluation: Evaluation, tools: Tools, argument: str) -> Verdict | None:
     """``check_etrn_access``: access(5) by the domain of an ETRN command."""
-    domain = evaluation.facts.recipient
-    if not evaluation.etrn or not domain:
+    domain = evaluation.domain
+    if not domain:
         return None
     match = await tools.access.host(argument, domain)
     return await tools.access.act(evaluation, Subject.ETRN, match, "check_etrn_access", argument)
@@ -466,8 +464,3 @@ NOT_YET: dict[str, int] = {
 async def skipped(_evaluation: Evaluation, _tools: Tools, _argument: str) -> Verdict | None:
     """What stands in the place of a restriction of ``NOT_YET``."""
     return None
-
-
-def as_warning(verdict: Verdict) -> Verdict:
-    """What ``warn_if_reject`` leaves of a refusal."""
-    return replace(verdict, action=Action.DUNNO, reply=None)

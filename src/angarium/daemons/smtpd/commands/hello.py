@@ -14,11 +14,10 @@ from angarium.protocols.smtp.types import CommandReceived
 
 
 async def helo(talk: Conversation, command: CommandReceived) -> Reply | None:
-    """HELO: answers with our name alone."""
+    """HELO: answers with our name alone. A session that has said EHLO stays one of ESMTP, as in Postfix."""
     refusal = await _introduce(talk, command, replies.HELO_SYNTAX)
     if refusal is not None:
         return refusal
-    talk.esmtp = False
     return Reply(250, None, (talk.parameters.myhostname,))
 
 
