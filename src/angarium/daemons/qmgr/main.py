@@ -45,6 +45,9 @@ from angarium.runtime.log import ServiceLog
 BATCH = 200
 """Messages leased at once."""
 
+_LATE = 0.001
+"""Seconds that a timer is set later than need be: the loop counts milliseconds, and not from our clock."""
+
 FLUSH_PAUSE = 10.0
 """Seconds before the mail for a site is flushed again."""
 
@@ -296,11 +299,16 @@ class QueueManager:
     def _wake_later(self, at: float) -> None:
         assert self._loop is not None
         if self._timer is not None:
-            if not self._timer.cancelled() and self._clock() < self._timer_at <= at:
+            if self._clock() < self._timer_at <= at:
                 return
             self._timer.cancel()
         self._timer_at = at
-        self._timer = self._loop.call_later(max(0.0, at - self._clock()), self.wake)
+        self._timer = self._loop.call_later(max(0.0, at - self._clock()) + _LATE, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        """A timer may fire a little early, so that there is nothing to do yet; then another one is set."""
+        self._timer = None
+        self.wake()
 
     async def _drained(self) -> None:
         """Wait for what is under way; give back what is not done."""
