@@ -52,10 +52,11 @@ QUICK = (
 def families() -> tuple[Family, ...]:
     """All families, in the order of the manual."""
     # Late: these want the policy engine, the tables and the cryptography library, which a start need not wait for.
-    from angarium.commands.check import domains, networks, relay, restrictions, tables, tls, tlspeers
+    from angarium.commands.check import domains, networks, relay, restrictions, tables, tls, tlspeers, users
 
     return (
         *QUICK,
+        Family("Users of this system", users.RULES, users.check),
         Family("Address classes", domains.RULES, domains.check),
         Family("Lookup tables", tables.RULES, tables.check),
         Family("Networks", networks.RULES, networks.check),
