@@ -49,7 +49,7 @@ _angarium() {
         ' queue undelete'*) words='-h --help --json --queue --sender --recipient --domain --age --size --reason --all --dry-run' ;;
         ' queue'*) words='list top show suspend resume bounce delete undelete' ;;
         ' check'*) words='-h --help --json --severity' ;;
-        ' explain'*) words='-h --help --json --from --to --client --helo --sasl --tls --eml --service' ;;
+        ' explain'*) words='-h --help --json --from --to --client --helo --sasl --tls --ccert --eml --service' ;;
         ' trace'*) words='-h --help --json --since --most' ;;
         ' init'*) words='-h --help --json --hostname --domain --account --cert --key --aliases --system --root --force' ;;
         ' exim'*) words='-C -M -Mf -Mg -Mrm -Mt -Mvb -Mvc -Mvh -bV -bp -bpa -bpc -bpr -bpra -bpru -bpu -bt -bv -f -q -qf -qff' ;;

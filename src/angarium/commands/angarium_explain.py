@@ -1,6 +1,7 @@
 """``angarium explain``: where a message would go and why, and what would have to be different for the other outcome.
 
-    angarium explain --from A --to B --client IP [--helo H] [--sasl U] [--tls] [--eml FILE] [--service S] [--json]
+    angarium explain --from A --to B --client IP [--helo H] [--sasl U] [--tls] [--ccert FP] [--eml FILE] [--service S]
+        [--json]
 
 It is a dry run: the server's own functions judge the session, rewrite the addresses and resolve the recipients; name
 servers and policy servers are asked, but nothing is queued, stored, sent or logged. ``--from ''`` is the null sender,
@@ -31,6 +32,9 @@ def add_parsers(nouns: Any, common: argparse.ArgumentParser) -> None:
     explain.add_argument("--helo", default="client.example.com", metavar="name", help="what the client calls itself")
     explain.add_argument("--sasl", default="", metavar="user", help="the name that the client has logged in with")
     explain.add_argument("--tls", action="store_true", help="the session is encrypted (with --sasl it is)")
+    explain.add_argument(
+        "--ccert", default="", metavar="fingerprint", help="of the certificate that the client shows, or of its key"
+    )
     explain.add_argument("--eml", metavar="file", help="the message, for checks and rewriting of its header")
     explain.add_argument("--service", default="", metavar="name", help="of master.cf (the smtpd of port 25)")
     explain.set_defaults(inspect=inspect)
@@ -56,6 +60,7 @@ def inspect(directory: Path, options: argparse.Namespace) -> tuple[Result, int]:
         options.helo,
         options.sasl,
         options.tls,
+        options.ccert,
         _content(options.eml),
         options.service,
     )

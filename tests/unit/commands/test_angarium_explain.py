@@ -252,3 +252,10 @@ def test_a_before_queue_filter_gets_all(explain):
     _, value = explain("a@x.test", "info@valias.test", *STRANGER)
     (way,) = value["delivery"]
     assert (value["outcome"], way["outcome"], way["nexthop"]) == ("accepted", "filtered", "127.0.0.1:10024")
+
+
+def test_a_certificate_lets_a_client_relay(explain, tmp_path):
+    with (tmp_path / "etc" / "main.cf").open("a", encoding="utf-8") as file:
+        file.write("relay_clientcerts = inline:{AA:BB=x}\nsmtpd_relay_restrictions = permit_tls_clientcerts, reject\n")
+    for fingerprint, status in (("aa:bb", 0), ("cc:dd", os.EX_UNAVAILABLE)):
+        assert explain("a@x.test", "o@remote.test", *STRANGER, "--ccert", fingerprint)[0] == status

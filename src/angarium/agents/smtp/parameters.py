@@ -154,7 +154,8 @@ class SmtpParameters:
     that does not know DSN delivers finally, it does not relay. ``own_addresses`` are this host's, of inet_interfaces
     and proxy_interfaces, for the detection of mail loops; ``families`` are IP versions in order of preference;
     ``nexthop`` lists end with ``fallback_relay``; ``only_address`` is where this host listens, if it is one address
-    alone; ``request_rate`` is smtp_min_data_rate if smtp_per_request_deadline is on, else 0.
+    alone; ``request_rate`` is smtp_min_data_rate if smtp_per_request_deadline is on, else 0; ``dnssec`` says that
+    smtp_dns_support_level asks for it.
     """
 
     dialect: Dialect = SMTP
@@ -210,6 +211,7 @@ class SmtpParameters:
     tls_servername: str = ""
     tls_note_starttls_offer: bool = False
     dane: DaneParameters = NO_DANE
+    dnssec: bool = False
     use_srv_lookup: frozenset[str] = frozenset()
     allow_srv_lookup_fallback: bool = False
     ignore_srv_lookup_error: bool = False
@@ -301,6 +303,7 @@ class SmtpParameters:
             tls_fingerprint_digest=conf.text("smtp_tls_fingerprint_digest"),
             tls_servername=conf.text("smtp_tls_servername"),
             dane=_dane(conf),
+            dnssec=conf.text("smtp_dns_support_level").lower() == "dnssec",
             tls_note_starttls_offer=conf.boolean("smtp_tls_note_starttls_offer"),
             use_srv_lookup=frozenset(conf.names("use_srv_lookup")),
             allow_srv_lookup_fallback=conf.boolean("allow_srv_lookup_fallback"),

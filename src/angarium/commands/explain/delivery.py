@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from angarium.agents.smtp.connector import sender_keys
-from angarium.agents.smtp.destination import destinations
-from angarium.agents.smtp.hosts import HostFinder
+from angarium.agents.smtp.destination import Destination, destinations
+from angarium.agents.smtp.hosts import HostFinder, Target
 from angarium.agents.smtp.parameters import SmtpParameters, own_name
-from angarium.agents.smtp.tlspolicy import TlsPolicies
+from angarium.agents.smtp.tlspolicy import TlsPolicies, TlsPolicy
 from angarium.agents.smtp.trouble import TroubleError
 from angarium.agents.virtual.lookup import find_account
 from angarium.config.config import Config
@@ -140,10 +140,10 @@ class DeliveryTrial:
         """A server, by either dialect of the client."""
         parameters = SmtpParameters.from_config(conf, DIALECTS[entry.command])
         log = self._node.log(entry.command, conf)
-        policies = TlsPolicies(
-            parameters.tls_defaults, log, self._finder(conf, own_name(parameters.dialect, "smtp_tls_policy_maps"))
-        )
-        finder = HostFinder(parameters, self._node.dns)
+        resolver = self._node.dnssec if parameters.dnssec else self._node.dns
+        find = self._finder(conf, own_name(parameters.dialect, "smtp_tls_policy_maps"))
+        policies = TlsPolicies(parameters.tls_defaults, log, find, resolver)
+        finder = HostFinder(parameters, resolver)
         lines: list[str] = []
         hosts: list[dict[str, object]] = []
         try:
@@ -164,11 +164,15 @@ class DeliveryTrial:
                 hosts.append({"destination": place.text, "trouble": f"{trouble.dsn} {trouble.text}"})
                 continue
             for target in targets:
+                try:
+                    level = await _level(policies, policy, target, place)
+                except TroubleError as trouble:
+                    lines.append(f"{target.relay}: {trouble.dsn} {trouble.text}")
+                    hosts.append({"host": target.host, "address": target.address, "trouble": trouble.text})
+                    continue
                 log_in = await self._log_in(conf, parameters, target.host, place.text, sender)
-                lines.append(f"{target.relay}, TLS {policy.level.value}{log_in}")
-                hosts.append(
-                    {"host": target.host, "address": target.address, "port": target.port, "tls": policy.level.value}
-                )
+                lines.append(f"{target.relay}, TLS {level}{log_in}")
+                hosts.append({"host": target.host, "address": target.address, "port": target.port, "tls": level})
         generic = await self._generic(
             self._finder(conf, own_name(parameters.dialect, "smtp_generic_maps")), sender, way.recipient
         )
@@ -239,3 +243,10 @@ def _refusal(entry: MasterService, way: Resolution) -> Ending:
     status = (dsn or Dsn(5, 0, 0)).with_class(4 if temporary else 5)
     outcome = "deferred" if temporary else "bounced"
     return Ending((f"{outcome}: {status} {text}",), {"outcome": outcome, "status": str(status), "text": text})
+
+
+async def _level(policies: TlsPolicies, policy: TlsPolicy, target: Target, place: Destination) -> str:
+    """How much TLS a host gets; with DANE its records decide. Raises TroubleError."""
+    wanted = policy.level.value
+    given = (await policies.at_host(policy, target, place)).level.value
+    return given if given == wanted or wanted == "dane-only" else f"{given} ({wanted} was asked for)"

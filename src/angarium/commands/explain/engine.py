@@ -32,6 +32,7 @@ from angarium.policy.interface import Facts
 from angarium.policy.parameters import PolicyParameters
 from angarium.rewrite.interface import AddressClass, Resolution
 from angarium.runtime.log import MemoryLog
+from angarium.runtime.tlspeer import PeerCertificate
 
 _QUEUE_ID = "EXPLAINED"
 _SAMPLE = b"Subject: explained\r\n\r\n"
@@ -47,6 +48,7 @@ class Question:
     helo: str = "client.example.com"
     sasl: str = ""
     tls: bool = False
+    certificate: str = ""
     content: bytes = b""
     service: str = ""
 
@@ -148,6 +150,13 @@ async def explain(directory: Path, question: Question) -> Explanation:
     return replace(done, warnings=tuple(dict.fromkeys(warnings)))
 
 
+def _certificate(fingerprint: str) -> PeerCertificate | None:
+    """A client's, known by its fingerprint, or its key's, alone."""
+    if not fingerprint:
+        return None
+    return PeerCertificate("", "", fingerprint.upper(), fingerprint.upper(), "nobody was asked about it")
+
+
 async def _facts(node: TracedNode, conf: Config, question: Question) -> tuple[Facts, str]:
     facts = Facts(
         "unknown",
@@ -155,7 +164,8 @@ async def _facts(node: TracedNode, conf: Config, question: Question) -> tuple[Fa
         12345,
         helo=question.helo,
         protocol="ESMTP",
-        tls=question.tls or bool(question.sasl),
+        tls=question.tls or bool(question.sasl or question.certificate),
+        certificate=_certificate(question.certificate),
         sasl_username=question.sasl,
         sasl_method="PLAIN" if question.sasl else "",
         sender=question.sender,
