@@ -58,6 +58,7 @@ class CleanupParameters:
     mime_nesting_limit: int = 100
     mime_boundary_length_limit: int = 2048
     disable_mime_input_processing: bool = False
+    force_mime_input_conversion: bool = False
     detect_8bit_encoding_header: bool = True
     smtputf8_enable: bool = True
     smtputf8_autodetect_classes: tuple[str, ...] = ("sendmail", "verify")
@@ -134,6 +135,7 @@ class CleanupParameters:
             mime_nesting_limit=conf.integer("mime_nesting_limit"),
             mime_boundary_length_limit=conf.integer("mime_boundary_length_limit"),
             disable_mime_input_processing=conf.boolean("disable_mime_input_processing"),
+            force_mime_input_conversion=conf.boolean("force_mime_input_conversion"),
             detect_8bit_encoding_header=conf.boolean("detect_8bit_encoding_header"),
             smtputf8_enable=conf.boolean("smtputf8_enable"),
             smtputf8_autodetect_classes=names("smtputf8_autodetect_classes"),

@@ -23,6 +23,7 @@ from angarium.cleanup.addresses import Edit, address_edits, mapped_edits
 from angarium.cleanup.beyond import rewritten
 from angarium.cleanup.characters import UnwantedCharacters, has_stray, without_stray
 from angarium.cleanup.checks import ContentChecks, Examination
+from angarium.cleanup.downgrade import NestingError, downgraded
 from angarium.cleanup.headers import HeaderBlock, oversized
 from angarium.cleanup.parameters import CleanupParameters
 from angarium.cleanup.received import mail_date, message_id, quote_local, received
@@ -106,6 +107,7 @@ class CleanupService:
         unwanted = parameters.message_reject_characters or parameters.message_strip_characters
         self._unwanted = bool(unwanted) and "no_header_body_checks" not in options
         self._no_stray = parameters.cleanup_replace_stray_cr_lf
+        self._cleaning = self._unwanted or parameters.force_mime_input_conversion
         of_reports = {"bounce", "notify"} & set(parameters.internal_mail_filter_classes)
         self._reports_checked = bool(self._checks and of_reports)
 
@@ -165,7 +167,7 @@ class CleanupService:
         ours = not envelope.origin.client_address and envelope.origin.uid is None
         leave = Leave(copies=False) if ours else self._leave
         final = self._envelopes.simple(envelope) or await self._envelopes.finish(queue_id, envelope, leave)
-        if not ours and (self._unwanted or (self._no_stray and not envelope.origin.client_address)):
+        if not ours and (self._cleaning or (self._no_stray and not envelope.origin.client_address)):
             content = await self._without_unwanted(queue_id, envelope, final, content)
         local = not gateway and await self._is_local_client(envelope.origin)
         completion = self._complete_local if local else self._complete_remote
@@ -224,7 +226,7 @@ class CleanupService:
     async def _without_unwanted(
         self, queue_id: str, envelope: Envelope, final: FinalEnvelope, content: Content
     ) -> Content:
-        """The content without stray line ends and message_strip_characters.
+        """The content without stray line ends and message_strip_characters, in seven bits if that is wanted.
 
         Raises MailError for one of message_reject_characters.
         """
@@ -232,6 +234,8 @@ class CleanupService:
         local = not envelope.origin.client_address
         if local and self._no_stray and await asyncio.to_thread(has_stray, content):
             content = await self._copied(content.size, without_stray(content))
+        if self._parameters.force_mime_input_conversion and not self._parameters.disable_mime_input_processing:
+            content = await self._seven_bit(content)
         if not self._unwanted:
             return content
         if self._parameters.message_reject_characters:
@@ -245,6 +249,14 @@ class CleanupService:
         if not self._parameters.message_strip_characters or self._stripped.first_line(content) is None:
             return content
         return await self._copied(content.size, self._stripped.stripped(content))
+
+    async def _seven_bit(self, content: Content) -> Content:
+        """The content with what says that it has 8 bits encoded. Raises MailError for parts within too many parts."""
+        try:
+            encoded = await downgraded(content, self._checks.limits)
+        except NestingError as error:
+            raise MailError(Reply.of(550, "5.6.0", str(error))) from error
+        return encoded if encoded is content else await self._copied(encoded.size, encoded.chunks())
 
     async def _copied(self, size: int, chunks: Iterator[bytes]) -> Content:
         if self._spool is None or size <= SPOOL_BOUND:

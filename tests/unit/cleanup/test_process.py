@@ -374,3 +374,18 @@ def test_half_a_line_break_of_a_local_message(replace, body):
     settings = {"cleanup_replace_stray_cr_lf": replace}
     message, _ = run(b"Subject: x\r\n\r\na\rb\r\nc\r\r\n", origin=LOCAL, settings=settings)
     assert message.content.read().endswith(b"\r\n\r\n" + body)
+
+
+def test_eight_bits_are_encoded_on_the_way_in_before_they_are_checked():
+    content = (
+        b"Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        b"Content-Transfer-Encoding: 8bit\r\n\r\nJ\xc3\xb6rg\r\n"
+    )
+    settings = {"force_mime_input_conversion": "yes", "body_checks": "regexp:{{/^J=C3/ WARN seen}}"}
+    message, lines = run(content, settings=settings)
+    assert message.content.read().endswith(b"Content-Transfer-Encoding: quoted-printable\r\n\r\nJ=C3=B6rg\r\n")
+    assert any("seen" in line for line in lines)
+    message, _ = run(PLAIN, settings={"force_mime_input_conversion": "yes"})
+    assert message.content == MemoryContent(PLAIN)
+    message, _ = run(content)
+    assert message.content == MemoryContent(content)

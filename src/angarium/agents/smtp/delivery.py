@@ -16,12 +16,12 @@ from itertools import chain
 from angarium.agents.smtp.connection import Connection
 from angarium.agents.smtp.connector import Connector
 from angarium.agents.smtp.destination import Destination, destinations
-from angarium.agents.smtp.downgrade import NestingError, downgraded, has_eight_bit_headers
 from angarium.agents.smtp.hosts import LOOP, HostFinder
 from angarium.agents.smtp.outgoing import Outgoing, Rules
 from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.pool import ConnectionPool
 from angarium.agents.smtp.trouble import LostError, NotConnectedError, TroubleError, said
+from angarium.cleanup.downgrade import NestingError, downgraded, has_eight_bit_headers
 from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
 from angarium.model.envelope import BodyType

@@ -96,10 +96,8 @@ PARAMETERS = (
         "force_mime_input_conversion",
         Type.BOOLEAN,
         "no",
-        "",
+        "Encode what says that it has 8 bits in quoted-printable, before it is checked, signed or filtered.",
         "cleanup",
-        Status.UNSUPPORTED,
-        "content is passed on byte for byte",
     ),
     Parameter(
         "full_name_encoding_charset",

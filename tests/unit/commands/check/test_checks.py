@@ -112,7 +112,7 @@ SIMPLE = {
     "smtpd_helo_restrictions = permit_mynetworks,\n permit_naked_ip_address":
         [("old-restriction", 2), ("unsupported-restriction", 2)],
     "local_transport = nosuch:x": [("missing-transport", 1)],
-    "force_mime_input_conversion = yes": [("unsupported-parameter", 1)],
+    "dnssec_probe = ns:x.test": [("unsupported-parameter", 1)],
     "biff = no\nvirtual_alias_maps =\n  texthash:nosuch-name": [("relative-table", 3), ("missing-table", 3)],
 }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Mail with eight bits for a server that takes seven: quoted-printable for each part that says it is 8bit or binary.
 
-smtp(8) does this for a server without 8BITMIME (disable_mime_output_conversion). What counts is what a part's headers
+smtp(8) does this for a server without 8BITMIME (disable_mime_output_conversion), and cleanup(8) for all mail when
+force_mime_input_conversion is on. What counts is what a part's headers
 say of it, not what is in it: text that is not declared goes as it is. A multipart, and a message within, are labelled
 7bit; the label moves to the end of its headers. As there, a message/* other than message/rfc822 is encoded although
 its label says 7bit.

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angarium.agents.smtp.downgrade import NestingError, downgraded, has_eight_bit_headers, quoted_printable
+from angarium.cleanup.downgrade import NestingError, downgraded, has_eight_bit_headers, quoted_printable
 from angarium.cleanup.mimewalk import WalkLimits
 from angarium.model.content import MemoryContent
 
