@@ -132,7 +132,6 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "The chain that DANE, or smtp_tls_trust_anchor_file, leads to is checked by the server itself: a "
             "certificate with a critical extension that it does not know, name constraints among them, is not trusted."
         ),
-        "`smtp_tls_per_site` is not read; smtp_tls_policy_maps says all that it could.",
         (
             "`debug_peer_list` logs the conversation, at any level above 0, and nothing of what happens inside; "
             "what is logged in with is left out."

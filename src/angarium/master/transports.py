@@ -155,6 +155,7 @@ def make_smtp_agent(
         _finder(node, conf, own("smtp_tls_policy_maps")),
         Rules(generic, make_checks(conf, node.tables, log, f"{dialect.name}_"), flags),
         debug=DebugPeers.from_config(conf, node.tables),
+        sites=_finder(node, conf, own("smtp_tls_per_site")),
         tables=Tables(
             discarded_keywords=_finder(node, conf, own("smtp_discard_ehlo_keyword_address_maps")),
             pix=_finder(node, conf, own("smtp_pix_workaround_maps")),

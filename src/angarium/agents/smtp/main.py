@@ -40,6 +40,7 @@ class SmtpAgent:
         rules: Rules | None = None,
         clock: Callable[[], float] = time.time,
         debug: DebugPeers | None = None,
+        sites: PolicyLookup | None = None,
         tables: Tables = NO_TABLES,
     ) -> None:
         self._pool = ConnectionPool(parameters)
@@ -52,7 +53,7 @@ class SmtpAgent:
                 log,
                 self._pool,
                 passwords,
-                TlsPolicies(parameters.tls_defaults, log, policies, resolver),
+                TlsPolicies(parameters.tls_defaults, log, policies, resolver, sites),
                 debug,
                 tables,
             ),

@@ -24,7 +24,7 @@ without secure TLSA records ``dane`` is ``may``, with unusable ones ``encrypt``,
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -186,6 +186,15 @@ def _with_attribute(policy: TlsPolicy, attribute: str, value: str) -> TlsPolicy:
     raise ValueError(msg)
 
 
+_SITE_WORDS: Mapping[str, tuple[SecurityLevel, tuple[SecurityLevel | None, ...]]] = {
+    "NONE": (SecurityLevel.NONE, (None, SecurityLevel.MAY)),
+    "MAY": (SecurityLevel.MAY, (None,)),
+    "MUST_NOPEERMATCH": (SecurityLevel.ENCRYPT, (None, SecurityLevel.NONE, SecurityLevel.MAY)),
+    "MUST": (SecurityLevel.VERIFY, (None, SecurityLevel.NONE, SecurityLevel.MAY, SecurityLevel.ENCRYPT)),
+}
+"""smtp_tls_per_site: what a word asks for, and what the other key may have asked for that gives way to it."""
+
+
 class TlsPolicies:
     """The policies of one smtp service, with the contexts made for them.
 
@@ -194,6 +203,7 @@ class TlsPolicies:
         log: of the service.
         lookup: smtp_tls_policy_maps; None: there are none.
         resolver: for TLSA records; None: there are none.
+        sites: smtp_tls_per_site, which smtp_tls_policy_maps has replaced: asked where there is no ``lookup``.
     """
 
     def __init__(
@@ -202,7 +212,9 @@ class TlsPolicies:
         log: ServiceLog,
         lookup: PolicyLookup | None = None,
         resolver: Resolver | None = None,
+        sites: PolicyLookup | None = None,
     ) -> None:
+        self._sites = sites if lookup is None else None
         self._resolver = resolver
         self._defaults = defaults
         self._log = log
@@ -241,10 +253,33 @@ class TlsPolicies:
     async def at_host(self, policy: TlsPolicy, target: Target, destination: Destination) -> TlsPolicy:
         """What one host gets. Raises NoPolicyError."""
         try:
+            if self._sites is not None:
+                policy = await self._by_site(self._sites, policy, target, destination)
             return await self._at_host(policy, target, destination.host)
         except NoPolicyError as trouble:
             self._log.warning(f"TLS policy lookup for {destination.text}/{target.host}: {trouble.text}")
             raise
+
+    async def _by_site(
+        self, sites: PolicyLookup, policy: TlsPolicy, target: Target, destination: Destination
+    ) -> TlsPolicy:
+        """smtp_tls_per_site, asked for the nexthop and for the host. Raises NoPolicyError."""
+        site: SecurityLevel | None = None
+        for key in (destination.text.lower(), target.host.lower()):
+            match = await sites(key)
+            if isinstance(match, TemporaryError):
+                self._log.warning(f"{match.source}: {match.cause}")
+                raise NoPolicyError("client TLS configuration problem")
+            if isinstance(match, Found):
+                word = match.value.strip().upper()
+                if word not in _SITE_WORDS:
+                    self._log.warning(f"{match.source}: unknown TLS policy '{match.value}' for {key}")
+                    raise NoPolicyError("client TLS configuration problem")
+                level, gives_way = _SITE_WORDS[word]
+                site = level if site in gives_way else site
+        if site is None or (site is SecurityLevel.MAY and policy.level is not SecurityLevel.NONE):
+            return policy
+        return self._defaults.at(site)
 
     async def _at_host(self, policy: TlsPolicy, target: Target, nexthop: str) -> TlsPolicy:
         if policy.tls.trust_anchors and policy.level.verifies:

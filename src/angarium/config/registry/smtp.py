@@ -553,12 +553,10 @@ PARAMETERS = (
     ),
     Parameter(
         "smtp_tls_per_site",
-        Type.STRING,
+        Type.TABLES,
         "",
-        "",
+        "NONE, MAY, MUST_NOPEERMATCH or MUST by nexthop and by host; smtp_tls_policy_maps has taken its place.",
         "smtp",
-        Status.UNSUPPORTED,
-        "smtp_tls_policy_maps has taken its place",
     ),
     Parameter(
         "smtp_tls_policy_maps",
