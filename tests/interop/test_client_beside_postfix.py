@@ -201,7 +201,10 @@ CASES |= {
     "flagsloop": Case(operands="flags=D", message="Delivered-To: R@flagsloop.test\r\n" + PLAIN + "\r\nx\r\n"),
     "flagsno": Case(operands="flags=R", message="Delivered-To: r@flagsno.test\r\n" + PLAIN + "\r\nx\r\n"),
 }
-LOGGED = re.compile(r": to=<([^>]*)@(\w+)\.test>, (.*), delay=\S+ delays=\S+, dsn=(\S+), status=(\w+) \((.*)\)")
+LOGGED = re.compile(
+    r" (postfix/\S+)\[\d+\]: \w+: to=<([^>]*)@(\w+)\.test>, (.*), delay=\S+ delays=\S+, "
+    r"dsn=(\S+), status=(\w+) \((.*)\)"
+)
 WARNED = re.compile(
     r"(?:smtp|lmtp)\[\d+\]: (?:warning: |\w+: )?((?:host|enabling|127\.|smtp_connect_addr|discarding).*)"
 )
@@ -259,9 +262,9 @@ async def observe(place, start) -> dict[str, dict[str, object]]:
         await asyncio.to_thread(send, host, port, name, case)
     end = time.monotonic() + 30
     log = ""
-    while not CASES.keys() <= {match[2] for match in LOGGED.finditer(log)}:
+    while not CASES.keys() <= {match[3] for match in LOGGED.finditer(log)}:
         if time.monotonic() > end:
-            missing = CASES.keys() - {match[2] for match in LOGGED.finditer(log)}
+            missing = CASES.keys() - {match[3] for match in LOGGED.finditer(log)}
             pytest.fail(f"{missing}\n" + "\n".join(line for line in log.splitlines() if re.search("warn|fatal", line)))
         await asyncio.sleep(0.05)
         log = read_log()
@@ -269,8 +272,8 @@ async def observe(place, start) -> dict[str, dict[str, object]]:
     for server in servers.values():
         await server.__aexit__()
     for line in log.splitlines():
-        if (match := LOGGED.search(line)) and match[2] in seen:
-            seen[match[2]]["outcome"] = [normalized(each) for each in (match[1], *match.groups()[2:])]
+        if (match := LOGGED.search(line)) and match[3] in seen:
+            seen[match[3]]["outcome"] = [normalized(each) for each in (*match.groups()[:2], *match.groups()[3:])]
     place.update(normalized(match[1]) for match in WARNED.finditer(log))
     return seen
 

@@ -102,9 +102,7 @@ def queue_manager(node: Node, entries: Sequence[MasterService]) -> QueueManager:
 
 def _transport(node: Node, entry: MasterService) -> Transport:
     conf = node.conf.for_service(entry)
-    plain = entry.name == entry.command or entry.command not in DIALECTS
-    name = entry.command if plain else f"{entry.name}/{entry.command}"
-    log = node.log(name, conf)
+    log = node.log(entry.command, conf)
     limit = entry.process_limit
     agent = node.agents[entry.name] = _AGENTS[entry.command](node, conf, entry, log)
     return Transport(

@@ -1,9 +1,9 @@
 """The smtp service: what the wiring makes, one for each smtp entry of master.cf (``smtp``, ``relay`` …).
 
-``SmtpAgent`` needs the parameters, a log with the service's tag (``postfix/smtp``, ``postfix/relay/smtp``), a resolver,
-and, where they are configured, look-ups in smtp_sasl_password_maps and smtp_tls_policy_maps, and rules for mail that
-leaves. It keeps connections open for reuse, so there is one for each service, and it belongs to one event loop;
-``close`` ends them.
+``SmtpAgent`` needs the parameters, a log with the service's tag (``postfix/smtp``), a resolver, and, where they are
+configured, look-ups in tables like smtp_sasl_password_maps and smtp_tls_policy_maps, and rules for mail that leaves. It
+speaks LMTP for an lmtp entry. It keeps connections open for reuse, so there is one for each service, and it belongs to
+one event loop; ``close`` ends them.
 """
 
 from __future__ import annotations
