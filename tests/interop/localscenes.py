@@ -272,6 +272,13 @@ SCENES: dict[str, Scene] = {
         {"home_mailbox": "Maildir/"},
         files=(Thing("home/rootish", kind="directory"),),
     ),
+    "forward-of-roots": Scene(
+        each("rootish"),
+        files=(
+            Thing("home/rootish", kind="directory"),
+            Thing("home/rootish/.forward", f"{who('command')}\nROOT/out/file\nROOT/out/maildir/\n"),
+        ),
+    ),
     "home-mbox": Scene(each("alice", "homeless", "blocked", "nowhere"), {"home_mailbox": "mail/inbox"}),
     "home-required": Scene(
         each("alice", "homeless", "blocked", "nowhere"),
@@ -510,6 +517,23 @@ SCENES: dict[str, Scene] = {
             forward("carol", "~/box\n"),
             forward("dave", "# nothing\n"),
             forward("eve", "x@outside.test\n", mode=0o666),
+        ),
+    ),
+    "attacks": Scene(
+        each("alice", "bob", "carol", "dave", "eve", "lister"),
+        {"mailbox_delivery_lock": "fcntl"},
+        files=(
+            Thing("home/alice/private", "x@outside.test\n", "alice", mode=0o600),
+            Thing("lists/shadow", "y@outside.test\n", mode=0o600),
+            Thing("lists/group", "z@outside.test\n", group="extra", mode=0o640),
+            forward("alice", "/etc/shadow, ROOT/lists/shadow, ROOT/lists/new\n"),
+            forward("bob", ":include:ROOT/home/alice/private, :include:ROOT/lists/shadow, :include:ROOT/lists/group\n"),
+            forward("carol", "~/link, ~/dir/, ROOT/home/alice/mine, ROOT/home/alice/M/\n"),
+            Thing("home/carol/link", "ROOT/lists/shadow", "carol", kind="link"),
+            Thing("home/carol/dir", "ROOT/home/alice", "carol", kind="link"),
+            Thing("home/dave/.forward", "ROOT/lists/shadow", "dave", kind="hardlink"),
+            Thing("home/eve/.forward", "ROOT/home/alice/private", "eve", kind="link"),
+            forward("lister", '"|cat /etc/shadow ROOT/lists/group >&2; id -G >&2; exit 69"\n'),
         ),
     ),
     "owner-alias-of-commands": Scene(

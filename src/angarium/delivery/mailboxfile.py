@@ -135,13 +135,15 @@ def _opened(path: str, rules: MailboxRules) -> int:
 def _behind(path: str, rules: MailboxRules) -> int:
     """Open what a symbolic link of root's leads to: with the user's rights, for the way there may be his. As above."""
     try:
-        if not _is_roots(path):
-            Path(path).stat()
-            raise DeliveryError(rules.failure, "file is a symbolic link")
+        follows = _is_roots(path)
         with acting(rules.keeper) if rules.keeper else contextlib.nullcontext():
-            return os.open(path, _FLAGS & ~os.O_NOFOLLOW)
+            descriptor = os.open(path, _FLAGS & ~os.O_NOFOLLOW)
     except OSError as behind:
         raise storage_error(behind, "cannot open file", rules.failure) from behind
+    if not follows:
+        os.close(descriptor)
+        raise DeliveryError(rules.failure, "file is a symbolic link")
+    return descriptor
 
 
 def _is_roots(path: str) -> bool:

@@ -248,3 +248,68 @@ def test_an_open_file_without_a_name_is_no_mailbox(place):
         with pytest.raises(DeliveryError, match="0 hard links"):
             append(f"/proc/self/fd/{file.fileno()}", [b"x\n"], MailboxRules(LOCK, lock_may_fail=True))
         assert file.read() == b""
+
+
+def swapping(place, name, target, stop):
+    """A process of Alice's that makes ``name`` a file, a link and a hard link by turns."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setgroups([ALICE.gid])
+        os.setresgid(ALICE.gid, ALICE.gid, ALICE.gid)
+        os.setresuid(ALICE.uid, ALICE.uid, ALICE.uid)
+        turn = 0
+        while not stop.exists():
+            turn += 1
+            other = place / f"other{turn % 2}"
+            other.unlink(missing_ok=True)
+            if turn % 3 == 0:
+                other.touch(0o600)
+            elif turn % 3 == 1:
+                other.symlink_to(target)
+            else:
+                (place / "named").touch(0o600)
+                os.link(place / "named", other)
+            other.rename(name)
+    finally:
+        os._exit(0)
+
+
+@pytest.mark.parametrize("keeper", [None, ALICE], ids=["home", "behind-a-link-of-roots"])
+def test_names_that_are_swapped_under_the_delivery_lead_to_nothing_that_is_not_the_users(place, keeper):
+    home, spool, target, stop = place / "home", place / "spool", place / "roots-file", place / "stop"
+    home.mkdir()
+    os.chown(home, ALICE.uid, ALICE.gid)
+    spool.mkdir(mode=0o755)
+    target.write_text("root's\n")
+    target.chmod(0o600)
+    (spool / "alice").symlink_to(home / "inbox")
+    path = home / "inbox" if keeper is None else spool / "alice"
+    pid = swapping(home, home / "inbox", target, stop)
+    delivered = 0
+
+    def work():
+        return append(str(path), [b"x\n"], MailboxRules(LOCK, keeper=keeper, owner=None))
+
+    rights = FileRights()
+
+    async def scenario():
+        count = 0
+        for _ in range(300):
+            try:
+                await rights.run(User("root", 0, 0) if keeper else ALICE, work)
+                count += 1
+            except DeliveryError:
+                continue
+        return count
+
+    try:
+        delivered = asyncio.run(scenario())
+    finally:
+        stop.touch()
+        os.waitpid(pid, 0)
+    assert delivered
+    assert target.read_text() == "root's\n"
+    assert {each.lstat().st_uid for each in home.iterdir()} == {ALICE.uid}
+    assert [each.name for each in spool.iterdir()] == ["alice"]

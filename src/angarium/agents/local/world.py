@@ -256,9 +256,13 @@ def _list(path: str, owner: int | None) -> list[str]:
     others read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        Path(path).stat()
     except (OSError, ValueError) as error:
         return ["warning", f"unable to lookup :include: file {path}: {_reason(error)}"]
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        return ["warning", f"cannot open include file {path}: {_reason(error)}"]
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
