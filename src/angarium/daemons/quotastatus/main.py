@@ -20,7 +20,6 @@ Bounds: ``CLIENTS`` connections, one request at a time each.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +36,9 @@ IDLE = 1000.0
 
 CLIENTS = 1000
 """Connections at once; the next one is hung up on."""
+
+LINGER = 10.0
+"""Seconds that a client has to take the last answers, when the connection is over."""
 
 _PIECE = 65536
 _LARGEST = 2**62
@@ -94,6 +96,11 @@ class QuotaStatusService:
         """For the log."""
         return self._log.tag
 
+    @property
+    def clients(self) -> int:
+        """Connections that there are."""
+        return len(self._tasks)
+
     def drain(self) -> None:
         """Accept nothing more, hang up on all; they connect again."""
         self._draining.set()
@@ -141,9 +148,7 @@ class QuotaStatusService:
         except (TimeoutError, ConnectionError):
             return
         finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            await _closed(writer)
 
     async def answer(self, request: Mapping[str, str]) -> str:
         """The action for a request."""
@@ -166,3 +171,15 @@ class QuotaStatusService:
                 action = self._parameters.overquota
         self._log.info(f"to=<{recipient}>, {room.account}: {room.excess.value}: {action}")
         return action
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    """Close a connection; a client that does not read is not waited for."""
+    writer.close()
+    try:
+        async with asyncio.timeout(LINGER):
+            await writer.wait_closed()
+    except (TimeoutError, asyncio.CancelledError):
+        writer.transport.abort()
+    except OSError:
+        pass  # it was gone before

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from angarium.daemons.quotastatus import main
 from angarium.daemons.quotastatus.main import QuotaStatusParameters, QuotaStatusService
 from angarium.model.lookup import TemporaryError
 from angarium.model.quota import Excess
@@ -105,3 +106,23 @@ def test_who_speaks_something_else_is_hung_up_on():
     said, _rest, lines = conversation(b"GET / HTTP/1.0\n\n")
     assert said == [b""]
     assert "does not speak the policy protocol" in lines[0]
+
+
+def test_who_asks_and_does_not_listen_keeps_nobody_busy(monkeypatch):
+    monkeypatch.setattr(main, "IDLE", 0.1)
+    monkeypatch.setattr(main, "LINGER", 0.1)
+
+    async def run():
+        made, asked, _log = service(QuotaStatusParameters(success="OK " + "x" * 50_000))
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        serving = asyncio.create_task(made.run([listener]))
+        _reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1)
+        writer.write(b"recipient=a@x.test\n\n" * 400)
+        while not asked or made.clients:
+            await asyncio.sleep(0.01)
+        writer.transport.abort()
+        made.drain()
+        await serving
+
+    asyncio.run(asyncio.wait_for(run(), 10))
