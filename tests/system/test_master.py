@@ -351,11 +351,11 @@ def test_children_do_not_outlive_a_killed_master(servers):
 
 
 def test_check_warns_with_file_and_line(servers):
-    server = servers.prepare({"smtpd_bannner": "x", "local_delivery_status_filter": "inline:{a=b}"})
+    server = servers.prepare({"smtpd_bannner": "x", "qmqpd_error_delay": "5s"})
     code, text = postfix(server, "check")
     assert code == 0
     assert "unused parameter: smtpd_bannner=x (did you mean smtpd_banner?)" in text
-    assert "local_delivery_status_filter is not supported yet" in text
+    assert "qmqpd_error_delay is not supported yet" in text
     assert f"{server.site.configuration}/main.cf:" in text
 
 
