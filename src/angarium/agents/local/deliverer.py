@@ -181,7 +181,7 @@ class LocalDeliverer:
         try:
             if isinstance(step, ToMailbox):
                 return [await self._mailbox_described(step)]
-            actor = (step.rights or self._default(step.to)).name
+            actor = self._actor(step.rights, step.to).name
         except DeliveryError as error:
             return [replace(_part(step), status=Status.DEFERRED, dsn=error.dsn, text=error.text)]
         if isinstance(step, ToFile):
@@ -191,7 +191,7 @@ class LocalDeliverer:
     async def _mailbox_described(self, step: ToMailbox) -> Part:
         command = await self._mailbox_command(step.to)
         if command:
-            actor = self._default(step.to) if step.user.uid == 0 else step.user
+            actor = self._actor(step.user, step.to)
             return replace(_part(step), text=f"delivers to command: {command}", actor=actor.name)
         path = self._mailbox_path(step.user)
         text = "delivers to maildir" if path.endswith("/") else "delivers to mailbox"
@@ -260,7 +260,7 @@ class LocalDeliverer:
         """Who does what. Raises DeliveryError, ConfigError."""
         if isinstance(step, ToMailbox):
             return self._mailbox_work(delivery, step, command)
-        user = step.rights or self._default(step.to)
+        user = self._actor(step.rights, step.to)
         if isinstance(step, ToFile):
             return user, delivery.to_file(step)
         return user, delivery.to_command(step.to, step.origin, step.rights, step.command)
@@ -271,13 +271,19 @@ class LocalDeliverer:
         parameters = self._parameters
         to, user = step.to, step.user
         if command:
-            actor = self._default(to) if user.uid == 0 else user
+            actor = self._actor(user, to)
             return actor, delivery.to_command(to, step.origin, user, command)
         path = self._mailbox_path(user)
         if parameters.home_mailbox or path.endswith("/"):
             return user, delivery.to_mailbox(path, step)
         actor, keeper = _in_spool(user, parameters.mail_spool_directory)
         return actor, delivery.to_mailbox(path, step, keeper)
+
+    def _actor(self, user: User | None, to: Addressee) -> User:
+        """Who delivers to files and commands: never root, nor anybody with root's group. Raises DeliveryError."""
+        if user is None or user.uid == 0:
+            return self._default(to)
+        return user if user.gid else replace(user, gid=self._default(to).gid)
 
     def _default(self, to: Addressee) -> User:
         """The user of default_privs. Raises DeliveryError."""

@@ -15,6 +15,7 @@ from angarium.agents.local.aliases import OwnedAlias
 from angarium.agents.local.deliverer import LocalDeliverer
 from angarium.agents.local.expansion import ExpansionRules
 from angarium.agents.local.parameters import LocalParameters
+from angarium.agents.local.plan import Addressee
 from angarium.agents.local.world import MachineWorld
 from angarium.delivery.mailboxfile import LockRules
 from angarium.delivery.rights import OwnRights
@@ -252,3 +253,18 @@ def test_luser_relay(tmp_path):
     )
     ((part,),) = scene.parts("stray")
     assert part.forward == ("stray@remote.test",)
+
+
+@pytest.mark.parametrize(
+    ("user", "actor"),
+    [
+        (None, (65534, 65534)),
+        (User("root", 0, 0), (65534, 65534)),
+        (User("toor", 0, 7), (65534, 65534)),
+        (User("ann", 7, 0), (7, 65534)),
+        (User("ann", 7, 8), (7, 8)),
+    ],
+)
+def test_nobody_runs_commands_with_roots_rights(scene, user, actor):
+    found = scene.deliverer._actor(user, Addressee("ann@local.test", "ann", "", ""))
+    assert (found.uid, found.gid) == actor
