@@ -179,10 +179,10 @@ def _request(evaluation: Evaluation, effect: Effect, operand: str, table: str, s
 
 def _misplaced(evaluation: Evaluation, effect: Effect) -> str:
     """What is wrong with asking for it now."""
-    if evaluation.domain:
-        return f": action {effect.name} is unavailable in smtpd_etrn_restrictions"
     if evaluation.parameters.smtpd_proxy_filter and effect is not Effect.PREPEND:
         return f": with smtpd_proxy_filter specified, action {effect.name} is unavailable"
+    if evaluation.domain:
+        return f": action {effect.name} is unavailable in smtpd_etrn_restrictions"
     if evaluation.facts.sender is None:  # the message is not there yet, and this is not asked again for it
         return (
             f": with smtpd_delay_reject=no, action {effect.name} is always skipped in "
