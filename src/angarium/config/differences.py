@@ -192,6 +192,7 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "An unknown flag of an smtp or lmtp line in master.cf is a warning at start, where Postfix's client does "
             "not start."
         ),
+        "`smtp_connection_cache_destinations` takes names, no tables.",
         (
             "XFORWARD says SOURCE=LOCAL of mail from addresses of our own and from local submissions; where "
             "`local_header_rewrite_clients` has other clients, Postfix counts those too."
