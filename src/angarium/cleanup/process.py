@@ -15,18 +15,19 @@ configured. Refuses with ``MailError``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from angarium.cleanup.actions import Findings
 from angarium.cleanup.addresses import Edit, address_edits, mapped_edits
 from angarium.cleanup.beyond import rewritten
-from angarium.cleanup.characters import UnwantedCharacters, has_stray, without_stray
 from angarium.cleanup.checks import ContentChecks, Examination
-from angarium.cleanup.downgrade import NestingError, downgraded
+from angarium.cleanup.cleaning import ContentCleaner, kept
 from angarium.cleanup.headers import HeaderBlock, oversized
+from angarium.cleanup.missing import MissingHeaders
 from angarium.cleanup.parameters import CleanupParameters
-from angarium.cleanup.received import mail_date, message_id, quote_local, received
+from angarium.cleanup.received import quote_local, received
 from angarium.cleanup.recipients import AddressRules, EnvelopeRules, FinalEnvelope, Leave
 from angarium.cleanup.splice import Slice, SplicedContent, spliced
 from angarium.mailqueue.interface import NewMessage
@@ -35,7 +36,6 @@ from angarium.model.envelope import BodyType, Envelope, Origin, Recipient
 from angarium.model.error import MailError
 from angarium.model.lookup import Found
 from angarium.model.reply import Reply
-from angarium.protocols.mime.words import encode_words
 from angarium.rewrite.address import complete_listed, remote
 from angarium.rewrite.addresslist import ListedAddress
 from angarium.rewrite.parameters import RewriteParameters
@@ -102,12 +102,9 @@ class CleanupService:
             frozenset(parameters.smtputf8_autodetect_classes) if parameters.smtputf8_enable else frozenset()
         )
         self._checking = bool(self._checks) and "no_header_body_checks" not in options
-        self._refused = UnwantedCharacters(parameters.message_reject_characters)
-        self._stripped = UnwantedCharacters(parameters.message_strip_characters)
-        unwanted = parameters.message_reject_characters or parameters.message_strip_characters
-        self._unwanted = bool(unwanted) and "no_header_body_checks" not in options
+        self._missing = MissingHeaders(parameters)
         self._no_stray = parameters.cleanup_replace_stray_cr_lf
-        self._cleaning = self._unwanted or parameters.force_mime_input_conversion
+        self._cleaner = ContentCleaner(parameters, self._checks.limits, log, spool)
         of_reports = {"bounce", "notify"} & set(parameters.internal_mail_filter_classes)
         self._reports_checked = bool(self._checks and of_reports)
 
@@ -167,8 +164,9 @@ class CleanupService:
         ours = not envelope.origin.client_address and envelope.origin.uid is None
         leave = Leave(copies=False) if ours else self._leave
         final = self._envelopes.simple(envelope) or await self._envelopes.finish(queue_id, envelope, leave)
-        if not ours and (self._cleaning or (self._no_stray and not envelope.origin.client_address)):
-            content = await self._without_unwanted(queue_id, envelope, final, content)
+        if not ours and (self._cleaner.always or (self._no_stray and not envelope.origin.client_address)):
+            tail = partial(self._tail, queue_id, envelope, final)
+            content = await self._cleaner.clean(queue_id, content, tail, local=not envelope.origin.client_address)
         local = not gateway and await self._is_local_client(envelope.origin)
         completion = self._complete_local if local else self._complete_remote
         content, header = await self._read(queue_id, content, leave, completion)
@@ -181,7 +179,7 @@ class CleanupService:
             header = block.header
         missing = b""
         if local or self._parameters.always_add_missing_headers or self._complete_remote is not None:
-            missing = self._missing(queue_id, final.sender, envelope.arrival, header, full_name)
+            missing = self._missing.lines(queue_id, final.sender, envelope.arrival, header, full_name)
         if run is None:
             self._log_message_id(queue_id, header, missing)
         elif not run.stopped:
@@ -206,6 +204,9 @@ class CleanupService:
             envelope = replace(envelope, smtputf8=True)
         return self._message(queue_id, envelope, final, prefix, stored, hold, findings, ours=ours)
 
+    def _tail(self, queue_id: str, envelope: Envelope, final: FinalEnvelope) -> str:
+        return self._checks.examination(queue_id, _origin(envelope), _people(final), _protocol(envelope)).tail
+
     def _with_body_type(self, envelope: Envelope, header: HeaderBlock) -> Envelope:
         """The envelope of a message that says itself that it has 8 bits (detect_8bit_encoding_header)."""
         encoding = (header.value(b"content-transfer-encoding") or "").lower()
@@ -222,46 +223,6 @@ class CleanupService:
         if not header.raw.isascii() or not final.sender.isascii():
             return True
         return not all(each.address.isascii() for each in final.recipients)
-
-    async def _without_unwanted(
-        self, queue_id: str, envelope: Envelope, final: FinalEnvelope, content: Content
-    ) -> Content:
-        """The content without stray line ends and message_strip_characters, in seven bits if that is wanted.
-
-        Raises MailError for one of message_reject_characters.
-        """
-        # What comes by SMTP has no such bytes: its decoder has put blanks there.
-        local = not envelope.origin.client_address
-        if local and self._no_stray and await asyncio.to_thread(has_stray, content):
-            content = await self._copied(content.size, without_stray(content))
-        if self._parameters.force_mime_input_conversion and not self._parameters.disable_mime_input_processing:
-            content = await self._seven_bit(content)
-        if not self._unwanted:
-            return content
-        if self._parameters.message_reject_characters:
-            line = self._refused.first_line(content)
-            if line is not None:
-                run = self._checks.examination(queue_id, _origin(envelope), _people(final), _protocol(envelope))
-                reply = Reply.of(550, "5.7.1", "disallowed character")
-                shown = line.decode("utf-8", "replace")
-                self._log.info(f"{queue_id}: reject: content {shown}{run.tail}: {reply.dsn} {reply.lines[0]}")
-                raise MailError(reply)
-        if not self._parameters.message_strip_characters or self._stripped.first_line(content) is None:
-            return content
-        return await self._copied(content.size, self._stripped.stripped(content))
-
-    async def _seven_bit(self, content: Content) -> Content:
-        """The content with what says that it has 8 bits encoded. Raises MailError for parts within too many parts."""
-        try:
-            encoded = await downgraded(content, self._checks.limits)
-        except NestingError as error:
-            raise MailError(Reply.of(550, "5.6.0", str(error))) from error
-        return encoded if encoded is content else await self._copied(encoded.size, encoded.chunks())
-
-    async def _copied(self, size: int, chunks: Iterator[bytes]) -> Content:
-        if self._spool is None or size <= SPOOL_BOUND:
-            return MemoryContent(b"".join(chunks))
-        return await self._spooled(self._spool, chunks)
 
     async def _read(
         self, queue_id: str, content: Content, leave: Leave, completion: Callable[[ListedAddress], str] | None
@@ -397,22 +358,7 @@ class CleanupService:
         """Spliced content over the spool's bound goes to a file of its own: nobody shall have to hold it in memory."""
         if self._spool is None or content.size <= SPOOL_BOUND or not isinstance(content, SplicedContent):
             return content
-        return await self._spooled(self._spool, content.chunks())
-
-    @staticmethod
-    async def _spooled(spool: Spool, chunks: Iterator[bytes]) -> Content:
-        file = spool.create()
-
-        def copy() -> None:
-            for chunk in chunks:
-                file.write(chunk)
-
-        try:
-            await asyncio.to_thread(copy)
-        except BaseException:
-            file.abandon()
-            raise
-        return file.finish()
+        return await kept(self._spool, content.size, content.chunks())
 
     @staticmethod
     def _spans(header: HeaderBlock, name: bytes) -> list[tuple[int, int]]:
@@ -422,36 +368,6 @@ class CleanupService:
             spans.append(header.span(at))
             at = header.find(name, at + 1)
         return spans
-
-    def _missing(self, queue_id: str, sender: str, arrival: float, header: HeaderBlock, full_name: str) -> bytes:
-        """The headers that a message of a local client must have and has not (RFC 6409 section 8)."""
-        parameters = self._parameters
-        resent = b"resent-" if b"\nresent-" in header.folded else b""
-        label = "Resent-" if resent else ""
-        lines: list[str] = []
-        if not header.has(resent + b"message-id"):
-            lines.append(f"{label}Message-Id: {message_id(queue_id, parameters.myhostname, arrival)}")
-        if not header.has(resent + b"date"):
-            lines.append(f"{label}Date: {mail_date(int(arrival))}")
-        if not header.has(resent + b"from"):
-            lines.append(f"{label}From: {self._from(sender, full_name)}")
-        undisclosed = parameters.undisclosed_recipients_header
-        if undisclosed and not any(header.has(name) for name in (b"to", b"cc", b"resent-to", b"resent-cc")):
-            lines.append(undisclosed)
-        return "".join(line + "\r\n" for line in lines).encode("utf-8", "surrogateescape")
-
-    def _from(self, sender: str, full_name: str) -> str:
-        if not sender:
-            return "MAILER-DAEMON"
-        address = quote_local(sender)
-        charset = self._parameters.full_name_encoding_charset
-        if charset and not full_name.isascii():
-            full_name = encode_words(full_name.strip(), charset)
-            obsolete = self._parameters.header_from_format == "obsolete"
-            return f"{address} ({full_name})" if obsolete else f"{full_name} <{address}>"
-        if full_name and self._parameters.header_from_format == "obsolete":
-            return f"{address} ({_comment(full_name)})"
-        return f"{_phrase(full_name)} <{address}>" if full_name else address
 
     async def is_local_client(self, origin: Origin) -> bool:
         """See the interface."""
@@ -563,27 +479,3 @@ def _protocol(envelope: Envelope) -> str:
 def _added(missing: bytes, name: bytes) -> str:
     """The value of the header that ``missing`` starts with, if it is this one."""
     return missing[len(name) : missing.index(b"\r\n")].decode("ascii") if missing.startswith(name) else ""
-
-
-def _comment(name: str) -> str:
-    """A name as the inside of a comment: what would end it early is escaped."""
-    name = name.replace("\r", " ").replace("\n", " ").strip()
-    depth = lowest = 0
-    for char in name:
-        depth += (char == "(") - (char == ")")
-        lowest = min(lowest, depth)
-    if depth == lowest == 0 and not name.endswith("\\"):
-        return name
-    return name.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
-
-
-_PHRASE = frozenset("!#$%&'*+-/=?^_`{|}~ ")
-
-
-def _phrase(name: str) -> str:
-    """A display name, quoted when RFC 5322 section 3.2.5 wants it."""
-    name = name.replace("\r", " ").replace("\n", " ").strip()
-    if all(char.isalnum() or char in _PHRASE for char in name):
-        return name
-    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
