@@ -106,7 +106,6 @@ def test_a_unix_socket_relative_to_the_queue(tmp_path):
     assert lines == [f"postfix/smtp: {missing.text}"]
 
 
-@pytest.mark.slow
 def test_ten_thousand_recipients():
     people = [f"user{number}@example.org" for number in range(10_000)]
     script = {f"DOT <{people[7]}>": "550 5.2.1 closed", f"DOT <{people[9000]}>": CLOSE}
