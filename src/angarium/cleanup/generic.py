@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from angarium.cleanup.addresses import mapped_edits
+from angarium.cleanup.addresses import Edit, mapped_edits
+from angarium.cleanup.beyond import rewritten
 from angarium.cleanup.headers import HeaderBlock
 from angarium.cleanup.mapping import AddressMap
 from angarium.cleanup.splice import SplicedContent, spliced
@@ -57,8 +58,13 @@ class GenericMap:
         """
         pieces = SplicedContent([prefix, *spliced(content, [])]) if prefix else content
         header = HeaderBlock.read(pieces)
-        edits = await mapped_edits("", header, _as_it_is, self.address, self.address, self._token_limit, mend=False)
+        if not header.whole:  # what changes of the rest is held in memory: only a stranger to all mail programs has it
+            pieces, _ = await rewritten(pieces, len(header.raw), self._edits, None)
+        edits = await self._edits(header)
         return SplicedContent(spliced(pieces, edits)) if edits else pieces
+
+    async def _edits(self, header: HeaderBlock) -> list[Edit]:
+        return await mapped_edits("", header, _as_it_is, self.address, self.address, self._token_limit, mend=False)
 
 
 def make_generic(

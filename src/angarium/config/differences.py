@@ -217,7 +217,7 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
         ),
         (
             "Headers beyond the first MiB of a header block are rewritten before they are checked, not after; "
-            "`smtp_generic_maps` and `smtp_header_checks` see the first MiB alone, and so does `sendmail -t`. Our own "
+            "`smtp_header_checks` see the first MiB alone, and so does `sendmail -t`. Our own "
             "Received header is not cut by `header_size_limit`."
         ),
         (

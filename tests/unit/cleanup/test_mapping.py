@@ -111,3 +111,11 @@ def test_generic_maps_what_leaves():
     assert asyncio.run(maps.content(b"", body)).size == body.size + 1
     untouched = MemoryContent(b"From: a@x.test\r\n\r\n")
     assert asyncio.run(maps.content(b"", untouched)) is untouched
+
+
+def test_generic_maps_find_headers_beyond_the_first_mebibyte():
+    maps = generic(inline("joe@in.test=j.d@out.test"))
+    far = (b"X: " + b"x" * 1000 + b"\r\n") * 2200 + b"To: joe@in.test\r\n"
+    content = asyncio.run(maps.content(b"From: joe@in.test\r\n", MemoryContent(far + b"\r\nTo: joe@in.test\r\n")))
+    assert content.read().startswith(b"From: j.d@out.test\r\n")
+    assert content.read().endswith(b"\r\nTo: j.d@out.test\r\n\r\nTo: joe@in.test\r\n")
