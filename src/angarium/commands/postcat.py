@@ -18,6 +18,7 @@ import getopt
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from angarium.commands.queue_command import CommandError, QueueCommand, complain
 from angarium.mailqueue.control import plausible_id
@@ -53,6 +54,8 @@ def run(argv: Sequence[str]) -> int:
     parts = (chosen & {"b", "e", "h"}) or {"b", "e", "h"}
     if "q" not in chosen:
         if operands:
+            if not Path(operands[0]).exists():
+                raise CommandError(f"open {operands[0]}: No such file or directory")
             raise CommandError(f"open {operands[0]}: a message is not a file here, use -q with its queue ID")
         return 0
     with command.open_queue(readonly=True) as queue:

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         directory = configuration_directory(dict(options).get("-c"))
         return drop(sys.stdin.buffer.read, queue_directory(directory))
     except getopt.GetoptError as error:
-        print(f"postdrop: {error}\npostdrop: fatal: {USAGE}", file=sys.stderr)
+        print(f"postdrop: invalid option -- '{error.opt}'\npostdrop: fatal: {USAGE}", file=sys.stderr)
     except (Fatal, OSError) as error:
         print(f"postdrop: fatal: uid={os.getuid()}: {error}", file=sys.stderr)
     return 1

@@ -58,7 +58,9 @@ def _kick(command: Command, kind: str, service: str, request: str) -> int:
         for question in dict.fromkeys(questions[letter] for letter in request if letter in questions) or (COLLECT,):
             if refusal := ask(command.queue_directory, question):
                 raise CommandError(refusal)
-    except OSError:
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            command.warn(f"unable to look up {kind}/{service}: {error.strerror}")
         command.warn(f"Cannot contact class {kind} service {service} - perhaps the mail system is down")
         return 1
     return 0

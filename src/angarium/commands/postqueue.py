@@ -53,7 +53,8 @@ def run(argv: Sequence[str]) -> int:
     try:
         options, operands = getopt.getopt(list(argv), "c:fi:jps:v")
     except getopt.GetoptError as error:
-        print(f"postqueue: invalid option -- '{error.opt}'", file=sys.stderr)
+        what = "option requires an argument" if "requires argument" in str(error) else "invalid option"
+        print(f"postqueue: {what} -- '{error.opt}'", file=sys.stderr)
         raise CommandError(USAGE) from error
     directory = next((value for option, value in options if option == "-c"), None)
     chosen = [(option, value) for option, value in options if option in ("-f", "-i", "-j", "-p", "-s")]
@@ -77,10 +78,22 @@ def list_queue(command: QueueCommand, *, as_json: bool) -> None:
     try:
         with command.open_queue(readonly=True) as queue:
             if not queue.manager_runs():
-                command.warn("Mail system is down -- accessing queue directly")
+                command.warn(f"Mail system is down -- accessing queue directly{_why(command)}")
             write_lines(_lines(command, queue.messages(), as_json=as_json))
     except PermissionError:
         write_lines(_lines(command, ask_server(command), as_json=as_json))
+
+
+def _why(command: QueueCommand) -> str:
+    """What the listing's socket says of it."""
+    import socket  # late: a server that runs is not asked
+
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(command.queue_directory / "public" / "showq"))
+    except OSError as error:
+        return f" (Connect to the {command.config.text('mail_name')} showq service: {error.strerror})"
+    return ""
 
 
 def _lines(command: QueueCommand, messages: Iterable[QueuedMessage], *, as_json: bool) -> Iterator[str]:

@@ -103,7 +103,11 @@ def test_a_lock_file_of_others(etc, capfd):
         ((), KICK),
         (("public", "qmgr"), KICK),
         (("-Z",), "postkick: invalid option -- 'Z'\n" + KICK),
-        (("public", "qmgr", "W"), DOWN.format("public", "qmgr")),
+        (
+            ("public", "qmgr", "W"),
+            "postkick: warning: unable to look up public/qmgr: No such file or directory\n"
+            + DOWN.format("public", "qmgr"),
+        ),
         (
             ("public", "nosuch", "W"),
             (

@@ -96,7 +96,10 @@ def run(site, capsys, monkeypatch):
     return call
 
 
-DOWN = "postqueue: warning: Mail system is down -- accessing queue directly\n"
+DOWN = (
+    "postqueue: warning: Mail system is down -- accessing queue directly "
+    "(Connect to the Postfix showq service: No such file or directory)\n"
+)
 
 
 def at(queue_id: str, text: str) -> str:
