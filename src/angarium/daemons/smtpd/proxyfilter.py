@@ -63,6 +63,7 @@ class FilterConnection:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._parser = ReplyParser()
+        self._answers: list[ClientReply] = []
 
     async def open(self, hello: str, origin: Origin, mail: str) -> None:
         """Connect, and say all that comes before the recipients. Raises FilterError.
@@ -99,9 +100,14 @@ class FilterConnection:
             raise FilterError(_reply(answer) if answer.code >= 400 else replies.WRITE_ERROR)
 
     async def send(self, chunks: Iterable[bytes]) -> Reply:
-        """Send the message, after DATA; the filter's answer to it. Raises FilterError when there is none."""
+        """Send the message, after DATA; the filter's answer to it. Raises FilterError when there is none.
+
+        A refusal that came with 354 is that answer. A success cannot be: it is no word on a message that was not sent.
+        """
         writer = self._writer
         assert writer is not None
+        if self._answers:
+            return self._final(self._answers[0], before="the message was sent")
         try:
             for piece in _pieces(encode_content(chunks, 0)):
                 writer.write(piece)
@@ -112,7 +118,15 @@ class FilterConnection:
             raise FilterError(replies.WRITE_ERROR) from error
         except OSError:
             pass  # it may have answered before it hung up
-        return _reply(await self._exchange(None))
+        return self._final(await self._exchange(None))
+
+    def _final(self, answer: ClientReply, before: str = "") -> Reply:
+        """The answer to a message. Raises FilterError for one that makes no sense."""
+        if answer.code >= 400 or (answer.code // 100 == 2 and not before):
+            return _reply(answer)
+        when = f"before {before}" if before else "to the message"
+        self._abandon(f'proxy {self._shown} said "{answer.lines[-1]}" {when}')
+        raise FilterError(replies.WRITE_ERROR)
 
     def close(self) -> None:
         """Say good-bye without waiting for the answer."""
@@ -140,13 +154,12 @@ class FilterConnection:
                 if command is not None:
                     writer.write(command.encode("utf-8", "surrogateescape") + b"\r\n")
                     await writer.drain()
-                while True:
+                while not self._answers:
                     data = await reader.read(_PIECE)
                     if not data:
                         raise ConnectionResetError
-                    answers = self._parser.receive(data)
-                    if answers:
-                        return answers[0]
+                    self._answers = self._parser.receive(data)
+                return self._answers.pop(0)
         except TimeoutError as error:
             self._abandon(f"timeout talking to proxy {self._shown}")
             raise FilterError(replies.WRITE_ERROR) from error

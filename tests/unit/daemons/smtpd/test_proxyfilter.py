@@ -95,6 +95,37 @@ def test_the_message_arrives_as_it_is():
     assert bytes(got) == b"A: b\r\n\r\n..x\r\n" + b"y" * 3000 + b"\r\n.\r\n"
 
 
+@pytest.mark.parametrize(
+    ("data", "dot", "reply", "warning"),
+    [
+        (b"354 go\r\n550 5.7.1 not that\r\n", b"", "550 5.7.1 not that", None),
+        (b"354 go\r\n250 mine\r\n", b"", None, 'proxy 127.0.0.1:PORT said "250 mine" before the message was sent'),
+        (b"354 go\r\n", b"354 go\r\n", None, 'proxy 127.0.0.1:PORT said "354 go" to the message'),
+        (b"354 go\r\n", b"250 mine\r\n250 again\r\n", "250 mine", None),
+    ],
+)
+def test_only_what_follows_the_message_accepts_it(data, dot, reply, warning):
+    async def behave(reader, writer):
+        writer.write(b"220 hello\r\n")
+        for answer in (b"250 fine\r\n", b"250 fine\r\n", data):
+            await reader.readline()
+            writer.write(answer)
+        await reader.readuntil(b".\r\n")
+        writer.write(dot)
+
+    async def use(connection):
+        await connection.open("me.test", CLIENT, "MAIL FROM:<a@x.test>")
+        await connection.demand("DATA", 3)
+        if reply is not None:
+            assert str(await connection.send([b"A: b\r\n"])) == reply
+            return
+        with pytest.raises(FilterError) as caught:
+            await connection.send([b"A: b\r\n"])
+        assert str(caught.value.reply) == "451 4.3.0 Error: queue file write error"
+
+    assert with_filter(behave, use, timeout=1.0) == ([warning] if warning else [])
+
+
 def test_xforward_says_what_is_known_in_commands_that_are_short_enough():
     wanted = frozenset({"NAME", "ADDR", "PORT", "HELO", "IDENT", "PROTO", "SOURCE"})
     (command,) = xforward_commands(CLIENT, wanted)
