@@ -6,7 +6,7 @@ it is older than stale_lock_time). A lock that others hold is tried for deliver_
 
 Guarantees: what was appended is on stable storage, or the file has its former length. Symbolic links are followed only
 when root has made them in a directory of root's; a file of several names is refused. A file that is no regular one
-(``/dev/null``) is written to without locks, if the caller allows it.
+(``/dev/null``) is written to without locks, if the caller allows it; a pipe whose reader has gone to sleep is given up.
 
 In a spool that nobody but root may write to, root opens, makes and locks the mailbox for its user (``keeper``); it is
 written to, and a link of root's is followed, with the user's rights.
@@ -20,6 +20,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import stat
 import struct
 import time
@@ -35,6 +36,8 @@ from angarium.model.dsn import Dsn
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
 _MODE = 0o600
 _FAILED = Dsn(5, 2, 0)
+_UNREAD = 1000.0
+"""Seconds that the reader of a pipe may take for a piece: his user may stop him for ever, and a thread waits here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,6 @@ def _append(path: str, pieces: Iterable[bytes], rules: MailboxRules, sleep: Call
                 _lock(descriptor, rules.lock, sleep)
                 _write(descriptor, pieces, rules)
             else:
-                os.set_blocking(descriptor, True)
                 _write_all(descriptor, pieces, rules)
     finally:
         os.close(descriptor)
@@ -269,6 +271,17 @@ def _write_all(descriptor: int, pieces: Iterable[bytes], rules: MailboxRules, le
                 raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
             rest = memoryview(piece)
             while rest:
-                rest = rest[os.write(descriptor, rest) :]
+                try:
+                    rest = rest[os.write(descriptor, rest) :]
+                except BlockingIOError:  # not of a regular file
+                    _wait(descriptor)
     except OSError as error:
         raise storage_error(error, "error writing message", rules.failure, "input/output error") from error
+
+
+def _wait(descriptor: int) -> None:
+    """Wait until a pipe takes more. Raises BlockingIOError when it does not in time."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    if not poll.poll(_UNREAD * 1000):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))

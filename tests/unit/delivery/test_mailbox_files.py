@@ -6,11 +6,13 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from subprocess import PIPE
 
 import pytest
 
+from angarium.delivery import mailboxfile
 from angarium.delivery.mailboxfile import LockRules, MailboxRules, append
 from angarium.delivery.maildir import Moment, deliver
 from angarium.delivery.troubles import DeliveryError
@@ -150,3 +152,29 @@ def test_a_maildir_message_over_the_limit_leaves_nothing(tmp_path):
         deliver(str(tmp_path), [b"a\n", b"b\n"], MOMENT, 3)
     assert str(caught.value.dsn) == "5.2.2"
     assert [list((tmp_path / name).iterdir()) for name in ("new", "tmp")] == [[], []]
+
+
+def test_a_pipe_that_is_not_read_is_given_up_and_one_that_is_gets_all(tmp_path, monkeypatch):
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    rules = MailboxRules(LockRules(("fcntl",)), regular=False)
+    monkeypatch.setattr(mailboxfile, "_UNREAD", 0.01)
+    asleep = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(DeliveryError) as caught:
+        append(str(path), [b"x" * 300_000], rules)
+    assert str(caught.value.dsn) == "4.2.0"
+    monkeypatch.setattr(mailboxfile, "_UNREAD", 10.0)
+    awake = threading.Thread(target=lambda: _read_to_the_end(asleep, read))
+    read, writer = bytearray(), os.open(path, os.O_WRONLY)  # with one, the end has not come yet
+    awake.start()
+    append(str(path), [b"y" * 300_000], rules)
+    os.close(writer)
+    awake.join()
+    os.close(asleep)
+    assert read.count(b"y") == 300_000
+
+
+def _read_to_the_end(descriptor, read):
+    os.set_blocking(descriptor, True)
+    while piece := os.read(descriptor, 65536):
+        read += piece
