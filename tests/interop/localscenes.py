@@ -140,6 +140,7 @@ SCENES: dict[str, Scene] = {
         'half: alice, "|exit 75", nosuch, x@outside.test\nwaits: "|exit 75", ROOT/out/waits\nloop: loop, alice\n'
         'double: alice, alice, eve, eve, ROOT/out/f, ROOT/out/f, "|cat >> ROOT/out/c", "|cat >> ROOT/out/c"\n',
         files=(forward("bob", '"|exit 67"\n'), forward("dave", '"|exit 0", nosuch2, \\dave\n')),
+        ordered=True,
     ),
     "delivered-to": Scene(
         (
@@ -505,6 +506,7 @@ SCENES: dict[str, Scene] = {
             Thing("spool/alice.lock", "", "bob"),
             Thing("out/f.lock", "", "daemon"),
         ),
+        ordered=True,
     ),
     "asked-about": Scene(
         ("alice bob carol dave eve nosuch list cmd file chain self", "homeless lister root many inc"),

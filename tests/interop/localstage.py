@@ -314,19 +314,20 @@ def play(scene: Scene, host: str, port: int, command: list[str], sendmail: list[
 
 
 def settle(command: list[str], read: Any) -> None:
-    """Wait until the log stands still, and the queue has nothing under way."""
-    end, before, quiet = time.monotonic() + _LIMIT, "", 0
-    while True:
+    """Wait until the log stands still and nothing is under way: twice, for one may follow from the other."""
+    end, before, quiet, idle = time.monotonic() + _LIMIT, "", 0, 0
+    while idle < 2:
         assert time.monotonic() < end, read()
         time.sleep(0.1)
         now = read()
         quiet = quiet + 1 if now == before else 0
+        idle = idle if quiet else 0
         before = now
         if quiet >= _STILL:
             listed = subprocess.run([*command, "-j"], capture_output=True, text=True, check=False).stdout
-            if not any(json.loads(line)["queue_name"] in ("active", "incoming") for line in listed.splitlines()):
-                return
-            quiet = 0
+            moves = any(json.loads(line)["queue_name"] in ("active", "incoming") for line in listed.splitlines())
+            idle = 0 if moves else idle + 1
+            quiet = 1
 
 
 _STILL = 4
