@@ -1,5 +1,9 @@
 """postmulti(1): a life with several instances, as it went with Postfix's; and what it refuses, in Postfix's words."""
 
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 
 from angarium.commands import postfix, postmulti
@@ -237,3 +241,39 @@ def test_another_primary_is_none(machine, capsys, monkeypatch):
     monkeypatch.setenv("MAIL_CONFIG", "/tmp")
     assert machine.run("-l") == 1
     assert "MAIL_CONFIG=/tmp" in capsys.readouterr().err
+
+
+RECORD = Path(__file__).parents[2] / "golden" / "postmulti.txt"
+
+
+def test_a_life_as_it_was_recorded(machine, capfd):
+    """Call by call: what it prints, its status, and what it complains of (Postfix's does so in the log alone)."""
+    root = machine.root
+    place = {"/etc/postfix": root / "postfix", "/var/spool": root / "spool", "/var/lib/postfix": root / "lib"}
+
+    def here(text: str) -> str:
+        for theirs, ours in place.items():
+            text = text.replace(theirs, str(ours))
+        return text
+
+    main_cf = (machine.etc / "main.cf").read_text()
+    (machine.etc / "main.cf").write_text(main_cf.replace(f"{root}/lib/postfix", f"{root}/lib"))
+    (root / "spool" / "postfix").mkdir(parents=True)
+    calls = re.split(r"^\$ ", RECORD.read_text(), flags=re.MULTILINE)[1:]
+    assert len(calls) > 45
+    for call in calls:
+        line, *printed = call.splitlines()
+        quoted = re.sub(r"-c (.+)$", lambda found: f"-c {shlex.quote(found[1])}", here(line))
+        status = next(int(each[3:]) for each in printed if each.startswith("-> "))
+        out = [here(each) for each in printed if not each.startswith(("-> ", "log: ", "/usr/sbin/postconf: "))]
+        complaints = [
+            here(re.sub("^log: .*?: ", "postmulti: ", each))
+            for each in printed
+            if re.match("log: (?:postfix/)?postmulti", each)
+        ]
+        assert machine.run(*shlex.split(quoted)[1:]) == status, call
+        said = capfd.readouterr()
+        assert said.out.splitlines() == out, call
+        if " -p " not in line:
+            fatal = [each for each in said.err.splitlines() if each.startswith("postmulti: fatal: ")]
+            assert fatal == [each for each in complaints if ": fatal: Usage" not in each], call
