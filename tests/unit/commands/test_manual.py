@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -44,9 +44,9 @@ def test_every_option_is_told(program: Program) -> None:
 
 
 def test_every_installed_command_has_a_page() -> None:
-    scripts = re.search(r"\[project\.scripts\]\n(.*?)\n\n", (TOP / "pyproject.toml").read_text(), re.DOTALL)
-    assert scripts is not None
-    installed = set(re.findall(r"^([\w-]+) =", scripts[1], re.MULTILINE))
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())
+    files = project["tool"]["hatch"]["build"]["targets"]["wheel"].get("shared-scripts", {})
+    installed = {*project["project"]["scripts"], *files.values()}
     assert installed - {program.name for program in PROGRAMS} == {"angarium"}
     assert {program.name for program in PROGRAMS if program.installed} <= installed
 
