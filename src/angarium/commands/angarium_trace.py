@@ -94,6 +94,8 @@ def _since(text: str) -> float:
 
 
 def _lines(found: list[Story], name: str) -> Iterator[str]:
+    from angarium.runtime.log import printable  # late, as above
+
     for number, story in enumerate(found):
         if number:
             yield ""
@@ -102,7 +104,8 @@ def _lines(found: list[Story], name: str) -> Iterator[str]:
         for record in story.records:
             moment = datetime.fromtimestamp(record.time).astimezone()
             stamp = moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
-            yield f"  {stamp}  {record.tag.removeprefix(name):{width}}  {record.text}{_source(record)}"
+            # The store has what strangers said as they said it; a terminal must not take it for commands.
+            yield f"  {stamp}  {record.tag.removeprefix(name):{width}}  {printable(record.text + _source(record))}"
 
 
 def _source(record: Record) -> str:

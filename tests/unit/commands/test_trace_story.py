@@ -1,6 +1,7 @@
 import pytest
 
-from angarium.commands.trace_story import key_pattern, queue_id_of, stories
+from angarium.commands import angarium_trace
+from angarium.commands.trace_story import Story, key_pattern, queue_id_of, stories
 from angarium.runtime.trace import Record, TraceStore, search
 
 
@@ -146,3 +147,9 @@ def test_links_that_run_in_a_circle_end(tmp_path):
 
 def test_nothing_is_known():
     assert stories(lambda _pattern: [], "AAAAA1", 10) == []
+
+
+def test_what_a_stranger_said_is_no_command_for_the_terminal():
+    said = Record(1.0, 1, "postfix/smtpd", "helo=<\x1b]0;x\x07\u009b2J>", {"source": "a\x1b[2J", "queue_id": "4F2A1B"})
+    text = "\n".join(angarium_trace._lines([Story(("4F2A1B",), (said,))], "postfix/"))
+    assert text.endswith("smtpd  helo=<?]0;x??2J> [a?[2J]")
