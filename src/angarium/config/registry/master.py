@@ -98,7 +98,14 @@ PARAMETERS = (
     Parameter("max_idle", Type.TIME, "100s", "", "master", Status.NO_EFFECT, "workers are not recycled"),
     Parameter("max_use", Type.INTEGER, "100", "", "master", Status.NO_EFFECT, "workers are not recycled", minimum=0),
     Parameter(
-        "process_id", Type.INTEGER, "11041", "The id of the process; set by the program itself.", "master", minimum=0
+        "process_id",
+        Type.INTEGER,
+        "11041",
+        "",
+        "master",
+        Status.NO_EFFECT,
+        "each program sets it for itself",
+        minimum=0,
     ),
     Parameter("process_id_directory", Type.STRING, "pid", "", "master", Status.NO_EFFECT, "there is one process tree"),
     Parameter("process_name", Type.STRING, "postconf", "", "master", Status.UNSUPPORTED, "the log has one form yet"),
