@@ -26,6 +26,7 @@ from typing import Any
 from angarium.agents import deliverylog
 from angarium.agents.bounce.interface import Reporter
 from angarium.daemons.qmgr.active import ActiveMessage
+from angarium.daemons.qmgr.alarm import Alarm
 from angarium.daemons.qmgr.attempt import SYSTEM_FAILURE, Transport, attempt, unforeseen, without_agent
 from angarium.daemons.qmgr.clog import ClogWatch
 from angarium.daemons.qmgr.conclusion import RETRY_QUEUE, Conclusion
@@ -44,9 +45,6 @@ from angarium.runtime.log import ServiceLog
 
 BATCH = 200
 """Messages leased at once."""
-
-_LATE = 0.001
-"""Seconds that a timer is set later than need be: the loop counts milliseconds, and not from our clock."""
 
 FLUSH_PAUSE = 10.0
 """Seconds before the mail for a site is flushed again."""
@@ -110,8 +108,7 @@ class QueueManager:
         self._tasks: dict[asyncio.Task[None], ActiveMessage | None] = {}
         self._wake_event: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._alarm: Alarm | None = None
         self._next_scan = 0.0
         self._retry_at = 0.0
         self._more_deferred = False
@@ -136,6 +133,7 @@ class QueueManager:
         del sockets
         self._loop = asyncio.get_running_loop()
         self._wake_event = asyncio.Event()
+        self._alarm = Alarm(self._loop, self._clock, self.wake)
         if self._bus is not None:
             self._bus.subscribe("queue", self._woken)
             self._bus.subscribe("flush", self._flushed)
@@ -147,8 +145,7 @@ class QueueManager:
             if self._bus is not None:
                 self._bus.unsubscribe("queue", self._woken)
                 self._bus.unsubscribe("flush", self._flushed)
-            if self._timer is not None:
-                self._timer.cancel()
+            self._alarm.cancel()
             await self._abandon()
 
     async def _abandon(self) -> None:
@@ -290,25 +287,12 @@ class QueueManager:
 
     def _set_timer(self) -> None:
         """Wake up for the next deferred scan or the scheduler's next tick, whichever is first."""
+        assert self._alarm is not None
         ahead = self._clock() - self._steady()
         at = max(self._next_scan, self._retry_at + ahead) if self._retry_at > self._steady() else self._next_scan
         if self._scheduler.wake_at is not None:
             at = min(at, self._scheduler.wake_at + ahead)
-        self._wake_later(at)
-
-    def _wake_later(self, at: float) -> None:
-        assert self._loop is not None
-        if self._timer is not None:
-            if self._clock() < self._timer_at <= at:
-                return
-            self._timer.cancel()
-        self._timer_at = at
-        self._timer = self._loop.call_later(max(0.0, at - self._clock()) + _LATE, self._timer_fired)
-
-    def _timer_fired(self) -> None:
-        """A timer may fire a little early, so that there is nothing to do yet; then another one is set."""
-        self._timer = None
-        self.wake()
+        self._alarm.set(at)
 
     async def _drained(self) -> None:
         """Wait for what is under way; give back what is not done."""

@@ -168,10 +168,12 @@ def test_a_destination_that_fills_the_queue_is_told_of_once(run_world):
 
     world = run_world(work, limits={"virtual": Limits(initial=1, concurrency_limit=2)}, qmgr_message_active_limit=10)
     first, *warnings = [line.partition("warning: ")[2] for line in world.lines if "warning" in line]
-    assert re.fullmatch(r"mail for virtual\.test is using up \d of \d active queue entries", first)
+    told = re.fullmatch(r"mail for virtual\.test is using up (\d) of (\d) active queue entries", first)
     assert warnings == [
         "you may need to reduce virtual connect and helo timeouts",
         "so that Postfix quickly skips unavailable hosts",
+        # the messages that are still being resolved are active, too
+        *(["you may need a separate master.cf transport for virtual.test"] if told[1] != told[2] else []),
         "please avoid flushing the whole queue when you have",
         "lots of deferred mail, that is bad for performance",
         "to turn off these warnings specify: qmgr_clog_warn_time = 0",
