@@ -25,12 +25,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from angarium.mailstore.layout import component, domain_directory
 from angarium.mailstore.rows import one_row
 from angarium.model.quota import Excess, QuotaLimit, Usage
 from angarium.runtime.sqlite import BusyError, Connection, CorruptError, NotADatabaseError, SqlError, WriteLock, connect
+
+T = TypeVar("T")
 
 LEDGER = ".usage.sqlite"
 _LOCK = ".usage.lock"
@@ -93,11 +95,7 @@ class Ledger:
         """Set what an account holds, unless that makes the sum exceed ``limit`` and larger than it was."""
         key = _key(account)
         with self._turn():
-            try:
-                return self._enter(self._open(), key, held, limit)
-            except (CorruptError, NotADatabaseError):
-                self._discard()
-                return self._enter(self._open(), key, held, limit)
+            return self._sound(lambda connection: self._enter(connection, key, held, limit))
 
     def steps(self) -> tuple[Usage, Usage]:
         """The sum when this was asked last, and now: a threshold between them is told by who asks, and by nobody else.
@@ -105,25 +103,46 @@ class Ledger:
         Asked after a commit. ``enter`` cannot tell: what it is told may be rolled back, and entered again.
         """
         with self._turn():
-            connection = self._open()
-            execute = connection.execute
-            execute("BEGIN IMMEDIATE")
-            try:
-                size, messages, old_size, old_messages = one_row(
-                    connection, "SELECT bytes, messages, seen_bytes, seen_messages FROM total"
-                )
-                if (size, messages) != (old_size, old_messages):
-                    execute("UPDATE total SET seen_bytes = ?, seen_messages = ?", (size, messages))
-            finally:
-                execute("COMMIT")
-            return Usage(old_size, old_messages), Usage(size, messages)
+            return self._sound(self._steps)
+
+    @staticmethod
+    def _steps(connection: Connection) -> tuple[Usage, Usage]:
+        execute = connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            size, messages, old_size, old_messages = one_row(
+                connection, "SELECT bytes, messages, seen_bytes, seen_messages FROM total"
+            )
+            if (size, messages) != (old_size, old_messages):
+                execute("UPDATE total SET seen_bytes = ?, seen_messages = ?", (size, messages))
+            execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                execute("ROLLBACK")
+        return Usage(old_size, old_messages), Usage(size, messages)
 
     def total(self) -> Usage:
         """The sum."""
-        with self._turn(alone=False):
-            size, messages, complete = one_row(self._open(), "SELECT bytes, messages, complete FROM total")
-            self.complete, self.read = bool(complete), True
-            return Usage(size, messages)
+        try:
+            with self._turn(alone=False):
+                return self._total(self._open())
+        except (CorruptError, NotADatabaseError):
+            # RCPT asks this before anything is entered: mail must not wait for an entry that never comes.
+            with self._turn():
+                return self._sound(self._total)
+
+    def _total(self, connection: Connection) -> Usage:
+        size, messages, complete = one_row(connection, "SELECT bytes, messages, complete FROM total")
+        self.complete, self.read = bool(complete), True
+        return Usage(size, messages)
+
+    def _sound(self, work: Callable[[Connection], T]) -> T:
+        """Do it with this ledger, or when that is damaged, with a new one."""
+        try:
+            return work(self._open())
+        except (CorruptError, NotADatabaseError):
+            self._discard()
+            return work(self._open())
 
     def set_complete(self, complete: bool) -> None:
         """Say whether all accounts are in it."""
@@ -229,10 +248,12 @@ class Ledger:
         return self._connection
 
     def _discard(self) -> None:
-        """Remove a damaged one."""
+        """Remove a damaged one, unless another process has done so."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            if self._file != _file_of(self._path):
+                return
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(LEDGER + suffix).unlink(missing_ok=True)
 

@@ -101,6 +101,32 @@ def test_a_damaged_ledger_is_made_anew(tmp_path):
     again.close()
 
 
+@pytest.mark.parametrize("beginning", [0, 100])
+def test_a_damaged_ledger_keeps_nobody_from_asking(tmp_path, beginning):
+    for ask in (Ledger.total, lambda ledger: ledger.steps()[1]):
+        ledger = Ledger(tmp_path)
+        ledger.enter("a@fa.test", Usage(10, 1))
+        ledger.close()
+        with (tmp_path / LEDGER).open("r+b") as file:
+            file.seek(beginning)
+            file.write(b"\xff" * 8000)
+        ledger = Ledger(tmp_path)
+        assert ask(ledger) == Usage(0, 0)
+        assert not ledger.complete
+        ledger.close()
+
+
+def test_a_damaged_ledger_that_another_process_has_made_anew_stays(tmp_path):
+    ours, theirs = Ledger(tmp_path), Ledger(tmp_path)
+    ours.enter("a@fa.test", Usage(10, 1))
+    (tmp_path / LEDGER).unlink()
+    theirs.enter("b@fa.test", Usage(20, 2))
+    ours._discard()
+    assert ours.total() == Usage(20, 2)
+    ours.close()
+    theirs.close()
+
+
 def test_a_ledger_that_was_replaced_is_opened_again(ledger, tmp_path, monkeypatch):
     monkeypatch.setattr("angarium.mailstore.ledger._LOOK_AGAIN_SECONDS", 0)
     ledger.enter("a@x.test", Usage(10, 1))
