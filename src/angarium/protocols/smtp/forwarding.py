@@ -124,6 +124,8 @@ def _is_label(label: str) -> bool:
 def _address(text: str, families: Families) -> str | None:
     """An IPv4 address, or an IPv6 one behind ``IPV6:``; IPv4 inside of IPv6 is IPv4."""
     labelled = text[:5].upper() == "IPV6:"
+    if "%" in text:  # a zone may be any text, and there is none of another machine's
+        return None
     try:
         address = ip_address(text[5:] if labelled else text)
     except ValueError:

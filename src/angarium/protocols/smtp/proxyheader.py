@@ -90,6 +90,8 @@ def _version_1(data: bytes, families: Families) -> ProxyHeader | None:
 
 
 def _address(text: str, kind: type[IPv4Address | IPv6Address]) -> str | None:
+    if "%" in text:  # a zone may be any text, and there is none of another machine's
+        return None
     try:
         address = ip_address(text)
     except ValueError:

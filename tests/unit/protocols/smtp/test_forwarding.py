@@ -39,6 +39,14 @@ def test_a_header_is_read_whole_byte_by_byte_and_with_what_follows(header):
         assert (found.size, found.client, found.server) == (len(header), ("192.0.2.7", 4711), ("192.0.2.25", 25))
 
 
+@pytest.mark.parametrize("address", ["fe80::1%eth0", "::1%x"])
+def test_an_address_has_no_zone(address):
+    with pytest.raises(ProxyHeaderError):
+        parse_proxy_header(f"PROXY TCP6 {address} ::1 1 25\r\n".encode(), EVERY_FAMILY)
+    with pytest.raises(CommandError):
+        parse_attributes(f"XCLIENT ADDR=IPV6:{address}")
+
+
 def test_a_header_without_end_is_refused_at_the_limit():
     assert parse_proxy_header(b"PROXY " + b"x" * (LIMIT - 7), EVERY_FAMILY) is None
     with pytest.raises(ProxyHeaderError):
