@@ -238,6 +238,8 @@ class Editor:
             with QueueControl(queue, readonly=True) as control:
                 if next(iter(control.messages()), None) is not None:
                     self._instances.fail(f"{queue}: cannot destroy an instance whose queue is not empty")
+        if next((queue / "maildrop").glob("*"), None) is not None:  # sent while the instance did not run
+            self._instances.fail(f"{queue}/maildrop: cannot destroy an instance whose queue is not empty")
         data = Path(target.conf.text("data_directory"))
         for place in (*(queue / name for name in _QUEUE), data / "trace"):
             if place.is_dir():

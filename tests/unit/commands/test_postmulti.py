@@ -167,6 +167,12 @@ def test_destroy_removes_what_is_the_mail_systems(two, capsys):
     assert two.run("-e", "destroy", "-i", "postfix-a") == 1
     assert "Cannot remove enabled instances" in capsys.readouterr().err
     assert two.run("-e", "disable", "-i", "postfix-a") == 0
+    waiting = two.root / "spool" / "postfix-a" / "maildrop" / "x"
+    waiting.parent.mkdir(exist_ok=True)
+    waiting.touch()
+    assert two.run("-e", "destroy", "-i", "postfix-a") == 1
+    assert "maildrop: cannot destroy an instance whose queue is not empty" in capsys.readouterr().err
+    waiting.unlink()
     assert two.run("-e", "destroy", "-i", "postfix-a") == 0
     assert not (two.root / "postfix-a").exists()
     assert not (two.root / "spool" / "postfix-a").exists()
