@@ -1,6 +1,6 @@
 """What an expansion asks of this machine: alias_maps, the password file, ``.forward`` and ``:include:`` files.
 
-Files are read with the rights of their user (``rights``), and no more of them than ``LIST`` bytes. A ``.forward`` that
+Files are read with the rights of their user (``rights``); for one over ``LIST`` bytes mail waits. A ``.forward`` that
 somebody else owns, that others may write to or that is no regular file is passed over with a warning (local(8)).
 """
 
@@ -26,7 +26,7 @@ from angarium.runtime.log import ServiceLog
 from angarium.tables.ownership import NOBODY
 
 LIST = 8 * 1024 * 1024
-"""Bytes of a list file that are read."""
+"""Bytes of a list file."""
 
 
 def find_user(name: str) -> User | NotFound:
@@ -235,9 +235,12 @@ def _fault(path: str, status: os.stat_result, user: User) -> str:
 
 
 def _read(descriptor: int) -> str:
+    """The whole list. Raises DeliveryError for one that is too long: who stands behind its end must not go without."""
     data = bytearray()
-    while len(data) < LIST and (piece := os.read(descriptor, 65536)):
+    while piece := os.read(descriptor, 65536):
         data += piece
+        if len(data) > LIST:
+            raise DeliveryError(Dsn(4, 3, 5), f"list of more than {LIST} bytes")
     return bytes(data).decode("utf-8", "surrogateescape")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from angarium.agents.local import world
 from angarium.agents.local.aliases import OwnedAlias
 from angarium.agents.local.deliverer import LocalDeliverer
 from angarium.agents.local.expansion import ExpansionRules
@@ -237,6 +238,16 @@ def test_files_that_include_each_other_end(scene):
     scene.aliases["again"] = f":include:{path}"
     (parts,) = scene.parts("again")
     assert {str(part.dsn) for part in parts} == {"5.4.6"}
+
+
+def test_a_list_that_is_too_long_is_not_cut_off(scene, monkeypatch):
+    monkeypatch.setattr(world, "LIST", 100_000)
+    path = scene.root / "lists" / "long"
+    path.write_text("u@remote.test\n" * 10_000)
+    scene.aliases["long"] = f":include:{path}"
+    (scene.root / "home" / "dave" / ".forward").write_text("u@remote.test\n" * 10_000)
+    for (part,) in scene.parts("long", "dave"):
+        assert (part.status.value, str(part.dsn), part.forward) == ("deferred", "4.3.0", ())
 
 
 def test_a_list_of_very_many(scene):
