@@ -21,6 +21,9 @@ from angarium.model.delivery import DeliveryRequest
 from angarium.runtime.log import ServiceLog
 
 _PIECE = 65536
+_PAUSE = 1.0
+"""Seconds until connections are accepted again after that was not possible."""
+
 _ROOM = socket.CMSG_SPACE(array.array("i", [0]).itemsize)
 
 Answer = Callable[[DeliveryRequest], Awaitable[bytes]]
@@ -70,7 +73,12 @@ class Answerer:
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            connection, _address = await loop.sock_accept(listener)
+            try:
+                connection, _address = await loop.sock_accept(listener)
+            except OSError as error:  # too many files are open: they will not be for ever
+                self._log.warning(f"accept connection: {error.strerror}")
+                await asyncio.sleep(_PAUSE)
+                continue
             task = loop.create_task(self._answer(connection))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 
@@ -12,6 +13,7 @@ from angarium.agents.local.deliverer import Part
 from angarium.agents.local.exchange import decode_parts, encode_parts
 from angarium.agents.local.remote import RemoteDeliverer
 from angarium.agents.local.service import LocalService
+from angarium.delivery import answerer
 from angarium.delivery.command import CommandRules, run
 from angarium.delivery.rights import ForkedRights, OwnRights
 from angarium.delivery.troubles import DeliveryError
@@ -88,6 +90,21 @@ def test_strangers_are_told_nothing(owner, askers):
     heard, recorder = exchange(owner, askers)
     assert recorder.asked == []
     assert [part.status for parts in heard[0] for part in parts] == [Status.DEFERRED] * 2
+
+
+def test_who_had_no_descriptor_for_a_connection_accepts_the_next(monkeypatch):
+    monkeypatch.setattr(answerer, "_PAUSE", 0)
+    failures = [OSError(errno.EMFILE, os.strerror(errno.EMFILE))]
+    accept = asyncio.SelectorEventLoop.sock_accept
+
+    async def sock_accept(loop, listener):
+        if failures:
+            raise failures.pop()
+        return await accept(loop, listener)
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_accept", sock_accept)
+    heard, _recorder = exchange(os.geteuid(), {os.geteuid()})
+    assert heard == [[[PART], [PART]]]
 
 
 def test_a_process_that_is_not_there_defers():
