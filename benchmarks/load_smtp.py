@@ -135,7 +135,8 @@ def sendmail(server: Server, recipient: str, count: int, parallel: int) -> float
     environment = {"PATH": os.environ["PATH"]}
 
     def one(_: int) -> None:
-        subprocess.run(command, input=data, check=True, env=environment, timeout=60)
+        # Without a time limit: with one, Python looks for the end after 0.5, 1.5, 3.5, 7.5 and 15.5 ms alone.
+        subprocess.run(command, input=data, check=True, env=environment)
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if parallel == 1:

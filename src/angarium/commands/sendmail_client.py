@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+_INTERPRETER = globals().get("INTERPRETER", sys.executable)  # the copy of `postfix set-permissions` knows it
 _WITH_ARGUMENT = "fFrNRB"
 _PLAIN = ("-t", "-i", "-oi", "-ti", "-it", "-m", "-om", "-oem", "-oee", "-bm", "-U", "-G")
 _NO_DOTS = ("-i", "-oi", "-ti", "-it")
@@ -43,7 +44,7 @@ def _program(arguments: list[str], consumed: list[bytes] | None = None, name: st
             pieces = [data] if data else []
         posix.lseek(descriptor, 0, 0)
         posix.dup2(descriptor, 0)
-    posix.execv(sys.executable, [sys.executable, "-P", "-m", "angarium.commands." + name, *arguments])
+    posix.execv(_INTERPRETER, [_INTERPRETER, "-P", "-m", "angarium.commands." + name, *arguments])
 
 
 def _frame(kind: bytes, payload: bytes) -> bytes:

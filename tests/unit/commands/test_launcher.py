@@ -1,6 +1,7 @@
 """The fast script of sendmail(1): it works, whatever the interpreter's version, and takes the old one's place whole."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -15,7 +16,7 @@ def test_it_is_the_client(tmp_path):
     assert launcher.main([str(path)]) == 0
     done = subprocess.run([str(path), "-bX"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (75, "sendmail: fatal: unsupported: -bX\n")
-    assert path.read_text().startswith(f"#!{sys.executable} -IS\n{launcher.MARK}\n")
+    assert path.read_text().startswith(f"#!{os.path.realpath(sys.executable)} -IS\n{launcher.MARK}\n")
     assert list(tmp_path.iterdir()) == [path]
 
 
