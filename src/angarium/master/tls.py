@@ -143,9 +143,9 @@ def _smtpd_tls(conf: Config) -> ServerTls:
         cert_file=_file(conf, "smtpd_tls_cert_file"),
         key_file=_file(conf, "smtpd_tls_key_file"),
         more_pairs=tuple(
-            (cert, _file(conf, f"smtpd_tls_{algorithm}key_file"))
-            for algorithm in ("ec", "d")
-            if (cert := _file(conf, f"smtpd_tls_{algorithm}cert_file"))
+            pair
+            for kind in ("ec", "d")
+            if (pair := (_file(conf, f"smtpd_tls_{kind}cert_file"), _file(conf, f"smtpd_tls_{kind}key_file")))[0]
         ),
         chain_files=tuple(conf.names("smtpd_tls_chain_files")),
         protocols=conf.text(f"smtpd_tls_{kind}protocols"),

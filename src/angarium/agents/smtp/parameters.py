@@ -403,9 +403,9 @@ def _client_tls(conf: Configuration, level: SecurityLevel) -> ClientTls:
         cert_file=conf.text("smtp_tls_cert_file"),
         key_file=conf.text("smtp_tls_key_file"),
         more_pairs=tuple(
-            (cert, conf.text(f"smtp_tls_{algorithm}key_file"))
-            for algorithm in ("ec", "d")
-            if (cert := conf.text(f"smtp_tls_{algorithm}cert_file"))
+            pair
+            for kind in ("ec", "d")
+            if (pair := (conf.text(f"smtp_tls_{kind}cert_file"), conf.text(f"smtp_tls_{kind}key_file")))[0]
         ),
         chain_files=tuple(conf.names("smtp_tls_chain_files")),
         verify_depth=conf.integer("smtp_tls_scert_verifydepth"),

@@ -228,7 +228,12 @@ def test_whoever_the_engine_lets_relay_is_found(client, sender, relay_list, reci
 
     async def refused():
         later = None
-        for stage, recipient in ((policy.connect, ""), (policy.helo, ""), (policy.mail, ""), (policy.rcpt, "o@other.test")):
+        for stage, recipient in (
+            (policy.connect, ""),
+            (policy.helo, ""),
+            (policy.mail, ""),
+            (policy.rcpt, "o@other.test"),
+        ):
             verdict = await stage(dataclasses.replace(facts, recipient=recipient, later=later))
             if verdict.refused:
                 return True
