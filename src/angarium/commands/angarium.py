@@ -99,7 +99,9 @@ def command_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-c", dest="configuration", metavar="config_dir", help="directory of main.cf (MAIL_CONFIG)")
     parser.add_argument("--database", type=Path, help="the database to use instead of $directory_database")
-    nouns = parser.add_subparsers(dest="noun", required=True, metavar="domain|account|alias|quota|queue|check|explain|trace|init")
+    nouns = parser.add_subparsers(
+        dest="noun", required=True, metavar="domain|account|alias|quota|queue|check|explain|trace|init"
+    )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON")
     for noun in _NOUNS:
