@@ -116,9 +116,13 @@ def _transport(node: Node, entry: MasterService) -> Transport:
 
 def filtered(node: Node, conf: Config, entry: MasterService, agent: DeliveryAgent, log: ServiceLog) -> DeliveryAgent:
     """An agent with its delivery status filter around it, if there is one. Raises ConfigError."""
-    name = f"{entry.command}_delivery_status_filter"
-    tables = conf.names(name) if entry.command in _FILTERED else []
-    return FilteredAgent(agent, StatusFilter(name, _asks(node, conf, name), log)) if tables else agent
+    status = _status_filter(node, conf, entry.command, log) if entry.command in _FILTERED else None
+    return agent if status is None else FilteredAgent(agent, status)
+
+
+def _status_filter(node: Node, conf: Config, command: str, log: ServiceLog) -> StatusFilter | None:
+    name = f"{command}_delivery_status_filter"
+    return StatusFilter(name, _asks(node, conf, name), log) if conf.names(name) else None
 
 
 def _smtp(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> DeliveryAgent:
@@ -219,6 +223,7 @@ def local_agent(
     address = node.privileged.get(entry.key)
     parameters = LocalParameters.from_config(conf, entry.name)
     headers = CleanupParameters.from_config(node.conf)
+    status = _status_filter(node, conf, entry.command, log)
     return LocalAgent(
         RemoteDeliverer(address, log)
         if address
@@ -229,6 +234,8 @@ def local_agent(
         log,
         others=others or node.agents.get,
         prepends="forward" in parameters.prepend_delivered_header,
+        status=None if status is None else status.apply,
+        soft_bounce=conf.boolean("soft_bounce"),
     )
 
 
@@ -325,8 +332,8 @@ _PRIVILEGED: Mapping[str, Callable[[Node, Config, MasterService, int], Service]]
 }
 """What runs in the process of root's."""
 
-_FILTERED = frozenset({"smtp", "lmtp", "local", "virtual", "pipe"})
-"""The agents with a delivery status filter of their own."""
+_FILTERED = frozenset({"smtp", "lmtp", "virtual", "pipe"})
+"""The agents with a delivery status filter of their own around them; local asks its own within."""
 
 AGENT_COMMANDS = frozenset(_AGENTS)
 """The commands of master.cf that deliver mail here; mail for others waits."""

@@ -5,13 +5,14 @@ became several deliveries has one result all the same, the gravest: deferred, el
 beside it.
 
 A recipient that is deferred is expanded again the next time, so that what was delivered meanwhile is delivered twice,
-as with Postfix; what can be foreseen is, before anything is delivered.
+as with Postfix; what can be foreseen is, before anything is delivered. Forwarded mail goes out only when nothing is
+deferred: so the status filter and soft_bounce are asked here, before that, and not around the agent.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -53,6 +54,8 @@ class LocalAgent:
         clock: seconds since the epoch.
         prepends: forwarded mail gets a Delivered-To header (prepend_delivered_header).
         others: the agent of another transport of master.cf (mailbox_transport, fallback_transport).
+        status: local_delivery_status_filter; None: there is none.
+        soft_bounce: what would be returned is tried again.
     """
 
     def __init__(
@@ -66,6 +69,8 @@ class LocalAgent:
         *,
         prepends: bool = True,
         others: Callable[[str], DeliveryAgent | None] = lambda _name: None,
+        status: Callable[[DeliveryResult], Awaitable[DeliveryResult]] | None = None,
+        soft_bounce: bool = False,
     ) -> None:
         self._deliverer = deliverer
         self._queue = queue
@@ -75,6 +80,8 @@ class LocalAgent:
         self._clock = clock
         self._prepends = prepends
         self._others = others
+        self._status = status
+        self._soft_bounce = soft_bounce
 
     async def deliver(self, request: DeliveryRequest) -> Sequence[DeliveryResult]:
         """Deliver to each recipient; one result each."""
@@ -91,15 +98,23 @@ class LocalAgent:
         results: list[DeliveryResult] = []
         for part in parts:
             if part.transport:
-                results.append(await self._pass_on(request, queued, part, started))
+                results.append(await self._put(await self._pass_on(request, queued, part, started)))
             elif not part.forward:
-                results.append(self._result(queued, part, started))
+                results.append(await self._put(self._result(queued, part, started)))
         if all(result.status is not Status.DEFERRED for result in results):  # else all of it is tried again
             forwarded = [await self._forward(request, queued, part) for part in parts if part.forward]
-            results += [self._result(queued, part, started) for part in forwarded]
+            results += [await self._put(self._result(queued, part, started)) for part in forwarded]
         gravest = min(results, key=lambda result: _GRAVEST.index(result.status))
         others = tuple(result for result in results if result is not gravest)
         return replace(gravest, others=others) if others else gravest
+
+    async def _put(self, result: DeliveryResult) -> DeliveryResult:
+        """An outcome as the administrator wants it."""
+        if self._status is not None:
+            result = await self._status(result)
+        if self._soft_bounce and result.status is Status.BOUNCED:
+            return replace(result, status=Status.DEFERRED, dsn=result.dsn.with_class(4))
+        return result
 
     async def _pass_on(
         self, request: DeliveryRequest, queued: QueuedRecipient, part: Part, started: float
