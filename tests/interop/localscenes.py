@@ -280,6 +280,11 @@ SCENES: dict[str, Scene] = {
             Thing("home/rootish/.forward", f"{who('command')}\nROOT/out/file\nROOT/out/maildir/\n"),
         ),
     ),
+    "status-filter": Scene(
+        each("both"),
+        {"local_delivery_status_filter": "regexp:{ {/^4(.*)/ 5$$1} }"},
+        'both: "|exit 75", far@outside.test\n',
+    ),
     "home-mbox": Scene(each("alice", "homeless", "blocked", "nowhere"), {"home_mailbox": "mail/inbox"}),
     "home-required": Scene(
         each("alice", "homeless", "blocked", "nowhere"),
