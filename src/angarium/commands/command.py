@@ -48,6 +48,7 @@ class Command:
                     self.config.text("maillog_file"),
                     self.config.text("log_format") if self.config.declared("log_format") else "text",
                     self.config.text("myhostname").partition(".")[0],
+                    self.config.choice("syslog_facility"),
                 )
             except (OSError, ConfigError):
                 return None

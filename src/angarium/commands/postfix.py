@@ -66,6 +66,7 @@ class Script:
                 self.conf.text("maillog_file"),
                 self.conf.choice("log_format"),
                 self.conf.text("myhostname").split(".")[0],
+                self.conf.choice("syslog_facility"),
             )
             self.name = self.conf.text("syslog_name")
             self.queue_directory = Path(self.conf.text("queue_directory"))

@@ -134,7 +134,8 @@ class Instances:
         """Say so in the log, and end. Raises CommandError."""
         conf = self.primary.conf
         try:
-            sink = open_log(conf.text("maillog_file"), "text", conf.text("myhostname").partition(".")[0])
+            host, facility = conf.text("myhostname").partition(".")[0], conf.choice("syslog_facility")
+            sink = open_log(conf.text("maillog_file"), "text", host, facility)
             ServiceLog(sink, "postmulti").fatal(text)
             sink.flush()
         except (OSError, ConfigError):

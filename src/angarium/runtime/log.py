@@ -29,7 +29,13 @@ from typing import Protocol, runtime_checkable
 LEVELS = {"info": 6, "warning": 4, "error": 3, "fatal": 2, "panic": 2}
 """Severity of each level (RFC 3164 section 4.1.1), as Postfix's msg_syslog maps them."""
 
-_MAIL_FACILITY = 2
+FACILITIES = {
+    "kern": 0, "user": 1, "mail": 2, "daemon": 3, "auth": 4, "security": 4, "syslog": 5, "lpr": 6, "news": 7, "uucp": 8,
+    "cron": 9, "authpriv": 10, "ftp": 11, "local0": 16, "local1": 17, "local2": 18, "local3": 19, "local4": 20,
+    "local5": 21, "local6": 22, "local7": 23,
+}  # fmt: skip
+"""Numbers of syslog_facility's names (RFC 3164 section 4.1.1)."""
+
 _FLUSH_BYTES = 64 * 1024
 
 
@@ -316,18 +322,19 @@ class FileLog:
 
 
 class SyslogLog:
-    """The system logger: RFC 3164 datagrams to ``/dev/log`` with the facility ``mail``."""
+    """The system logger: RFC 3164 datagrams to ``/dev/log`` with a facility, one of ``FACILITIES``."""
 
-    def __init__(self, path: str = "/dev/log", *, json: bool = False, host: str = "") -> None:
+    def __init__(self, path: str = "/dev/log", facility: str = "mail", *, json: bool = False, host: str = "") -> None:
         self._path = path
         self._socket: socket.socket | None = None
         self._stamp = _Stamp()
         self._json = json_formatter(host) if json else None
+        self._facility = FACILITIES[facility] * 8
         self.lost = 0
 
     def write(self, level: str, tag: str, text: str, event: dict[str, object]) -> None:
         """Send one datagram; a logger that is away loses it."""
-        priority = _MAIL_FACILITY * 8 + LEVELS[level]
+        priority = self._facility + LEVELS[level]
         if self._json is not None:
             text = self._json(level, tag, text, event).decode()[:-1]
         line = f"<{priority}>{self._stamp.text()} {_origin(tag)}{printable(text)}".encode("utf-8", "replace")
@@ -375,7 +382,7 @@ class MemoryLog:
         """Nothing to open."""
 
 
-def open_log(maillog_file: str, log_format: str, host: str) -> MailLog:
+def open_log(maillog_file: str, log_format: str, host: str, facility: str = "mail") -> MailLog:
     """The sink that main.cf asks for: ``maillog_file`` (empty: syslog) in ``log_format`` (``text`` or ``json``).
 
     Raises:
@@ -388,4 +395,4 @@ def open_log(maillog_file: str, log_format: str, host: str) -> MailLog:
             with contextlib.suppress(FileExistsError):
                 path.parent.mkdir(parents=True)
         return FileLog(path, render)
-    return SyslogLog(json=log_format == "json", host=host)
+    return SyslogLog(facility=facility, json=log_format == "json", host=host)

@@ -1,10 +1,20 @@
 import asyncio
 import json
 import os
+import socket
 
 import pytest
 
-from angarium.runtime.log import FileLog, MemoryLog, ServiceLog, json_formatter, open_log, printable, text_formatter
+from angarium.runtime.log import (
+    FileLog,
+    MemoryLog,
+    ServiceLog,
+    SyslogLog,
+    json_formatter,
+    open_log,
+    printable,
+    text_formatter,
+)
 
 
 def test_a_line_has_the_shape_that_log_readers_match(tmp_path):
@@ -104,3 +114,13 @@ def test_root_follows_no_link_of_others_to_the_log(tmp_path):
     os.chown(link, 65534, 65534, follow_symlinks=False)
     with pytest.raises(PermissionError, match="a link that is not root's"):
         FileLog(link, text_formatter("mx"))
+
+
+@pytest.mark.parametrize(("facility", "priority"), [("mail", 22), ("local3", 158), ("security", 38)])
+def test_syslog_has_the_facility_and_the_severity(tmp_path, facility, priority):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as logger:
+        logger.bind(str(tmp_path / "log"))
+        SyslogLog(str(tmp_path / "log"), facility).write("info", "postfix/smtpd", "connect from x", {})
+        line = logger.recv(1000).decode()
+    assert line.startswith(f"<{priority}>")
+    assert line.endswith(f" postfix/smtpd[{os.getpid()}]: connect from x")
