@@ -54,24 +54,24 @@ _angarium() {
         ' init'*) words='-h --help --json --hostname --domain --account --cert --key --aliases --system --root --force' ;;
         ' exim'*) words='-C -M -Mf -Mg -Mrm -Mt -Mvb -Mvc -Mvh -bV -bp -bpa -bpc -bpr -bpra -bpru -bpu -bt -bv -f -q -qf -qff' ;;
         ' exiqgrep'*) words='-C -E -G -R -a -b -c -f -h -i -l -o -r -s -x -y -z' ;;
-        ' mailstats'*) words='-C -P -c -f -o -p' ;;
-        ' makemap'*) words='-C -D -N -c -d -e -f -i -l -o -r -s -t -u -v' ;;
-        ' postkick'*) words='-c -v' ;;
-        ' postlock'*) words='-c -l -v' ;;
-        ' postmulti'*) words='-G -I -R -a -c -e -g -i -l -p -v -x' ;;
-        *) words='domain account alias quota queue check explain trace init exim exiqgrep mailstats makemap postkick postlock postmulti' ;;
+        *) words='domain account alias quota queue check explain trace init exim exiqgrep' ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$current"))
 }
 complete -o default -F _angarium angarium
 complete -o default -W '-C -c' mailq
+complete -o default -W '-C -P -c -f -o -p' mailstats
+complete -o default -W '-C -D -N -c -d -e -f -i -l -o -r -s -t -u -v' makemap
 complete -o default -W '-C -oA' newaliases
 complete -o default -W '-F -N -U -b -c -d -f -h -i -m -n -o -p -q -r -s -u -w' postalias
 complete -o default -W '-b -c -d -e -h -o -q -r -s -v' postcat
 complete -o default -W '-# -A -C -F -H -M -P -T -X -a -b -d -e -f -h -l -m -n -o -q -t -x' postconf
 complete -o default -W '-c -r -v' postdrop
 complete -o default -W '-D -c -v' postfix
+complete -o default -W '-c -v' postkick
+complete -o default -W '-c -l -v' postlock
 complete -o default -W '-c -i -p -t -v' postlog
+complete -o default -W '-G -I -R -a -c -e -g -i -l -p -v -x' postmulti
 complete -o default -W '-F -N -U -b -c -d -f -h -i -m -n -o -p -q -r -s -u -w' postmap
 complete -o default -W '-c -f -i -j -p -s' postqueue
 complete -o default -W '-H -S -c -d -e -f -h -p -r -s' postsuper

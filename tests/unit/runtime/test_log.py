@@ -120,7 +120,9 @@ def test_root_follows_no_link_of_others_to_the_log(tmp_path):
 def test_syslog_has_the_facility_and_the_severity(tmp_path, facility, priority):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as logger:
         logger.bind(str(tmp_path / "log"))
-        SyslogLog(str(tmp_path / "log"), facility).write("info", "postfix/smtpd", "connect from x", {})
+        log = SyslogLog(str(tmp_path / "log"), facility)
+        log.write("info", "postfix/smtpd", "connect from x", {})
+        log.reopen()  # closes
         line = logger.recv(1000).decode()
     assert line.startswith(f"<{priority}>")
     assert line.endswith(f" postfix/smtpd[{os.getpid()}]: connect from x")
