@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from angarium.cleanup.addresses import Edit
 from angarium.cleanup.headers import HeaderBlock
 from angarium.cleanup.splice import Slice, SplicedContent, spliced
 from angarium.model.content import Content, MemoryContent
-from angarium.runtime.spool import Spool
+from angarium.runtime.spool import Spool, written
 
 Edits = Callable[[HeaderBlock], Awaitable[list[Edit]]]
 """What changes in a piece; positions are those of the piece. Raises MailError."""
@@ -50,7 +51,7 @@ async def rewritten(
             if edits:
                 low = sink.size
                 piece = SplicedContent(spliced(MemoryContent(block.raw), edits))
-                await asyncio.to_thread(sink.write, piece)
+                await written(partial(sink.write, piece))
                 changed.append((position, position + len(block.raw), low, sink.size))
             position += len(block.raw)
             if block.whole:

@@ -19,7 +19,7 @@ from angarium.model.content import Content, MemoryContent
 from angarium.model.error import MailError
 from angarium.model.reply import Reply
 from angarium.runtime.log import ServiceLog
-from angarium.runtime.spool import SPOOL_BOUND, Spool
+from angarium.runtime.spool import SPOOL_BOUND, Spool, written
 
 
 async def kept(spool: Spool | None, size: int, chunks: Iterator[bytes]) -> Content:
@@ -33,7 +33,7 @@ async def kept(spool: Spool | None, size: int, chunks: Iterator[bytes]) -> Conte
             file.write(chunk)
 
     try:
-        await asyncio.to_thread(copy)
+        await written(copy)
     except BaseException:
         file.abandon()
         raise

@@ -9,12 +9,16 @@ Fails with OSError: a full disk is the session's to report (452 4.3.1).
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 CHUNK = 64 * 1024
 SPOOL_BOUND = 1024 * 1024
@@ -154,6 +158,24 @@ def _lives(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+async def written(work: Callable[[], T]) -> T:
+    """Run what writes to a spool file on a thread; also when cancelled, return only when the thread has ended.
+
+    It writes by the number of a descriptor. Were the file given up meanwhile, that number would soon be another file's
+    or a client's, who would get the rest of somebody else's message.
+    """
+    writing = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        while not writing.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait((writing,))
+        if not writing.cancelled():
+            writing.exception()  # nobody else asks for it
+        raise
 
 
 def sync_directory(directory: Path) -> None:
