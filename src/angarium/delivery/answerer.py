@@ -108,12 +108,17 @@ class Answerer:
 
     async def _reply(self, connection: socket.socket, begun: bytes, descriptor: int) -> None:
         """Answer one question. Raises OSError, ValueError."""
+        closes = True
         try:
             request = decode_request(await read_line(connection, begun), descriptor)
             await asyncio.get_running_loop().sock_sendall(connection, await self._answer_to(request))
+        except asyncio.CancelledError:
+            closes = False  # a thread may read by this number still, which would be another file's; the process ends
+            raise
         finally:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+            if closes:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
 
 
 async def _first(connection: socket.socket) -> tuple[bytes, int]:

@@ -107,6 +107,32 @@ def test_who_had_no_descriptor_for_a_connection_accepts_the_next(monkeypatch):
     assert heard == [[[PART], [PART]]]
 
 
+def test_who_is_cancelled_leaves_the_message_to_the_thread_that_reads_it():
+    async def run():
+        started, descriptors = asyncio.Event(), []
+
+        async def answer(request):
+            descriptors.append(request.content._descriptor)
+            started.set()
+            await asyncio.Event().wait()
+
+        service = answerer.Answerer(answer, frozenset({os.geteuid()}), ServiceLog(MemoryLog(), "t"))
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("")
+            listener.listen()
+            listener.setblocking(False)
+            serving = asyncio.create_task(service.run([listener]))
+            remote = RemoteDeliverer(listener.getsockname(), ServiceLog(MemoryLog(), "t"), os.geteuid())
+            asking = asyncio.create_task(remote.deliver(request_for("a@x")))
+            await started.wait()
+            serving.cancel()
+            await asyncio.gather(serving, asking, return_exceptions=True)
+        assert os.pread(descriptors[0], 1, SIZE) == b"y"
+        os.close(descriptors[0])
+
+    asyncio.run(run())
+
+
 def test_a_process_that_is_not_there_defers():
     remote = RemoteDeliverer(b"\0nobody-listens-here", ServiceLog(MemoryLog(), "t"))
     ((part,),) = asyncio.run(remote.deliver(request_for("a@x")))
