@@ -283,6 +283,11 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "Output of a command beyond 4 KiB is dropped; Postfix keeps as much, and its log cuts the line."
         ),
         (
+            "Mail waits for a `.forward` or `:include:` file of more than 8 MiB, and for a pipe among a user's files "
+            "whose reader takes nothing for 1000 s; Postfix's local reads on, and waits on. What soft_bounce puts off "
+            "is logged as `deferred`; Postfix's local says `SOFTBOUNCE`."
+        ),
+        (
             "A server that root has not started delivers to its own user's mailbox, files and commands alone; mail for "
             "other users of the system waits. Postfix cannot be started so."
         ),
