@@ -169,7 +169,7 @@ def test_workers_that_fill_a_mailbox_together_take_no_more_than_fits_and_warn_on
     shown = json.loads(server.site.administer("angarium", "quota", "show", "example.test", "--json"))
     held = {name: used(server, name)["bytes"] for name in ("alice", "bob")}
     assert shown["domain_used"]["bytes"] == sum(held.values())
-    assert 95 << 10 < held["bob"] < 102 << 10  # with two warnings, which are always taken
+    assert 90 << 10 < held["bob"] < 102 << 10  # with two warnings, which are always taken; alice may have been faster
     assert 195 << 10 < sum(held.values()) < 202 << 10
     counted = json.loads(server.site.administer("angarium", "quota", "recalculate", "--all", "--json"))
     assert all(one["wrong"] == [] for one in counted)
