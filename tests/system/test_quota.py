@@ -154,6 +154,7 @@ def test_workers_that_fill_a_mailbox_together_take_no_more_than_fits_and_warn_on
         {"mailstore_quota_warnings": "50%, 90%", "mailstore_quota_grace": "0", "worker_processes": "3"}
     )
     set_quota(server, "bob@example.test", "100K")
+    set_quota(server, "alice@example.test", "105K")  # or she may take so much that bob never comes to 90%
     set_quota(server, "example.test", "--total", "200K")
     with ThreadPoolExecutor(8) as senders:
         both = ("bob@example.test", "alice@example.test")

@@ -304,15 +304,19 @@ class SqliteMailStore:
     async def tell(
         self, account: str, plan: QuotaPlan, ledger: Ledger | None, passed: Passed, *, exempt: bool = False
     ) -> None:
-        """A transaction is committed that passed these thresholds of the account, and perhaps some of the domain."""
+        """A transaction is committed that passed these thresholds of the account, and perhaps some of the domain.
+
+        What is ``exempt`` does not ask for the domain's steps: they may be those of another transaction, which is told
+        then that somebody has asked already.
+        """
         crossings = passed.crossings
-        if passed.domain and ledger is not None:
+        if passed.domain and ledger is not None and not exempt:
             try:
                 before, after = await asyncio.get_running_loop().run_in_executor(self._executor, ledger.steps)
             except (SqlError, OSError) as error:
                 self._log.warning(f"the quota of the domain of {account}: {error}")
             else:
-                crossings += () if exempt else plan.domain_crossings(account, before, after)
+                crossings += plan.domain_crossings(account, before, after)
         if crossings and self._tell_of is not None:
             self._tell_of(crossings)
 

@@ -134,6 +134,21 @@ def test_a_domain_has_a_limit_of_all_its_accounts(run):
     run(test, plan=QuotaPlan(domain=QuotaLimit(1000), warnings=parse_thresholds("90%, 100%")), tell=told.extend)
 
 
+def test_a_warning_that_passes_a_domains_threshold_leaves_it_to_be_told_by_the_next_message(run):
+    told = []
+
+    async def test(bob, store):
+        alice = await store.open("alice@example.test")
+        await bob.append([sized(850)])
+        await alice.append([sized(exempt=True, key="w")])
+        assert told == []
+        await bob.append([sized(20)])
+        await bob.append([sized(20)])
+        assert [(one.percent, one.domain) for one in told] == [(90, True)]
+
+    run(test, plan=QuotaPlan(domain=QuotaLimit(1000), warnings=parse_thresholds("90%")), tell=told.extend)
+
+
 def test_a_domain_that_gets_a_limit_is_counted(open_store):
     plans = [QuotaPlan(), QuotaPlan(domain=QuotaLimit(1000))]
 

@@ -32,8 +32,8 @@ SENDMAIL = (
 """The names that other programs call, the first of which the others go with."""
 
 COMMANDS = (
-    "angarium", "makemap", "mailstats", "postalias", "postcat", "postconf", "postdrop", "postfix", "postkick", "postlock",
-    "postlog", "postmap", "postmulti", "postqueue", "postsuper", "posttls-finger", "praliases", "qshape",
+    "angarium", "makemap", "mailstats", "postalias", "postcat", "postconf", "postdrop", "postfix", "postkick",
+    "postlock", "postlog", "postmap", "postmulti", "postqueue", "postsuper", "posttls-finger", "praliases", "qshape",
 )  # fmt: skip
 """The administrator's commands, which get links in /usr/sbin where nothing is yet."""
 
