@@ -113,7 +113,9 @@ def test_addresses_are_probed_and_explained_by_what_would_become_of_them(servers
         smtpd_reject_unlisted_recipient="no",
         mailbox_command_maps="inline:{ {games = exit 0} }",
     )
-    (server.site.root / "aliases").write_text('list bin@local.test, x@elsewhere.test\ncmd "|exit 67"\nnobodys stranger@local.test\n')
+    (server.site.root / "aliases").write_text(
+        'list bin@local.test, x@elsewhere.test\ncmd "|exit 67"\nnobodys stranger@local.test\n'
+    )
     server.start()
     said = {}
     with smtplib.SMTP(server.site.host, server.site.ports.smtp, timeout=30) as client:

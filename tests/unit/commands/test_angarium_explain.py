@@ -211,7 +211,8 @@ def test_commands_and_files(explain):
     path.write_text(
         f"{MASTER}drop unix - n n - - pipe flags=R user=daemon argv=/bin/cat ${{recipient}}\n"
         "files unix - n n - - virtual -o virtual_mailbox_format=files -o virtual_mailbox_base=/vmail\n"
-        "  -o { virtual_mailbox_maps = inline:{d@files.test=d/} } -o { virtual_uid_maps = inline:{d@files.test=1234} }\n"
+        "  -o { virtual_mailbox_maps = inline:{d@files.test=d/} }\n"
+        "  -o { virtual_uid_maps = inline:{d@files.test=1234} }\n"
     )
     _status, value = explain("a@x.test", "b@strange.test")
     (ending,) = value["delivery"]

@@ -88,7 +88,7 @@ PARAMETERS = (
     _yes_no(
         "imapd_quota_domain",
         "no",
-        "Users are also told what the accounts of their domain hold together, when that is limited: a second quota root. "
+        "Users are also told what the accounts of their domain hold together, if that is limited: a second quota root. "
         "It tells each of them something of the others.",
     ),
     Parameter(

@@ -284,7 +284,7 @@ PARAMETERS = (
         "smtpd_dns_reply_filter",
         Type.TABLES,
         "",
-        "Records of the DNS that restrictions do not see: looked up as name ttl class type preference value, for IGNORE.",
+        "DNS records that restrictions do not see: looked up as name ttl class type preference value, for IGNORE.",
         "smtpd",
     ),
     Parameter(
