@@ -1,6 +1,6 @@
 """What ``test_installation`` runs inside its namespaces; see there.
 
-usage: installation.py probe|install DIRECTORY
+usage: installation.py probe|install|unprivileged DIRECTORY
 """
 
 import fcntl
@@ -18,6 +18,7 @@ from pathlib import Path
 BIN = Path(sys.executable).parent
 PASSWORD = "correct horse battery"
 PATIENCE = 20.0
+NOBODY = 65534
 STRANGER = "192.0.2.7"
 LOG = Path("/var/log/angarium-test.log")
 
@@ -58,7 +59,11 @@ def become_bare():
             if not Path(place, name).is_dir():
                 Path(place, name).unlink(missing_ok=True)
     subprocess.run(["userdel", "postfix"], capture_output=True)
-    for place in (Path(os.__file__), BIN):  # an installation where all may read, such as /opt/angarium
+
+
+def open_to_all():
+    """Have the program where all may read it, as an installation in /opt/angarium is."""
+    for place in (Path(os.__file__), BIN, Path(__file__)):
         for directory in place.parents:
             directory.chmod(directory.stat().st_mode | 0o111)
 
@@ -128,9 +133,38 @@ def answer(file):
     return line.decode()
 
 
+def deliver_unprivileged():
+    """The tests of deliveries, as a user who may become nobody else: what wants root skips itself."""
+    here = Path(__file__).parent
+    home = Path("/tmp/home")
+    home.mkdir()
+    os.chown(home, NOBODY, NOBODY)
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    words = [
+        "-n0",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        here.parents[1],
+        "-c",
+        here.parents[1] / "pyproject.toml",
+    ]
+    tests = [
+        here / name for name in ("test_local_delivery.py", "test_commands_and_trees.py", "test_local_submission.py")
+    ]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+    print(run(sys.executable, "-m", "pytest", *map(str, [*words, *tests]), env=environment, cwd=home).splitlines()[-1])
+
+
 if __name__ == "__main__":
     task, directory = sys.argv[1:]
     enter(directory)
+    open_to_all()
+    if task == "unprivileged":
+        deliver_unprivileged()
     if task == "install":
         become_bare()
         install()

@@ -14,16 +14,33 @@ import pytest
 INSIDE = Path(__file__).with_name("installation.py")
 
 
-def test_from_nothing_to_a_message_read_over_imap(tmp_path):
+@pytest.fixture
+def stage(tmp_path):
+    """``stage(task)``: what ``installation.py`` prints, in a place of its own."""
     if os.geteuid() != 0:
         pytest.skip("only root can make a root directory of his own")
-    stage = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", sys.executable, str(INSIDE)]
+    unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", sys.executable, str(INSIDE)]
     try:
-        done = subprocess.run([*stage, "probe", str(tmp_path)], capture_output=True, text=True)
+        done = subprocess.run([*unshare, "probe", str(tmp_path)], capture_output=True, text=True)
     except FileNotFoundError:
         pytest.skip("there is no unshare(1)")
     if done.returncode != 0:
         pytest.skip(f"no namespaces or overlays here: {done.stderr.strip().splitlines()[-1:]}")
-    done = subprocess.run([*stage, "install", str(tmp_path)], capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == "all is well"
+
+    def play(task):
+        done = subprocess.run([*unshare, task, str(tmp_path)], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.splitlines()[-1]
+
+    return play
+
+
+def test_from_nothing_to_a_message_read_over_imap(stage):
+    assert stage("install") == "all is well"
+
+
+@pytest.mark.slow
+def test_deliveries_of_a_server_that_may_become_nobody_else(stage):
+    told = stage("unprivileged")
+    assert "failed" not in told
+    assert int(told.split(" passed")[0].split()[-1]) >= 10
