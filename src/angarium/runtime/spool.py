@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import os
 import weakref
@@ -58,12 +59,16 @@ class SpooledContent:
         return self._size
 
     def chunks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The bytes from ``start`` to ``stop`` in pieces of 64 KiB."""
+        """The bytes from ``start`` to ``stop`` in pieces of 64 KiB.
+
+        Raises:
+            OSError: they cannot be read, or are no longer there: a message never ends before its end.
+        """
         end = self._size if stop is None else min(stop, self._size)
         while start < end:
             piece = os.pread(self._descriptor, min(CHUNK, end - start), start)
             if not piece:
-                return
+                raise OSError(errno.EIO, "the file became shorter", str(self.path))
             yield piece
             start += len(piece)
 

@@ -65,3 +65,14 @@ def test_clean_removes_what_dead_processes_left(spool):
     assert spool.clean() == 1
     assert len(list(spool.directory.iterdir())) == 1
     mine.abandon()
+
+
+def test_a_file_that_became_shorter_is_no_shorter_message(tmp_path):
+    path = tmp_path / "message"
+    path.write_bytes(b"x" * 3 * CHUNK)
+    content = SpooledContent.open(path)
+    os.truncate(path, CHUNK + 1)
+    with pytest.raises(OSError, match="shorter"):
+        content.read()
+    assert content.read(0, CHUNK) == b"x" * CHUNK
+    content.close()
