@@ -153,7 +153,12 @@ def test_the_same_sessions(servers, keys, tmp_path, case, peer):
         time.sleep(0.02)
     hosts = {server.site.hostname: "HOST", "peer.test": "HOST"}
     assert rename(ours, hosts) == rename(theirs, hosts)
-    assert told(server.log()) == expected
+    assert once(told(server.log())) == once(expected)
+
+
+def once(lines):
+    """Postfix warns of its configuration in each process that it happens to start."""
+    return [line for at, line in enumerate(lines) if not (line.startswith("warning: ") and line in lines[:at])]
 
 
 def rename(outcomes, hosts):

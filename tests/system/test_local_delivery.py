@@ -99,7 +99,15 @@ def test_the_local_process_is_replaced_and_survives_a_reload(servers):
     assert outcome(server, "to=<bin@local.test>").startswith("local deferred (temporary failure. Command output: ")
     assert "Command output: bin" in server.log() or "Permission denied bin" in server.log()
     server.site.administer("postfix", "reload")
-    send(server, "daemon@local.test")
+    until = time.monotonic() + SECONDS
+    while True:
+        try:
+            send(server, "daemon@local.test")
+        except smtplib.SMTPResponseException as error:
+            assert error.smtp_code == 421  # a worker that is on its way out
+            assert time.monotonic() < until
+        else:
+            break
     assert outcome(server, "to=<daemon@local.test>").startswith("local deferred (temporary failure. Command output: ")
 
 

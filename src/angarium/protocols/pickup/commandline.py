@@ -225,8 +225,8 @@ def _delivery_status(request: Request, option: str, argument: str, *, separate: 
     elif option == "V":
         _envelope_id(request, argument, separate=separate)
     elif option == "X":
-        if argument[0] != "V":
-            raise CommandLineError(f"unsupported: -X{argument[0]}")
+        if argument[:1] != "V":
+            raise CommandLineError(f"unsupported: -X{argument[:1]}")
         request.verp = _verp(argument[1:])
     elif option == "B":
         if argument not in _BODY_TYPES:

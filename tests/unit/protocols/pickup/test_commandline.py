@@ -94,3 +94,8 @@ def test_records_out_of_order(records: list[tuple[bytes, bytes]]) -> None:
     )
     with pytest.raises(PickupError):
         session.receive_data(data)
+
+
+def test_an_option_with_an_empty_letter() -> None:
+    with pytest.raises(CommandLineError, match="unsupported: -X$"):
+        parse(["-X", "", "a@x.test"])
