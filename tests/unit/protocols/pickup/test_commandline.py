@@ -97,5 +97,5 @@ def test_records_out_of_order(records: list[tuple[bytes, bytes]]) -> None:
 
 
 def test_an_option_with_an_empty_letter() -> None:
-    with pytest.raises(CommandLineError, match="unsupported: -X$"):
+    with pytest.raises(CommandLineError, match=r"unsupported: -X$"):
         parse(["-X", "", "a@x.test"])
