@@ -6,7 +6,9 @@ reason to fail.
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -75,6 +77,21 @@ class Command:
         if self.log is not None:
             self.log.fatal(text)
         raise CommandError(text)
+
+
+def guarded(name: str, work: Callable[[], int], failed: int = 1) -> int:
+    """A command's work, to its exit status: ``failed`` when it fails, which is said, or when nobody reads on."""
+    try:
+        try:
+            return work()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer has nowhere to go
+        return failed
+    except (CommandError, OSError) as error:
+        complain(name, error)
+        return failed
 
 
 def complain(name: str, error: object) -> None:

@@ -33,7 +33,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from angarium.commands.queue_command import CommandError, QueueCommand, complain
+from angarium.commands.queue_command import QueueCommand, guarded
 from angarium.commands.queue_listing import printable, short_age, short_size
 from angarium.mailqueue.control import QueueControl, plausible_id
 from angarium.mailqueue.interface import QueuedMessage, QueueName
@@ -44,15 +44,7 @@ _UNLOCKED = (QueueName.HOLD, QueueName.INCOMING, QueueName.DEFERRED)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    try:
-        return run(list(sys.argv[1:] if argv is None else argv))
-    except BrokenPipeError:
-        return 1
-    except (CommandError, OSError) as error:
-        complain("exim", error)
-        return 1
-    finally:
-        sys.stdout.flush()
+    return guarded("exim", lambda: run(list(sys.argv[1:] if argv is None else argv)))
 
 
 def run(words: list[str]) -> int:

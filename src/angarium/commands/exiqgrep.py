@@ -29,7 +29,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from angarium.commands.exim import frozen, queue_messages
-from angarium.commands.queue_command import CommandError, QueueCommand, complain
+from angarium.commands.queue_command import CommandError, QueueCommand, guarded
 from angarium.commands.queue_listing import printable, short_age, short_size
 from angarium.mailqueue.interface import QueuedMessage
 
@@ -61,15 +61,7 @@ _CRITERIA = {"-f", "-r", "-s", "-y", "-o", "-z", "-x", "-c"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    try:
-        return run(sys.argv[1:] if argv is None else argv)
-    except BrokenPipeError:
-        return 1
-    except (CommandError, OSError) as error:
-        complain("exiqgrep", error)
-        return 1
-    finally:
-        sys.stdout.flush()
+    return guarded("exiqgrep", lambda: run(sys.argv[1:] if argv is None else argv))
 
 
 def run(argv: Sequence[str]) -> int:

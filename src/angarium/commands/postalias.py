@@ -9,10 +9,10 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from angarium.commands.postmap import read_options
-from angarium.commands.queue_command import CommandError, QueueCommand, complain
+from angarium.commands.queue_command import QueueCommand, guarded
 from angarium.commands.table_command import Job, TableCommand, parse_options
 from angarium.tables.aliasfile import split_alias
 
@@ -23,7 +23,7 @@ _USAGE = "usage: postalias [-Nfinoprsuvw] [-c config_dir] [-d key] [-q key] [map
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     words = sys.argv[1:] if argv is None else argv
-    return _guarded(lambda: run(words))
+    return guarded("postalias", lambda: run(words))
 
 
 def newaliases(argv: Sequence[str] | None = None) -> int:
@@ -31,18 +31,6 @@ def newaliases(argv: Sequence[str] | None = None) -> int:
     from angarium.commands import newaliases as command
 
     return command.main(argv)
-
-
-def _guarded(action: Callable[[], int]) -> int:
-    try:
-        return action()
-    except BrokenPipeError:
-        return 1
-    except (CommandError, OSError) as error:
-        complain("postalias", error)
-        return 1
-    finally:
-        sys.stdout.flush()
 
 
 def run(argv: Sequence[str]) -> int:
@@ -60,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
 
 def rebuild(directory: str) -> int:
     """Build the tables of alias_database; the exit status."""
-    return _guarded(lambda: _rebuild(QueueCommand("postalias", directory)))
+    return guarded("postalias", lambda: _rebuild(QueueCommand("postalias", directory)))
 
 
 def _rebuild(command: QueueCommand) -> int:

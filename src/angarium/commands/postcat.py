@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from angarium.commands.queue_command import CommandError, QueueCommand, complain
+from angarium.commands.queue_command import CommandError, QueueCommand, guarded
 from angarium.mailqueue.control import plausible_id
 from angarium.mailqueue.interface import QueuedMessage, QueueName
 from angarium.model.content import Content
@@ -33,13 +33,7 @@ USAGE = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    try:
-        return run(sys.argv[1:] if argv is None else argv)
-    except BrokenPipeError:
-        return 1
-    except (CommandError, OSError) as error:
-        complain("postcat", error)
-        return 1
+    return guarded("postcat", lambda: run(sys.argv[1:] if argv is None else argv))
 
 
 def run(argv: Sequence[str]) -> int:

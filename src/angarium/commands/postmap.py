@@ -25,7 +25,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 
-from angarium.commands.queue_command import CommandError, QueueCommand, complain
+from angarium.commands.queue_command import QueueCommand, guarded
 from angarium.commands.table_command import Job, TableCommand, parse_options, standard_input
 from angarium.tables.text import split_entry
 
@@ -40,15 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_command(name: str, argv: Sequence[str]) -> int:
     """Run postmap, or what else has its options; the exit status."""
-    try:
-        return run(name, argv)
-    except BrokenPipeError:
-        return 1
-    except (CommandError, OSError) as error:
-        complain(name, error)
-        return 1
-    finally:
-        sys.stdout.flush()
+    return guarded(name, lambda: run(name, argv))
 
 
 def run(name: str, argv: Sequence[str]) -> int:

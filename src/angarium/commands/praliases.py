@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from angarium.commands.postalias import alias_job
-from angarium.commands.queue_command import CommandError, QueueCommand, complain
+from angarium.commands.queue_command import QueueCommand, guarded
 from angarium.commands.table_command import TableCommand
 
 USAGE = "usage: praliases [-C config_dir] [-f aliasfile] [key ...]"
@@ -22,15 +22,7 @@ USAGE = "usage: praliases [-C config_dir] [-f aliasfile] [key ...]"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    try:
-        return run(sys.argv[1:] if argv is None else argv)
-    except BrokenPipeError:
-        return 1
-    except (CommandError, OSError) as error:
-        complain("praliases", error)
-        return 1
-    finally:
-        sys.stdout.flush()
+    return guarded("praliases", lambda: run(sys.argv[1:] if argv is None else argv))
 
 
 def run(argv: Sequence[str]) -> int:

@@ -29,7 +29,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import log2
 
-from angarium.commands.queue_command import CommandError, QueueCommand, complain
+from angarium.commands.queue_command import QueueCommand, guarded
 from angarium.mailqueue.interface import QueuedMessage
 from angarium.mailqueue.listing import NULL_SENDER
 
@@ -164,13 +164,7 @@ def _line(name: str, cells: Sequence[str], widths: Sequence[int], room: int) -> 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    try:
-        return run(sys.argv[1:] if argv is None else argv)
-    except BrokenPipeError:
-        return FAILED
-    except (CommandError, OSError) as error:
-        complain("qshape", error)
-        return FAILED
+    return guarded("qshape", lambda: run(sys.argv[1:] if argv is None else argv), FAILED)
 
 
 def run(argv: Sequence[str]) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 
-from angarium.commands.command import Command, CommandError, complain
+from angarium.commands.command import Command, CommandError, complain, guarded
 from angarium.mailqueue.control import QueueControl
 
-__all__ = ["CommandError", "QueueCommand", "complain"]
+__all__ = ["CommandError", "QueueCommand", "complain", "guarded"]
 
 
 class QueueCommand(Command):

@@ -5,32 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
+from angarium.config.config import Config
 from angarium.config.error import ConfigError
 from angarium.model.quota import UNLIMITED, QuotaLimit, QuotaPlan, parse_grace, parse_rules, parse_thresholds
 
 T = TypeVar("T")
-
-
-class Conf(Protocol):
-    """The typed reads of ``config.Config`` that are needed here."""
-
-    def text(self, name: str) -> str:
-        """A string parameter."""
-        ...
-
-    def integer(self, name: str) -> int:
-        """A number."""
-        ...
-
-    def size(self, name: str) -> int:
-        """A size in bytes."""
-        ...
-
-    def seconds(self, name: str) -> float:
-        """A time in seconds."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +30,7 @@ class MailstoreParameters:
     quota: QuotaPlan = UNLIMITED
 
     @classmethod
-    def from_config(cls, conf: Conf) -> MailstoreParameters:
+    def from_config(cls, conf: Config) -> MailstoreParameters:
         """Read them. Raises ConfigError."""
         return cls(
             virtual_mailbox_base=Path(conf.text("virtual_mailbox_base")),
@@ -68,7 +49,7 @@ class MailstoreParameters:
         )
 
 
-def _read(conf: Conf, name: str, parse: Callable[[str], T]) -> T:
+def _read(conf: Config, name: str, parse: Callable[[str], T]) -> T:
     try:
         return parse(conf.text(name))
     except ValueError as error:

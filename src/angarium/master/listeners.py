@@ -128,8 +128,8 @@ def _interfaces(conf: Config, families: list[socket.AddressFamily]) -> list[str]
     hosts: list[str] = []
     for name in conf.names("inet_interfaces"):
         if name == "all":
-            # "all" is what the administrator asked for
-            hosts += ["0.0.0.0"] * (socket.AF_INET in families) + ["::"] * (socket.AF_INET6 in families)  # noqa: S104
+            everywhere = (("0.0.0.0", socket.AF_INET), ("::", socket.AF_INET6))  # noqa: S104 - the administrator asked for it
+            hosts += [host for host, family in everywhere if family in families]
         elif name == "loopback-only":
             hosts += ["127.0.0.1"] * (socket.AF_INET in families) + ["::1"] * (socket.AF_INET6 in families)
         else:

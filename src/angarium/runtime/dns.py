@@ -1,8 +1,8 @@
 """DNS for mail: mail exchangers, addresses, names of addresses, text records; each answer is one of three outcomes.
 
-Owns the ``Resolver`` interface, the answer values, the bounded cache by TTL, the reading of ``/etc/hosts``, and the
-back end on dnspython. A name that does not exist, a name without such records and a name server that fails are told
-apart, since the first two may bounce mail and the last one never does.
+Owns the ``Resolver`` interface, the answer values, the bounded cache by TTL, and the back end on dnspython. A name that
+does not exist, a name without such records and a name server that fails are told apart, since the first two may bounce
+mail and the last one never does.
 
 Guarantees: no exception escapes for any name or any answer; a lookup ends within its time limit; equal questions that
 are asked at the same time are asked once. Numeric addresses are answered without a query.
@@ -20,10 +20,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from angarium.model.domain import ascii_domain
+from angarium.runtime.hosts import HostsFile, numeric_address
 
 if TYPE_CHECKING:
     import dns.asyncresolver
@@ -145,54 +145,6 @@ class Resolver(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class HostsFile:
-    """``/etc/hosts``: read when first asked, and again when it has changed; looked at no more than once a second."""
-
-    path: Path = Path("/etc/hosts")
-    _names: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _addresses: dict[str, str] = field(default_factory=dict)
-    _stamp: tuple[int, int] | None = None
-    _looked: float = -10.0
-
-    def addresses(self, name: str) -> tuple[str, ...]:
-        """Addresses of a name, in the file's order; empty when it isn't there."""
-        self._refresh()
-        return self._names.get(name.lower().rstrip("."), ())
-
-    def name(self, address: str) -> str:
-        """The canonical name of an address; empty when it isn't there."""
-        self._refresh()
-        return self._addresses.get(address, "")
-
-    def _refresh(self) -> None:
-        now = time.monotonic()
-        if now - self._looked < 1.0:
-            return
-        self._looked = now
-        try:
-            status = self.path.stat()
-            stamp = (status.st_mtime_ns, status.st_size)
-            if stamp == self._stamp:
-                return
-            text = self.path.read_text("utf-8", "replace")
-        except OSError:
-            self._names, self._addresses, self._stamp = {}, {}, None
-            return
-        names: dict[str, tuple[str, ...]] = {}
-        addresses: dict[str, str] = {}
-        for line in text.splitlines():
-            fields = line.partition("#")[0].split()
-            address = _numeric(fields[0]) if len(fields) > 1 else None
-            if address is None:
-                continue
-            addresses.setdefault(address, fields[1])
-            for name in fields[1:]:
-                key = name.lower().rstrip(".")
-                names[key] = (*names.get(key, ()), address)
-        self._names, self._addresses, self._stamp = names, addresses, stamp
-
-
 class DnsResolver:
     """The resolver on dnspython's asynchronous one.
 
@@ -241,7 +193,7 @@ class DnsResolver:
         self, host: str, families: Sequence[int] = (4, 6), lookup: Sequence[str] = NATIVE_FIRST
     ) -> Answer[str]:
         """Addresses in text, those of the first family first; see ``Resolver.addresses``."""
-        literal = _numeric(host)
+        literal = numeric_address(host)
         if literal is not None:
             return Records((literal,)) if _family(literal) in families else NoRecords(name_exists=True)
         answer: Answer[str] = NoRecords()
@@ -260,7 +212,7 @@ class DnsResolver:
 
     async def ptr(self, address: str) -> Answer[str]:
         """Names of an address, the hosts file's first."""
-        literal = _numeric(address)
+        literal = numeric_address(address)
         if literal is None:
             return NoRecords()
         name = self._hosts.name(literal)
@@ -416,7 +368,7 @@ class StaticResolver:
     ) -> Answer[str]:
         """From ``hosts``."""
         del lookup
-        literal = _numeric(host)
+        literal = numeric_address(host)
         answer: Answer[str] = Records((literal,)) if literal else self.hosts.get(host.lower(), NoRecords())
         if not isinstance(answer, Records):
             return answer
@@ -444,16 +396,6 @@ class StaticResolver:
     async def tlsa(self, name: str) -> Answer[Tlsa]:
         """From ``anchors``."""
         return self.anchors.get(name.lower(), NoRecords())
-
-
-def _numeric(text: str) -> str | None:
-    """The canonical text of a numeric address; None for a name."""
-    if not (text[:1].isdigit() or ":" in text):
-        return None
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return None
 
 
 def _family(address: str) -> int:
@@ -492,7 +434,7 @@ def _read_tlsa(record: dns.rdata.Rdata) -> Tlsa:
 def _all_vouched_for(error: dns.resolver.NXDOMAIN) -> bool:
     import dns.flags
 
-    responses = error.responses()  # type: ignore[no-untyped-call]
+    responses = error.responses()  # type: ignore[no-untyped-call]  # it has no types
     return bool(responses) and all(response.flags & dns.flags.AD for response in responses.values())
 
 

@@ -35,8 +35,9 @@ from angarium.tables.database.watched import open_watched
 from angarium.tables.interface import Table
 from angarium.tables.opener import TableSite
 
+# The library has no types, or is not there: hence what is ignored.
 try:
-    import pymysql  # type: ignore[import-untyped,import-not-found,unused-ignore]  # it has no types, or is not there
+    import pymysql  # type: ignore[import-untyped,import-not-found,unused-ignore]
     from pymysql.charset import charset_by_name  # type: ignore[import-untyped,import-not-found,unused-ignore]
     from pymysql.connections import Connection  # type: ignore[import-untyped,import-not-found,unused-ignore]
     from pymysql.constants import CR  # type: ignore[import-untyped,import-not-found,unused-ignore]

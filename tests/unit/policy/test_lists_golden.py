@@ -13,7 +13,8 @@ from angarium.config.config import Config
 from angarium.policy.interface import Facts
 from angarium.policy.main import make_policy
 from angarium.rewrite.main import make_resolver
-from angarium.runtime.dns import DnsFailure, DnsResolver, HostsFile, Records
+from angarium.runtime.dns import DnsFailure, DnsResolver, Records
+from angarium.runtime.hosts import HostsFile
 from angarium.runtime.log import MemoryLog, ServiceLog
 from angarium.tables.opener import TableOpener
 

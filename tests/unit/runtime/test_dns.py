@@ -14,7 +14,6 @@ from tests.fakes.dns_server import FakeDnsServer
 from angarium.runtime.dns import (
     DnsFailure,
     DnsResolver,
-    HostsFile,
     Mx,
     NoRecords,
     Records,
@@ -22,6 +21,7 @@ from angarium.runtime.dns import (
     StaticResolver,
     Tlsa,
 )
+from angarium.runtime.hosts import HostsFile
 
 ZONE = {
     ("example.org", "MX"): ["20 mx2.example.org.", "10 mx1.example.org."],

@@ -4,39 +4,10 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from angarium.agents.local.expansion import ExpansionRules
+from angarium.config.config import Config
 from angarium.delivery.mailboxfile import LockRules
-
-
-class Conf(Protocol):
-    """The typed reads of ``config.Config`` that are needed here."""
-
-    def text(self, name: str) -> str:
-        """A string parameter; one that is filled in at use, unexpanded."""
-        ...
-
-    def boolean(self, name: str) -> bool:
-        """A yes-or-no parameter."""
-        ...
-
-    def integer(self, name: str) -> int:
-        """A number."""
-        ...
-
-    def size(self, name: str) -> int:
-        """A number of bytes."""
-        ...
-
-    def seconds(self, name: str) -> float:
-        """A time."""
-        ...
-
-    def names(self, name: str) -> list[str]:
-        """A list."""
-        ...
-
 
 CHARACTERS = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """What may stand in a value that a sender may have chosen, if nothing else is said."""
@@ -77,7 +48,7 @@ class LocalParameters:
     fallback_transport: str = ""
 
     @classmethod
-    def from_config(cls, conf: Conf, transport: str = "local") -> LocalParameters:
+    def from_config(cls, conf: Config, transport: str = "local") -> LocalParameters:
         """Read them."""
         return cls(
             queue_directory=conf.text("queue_directory"),

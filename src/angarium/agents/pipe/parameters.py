@@ -3,27 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
-
-class Conf(Protocol):
-    """The typed reads of ``config.Config`` that are needed here."""
-
-    def text(self, name: str) -> str:
-        """A string parameter."""
-        ...
-
-    def boolean(self, name: str) -> bool:
-        """A yes-or-no parameter."""
-        ...
-
-    def seconds(self, name: str) -> float:
-        """A time."""
-        ...
-
-    def names(self, name: str) -> list[str]:
-        """A list."""
-        ...
+from angarium.config.config import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +18,7 @@ class PipeParameters:
     time_limit: float = 1000.0
 
     @classmethod
-    def from_config(cls, conf: Conf, transport: str) -> PipeParameters:
+    def from_config(cls, conf: Config, transport: str) -> PipeParameters:
         """Read them."""
         return cls(
             queue_directory=conf.text("queue_directory"),

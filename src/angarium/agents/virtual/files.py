@@ -24,9 +24,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Protocol
 from weakref import WeakValueDictionary
 
+from angarium.config.config import Config
 from angarium.delivery import mailboxfile, maildir
 from angarium.delivery.framing import Framing, delivery_header, framed, postmark
 from angarium.delivery.mailboxfile import LockRules, MailboxRules
@@ -48,34 +48,6 @@ _NUMBER = re.compile(r"\s*\+?([0-9]+)")
 _MOST = 2**32 - 2
 
 
-class Conf(Protocol):
-    """The typed reads of ``config.Config`` that are needed here."""
-
-    def text(self, name: str) -> str:
-        """A string parameter."""
-        ...
-
-    def boolean(self, name: str) -> bool:
-        """A yes-or-no parameter."""
-        ...
-
-    def integer(self, name: str) -> int:
-        """A number."""
-        ...
-
-    def size(self, name: str) -> int:
-        """A number of bytes."""
-        ...
-
-    def seconds(self, name: str) -> float:
-        """A time."""
-        ...
-
-    def names(self, name: str) -> list[str]:
-        """A list."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class FilesParameters:
     """Attributes are the parameters of the same names; ``lock`` holds virtual_mailbox_lock and what belongs to it."""
@@ -90,7 +62,7 @@ class FilesParameters:
     host: str = field(default_factory=socket.gethostname)
 
     @classmethod
-    def from_config(cls, conf: Conf) -> FilesParameters:
+    def from_config(cls, conf: Config) -> FilesParameters:
         """Read them."""
         return cls(
             virtual_mailbox_base=conf.text("virtual_mailbox_base"),

@@ -3,23 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
-
-class Conf(Protocol):
-    """The typed reads of ``config.Config`` that are needed here."""
-
-    def text(self, name: str) -> str:
-        """A string parameter."""
-        ...
-
-    def boolean(self, name: str) -> bool:
-        """A yes-or-no parameter."""
-        ...
-
-    def choice(self, name: str) -> str:
-        """One of the words that a parameter may be."""
-        ...
+from angarium.config.config import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +16,7 @@ class VirtualParameters:
     over_quota_action: str = "bounce"
 
     @classmethod
-    def from_config(cls, conf: Conf) -> VirtualParameters:
+    def from_config(cls, conf: Config) -> VirtualParameters:
         """Read them."""
         return cls(
             conf.text("recipient_delimiter"),

@@ -1,4 +1,4 @@
-"""Parameters of main.cf: smtp."""
+"""Parameters of main.cf: smtp. One entry a parameter: the file is as long as smtp(8) has parameters."""
 
 from __future__ import annotations
 

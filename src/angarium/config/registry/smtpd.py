@@ -1,4 +1,4 @@
-"""Parameters of main.cf: smtpd."""
+"""Parameters of main.cf: smtpd. One entry a parameter: the file is as long as smtpd(8) has parameters."""
 
 from __future__ import annotations
 

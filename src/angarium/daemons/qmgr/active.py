@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from angarium.daemons.qmgr.scheduler import Delivery
 from angarium.mailqueue.interface import QueuedMessage
-from angarium.model.delivery import DeliveryResult, Status
+from angarium.model.content import Content, MemoryContent
+from angarium.model.delivery import DeliveryRequest, DeliveryResult, Status
 from angarium.model.envelope import Notify
+
+_NOTHING = MemoryContent(b"")
 
 
 class ActiveMessage:
@@ -28,6 +32,21 @@ class ActiveMessage:
         self.results: list[DeliveryResult] = []
         self.recorded = 0
         self.requeue_failed = False
+
+    def request(self, delivery: Delivery, prefix: bytes = b"", content: Content = _NOTHING) -> DeliveryRequest:
+        """What an agent is asked for; without prefix and content it is for the log alone."""
+        message = self.message
+        return DeliveryRequest(
+            message.queue_id,
+            delivery.transport,
+            delivery.nexthop,
+            message.envelope,
+            delivery.recipients,
+            prefix,
+            content,
+            message.queued,
+            self.started,
+        )
 
     def recordable(self) -> list[DeliveryResult]:
         """Results that may be recorded before the attempt is over: those that owe the sender no notice.

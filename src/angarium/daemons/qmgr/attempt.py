@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from angarium.daemons.qmgr.scheduler import Limits
 from angarium.model.delivery import DeliveryAgent, DeliveryRequest, DeliveryResult, QueuedRecipient, Status
@@ -68,3 +68,11 @@ def without_agent(now: float, queued: QueuedRecipient, status: Status, dsn: Dsn,
 def unforeseen(log: ServiceLog, where: str, error: BaseException) -> None:
     """Log a fault of ours."""
     log.panic(f"{where}: {type(error).__name__}: {error}")
+
+
+def softened(result: DeliveryResult) -> DeliveryResult:
+    """soft_bounce of postconf(5): what would be returned is tried again."""
+    others = tuple(map(softened, result.others))
+    if result.status is Status.BOUNCED:
+        return replace(result, status=Status.DEFERRED, dsn=result.dsn.with_class(4), others=others)
+    return replace(result, others=others) if others else result

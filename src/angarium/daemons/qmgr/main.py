@@ -27,15 +27,22 @@ from angarium.agents import deliverylog
 from angarium.agents.bounce.interface import Reporter
 from angarium.daemons.qmgr.active import ActiveMessage
 from angarium.daemons.qmgr.alarm import Alarm
-from angarium.daemons.qmgr.attempt import SYSTEM_FAILURE, Transport, attempt, unforeseen, without_agent
+from angarium.daemons.qmgr.attempt import (
+    SYSTEM_FAILURE,
+    Transport,
+    attempt,
+    softened,
+    unforeseen,
+    without_agent,
+)
 from angarium.daemons.qmgr.clog import ClogWatch
 from angarium.daemons.qmgr.conclusion import RETRY_QUEUE, Conclusion
 from angarium.daemons.qmgr.parameters import QmgrParameters
 from angarium.daemons.qmgr.requeue import Requeuer
 from angarium.daemons.qmgr.routing import Router
 from angarium.daemons.qmgr.scheduler import Action, Cause, Delivery, Route, Scheduler, Start
+from angarium.daemons.qmgr.sites import Sites
 from angarium.mailqueue.interface import Attempt, MailQueue, QueuedMessage
-from angarium.model.content import Content, MemoryContent
 from angarium.model.delivery import DeliveryRequest, DeliveryResult, Status
 from angarium.model.dsn import Dsn
 from angarium.model.error import MailError
@@ -46,19 +53,11 @@ from angarium.runtime.log import ServiceLog
 BATCH = 200
 """Messages leased at once."""
 
-FLUSH_PAUSE = 10.0
-"""Seconds before the mail for a site is flushed again."""
-
-_FLUSHES = 100
-"""Sites in that pause at once; who asks for one more may ask again later."""
-
 _CLOCK_ERROR = 60.0
 """Seconds by which the clock may be set back unnoticed."""
 
 _TURN = 100
 """Recipients that are resolved in one turn of the loop."""
-
-_NOTHING = MemoryContent(b"")
 
 
 class QueueManager:
@@ -113,8 +112,7 @@ class QueueManager:
         self._retry_at = 0.0
         self._more_deferred = False
         self._draining = False
-        self._flushing: set[str] = set()
-        self._drain_event = asyncio.Event()
+        self._sites = Sites(queue, log, self.flush)
         self.finished = 0
 
     @property
@@ -165,7 +163,7 @@ class QueueManager:
     def drain(self) -> None:
         """Take up nothing new; ``run`` returns when the deliveries under way have ended."""
         self._draining = True
-        self._drain_event.set()
+        self._sites.drain()
         self._conclusion.ending = True
         self._scheduler.withdraw()
         self.wake()
@@ -188,22 +186,8 @@ class QueueManager:
         """Without a site, whoever sent it has made the mail due already (postqueue)."""
         if not site:
             self.flush()
-        elif site not in self._flushing and len(self._flushing) < _FLUSHES:
-            self._flushing.add(site)
-            self._spawn(self._flush_site(site))
-
-    async def _flush_site(self, site: str) -> None:
-        """ETRN: what waits for this site is due now. Anybody may ask, again and again, and it reads the whole queue."""
-        try:
-            await self._queue.flush(site)
-            self.flush()
-            await asyncio.wait_for(self._drain_event.wait(), FLUSH_PAUSE)
-        except TimeoutError:
-            pass  # the pause is over
-        except OSError as error:
-            self._log.error(f"cannot flush the mail for {site}: {error}")
-        finally:
-            self._flushing.discard(site)
+        elif self._sites.claim(site):
+            self._spawn(self._sites.flush(site))
 
     async def _take_over(self) -> None:
         """Be the manager, and take back what managers that are gone have left: at the start, and now and then."""
@@ -385,7 +369,7 @@ class QueueManager:
         results = [without_agent(self._clock(), pending.queued, status, dsn, text) for pending in message.pending]
         queued = tuple(pending.queued for pending in message.pending)
         delivery = Delivery(message.queue_id, "error", "", queued, ())
-        self._settle(active, self._request(active, delivery, b"", _NOTHING), results, self._error_log)
+        self._settle(active, active.request(delivery), results, self._error_log)
         active.outstanding = 1
         await self._ended(active)
 
@@ -403,7 +387,7 @@ class QueueManager:
             else:
                 refused.append((Delivery(message.queue_id, "error", "", (found.recipient,), ()), found))
         for delivery, result in refused:
-            self._settle(active, self._request(active, delivery, b"", _NOTHING), [result], self._error_log)
+            self._settle(active, active.request(delivery), [result], self._error_log)
         deliveries = self._scheduler.group(message.queue_id, routes)
         active.outstanding = len(deliveries) + 1  # one more: it must not end before all of it is scheduled
         self._act(self._scheduler.arrival(deliveries))
@@ -429,7 +413,7 @@ class QueueManager:
         text = f"delivery temporarily suspended: {cause.text}"
         dsn = Dsn.parse(cause.dsn)
         results = [without_agent(self._clock(), queued, Status.DEFERRED, dsn, text) for queued in delivery.recipients]
-        self._settle(active, self._request(active, delivery, b"", _NOTHING), results, self._error_log)
+        self._settle(active, active.request(delivery), results, self._error_log)
         await self._ended(active)
 
     async def _deliver(self, delivery: Delivery, active: ActiveMessage | None) -> None:
@@ -444,7 +428,7 @@ class QueueManager:
             except (KeyError, OSError) as error:
                 await self._unreadable(active, error)
                 return
-            request = self._request(active, delivery, prefix, content)
+            request = active.request(delivery, prefix, content)
             results = await attempt(transport, request, self._parameters.daemon_timeout, self._clock)
             broken = next((result for result in results if result.destination_broken), None)
             cause = None if broken is None else Cause(str(broken.dsn), broken.text)
@@ -455,38 +439,17 @@ class QueueManager:
         self._settle(active, request, results, transport.log)
         await self._ended(active)
 
-    def _request(self, active: ActiveMessage, delivery: Delivery, prefix: bytes, content: Content) -> DeliveryRequest:
-        message = active.message
-        return DeliveryRequest(
-            message.queue_id,
-            delivery.transport,
-            delivery.nexthop,
-            message.envelope,
-            delivery.recipients,
-            prefix,
-            content,
-            message.queued,
-            active.started,
-        )
-
     def _settle(
         self, active: ActiveMessage, request: DeliveryRequest, results: Sequence[DeliveryResult], log: ServiceLog
     ) -> None:
         """Log the results and keep them until the message ends."""
         for given in results:
-            result = self._softened(given) if self._parameters.soft_bounce else given
+            result = softened(given) if self._parameters.soft_bounce else given
             active.results.append(result)
             for each in result.each():
                 named = self._transports.get(each.transport) if each.transport else None
                 whose = named.log if named is not None else log
                 deliverylog.outcome(whose, request, each, self._parameters.delay_logging_resolution_limit)
-
-    def _softened(self, result: DeliveryResult) -> DeliveryResult:
-        """soft_bounce: what would be returned is tried again."""
-        others = tuple(map(self._softened, result.others))
-        if result.status is Status.BOUNCED:
-            return replace(result, status=Status.DEFERRED, dsn=result.dsn.with_class(4), others=others)
-        return replace(result, others=others) if others else result
 
     async def _unreadable(self, active: ActiveMessage, error: Exception) -> None:
         """The content is gone: deleted by the administrator (KeyError), or damaged."""

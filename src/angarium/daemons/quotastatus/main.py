@@ -23,8 +23,8 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from angarium.config.config import Config
 from angarium.model.lookup import TemporaryError
 from angarium.model.quota import Excess
 from angarium.policy.room import Room
@@ -45,14 +45,6 @@ _LARGEST = 2**62
 _LATER = "DEFER_IF_PERMIT 4.3.0 Mailbox quota cannot be looked up now"
 
 
-class Conf(Protocol):
-    """The typed reads of ``config.Config`` that are needed here."""
-
-    def text(self, name: str) -> str:
-        """A string parameter."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class QuotaStatusParameters:
     """Attributes are the parameters of main.cf, without ``quota_status_``: actions of access(5)."""
@@ -63,7 +55,7 @@ class QuotaStatusParameters:
     toolarge: str = "552 5.2.3 Message is too large for the mailbox"
 
     @classmethod
-    def from_config(cls, conf: Conf) -> QuotaStatusParameters:
+    def from_config(cls, conf: Config) -> QuotaStatusParameters:
         """Read them."""
         return cls(
             conf.text("quota_status_success"),

@@ -3,27 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
-
-class Conf(Protocol):
-    """The typed reads of ``config.Config`` that are needed here."""
-
-    def text(self, name: str) -> str:
-        """A string parameter."""
-        ...
-
-    def integer(self, name: str) -> int:
-        """A number."""
-        ...
-
-    def seconds(self, name: str) -> float:
-        """A time."""
-        ...
-
-    def names(self, name: str) -> list[str]:
-        """A list."""
-        ...
+from angarium.config.config import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +22,7 @@ class SpawnParameters:
     most: int = 100
 
     @classmethod
-    def from_config(cls, conf: Conf, service: str, process_limit: int | None) -> SpawnParameters:
+    def from_config(cls, conf: Config, service: str, process_limit: int | None) -> SpawnParameters:
         """Read them; ``process_limit`` is that of the line of master.cf."""
         return cls(
             queue_directory=conf.text("queue_directory"),

@@ -14,7 +14,8 @@ from angarium.agents.smtp.outgoing import Rules
 from angarium.cleanup.generic import make_generic
 from angarium.config.config import Config
 from angarium.rewrite.main import make_resolver
-from angarium.runtime.dns import DnsResolver, HostsFile
+from angarium.runtime.dns import DnsResolver
+from angarium.runtime.hosts import HostsFile
 from angarium.runtime.log import MemoryLog, ServiceLog
 from angarium.tables.maps import Maps
 from angarium.tables.opener import TableOpener
