@@ -45,20 +45,18 @@ class Command:
     def log(self) -> ServiceLog | None:
         """The mail log; None when it cannot be written to."""
         if self._log is None:
+            from angarium.runtime.trace import TracedLog  # late: only what is logged needs it
+
             try:
                 sink: MailLog = open_log(
                     self.config.text("maillog_file"),
-                    self.config.text("log_format") if self.config.declared("log_format") else "text",
+                    self.config.choice("log_format"),
                     self.config.text("myhostname").partition(".")[0],
                     self.config.choice("syslog_facility"),
                 )
+                sink = TracedLog.of(self.config, sink)
             except (OSError, ConfigError):
                 return None
-            if self.config.declared("trace_enable") and self.config.boolean("trace_enable"):
-                from angarium.runtime.trace import TracedLog, TraceStore  # late: only what is logged needs it
-
-                place = Path(self.config.text("trace_directory"))
-                sink = TracedLog(sink, TraceStore(place, self.config.integer("trace_size_limit")))
             self._log = ServiceLog(sink, f"{self.config.text('syslog_name')}/{self.name}")
         return self._log
 

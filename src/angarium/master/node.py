@@ -37,7 +37,7 @@ from angarium.runtime.bus import Bus
 from angarium.runtime.dns import DnsResolver
 from angarium.runtime.log import MailLog, ServiceLog
 from angarium.runtime.spool import Spool
-from angarium.runtime.trace import TracedLog, TraceStore
+from angarium.runtime.trace import TracedLog
 from angarium.tables.main import make_opener
 from angarium.tables.maps import Maps
 from angarium.tables.opener import TableOpener
@@ -70,18 +70,12 @@ class Node:
     def __init__(self, conf: Config, sink: MailLog) -> None:
         self.conf = conf
         self.plain_sink = sink
-        self.sink = self._traced(sink)
+        self.sink = TracedLog.of(conf, sink)
         self.queue_directory = Path(conf.text("queue_directory"))
         self.bus = Bus(self.queue_directory / "private" / "bus")
         self.successes: SharedSuccesses | None = None
         self.privileged: dict[str, bytes] = {}
         self.agents: dict[str, DeliveryAgent] = {}
-
-    def _traced(self, sink: MailLog) -> MailLog:
-        if not self.conf.boolean("trace_enable"):
-            return sink
-        store = TraceStore(Path(self.conf.text("trace_directory")), self.conf.integer("trace_size_limit"))
-        return TracedLog(sink, store)
 
     def log(self, program: str, conf: Config | None = None) -> ServiceLog:
         """The log of a program: ``$syslog_name/smtpd``."""

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from angarium.config.config import Config
 from angarium.runtime.log import MailLog
 
 if TYPE_CHECKING:
@@ -216,6 +217,13 @@ def _unicode(value: object) -> object:
 
 class TracedLog:
     """The mail log with the event store beside it."""
+
+    @classmethod
+    def of(cls, conf: Config, sink: MailLog) -> MailLog:
+        """As main.cf has it: ``sink`` alone with ``trace_enable = no``. Raises ConfigError."""
+        if not conf.boolean("trace_enable"):
+            return sink
+        return cls(sink, TraceStore(Path(conf.text("trace_directory")), conf.integer("trace_size_limit")))
 
     def __init__(self, sink: MailLog, store: TraceStore) -> None:
         self._sink = sink

@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from angarium.agents.smtp.connection import Connection, TimeLimits
+from angarium.agents.smtp.debugpeer import DebugPeerSession
 from angarium.agents.smtp.destination import Destination
 from angarium.agents.smtp.dialing import dial
 from angarium.agents.smtp.hosts import Target, loops
@@ -29,7 +30,6 @@ from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.pool import ConnectionPool
 from angarium.agents.smtp.replyfilter import FilteredConnection, ReplyFilter
 from angarium.agents.smtp.tlspolicy import TlsPolicies, TlsPolicy
-from angarium.agents.smtp.traced import TracedSession
 from angarium.agents.smtp.trouble import NotConnectedError, TroubleError, refused
 from angarium.model.address import Address
 from angarium.model.delivery import DeliveryRequest
@@ -156,7 +156,7 @@ class Connector:
             if isinstance(found, Found):
                 discarded = found.value.replace(",", " ").split()
         if self._debug is not None and await self._debug.has(target.host, target.address, destination.host):
-            make = functools.partial(TracedSession, target.relay, self._log.info)
+            make = functools.partial(DebugPeerSession, target.relay, self._log.info)
         return make(
             discard_keywords=discarded,
             line_limit=parameters.line_length_limit,

@@ -22,13 +22,13 @@ from typing import cast
 from angarium.daemons.smtpd.client import UNKNOWN, Client, ClientResolver
 from angarium.daemons.smtpd.collaborators import Collaborators
 from angarium.daemons.smtpd.conversation import Conversation, Handlers
+from angarium.daemons.smtpd.debugpeer import DebugPeerConversation
 from angarium.daemons.smtpd.judgement import judge
 from angarium.daemons.smtpd.knowledge import facts_of
 from angarium.daemons.smtpd.lookups import choose_keywords
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.daemons.smtpd.rates import refuses_tls
 from angarium.daemons.smtpd.tlssession import accepted
-from angarium.daemons.smtpd.traced import TracedConversation
 from angarium.daemons.smtpd.upstream import client_behind
 from angarium.daemons.smtpd.wording import describe_fault
 from angarium.model.reply import Reply
@@ -253,7 +253,7 @@ class SmtpdConnection(asyncio.Protocol):
         exempt = await ask.exemptions(client)
         make = Conversation
         if setting.debug is not None and await setting.debug.has(client.name, client.address):
-            make = TracedConversation
+            make = DebugPeerConversation
         talk = self._talk = make(parameters, ask, client, setting.handlers, exempt)
         talk.journal.info(f"connect from {client.shown}")
         if ask.tables.ehlo_keywords:

@@ -16,7 +16,7 @@ _SHOWN = 2048
 """The longest line that is shown whole."""
 
 
-class TracedSession(ClientSession):
+class DebugPeerSession(ClientSession):
     """See the module.
 
     Args:

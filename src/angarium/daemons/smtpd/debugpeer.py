@@ -16,7 +16,7 @@ _SHOWN = 2048
 """The longest line that is shown whole."""
 
 
-class TracedConversation(Conversation):
+class DebugPeerConversation(Conversation):
     """One session whose commands and replies are logged."""
 
     __slots__ = ()

@@ -1,9 +1,9 @@
-from angarium.agents.smtp.traced import TracedSession
+from angarium.agents.smtp.debugpeer import DebugPeerSession
 
 
 def test_a_conversation_in_pieces_and_without_secrets():
     lines = []
-    session = TracedSession("mx[192.0.2.1]:25", lines.append)
+    session = DebugPeerSession("mx[192.0.2.1]:25", lines.append)
     for piece in (b"220 mx ESM", b"TP\r\n"):
         session.receive_data(piece)
     session.hello("me.test")
@@ -33,7 +33,7 @@ def test_a_conversation_in_pieces_and_without_secrets():
 
 def test_an_endless_line_is_not_kept():
     lines = []
-    session = TracedSession("mx[192.0.2.1]:25", lines.append)
+    session = DebugPeerSession("mx[192.0.2.1]:25", lines.append)
     for _ in range(100):
         session.receive_data(b"x" * 1000)
     assert len(session._begun) < 4096
