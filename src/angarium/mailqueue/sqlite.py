@@ -21,9 +21,10 @@ from angarium.mailqueue.ids import QueueIds
 from angarium.mailqueue.interface import MANY, Attempt, NewMessage, QueueDamagedError, QueuedMessage, QueueFullError
 from angarium.mailqueue.ownership import Ownership
 from angarium.model.content import Content, MemoryContent
+from angarium.runtime.groupcommit import GroupCommitWriter
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import SpooledContent, sync_directory
-from angarium.runtime.sqlite import Connection, GroupCommitWriter, SqlError, WriteLock, connect, is_full
+from angarium.runtime.sqlite import Connection, SqlError, WriteLock, connect, is_full
 
 DATABASE = "queue.db"
 CONTENT = "content"

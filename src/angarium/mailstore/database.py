@@ -19,15 +19,8 @@ from angarium.mailstore.bodies import BodyFiles
 from angarium.mailstore.creation import create_database
 from angarium.mailstore.layout import BODIES, DATABASE
 from angarium.mailstore.rows import all_rows, one_row
-from angarium.runtime.sqlite import (
-    CommitsAtOnce,
-    Connection,
-    GroupCommitWriter,
-    WriteLock,
-    connect,
-    integrity,
-    limit_length,
-)
+from angarium.runtime.groupcommit import CommitsAtOnce, GroupCommitWriter
+from angarium.runtime.sqlite import Connection, WriteLock, connect, integrity, limit_length
 
 T = TypeVar("T")
 _LOOK_AGAIN_SECONDS = 1.0

@@ -36,9 +36,10 @@ from angarium.model.change import Change
 from angarium.model.content import Content
 from angarium.model.quota import UNLIMITED, Crossing, Excess, QuotaPlan, Usage
 from angarium.runtime.bus import Bus
+from angarium.runtime.groupcommit import CommitsAtOnce
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.memory import give_back
-from angarium.runtime.sqlite import CommitsAtOnce, Connection, CorruptError, NotADatabaseError, SqlError
+from angarium.runtime.sqlite import Connection, CorruptError, NotADatabaseError, SqlError
 
 TOPIC = "mailbox"
 BROKEN = (SqlError, UnicodeDecodeError)
