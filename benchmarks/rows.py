@@ -136,12 +136,14 @@ def inbound_many(server: Server, run: int, scale: Scale) -> Samples:
 
 
 def local(server: Server, run: int, scale: Scale) -> Samples:
-    """smtp-source to ten users of the system, as a server of its own delivers to them."""
+    """smtp-source to ten users of the system, or commands, as a server of its own delivers to them."""
     del run
     ours = isinstance(server, Ours)
     return {
-        "local-mbox": local_users.deliver(scale.local, ours=ours, maildir=False),
-        "local-maildir": local_users.deliver(scale.local, ours=ours, maildir=True),
+        "local-mbox": local_users.deliver(scale.local, "mbox", ours=ours),
+        "local-maildir": local_users.deliver(scale.local, "Maildir", ours=ours),
+        "local-command": local_users.deliver(scale.local, "command", ours=ours),
+        "local-pipe": local_users.deliver(scale.local, "pipe", ours=ours),
     }
 
 
@@ -363,6 +365,8 @@ WORKLOADS: tuple[Workload, ...] = (
         (
             Row("local-mbox", "inbound SMTP to system users, mbox", "/s", True, 1, 1, MESSAGE),
             Row("local-maildir", "inbound SMTP to system users, Maildir", "/s", True, 1, 1, MESSAGE),
+            Row("local-command", "inbound SMTP to commands of aliases", "/s", True, 1, 1, MESSAGE),
+            Row("local-pipe", "inbound SMTP to a pipe transport", "/s", True, 1, 1, MESSAGE),
         ),
     ),
     Workload("relay", relay, (Row("relay", "relay to a sink", "/s", True, 2, 2, MESSAGE),)),
