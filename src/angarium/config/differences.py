@@ -148,7 +148,6 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "fault. A header of the PROXY protocol may come in pieces; Postfix refuses it then. An unknown "
             "`smtpd_upstream_proxy_protocol` is found at the start."
         ),
-        "`smtpd_command_filter` does not see BDAT: how much follows has been read from that line already.",
         (
             "`smtpd_dns_reply_filter` is asked about every lookup of the restrictions, also of check_*_mx_access and "
             "its like; the time to live in a record is the smallest of the answer."

@@ -34,7 +34,7 @@ from angarium.protocols.sasl.session import SaslExchange
 from angarium.protocols.smtp.parser import parse_bdat
 from angarium.protocols.smtp.render import render_reply, soften
 from angarium.protocols.smtp.session import ServerSession
-from angarium.protocols.smtp.states import COMMANDS, PAUSING
+from angarium.protocols.smtp.states import COMMANDS, ENDS_TRANSACTION, PAUSING
 from angarium.protocols.smtp.types import (
     BareNewline,
     ChunkEnd,
@@ -151,6 +151,11 @@ class Conversation:
             event = queue[at]
             at += 1
             try:
+                if self._lockstep and isinstance(event, CommandReceived):
+                    replaced = await filtered(self, event)
+                    if replaced is None:
+                        continue
+                    event = replaced
                 more = await self._act(event)
             except MailError as error:
                 more = self._failed(event, error.reply, error.cause)
@@ -203,11 +208,6 @@ class Conversation:
 
     async def _command(self, command: CommandReceived) -> list[Event]:
         """Check what can be checked of any command, then act on it."""
-        if self._lockstep:
-            replaced = await filtered(self, command)
-            if replaced is None:
-                return []
-            command = replaced
         refusal = self._refuse_early(command)
         if refusal is not None:
             self.refuse(refusal)
@@ -222,7 +222,7 @@ class Conversation:
         self.counts.received(verb if rule is not None else "unknown")
         if rule is None:
             await self._unknown(command)
-            return self._continue(verb)
+            return self._continue(command)
         if self.denied and verb != "QUIT":
             self.refuse(Reply.of(503, "5.7.0", f"Error: access denied for {self.client.shown}"))
             return self._after_refusal(command)
@@ -239,16 +239,21 @@ class Conversation:
             self._answer(command, reply)
         if rule.junk:
             self._junk()
-        return self._continue(verb)
+        return self._continue(command)
 
     def _paused(self, verb: str) -> bool:
         """Whether the protocol has stopped behind a command."""
-        return verb in PAUSING or (self._lockstep and verb != "BDAT")
+        return self._lockstep or verb in PAUSING
 
-    def _continue(self, verb: str) -> list[Event]:
+    def _continue(self, command: CommandReceived) -> list[Event]:
         """What the octets behind a pausing command are, now that it is answered."""
+        verb = command.verb
         if not self._paused(verb) or self.closing or self.tls_requested:
             return []
+        if verb == "BDAT":
+            return self.protocol.start_chunk(command.text)
+        if self._lockstep and verb in ENDS_TRANSACTION:
+            self.protocol.forget_chunks()
         if verb == "DATA" and self.message is not None and self.chunking is Chunking.NONE:
             return self.protocol.start_data()
         if self.exchange is not None:
@@ -262,7 +267,7 @@ class Conversation:
                 parse_bdat(command.text)
             except CommandError:
                 self.closing = True  # its size could not be read: nobody knows where the chunk ends
-        return self._continue(command.verb)
+        return self._continue(command)
 
     def _refuse_early(self, command: CommandReceived) -> Reply | None:
         """The refusals that come before the command is even looked up."""
@@ -349,6 +354,7 @@ class Conversation:
         if isinstance(event, CommandReceived) and event.verb == "BDAT":
             self.reset()
             self._skipping_chunk = True
+            return self._continue(event)
         if isinstance(event, ChunkEnd):
             return [] if event.last else self._go_on_behind_chunk()
         if isinstance(event, LineReceived) or (isinstance(event, CommandReceived) and self._paused(event.verb)):

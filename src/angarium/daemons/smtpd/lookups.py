@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 
 
 async def filtered(talk: Conversation, command: CommandReceived) -> CommandReceived | None:
-    """The command that smtpd_command_filter makes of one; None: it cannot be asked, and the session ends.
-
-    BDAT is let through as it is: how much follows has been read from it already.
-    """
-    if command.verb == "BDAT":
-        return command
+    """The command that smtpd_command_filter makes of one; None: it cannot be asked, and the session ends."""
     found = await talk.ask.tables.commands.find(command.text)
     if isinstance(found, TemporaryError):
         talk.journal.warning(f'{found.source} lookup error for "{command.text[:100]}": {found.cause}')

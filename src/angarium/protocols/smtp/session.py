@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from angarium.protocols.smtp.framing import DataDecoder, LineFramer, NewlineDecoder
 from angarium.protocols.smtp.parser import parse_bdat
-from angarium.protocols.smtp.states import PAUSING, Input
+from angarium.protocols.smtp.states import ENDS_TRANSACTION, PAUSING, Input
 from angarium.protocols.smtp.types import (
     BareNewline,
     BdatCommand,
@@ -22,8 +22,6 @@ from angarium.protocols.smtp.types import (
     MessageEnd,
 )
 
-_ENDS_TRANSACTION = frozenset({"RSET", "EHLO", "HELO"})
-
 
 class ServerSession:
     """One connection.
@@ -31,7 +29,7 @@ class ServerSession:
     Args:
         line_limit: octets of a command line (postconf(5) ``line_length_limit``).
         bare_newline: what to do with LF without CR.
-        lockstep: stop behind each command but BDAT, as what it is may be changed.
+        lockstep: stop behind each command, as what it is may be changed; a chunk begins with ``start_chunk``.
     """
 
     __slots__ = (
@@ -90,6 +88,13 @@ class ServerSession:
             return self._events()
         return []
 
+    def start_chunk(self, text: str) -> list[Event]:
+        """In lockstep: what follows is the chunk that a BDAT line announces. Raises CommandError: it announces none."""
+        self._chunk = parse_bdat(text)
+        self._chunk_left = self._chunk.size
+        self.state = Input.CHUNK
+        return self._events()
+
     def forget_chunks(self) -> None:
         """The message that came in chunks is given up."""
         self._chunk_decoder = NewlineDecoder(self.bare_newline)
@@ -143,13 +148,13 @@ class ServerSession:
         if (len(text) > 4 and text[4] != " ") or not verb.isalpha():
             text = text.lstrip(" \t")
             verb = (text.split(None, 1) or [""])[0].upper()
-        pausing = verb in PAUSING or (self.lockstep and verb != "BDAT")
+        pausing = self.lockstep or verb in PAUSING
         behind = self._framer.peek(100) if self._framer.pending else b""
         events.append(CommandReceived(verb, text, behind, truncated, bare))
         if pausing:
             self.state = Input.PAUSED
             return False
-        if verb in _ENDS_TRANSACTION:
+        if verb in ENDS_TRANSACTION:
             self.forget_chunks()  # here, for what follows it may have been read before the server comes to act on it
         elif verb == "BDAT":
             try:

@@ -8,9 +8,10 @@ last it stops too: what the server makes of it decides whether the next chunk go
 state      reads                       leaves it
 =========  ==========================  =========================================
 COMMAND    command lines               at DATA, AUTH, STARTTLS, QUIT -> PAUSED;
-                                       at a good BDAT -> CHUNK
+                                       at a good BDAT -> CHUNK;
+                                       in lockstep at any -> PAUSED
 PAUSED     nothing                     ``start_data``, ``start_lines``,
-                                       ``resume_commands``
+                                       ``start_chunk``, ``resume_commands``
 DATA       a dot-stuffed message       at the final dot -> COMMAND
 CHUNK      as many octets as promised  at the last of them -> PAUSED; of the
                                        last chunk -> COMMAND
@@ -38,6 +39,9 @@ class Input(enum.Enum):
 
 PAUSING = frozenset({"DATA", "AUTH", "STARTTLS", "QUIT"})
 """Commands whose reply decides what the octets behind them are."""
+
+ENDS_TRANSACTION = frozenset({"RSET", "EHLO", "HELO"})
+"""Commands that give up a message that comes in chunks."""
 
 
 @dataclass(frozen=True, slots=True)
