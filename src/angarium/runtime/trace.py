@@ -5,11 +5,13 @@ Owns ``trace_directory``: segments ``trace.00000001`` …, one record a line: ``
 line has: which rule permitted a recipient, which table made one address of another, the way that was chosen.
 
 Guarantees: the store never grows beyond ``trace_size_limit``, by more than one segment for each process that writes;
-records of several processes never mix (one ``write`` on an ``O_APPEND`` file). A segment that is full is left for the
-next one by whoever finds it full, and the oldest go; no process waits for another.
+records of several processes never mix (one ``write`` on an ``O_APPEND`` file). A segment that is full, or was begun a
+sixteenth of ``trace_lifetime`` ago, is left for the newest one by whoever finds it so, and the oldest go; no process
+waits for another. One that has slept while others went on, or whose segment was removed, goes on where they are.
 
 Fails by counting: records are written up to a quarter of a second late, and those of a process that is killed, or that
 cannot be written, are lost; ``lost`` counts the latter. Mail and its log never wait for the store, nor fail with it.
+A clock that jumps makes segments old that are not; what remains is still bounded by the size.
 
 Root follows no link here and writes to no file but a plain one with one name: the directory is another user's.
 """
@@ -34,13 +36,14 @@ if TYPE_CHECKING:
     import asyncio
 
 SEGMENTS = 16
-"""How many segments ``trace_size_limit`` is divided into."""
+"""How many segments ``trace_size_limit`` is divided into, and ``trace_lifetime``."""
 
 _SMALLEST_SEGMENT = 64 * 1024
 _FLUSH_BYTES = 64 * 1024
 _FLUSH_SECONDS = 0.25
 _NAME = re.compile(r"trace\.(\d{8})")
-_OPEN = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_BEGUN = re.compile(rb"\[(\d+)")
+_OPEN = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +107,25 @@ class TraceStore:
     Args:
         directory: ``trace_directory``; made when it is not there, but never by root for another.
         size_limit: ``trace_size_limit``, octets.
+        lifetime: ``trace_lifetime``, seconds; 0: age does not matter.
     """
 
-    def __init__(self, directory: Path, size_limit: int) -> None:
+    def __init__(self, directory: Path, size_limit: int, lifetime: float = 0.0) -> None:
         from msgspec import json  # late: the short-lived commands log text and should not pay for it
 
         self._encoder = json.Encoder(enc_hook=str)
         self._directory = directory
         self._segment_size = max(size_limit // SEGMENTS, _SMALLEST_SEGMENT)
-        self._keep = max(size_limit // self._segment_size, 2)
+        self._room_for_old = max(size_limit - self._segment_size, self._segment_size)
+        self._lifetime = lifetime
         self._pid = os.getpid()
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._waiting_in: asyncio.AbstractEventLoop | None = None
         self._descriptor = -1
-        self._number = 0
+        self._full = 0
+        self._old_at = 0.0
+        self._torn = False
         self.lost = 0
 
     def add(self, tag: str, text: str, event: dict[str, object]) -> None:
@@ -154,12 +161,17 @@ class TraceStore:
             self._waiting_in = None
         if not held:
             return
-        held.append(b"")
+        data = b"\n" * self._torn + b"\n".join((*held, b""))  # first the end of what the last write has cut off
         try:
             self._make_room()
-            os.write(self._descriptor, b"\n".join(held))
+            written = os.write(self._descriptor, data)
         except OSError:
-            self.lost += len(held) - 1
+            written = 0
+        if written < len(data):
+            self._torn = self._torn or written > 0
+            self.lost += min(len(held), data.count(b"\n", written))
+        else:
+            self._torn = False
 
     def close(self) -> None:
         """Flush and close."""
@@ -169,23 +181,33 @@ class TraceStore:
             self._descriptor = -1
 
     def _make_room(self) -> None:
-        """See to it that the open segment is one that is not full. Raises OSError."""
-        if self._descriptor < 0:
-            self._open_last()
-        if self._descriptor >= 0 and os.fstat(self._descriptor).st_size < self._segment_size:
-            return
-        # Others come here too, at the same size of the same file, and open the same next one.
-        self._open(self._number + 1, create=True)
-        for path in segments(self._directory)[: -self._keep]:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-
-    def _open_last(self) -> None:
-        if not self._foreign():
+        """See to it that the open segment is there, and is neither full nor old. Raises OSError."""
+        if self._descriptor >= 0:
+            status = os.fstat(self._descriptor)
+            if status.st_nlink and status.st_size < self._full and time.time() < self._old_at:
+                return
+        foreign = self._foreign()
+        if not foreign:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         known = segments(self._directory)
-        if known:
-            self._open(int(known[-1].name.rpartition(".")[2]), create=False)
+        number = int(known[-1].name.rpartition(".")[2]) if known else 0
+        # Others come here too, find the same newest one full, and open the same next one. The owner does that for root.
+        if known and self._open(number, 2 * self._segment_size if foreign else self._segment_size):
+            return
+        if foreign:
+            raise PermissionError(f"{self._directory} is its owner's to grow")
+        self._open(number + 1, self._segment_size, create=True)
+        self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        before = time.time() - self._lifetime if self._lifetime else 0.0
+        held = 0
+        for path in segments(self._directory)[-2::-1]:  # all but the one just begun
+            with contextlib.suppress(FileNotFoundError):
+                status = path.stat()
+                held += status.st_size
+                if held > self._room_for_old or status.st_mtime < before:
+                    path.unlink()
 
     def _foreign(self) -> bool:
         """The directory is another's, or is yet to be made by him: we are root, and make nothing in it."""
@@ -196,23 +218,31 @@ class TraceStore:
         except FileNotFoundError:
             return self._directory.parent.stat().st_uid != 0
 
-    def _open(self, number: int, *, create: bool) -> None:
-        if create and self._foreign():
-            raise PermissionError(f"{self._directory} is its owner's to grow")
+    def _open(self, number: int, full: int, *, create: bool = False) -> bool:
+        """Have this segment open; False when it is full or old. Raises OSError."""
         flags = _OPEN | (os.O_CREAT if create else 0)
         descriptor = os.open(self._directory / f"trace.{number:08d}", flags, 0o600)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             os.close(descriptor)
             raise PermissionError(f"{self._directory}/trace.{number:08d} is no plain file with one name")
+        now = time.time()
+        begun = _BEGUN.match(os.pread(descriptor, 32, 0)) if self._lifetime else None
+        old_at = (float(begun[1]) if begun else now) + self._lifetime / SEGMENTS if self._lifetime else float("inf")
         if self._descriptor >= 0:
             os.close(self._descriptor)
-        self._descriptor = descriptor
-        self._number = number
+        self._descriptor, self._full, self._old_at = descriptor, full, old_at
+        return status.st_size < full and now < old_at
 
 
 def _unicode(value: object) -> object:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def _store(conf: Config) -> TraceStore:
+    return TraceStore(
+        Path(conf.text("trace_directory")), conf.integer("trace_size_limit"), conf.seconds("trace_lifetime")
+    )
 
 
 class TracedLog:
@@ -223,7 +253,7 @@ class TracedLog:
         """As main.cf has it: ``sink`` alone with ``trace_enable = no``. Raises ConfigError."""
         if not conf.boolean("trace_enable"):
             return sink
-        return cls(sink, TraceStore(Path(conf.text("trace_directory")), conf.integer("trace_size_limit")))
+        return cls(sink, _store(conf))
 
     def __init__(self, sink: MailLog, store: TraceStore) -> None:
         self._sink = sink

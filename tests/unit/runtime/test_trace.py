@@ -1,6 +1,8 @@
 import asyncio
 import os
 import re
+import shutil
+import time
 
 import pytest
 
@@ -66,6 +68,64 @@ def test_two_writers_share_the_segments(tmp_path):
     assert sum(path.stat().st_size for path in segments(tmp_path)) <= (1 << 20) * (SEGMENTS + 2) // SEGMENTS
 
 
+def test_one_that_has_slept_goes_on_where_the_others_are(tmp_path):
+    sleeper, busy = TraceStore(tmp_path, 1 << 20), TraceStore(tmp_path, 1 << 20)
+    sleeper.add("t", "asleep", {})
+    for _number in range(20_000):
+        busy.add("t", "x" * 100, {})
+    before = len(segments(tmp_path))
+    for number in range(5):
+        sleeper.add("t", f"awake {number}", {})
+    assert [record.text for record in found(tmp_path, re.compile(b"awake"))] == [f"awake {n}" for n in range(5)]
+    assert len(segments(tmp_path)) - before <= 1
+    sleeper.close()
+    busy.close()
+
+
+def test_segments_that_somebody_removed_are_begun_anew(tmp_path):
+    store = TraceStore(tmp_path / "trace", 1 << 20)
+    store.add("t", "before", {})
+    shutil.rmtree(tmp_path / "trace")
+    store.add("t", "after", {})
+    store.close()
+    assert [record.text for record in found(tmp_path / "trace")] == ["after"]
+    assert store.lost == 0
+
+
+def test_what_is_too_old_goes(tmp_path, monkeypatch):
+    day = 86400.0
+    now = time.time() - 40 * day
+    monkeypatch.setattr(time, "time", lambda: now)
+    store = TraceStore(tmp_path, 1 << 20, 16 * day)
+    for number in range(40):
+        store.add("t", f"day {number}", {})
+        os.utime(segments(tmp_path)[-1], (now, now))  # as the kernel would have it
+        now += day
+    other = TraceStore(tmp_path, 1 << 20, 16 * day)
+    other.add("t", "day 40", {})
+    kept = [int(record.text.split()[1]) for record in found(tmp_path)]
+    assert kept == list(range(kept[0], 41))
+    assert 16 <= 40 - kept[0] <= 18
+    now -= 100 * day  # the clock was wrong
+    store.add("t", "day -60", {})
+    assert found(tmp_path, re.compile(b"day -60"))
+    store.close()
+    other.close()
+
+
+def test_a_write_that_was_cut_off_costs_only_what_it_lacks(tmp_path, monkeypatch):
+    store = TraceStore(tmp_path, 1 << 20)
+    store.add("t", "one", {})
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:10]))
+    store.add("t", "two", {})
+    monkeypatch.setattr(os, "write", write)
+    store.add("t", "three", {})
+    store.close()
+    assert [record.text for record in found(tmp_path)] == ["one", "three"]
+    assert store.lost == 1
+
+
 def test_what_is_no_utf8_is_kept_readable(tmp_path):
     store = TraceStore(tmp_path, 1 << 20)
     store.add("t", "from=<b\udce4r@x>", {"recipient": "\udcff", "uid": 3})
@@ -125,9 +185,12 @@ def test_root_makes_nothing_in_anothers_directory(tmp_path):
     assert (store.lost, list(place.iterdir())) == (1, [])
     (place / "trace.00000001").touch()
     os.chown(place / "trace.00000001", 65534, 65534)
-    store.add("t", "two", {})
+    for number in range(2_000):
+        store.add("t", f"{number} " + "x" * 100, {})
     store.close()
-    assert [record.text for record in found(place)] == ["two"]
+    assert [path.name for path in place.iterdir()] == ["trace.00000001"]
+    assert found(place)[0].text.startswith("0 ")
+    assert segments(place)[0].stat().st_size < (3 << 20) // SEGMENTS, "no more than twice the size, as the owner sleeps"
 
 
 def test_a_directory_that_cannot_be_written_loses_records_and_nothing_else(tmp_path):

@@ -23,6 +23,15 @@ PARAMETERS = (
         compatible=False,
     ),
     Parameter(
+        "trace_lifetime",
+        Type.TIME,
+        "4w",
+        "How long what happened is kept, if trace_size_limit does not end it before. 0: as long as there is room.",
+        "trace",
+        unit="d",
+        compatible=False,
+    ),
+    Parameter(
         "trace_size_limit",
         Type.INTEGER,
         "134217728",
