@@ -128,7 +128,7 @@ def _status_filter(node: Node, conf: Config, command: str, log: ServiceLog) -> S
 def _smtp(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> DeliveryAgent:
     agent = make_smtp_agent(node, conf, log, DIALECTS[entry.command], read_flags(entry, log))
     best = conf.text("best_mx_transport") if entry.command == "smtp" else ""
-    return BestMxAgent(agent, best, node.agents.get) if best else agent
+    return BestMxAgent(agent, best, node.agents.get, log) if best else agent
 
 
 def make_smtp_agent(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from angarium.model.content import Content
@@ -47,6 +47,7 @@ class DeliveryRequest:
         queued: seconds since the epoch when the message was committed to the queue.
         started: seconds since the epoch when the queue manager took it up for this attempt.
         verify: nothing is to be delivered; the results say what would become of it.
+        through: the transports that have handed it on, the first first.
     """
 
     queue_id: str
@@ -59,6 +60,30 @@ class DeliveryRequest:
     queued: float
     started: float
     verify: bool = False
+    through: tuple[str, ...] = ()
+
+    def handed_on(
+        self, transport: str, nexthop: str, recipients: tuple[QueuedRecipient, ...]
+    ) -> DeliveryRequest | None:
+        """The request for another transport; None when it goes in circles: that one has handed it on twice.
+
+        Once is no circle: a user whom the other transport has renamed may well be the first one's to deliver to.
+        """
+        through = (*self.through, self.transport)
+        if through.count(transport) > 1:
+            return None
+        return replace(
+            self, transport=transport, nexthop=nexthop or self.nexthop, recipients=recipients, through=through
+        )
+
+    def circle(self, transport: str) -> str:
+        """For the log: how it came to be handed on to a transport once too often."""
+        way = " -> ".join((*self.through, self.transport, transport))
+        return f"{self.queue_id}: transports hand on to each other: {way}"
+
+
+CIRCLES = "unknown mail transport error"
+"""Why a delivery is deferred (4.3.0) that transports hand on to each other; Postfix's word, when its processes run out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from angarium.agents.local.deliverer import Part
 from angarium.cleanup.interface import Cleanup
 from angarium.mailqueue.interface import Intake
 from angarium.model.content import MemoryContent
-from angarium.model.delivery import DeliveryAgent, DeliveryRequest, DeliveryResult, QueuedRecipient, Status
+from angarium.model.delivery import CIRCLES, DeliveryAgent, DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
 from angarium.model.envelope import Envelope, Forwarded, Origin, Recipient
 from angarium.model.error import MailError
@@ -121,14 +121,16 @@ class LocalAgent:
     ) -> DeliveryResult:
         """Have another transport deliver it."""
         agent = self._others(part.transport)
-        if agent is None or agent is self:
-            self._log.warning(f"{request.queue_id}: no transport {part.transport} that could take mail from local")
-            failed = replace(part, status=Status.DEFERRED, dsn=Dsn(4, 3, 0), text="mail transport unavailable")
-            return self._result(queued, failed, started)
-        person = self._renamed(queued, part)
-        asked = replace(
-            request, transport=part.transport, nexthop=part.nexthop or request.nexthop, recipients=(person,)
-        )
+        asked = request.handed_on(part.transport, part.nexthop, (self._renamed(queued, part),))
+        if agent is None or asked is None:
+            if agent is None:
+                self._log.warning(f"{request.queue_id}: no transport {part.transport} that could take mail from local")
+                text = "mail transport unavailable"
+            else:
+                self._log.warning(request.circle(part.transport))
+                text = CIRCLES
+            failed = replace(part, status=Status.DEFERRED, dsn=Dsn(4, 3, 0), text=text)
+            return replace(self._result(queued, failed, started), relay="none")
         (result,) = await agent.deliver(asked)
         return replace(result, transport=part.transport)
 

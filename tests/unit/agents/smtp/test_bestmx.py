@@ -11,8 +11,11 @@ from angarium.model.content import MemoryContent
 from angarium.model.delivery import DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
 from angarium.model.envelope import Envelope, Origin, Recipient
+from angarium.runtime.log import MemoryLog, ServiceLog
 
 PEOPLE = tuple(QueuedRecipient(number, Recipient(f"u{number}@x.test", f"u{number}@x.test")) for number in range(2))
+
+LOG = ServiceLog(MemoryLog(), "postfix/smtp")
 
 
 class Agent:
@@ -35,7 +38,7 @@ def looping(**more):
 def deliver(agent, target, **others):
     envelope = Envelope("a@y.test", tuple(person.recipient for person in PEOPLE), 1.0, Origin("local"))
     request = DeliveryRequest("Q", "smtp", "x.test", envelope, PEOPLE, b"", MemoryContent(b""), 1.0, 1.0)
-    return asyncio.run(BestMxAgent(agent, target, others.get).deliver(request))
+    return asyncio.run(BestMxAgent(agent, target, others.get, LOG).deliver(request))
 
 
 @pytest.mark.parametrize(("target", "nexthop"), [("local", "x.test"), ("local:here", "here")])
@@ -65,3 +68,15 @@ def test_nothing_else_does(agent):
 def test_a_transport_that_is_missing_defers():
     results = deliver(looping(), "nowhere")
     assert [(result.status, result.text) for result in results] == [(Status.DEFERRED, "mail transport unavailable")] * 2
+
+
+def test_transports_that_hand_on_to_each_other_end():
+    agents = {}
+    agents["smtp"] = first = BestMxAgent(looping(), "relay", agents.get, LOG)
+    agents["relay"] = BestMxAgent(looping(), "smtp", agents.get, LOG)
+    envelope = Envelope("a@y.test", tuple(person.recipient for person in PEOPLE), 1.0, Origin("local"))
+    request = DeliveryRequest("Q", "smtp", "x.test", envelope, PEOPLE, b"", MemoryContent(b""), 1.0, 1.0)
+    results = asyncio.run(first.deliver(request))
+    assert [(result.recipient, result.status, str(result.dsn), result.text) for result in results] == [
+        (person, Status.DEFERRED, "4.3.0", "unknown mail transport error") for person in PEOPLE
+    ]
