@@ -16,7 +16,7 @@ from angarium.directory.interface import QuotaLimit, QuotaSettings
 if TYPE_CHECKING:
     from angarium.model.quota import QuotaPlan
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGTP]?)(?:I?B)?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,9}))?\s*([KMGTP]?)(?:I?B)?", re.IGNORECASE | re.ASCII)
 _UNITS = "KMGTP"
 _LARGEST = 2**62
 
@@ -62,15 +62,24 @@ def table(rows: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def parse_size(text: str) -> int:
-    """``1G`` -> 1073741824; ``0`` and ``none`` are no limit. Raises Failure."""
+    """``1G`` -> 1073741824; ``0`` and ``none`` are no limit, and nothing else is. Raises Failure."""
     if text.lower() in ("none", "unlimited"):
         return 0
     match = _SIZE.fullmatch(text.strip())
     if match is not None:
-        size = int(float(match[1]) * 1024 ** (_UNITS.index(match[2].upper()) + 1 if match[2] else 0))
-        if size <= _LARGEST:
+        whole, part, unit = match[1], match[2] or "", match[3].upper()
+        exact = int(whole + part) * 1024 ** (_UNITS.index(unit) + 1 if unit else 0)  # in units of the last digit
+        size = exact // 10 ** len(part)
+        if size <= _LARGEST and bool(size) == bool(exact):  # less than one byte is not "no limit"
             return size
     raise Failure(os.EX_DATAERR, f"not a size: {text!r} (for example 500M, 1G; 0 for no limit)")
+
+
+def check_number(number: int) -> int:
+    """A number of messages. Raises Failure."""
+    if not 0 <= number <= _LARGEST:
+        raise Failure(os.EX_DATAERR, f"not a number of messages: {number}")
+    return number
 
 
 def format_size(size: int) -> str:
@@ -133,12 +142,10 @@ def quota_of(size: str | None, messages: int | None, before: QuotaSettings | Non
     """What ``--quota`` and ``--messages`` ask for, on top of ``before``; None when neither was given."""
     if size is None and messages is None:
         return None
-    if messages is not None and messages < 0:
-        raise Failure(os.EX_DATAERR, f"not a number of messages: {messages}")
     settings = before or QuotaSettings()
     if size is not None:
         settings = replace(settings, bytes=parse_size(size))
-    return settings if messages is None else replace(settings, messages=messages)
+    return settings if messages is None else replace(settings, messages=check_number(messages))
 
 
 def read_password(account: str) -> str:

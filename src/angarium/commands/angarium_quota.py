@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from angarium.commands.angarium_output import (
     Failure,
     Result,
+    check_number,
     format_quota,
     format_size,
     format_usage,
@@ -225,7 +226,7 @@ def _set(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
     if total and isinstance(entry, Domain):
         limit = QuotaLimit(
             entry.total.bytes if options.total is None else parse_size(options.total),
-            entry.total.messages if options.total_messages is None else _number(options.total_messages),
+            entry.total.messages if options.total_messages is None else check_number(options.total_messages),
         )
         admin.set_domain_total(entry.name, limit)
         _begin_ledger(admin, options, entry.name)
@@ -245,12 +246,6 @@ def _changed(settings: QuotaSettings, options: argparse.Namespace) -> QuotaSetti
             raise Failure(os.EX_DATAERR, str(error)) from error
         settings = replace(settings, rules=options.rules)
     return settings
-
-
-def _number(number: int) -> int:
-    if number < 0:
-        raise Failure(os.EX_DATAERR, f"not a number of messages: {number}")
-    return number
 
 
 def _unset(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:

@@ -8,7 +8,7 @@ messages that it became are in the same list: behind a content filter, after a r
 address shows the newest ``--most`` messages (10) from it and to it, refused ones too.
 
 ``--since`` is an age (``90m``, ``2d``) or a time (``2026-11-24``, ``"2026-11-24 13:00"``). The events are kept in
-``trace_directory``, up to ``trace_size_limit`` and for ``trace_lifetime``; the newest quarter of a second may be missing.
+``trace_directory``, up to ``trace_size_limit``, for ``trace_lifetime``; the newest quarter of a second may be missing.
 
 Exit status: 0; 65 a time that cannot be read; 66 nothing is known of it; 77 no right to read the events; 78 the
 configuration cannot be read, or ``trace_enable`` is off.

@@ -283,6 +283,15 @@ def test_parts_of_a_quota_are_set_and_given_up(quotas: Quotas) -> None:
         assert quotas(*words, status=status).startswith("angarium: ")
 
 
+def test_limits_that_no_database_holds_are_refused(quotas: Quotas) -> None:
+    for words in (
+        ("a@example.test", "--messages", "9" * 30),
+        ("a@example.test", "--messages", str(2**63 - 1)),
+        ("example.test", "--total-messages", "9" * 30),
+    ):
+        assert "not a number of messages" in quotas("set", *words, status=os.EX_DATAERR)
+
+
 def test_what_is_not_set_stays_main_cfs(quotas: Quotas) -> None:
     for words in (
         ("domain", "add", "other.test", "--messages", "9"),
@@ -386,13 +395,14 @@ def test_a_database_that_cannot_be_used(angarium: Command) -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("0", 0), ("none", 0), ("17", 17), ("1k", 1024), ("1.5G", 3 * 2**29), ("2TiB", 2**41), ("500 MB", 500 * 2**20)],
+    [("0", 0), ("none", 0), ("17", 17), ("1k", 1024), ("1.5G", 3 * 2**29), ("2TiB", 2**41), ("500 MB", 500 * 2**20)]
+    + [("9007199254740993", 2**53 + 1), ("4096P", 2**62), ("0.001K", 1)],
 )
 def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "G", "-1", "1X", "1e9", "1,5G", "9999999P"])
+@pytest.mark.parametrize("text", ["", "G", "-1", "1X", "1e9", "1,5G", "9999999P", "0.5", "1\u212a", "9" * 400])
 def test_no_sizes(text: str) -> None:
     with pytest.raises(Failure):
         parse_size(text)
