@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from angarium.commands import sendmail_client
+from angarium.commands import launcher
 
 SECONDS = 25.0
 RECORD = runpy.run_path(str(Path(__file__).parents[1] / "golden" / "record_pipe.py"))
@@ -39,7 +39,7 @@ FILTER = """#!/bin/sh
 cat > ROOT/out/in.$$ || exit 75
 trap 'rm -f ROOT/out/in.$$' 0
 grep -q '^X-Refuse' ROOT/out/in.$$ && { echo Message content rejected; exit 69; }
-{ echo 'X-Filtered: yes'; cat ROOT/out/in.$$; } | /usr/bin/python3 -IS ROOT/sendmail -G -i "$@"
+{ echo 'X-Filtered: yes'; cat ROOT/out/in.$$; } | ROOT/sendmail -G -i "$@"
 """
 
 
@@ -333,8 +333,7 @@ def test_a_simple_content_filter(servers):
     )
     server = prepared(servers, [line])
     root = server.site.root
-    # The interpreter of the tests may be where others than root may not go.
-    shutil.copy(sendmail_client.__file__, root / "sendmail")
+    launcher.write(root / "sendmail")
     script(root / "filter", FILTER.replace("ROOT", str(root)))
     path = server.site.configuration / "master.cf"
     smtp = f"{server.site.host}:{server.site.ports.smtp}"

@@ -1,53 +1,43 @@
 """Writes sendmail(1) as a script that starts fast: ``python -m angarium.commands.launcher FILE …``.
 
-The script names its interpreter, without site, and holds the bytecode of ``sendmail_client`` for it beside the source,
-so that nothing is searched for or compiled: 2 ms of CPU less than the script of the package. It is the interpreter
-that an environment's link leads to, which takes another 0.6 ms less than the link; the whole command is for the link.
-An interpreter of another version, as after an upgrade, takes the source. ``postfix set-permissions`` writes it over the
-script of the package.
+The script is ``sendmail_client.pl`` with the interpreters named, so that no shell has to find them: Perl's in the first
+line, then ours, the environment's. Where there is no Perl it is ``sendmail_client.pl`` as it stands, which is the whole
+command there. ``postfix set-permissions`` writes it over the script of the package.
 
-A file is replaced in one step, with the mode 755 and the old one's owner. Fails with OSError; with ValueError when the
-interpreter's path cannot stand in the first line of a script.
+A file is replaced in one step, with the mode 755 and the old one's owner. Fails with OSError.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import marshal
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("sendmail_client.py")
+SOURCE = Path(__file__).with_name("sendmail_client.pl")
 MARK = "# A script of Angarium's, as `postfix set-permissions` writes it: sendmail(1), mailq(1) and newaliases(1)."
+PERL = Path("/usr/bin/perl")
 
-_LONGEST = 120
-"""Bytes of the first line that every kernel reads."""
+_PART_OF_PERL = "#!perl\n"
 
 
-def script(interpreter: str) -> str:
-    """The script's text; the interpreter is the environment's. Raises ValueError."""
-    first = f"#!{os.path.realpath(interpreter)} -IS"
-    if len(os.fsencode(first)) > _LONGEST or any(char.isspace() for char in interpreter):
-        raise ValueError(f"cannot stand in the first line of a script: {interpreter}")
+def script(interpreter: str, perl: Path = PERL) -> str:
+    """The script's text; the interpreter is the environment's."""
     source = SOURCE.read_text(encoding="utf-8")
-    code = marshal.dumps(compile(source, "sendmail", "exec", dont_inherit=True, optimize=2))
-    return (
-        f"{first}\n{MARK}\nimport marshal\nimport sys\n\nINTERPRETER = {interpreter!r}\n"
-        f'if sys.modules["_frozen_importlib_external"].MAGIC_NUMBER == {importlib.util.MAGIC_NUMBER!r}:\n'
-        f"    exec(marshal.loads({code!r}))\nelse:\n    exec({source!r})\n"
-    )
+    if not os.access(perl, os.X_OK):
+        return source
+    quoted = interpreter.replace("\\", "\\\\").replace("'", "\\'")
+    return f"#!{perl}\n{MARK}\nour $interpreter = '{quoted}';\n{source.partition(_PART_OF_PERL)[2]}"
 
 
 def write(path: Path, interpreter: str = sys.executable) -> None:
-    """Write the script in place of what is there. Raises OSError, ValueError."""
-    text = script(interpreter)
+    """Write the script in place of what is there. Raises OSError."""
+    text = script(interpreter).encode("utf-8", "surrogateescape")
     target = path.resolve()
     aside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_bytes(text)
         aside.chmod(0o755)
         with contextlib.suppress(FileNotFoundError):
             there = target.stat()
@@ -64,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         for name in sys.argv[1:] if argv is None else argv:
             write(Path(name))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         print(f"launcher: fatal: {error}", file=sys.stderr)
         return 1
     return 0

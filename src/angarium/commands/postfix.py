@@ -335,7 +335,7 @@ class Script:
     def _installation(work: Callable[[], None]) -> None:
         try:
             work()
-        except (ConfigError, OSError, ValueError) as error:
+        except (ConfigError, OSError) as error:
             raise PostfixError(str(error)) from error
 
 

@@ -43,7 +43,7 @@ _OURS = (b"angarium", launcher.MARK.encode())
 
 
 def set_permissions(conf: Config, say: Callable[[str], None]) -> None:
-    """Give the mail system what is its own. Raises ConfigError, OSError, ValueError."""
+    """Give the mail system what is its own. Raises ConfigError, OSError."""
     prepare_directories(conf, mail_owner(conf))
     for script in _scripts(conf):
         launcher.write(script)

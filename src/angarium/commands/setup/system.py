@@ -92,7 +92,7 @@ def take_sendmail(root: Path) -> Iterator[str]:
     """Register our commands under the names that other programs call. Raises InstallationError."""
     (first, link), *others = SENDMAIL
     if root == Path("/"):
-        with contextlib.suppress(OSError, ValueError):  # what pip has put there works as well, only slower
+        with contextlib.suppress(OSError):  # what pip has put there works as well, only slower
             launcher.write(prefix() / first)
     words = ["--install", link, first, str(prefix() / first), "50"]
     for name, path in others:

@@ -8,20 +8,19 @@ from pathlib import Path
 
 import pytest
 
-import angarium.commands.sendmail_client as client
+from angarium.commands import launcher
 
 CASES = json.loads((Path(__file__).parents[3] / "golden" / "sendmail.json").read_text())
 CALLS = CASES
 SUBMISSIONS = [case for case in CALLS if case["left"] is not None and "-bv" not in case["words"]]
 NOT_TAKEN = {"named_attribute: trace_flags=1024"}
-CLIENT = Path(client.__file__)
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="recorded as root, whose name the cases hold")
 
 
 def call(bench, case, *program):
     environment = {"PATH": os.environ["PATH"], **case["env"]}
-    words = [sys.executable, *program, "-C", str(bench.root / "etc"), *case["words"]]
+    words = [*program, "-C", str(bench.root / "etc"), *case["words"]]
     return subprocess.run(words, input=case["input"].encode(), capture_output=True, env=environment, timeout=60)
 
 
@@ -50,7 +49,7 @@ def down(tmp_path_factory):
 
 @pytest.mark.parametrize("case", CALLS, ids=name)
 def test_what_the_command_says(down, case):
-    done = call(down, case, "-m", "angarium.commands.sendmail")
+    done = call(down, case, sys.executable, "-m", "angarium.commands.sendmail")
     unknown = "No recipient addresses found" in case["err"]  # which pickup finds out when it takes the message
     refused = "malformed sender" in case["err"]
     if not unknown and not refused:
@@ -86,7 +85,7 @@ def test_what_the_client_submits(bench, case):
     recipients, values = expected(case)
     if "" in recipients:
         pytest.skip("an empty recipient is nobody here")
-    done = bench.run(lambda: call(bench, case, "-IS", str(CLIENT)))
+    done = bench.run(lambda: call(bench, case, launcher.PERL, "-x", launcher.SOURCE, sys.executable))
     assert said(done) == (case["status"], case["out"], case["err"])
     (message,) = bench.queue.messages
     envelope = message.envelope

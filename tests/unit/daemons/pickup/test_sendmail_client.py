@@ -1,24 +1,24 @@
 """The client that leaves its command line to pickup: what it hands over, and when it becomes the whole command."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
-import angarium.commands.sendmail_client as client
 from angarium.commands import launcher
 from angarium.daemons.pickup import main as pickup
 
-CLIENT = Path(client.__file__)
+CLIENT = launcher.SOURCE
+PERL = (launcher.PERL, "-x", CLIENT, sys.executable)
 MESSAGE = b"Subject: hi\n\nbody\n"
 
 
-def run(bench, *words, text=MESSAGE, program=(sys.executable, "-IS", str(CLIENT))):
+def run(bench, *words, text=MESSAGE, program=PERL):
     command = [*program, "-C", str(bench.root / "etc"), *words]
     return subprocess.run(command, input=text, capture_output=True, timeout=60, check=False)
 
@@ -33,7 +33,7 @@ def body(message):
 
 @pytest.mark.parametrize("how", ["beside its interpreter", "by a link", "by a link to a link"])
 def test_the_script_finds_its_interpreter(bench, tmp_path, how):
-    """As installed: beside python3, which it starts without site, or behind a link, as /usr/sbin/sendmail would be."""
+    """As installed: beside the interpreter of the whole command, or behind a link, as /usr/sbin/sendmail would be."""
     place = tmp_path / "bin"
     place.mkdir()
     (place / "python3").symlink_to(sys.executable)
@@ -67,7 +67,7 @@ def test_a_message_over_the_limit_is_refused(bench):
 
 def test_a_lone_dot_ends_it_though_the_writer_stays(bench):
     def action():
-        command = [sys.executable, "-IS", str(CLIENT), "-C", str(bench.root / "etc"), "joe@x.test"]
+        command = [*PERL, "-C", str(bench.root / "etc"), "joe@x.test"]
         with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
             for piece in (b"Subject: a\n\nb\n", b".", b"\n"):
                 process.stdin.write(piece)
@@ -144,12 +144,26 @@ def test_sendmail_fix_line_endings(bench, setting, text, kept):
     assert body(bench.queue.messages[0]) == kept
 
 
-def test_it_imports_two_modules_in_c():
-    code = f"import sys; old = set(sys.modules); exec(open({str(CLIENT)!r}).read(), {{'__name__': 'client'}})"
-    code += "; print(*set(sys.modules) - old)"
-    done = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True)
-    assert not set(done.stdout.split()) - {"posix"}
+def test_it_is_sound_and_imports_nothing():
+    command = [launcher.PERL, "-x", "-Mstrict", "-Mwarnings=FATAL,all", "-c", CLIENT]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, f"{CLIENT} syntax OK\n")
+    code = CLIENT.read_text().partition("#!perl\n")[2]
+    assert not re.search(r"^\s*(use|require|no)\b", code, re.MULTILINE)
     assert os.access(CLIENT, os.X_OK)
+
+
+def test_where_there_is_no_perl_it_is_the_whole_command(bench, tmp_path):
+    script = tmp_path / "sendmail"
+    script.write_text(launcher.script(sys.executable, tmp_path / "nothing").replace(str(launcher.PERL), "/nothing"))
+    script.chmod(0o755)
+    (tmp_path / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / "python3").chmod(0o755)
+    (tmp_path / "mailq").symlink_to(script)
+    assert up(bench, "joe@x.test", program=(script,)).stderr == b""
+    assert body(bench.queue.messages[0]) == b"body\r\n"
+    done = run(bench, "x", program=(tmp_path / "mailq",))
+    assert (done.returncode, done.stderr) == (75, b"mailq: fatal: display queue mode requires no recipient\n")
 
 
 @pytest.mark.parametrize(
