@@ -8,7 +8,6 @@ import os
 import pwd
 import re
 import runpy
-import shutil
 import smtplib
 import socket
 import subprocess
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from angarium.commands import launcher
+from angarium.commands import sendmail_script
 
 SECONDS = 25.0
 RECORD = runpy.run_path(str(Path(__file__).parents[1] / "golden" / "record_pipe.py"))
@@ -333,7 +332,7 @@ def test_a_simple_content_filter(servers):
     )
     server = prepared(servers, [line])
     root = server.site.root
-    launcher.write(root / "sendmail")
+    sendmail_script.write(root / "sendmail")
     script(root / "filter", FILTER.replace("ROOT", str(root)))
     path = server.site.configuration / "master.cf"
     smtp = f"{server.site.host}:{server.site.ports.smtp}"

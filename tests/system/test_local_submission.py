@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from angarium.commands import launcher, postqueue, postsuper
+from angarium.commands import postqueue, postsuper, sendmail_script
 
 SECONDS = 20.0
 
@@ -138,7 +138,7 @@ def test_mailq_is_the_clients_own(servers, tmp_path, capfd):
         assert sendmail(server, "-f", sender, *recipients, text=b"Subject: x\n\nx\n").returncode == 0
     etc = str(server.site.configuration)
     script = tmp_path / "sendmail"
-    launcher.write(script)
+    sendmail_script.write(script)
     (tmp_path / "mailq").symlink_to(script)
 
     def listed(*words: str) -> str:

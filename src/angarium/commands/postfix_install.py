@@ -1,8 +1,8 @@
 """``postfix set-permissions`` and ``postfix upgrade-configuration``.
 
 ``set-permissions`` makes the directories of the mail system, gives them to mail_owner, and writes the sendmail script
-that starts fast (``launcher``) over those of this installation: beside the interpreter, and sendmail_path when that is
-ours. A program of another mail system is left alone.
+that starts fast (``sendmail_script``) over those of this installation: beside the interpreter, and sendmail_path when
+that is ours. A program of another mail system is left alone.
 
 ``upgrade-configuration`` adds the lines to master.cf without which mail does not move: a file from a very small or very
 old installation may lack them. What is there is not changed.
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from angarium.commands import launcher
+from angarium.commands import sendmail_script
 from angarium.config.config import Config
 from angarium.config.master_cf import read_master_cf
 from angarium.master.privileges import mail_owner
@@ -39,14 +39,14 @@ _SERVICES = {
 }
 """Services on unix sockets that every configuration wants, as lines of master.cf."""
 
-_OURS = (b"angarium", launcher.MARK.encode())
+_OURS = (b"angarium", sendmail_script.MARK.encode())
 
 
 def set_permissions(conf: Config, say: Callable[[str], None]) -> None:
     """Give the mail system what is its own. Raises ConfigError, OSError."""
     prepare_directories(conf, mail_owner(conf))
     for script in _scripts(conf):
-        launcher.write(script)
+        sendmail_script.write(script)
         say(f"set-permissions: {script}: written for {sys.executable}")
 
 

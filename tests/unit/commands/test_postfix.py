@@ -6,7 +6,7 @@ import sys
 import pytest
 from cryptography import x509
 
-from angarium.commands import launcher, postfix, postfix_install
+from angarium.commands import postfix, postfix_install, sendmail_script
 
 
 @pytest.fixture
@@ -76,13 +76,13 @@ def test_set_permissions_writes_our_sendmail_alone(etc, tmp_path, monkeypatch):
     ours.write_text("#!/usr/bin/python3\nfrom angarium.commands.sendmail import main\n")
     assert run(etc, "set-permissions") == 0
     assert "another mail system" in theirs.read_text()
-    assert launcher.MARK in ours.read_text()
+    assert sendmail_script.MARK in ours.read_text()
     assert (tmp_path / "spool" / "maildrop").is_dir() or (tmp_path / "spool").is_dir()
 
 
 def test_a_script_of_the_wheel_is_ours(tmp_path):
     script = tmp_path / "sendmail"
-    script.write_bytes(launcher.SOURCE.read_bytes())
+    script.write_bytes(sendmail_script.SOURCE.read_bytes())
     assert postfix_install._is_ours(script)
 
 

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from angarium.commands import launcher
+from angarium.commands import sendmail_script
 from angarium.commands.setup.files import NewFile, under
 from angarium.commands.setup.share import shared_file
 
@@ -93,7 +93,7 @@ def take_sendmail(root: Path) -> Iterator[str]:
     (first, link), *others = SENDMAIL
     if root == Path("/"):
         with contextlib.suppress(OSError):  # what pip has put there works as well, only slower
-            launcher.write(prefix() / first)
+            sendmail_script.write(prefix() / first)
     words = ["--install", link, first, str(prefix() / first), "50"]
     for name, path in others:
         words += ["--slave", path, name, str(prefix() / name)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from angarium.commands import launcher
+from angarium.commands import sendmail_script
 
 CASES = json.loads((Path(__file__).parents[3] / "golden" / "sendmail.json").read_text())
 CALLS = CASES
@@ -85,7 +85,7 @@ def test_what_the_client_submits(bench, case):
     recipients, values = expected(case)
     if "" in recipients:
         pytest.skip("an empty recipient is nobody here")
-    done = bench.run(lambda: call(bench, case, launcher.PERL, "-x", launcher.SOURCE, sys.executable))
+    done = bench.run(lambda: call(bench, case, sendmail_script.PERL, "-x", sendmail_script.SOURCE, sys.executable))
     assert said(done) == (case["status"], case["out"], case["err"])
     (message,) = bench.queue.messages
     envelope = message.envelope

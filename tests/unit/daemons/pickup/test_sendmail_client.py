@@ -10,11 +10,11 @@ import threading
 
 import pytest
 
-from angarium.commands import launcher
+from angarium.commands import sendmail_script
 from angarium.daemons.pickup import main as pickup
 
-CLIENT = launcher.SOURCE
-PERL = (launcher.PERL, "-x", CLIENT, sys.executable)
+CLIENT = sendmail_script.SOURCE
+PERL = (sendmail_script.PERL, "-x", CLIENT, sys.executable)
 MESSAGE = b"Subject: hi\n\nbody\n"
 
 
@@ -145,7 +145,7 @@ def test_sendmail_fix_line_endings(bench, setting, text, kept):
 
 
 def test_it_is_sound_and_imports_nothing():
-    command = [launcher.PERL, "-x", "-Mstrict", "-Mwarnings=FATAL,all", "-c", CLIENT]
+    command = [sendmail_script.PERL, "-x", "-Mstrict", "-Mwarnings=FATAL,all", "-c", CLIENT]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, f"{CLIENT} syntax OK\n")
     code = CLIENT.read_text().partition("#!perl\n")[2]
@@ -155,7 +155,9 @@ def test_it_is_sound_and_imports_nothing():
 
 def test_where_there_is_no_perl_it_is_the_whole_command(bench, tmp_path):
     script = tmp_path / "sendmail"
-    script.write_text(launcher.script(sys.executable, tmp_path / "nothing").replace(str(launcher.PERL), "/nothing"))
+    script.write_text(
+        sendmail_script.script(sys.executable, tmp_path / "nothing").replace(str(sendmail_script.PERL), "/nothing")
+    )
     script.chmod(0o755)
     (tmp_path / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (tmp_path / "python3").chmod(0o755)
@@ -190,7 +192,7 @@ def test_where_there_is_no_perl_it_is_the_whole_command(bench, tmp_path):
 def test_under_other_names(bench, tmp_path, name, words, status, said):
     """As recorded from Postfix's."""
     script = tmp_path / "sendmail"
-    launcher.write(script)
+    sendmail_script.write(script)
     (tmp_path / name).symlink_to(script)
     main_cf = bench.root / "etc" / "main.cf"
     main_cf.write_text(main_cf.read_text() + "alias_database =\n")

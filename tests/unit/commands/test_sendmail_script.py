@@ -3,16 +3,18 @@
 import subprocess
 import sys
 
-from angarium.commands import launcher
+from angarium.commands import sendmail_script
 
 
 def test_it_is_the_client(tmp_path):
     path = tmp_path / "sendmail"
     path.write_text("old")
-    assert launcher.main([str(path)]) == 0
+    assert sendmail_script.main([str(path)]) == 0
     done = subprocess.run([str(path), "-bX"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (75, "sendmail: fatal: unsupported: -bX\n")
-    assert path.read_text().startswith(f"#!{launcher.PERL}\n{launcher.MARK}\nour $interpreter = '{sys.executable}';\n")
+    assert path.read_text().startswith(
+        f"#!{sendmail_script.PERL}\n{sendmail_script.MARK}\nour $interpreter = '{sys.executable}';\n"
+    )
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -21,24 +23,24 @@ def test_an_interpreter_at_an_odd_place(tmp_path):
     place.mkdir()
     (place / "python3").write_text('#!/bin/sh\necho "$@"\n')
     (place / "python3").chmod(0o755)
-    launcher.write(place / "sendmail", str(place / "python3"))
+    sendmail_script.write(place / "sendmail", str(place / "python3"))
     done = subprocess.run([place / "sendmail", "-bX"], capture_output=True, text=True)
     assert done.stdout == "-P -m angarium.commands.sendmail -bX\n"
 
 
 def test_without_perl_it_is_as_the_wheel_has_it(tmp_path):
-    assert launcher.script(sys.executable, tmp_path / "perl") == launcher.SOURCE.read_text()
+    assert sendmail_script.script(sys.executable, tmp_path / "perl") == sendmail_script.SOURCE.read_text()
 
 
 def test_a_link_stays_one(tmp_path):
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "sendmail").write_text("old")
     (tmp_path / "sendmail").symlink_to(tmp_path / "bin" / "sendmail")
-    launcher.write(tmp_path / "sendmail")
+    sendmail_script.write(tmp_path / "sendmail")
     assert (tmp_path / "sendmail").is_symlink()
-    assert launcher.MARK in (tmp_path / "bin" / "sendmail").read_text()
+    assert sendmail_script.MARK in (tmp_path / "bin" / "sendmail").read_text()
 
 
 def test_a_place_that_cannot_be_written(tmp_path, capsys):
-    assert launcher.main([str(tmp_path / "missing" / "sendmail")]) == 1
-    assert "launcher: fatal:" in capsys.readouterr().err
+    assert sendmail_script.main([str(tmp_path / "missing" / "sendmail")]) == 1
+    assert "sendmail_script: fatal:" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Writes sendmail(1) as a script that starts fast: ``python -m angarium.commands.launcher FILE …``.
+"""Writes sendmail(1) as a script that starts fast: ``python -m angarium.commands.sendmail_script FILE …``.
 
 The script is ``sendmail_client.pl`` with the interpreters named, so that no shell has to find them: Perl's in the first
 line, then ours, the environment's. Where there is no Perl it is ``sendmail_client.pl`` as it stands, which is the whole
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in sys.argv[1:] if argv is None else argv:
             write(Path(name))
     except OSError as error:
-        print(f"launcher: fatal: {error}", file=sys.stderr)
+        print(f"sendmail_script: fatal: {error}", file=sys.stderr)
         return 1
     return 0
 
