@@ -9,7 +9,6 @@ the machine can keep the queue manager from its work, nor others from their list
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -17,10 +16,14 @@ from pathlib import Path
 
 from angarium.mailqueue.interface import MailQueue, QueuedMessage
 from angarium.mailqueue.listing import FAREWELL, GREETING, encode
+from angarium.runtime.closing import close_stream
 from angarium.runtime.log import ServiceLog
 
 PATIENCE = 60.0
 """Seconds that a client may take to read what it has been sent."""
+
+LINGER = 10.0
+"""Seconds that it has for what is left when the listing is over."""
 
 CLIENTS = 100
 """Clients at once; one more is hung up on."""
@@ -93,9 +96,7 @@ class ShowqService:
                 self._log.warning(f"cannot list the queue: {error}")
         finally:
             self._clients -= 1
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            await close_stream(writer, LINGER)
 
     async def _is_permitted(self, writer: asyncio.StreamWriter) -> bool:
         if self._permits is None:

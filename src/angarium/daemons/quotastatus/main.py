@@ -29,6 +29,7 @@ from angarium.model.lookup import TemporaryError
 from angarium.model.quota import Excess
 from angarium.policy.room import Room
 from angarium.protocols.policy.attributes import AttributeReader, render
+from angarium.runtime.closing import close_stream
 from angarium.runtime.log import ServiceLog
 
 IDLE = 1000.0
@@ -140,7 +141,7 @@ class QuotaStatusService:
         except (TimeoutError, ConnectionError):
             return
         finally:
-            await _closed(writer)
+            await close_stream(writer, LINGER)
 
     async def answer(self, request: Mapping[str, str]) -> str:
         """The action for a request."""
@@ -163,15 +164,3 @@ class QuotaStatusService:
                 action = self._parameters.overquota
         self._log.info(f"to=<{recipient}>, {room.account}: {room.excess.value}: {action}")
         return action
-
-
-async def _closed(writer: asyncio.StreamWriter) -> None:
-    """Close a connection; a client that does not read is not waited for."""
-    writer.close()
-    try:
-        async with asyncio.timeout(LINGER):
-            await writer.wait_closed()
-    except (TimeoutError, asyncio.CancelledError):
-        writer.transport.abort()
-    except OSError:
-        pass  # it was gone before

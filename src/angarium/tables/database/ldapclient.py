@@ -28,6 +28,7 @@ from angarium.protocols.ldap.messages import (
 )
 from angarium.protocols.ldap.url import LdapUrl
 from angarium.protocols.sasl.types import Secret
+from angarium.runtime.closing import close_stream
 from angarium.tables.database.servers import QueryError, Server, ServerError, system_text
 from angarium.tables.database.tls import ClientTls, client_context
 
@@ -199,8 +200,7 @@ class LdapConnection:
         """Say good-bye."""
         with contextlib.suppress(OSError):
             self._send(messages.unbind(self._next()))
-            self._writer.close()
-            await self._writer.wait_closed()
+        await close_stream(self._writer)
 
 
 class LdapDriver:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from angarium.protocols.lookup.netstring import FramingError
+from angarium.runtime.closing import close_stream
 from angarium.tables.database.servers import Server, ServerError, system_text
 
 R = TypeVar("R")
@@ -79,6 +79,4 @@ class StreamDriver(Generic[R]):
 
     async def close(self, connection: StreamConnection[R]) -> None:
         """Close it."""
-        connection.writer.close()
-        with contextlib.suppress(OSError):
-            await connection.writer.wait_closed()
+        await close_stream(connection.writer)

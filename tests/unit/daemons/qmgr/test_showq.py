@@ -167,3 +167,31 @@ def test_who_does_not_read_keeps_nobody_from_the_listing(tmp_path, monkeypatch):
         await queue.close()
 
     asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_who_never_reads_is_cut_off(tmp_path, monkeypatch):
+    monkeypatch.setattr(showq, "PATIENCE", 0.05)
+    monkeypatch.setattr(showq, "LINGER", 0.05)
+
+    async def main():
+        log = ServiceLog(MemoryLog(), "postfix/showq")
+        queue = SqliteMailQueue(tmp_path, log)
+        people = tuple(Recipient(f"r{n}@x.test" + "y" * 200, "r") for n in range(5000))
+        envelope = Envelope("a@x.test", people, 1.0, Origin("ESMTP"))
+        await queue.enqueue(NewMessage(queue.allocate_id(), envelope, b"", MemoryContent(b"x")))
+        path = tmp_path / "showq"
+        service = ShowqService(queue, path, log)
+        running = asyncio.create_task(service.run())
+        while not path.exists():
+            await asyncio.sleep(0)
+        _reader, writer = await asyncio.open_unix_connection(path, limit=1)
+        while not service._clients:
+            await asyncio.sleep(0)
+        (serving,) = (task for task in asyncio.all_tasks() if "_client" in repr(task.get_coro()))
+        await serving
+        writer.transport.abort()
+        service.drain()
+        await running
+        await queue.close()
+
+    asyncio.run(asyncio.wait_for(main(), 10))
