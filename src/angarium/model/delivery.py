@@ -83,7 +83,7 @@ class DeliveryRequest:
 
 
 CIRCLES = "unknown mail transport error"
-"""Why a delivery is deferred (4.3.0) that transports hand on to each other; Postfix's word, when its processes run out."""
+"""Why mail is deferred (4.3.0) that transports hand on to each other: Postfix's words when its processes run out."""
 
 
 @dataclass(frozen=True, slots=True)
