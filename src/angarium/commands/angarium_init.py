@@ -22,7 +22,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from angarium.commands.setup.answers import Answers
     from angarium.config.config import Config
     from angarium.directory.interface import DirectoryAdmin
+    from angarium.master.privileges import Owner
 
 _OWN_NAMES = ("postmaster", "abuse", "root")
 
@@ -58,11 +59,11 @@ def inspect(directory: Path, options: argparse.Namespace) -> tuple[Result, int]:
     from angarium.commands.setup.files import ExistingFilesError
     from angarium.commands.setup.system import InstallationError
     from angarium.config.error import ConfigError
-    from angarium.directory.interface import DirectoryUnavailableError, InvalidNameError
+    from angarium.directory.interface import DirectoryUnavailableError
 
     try:
         return _Setup(_answers(options), directory, options).run(), 0
-    except (AnswerError, InvalidNameError) as error:
+    except AnswerError as error:
         raise Failure(os.EX_DATAERR, str(error)) from error
     except ExistingFilesError as error:
         raise Failure(os.EX_CANTCREAT, f"there already, and left as it is (--force overwrites): {error}") from error
@@ -77,21 +78,57 @@ def inspect(directory: Path, options: argparse.Namespace) -> tuple[Result, int]:
 
 
 def _answers(options: argparse.Namespace) -> Answers:
-    from angarium.commands.setup.answers import Answers, likely_domain, likely_hostname
+    from angarium.commands.setup.answers import (
+        Answers,
+        check_account,
+        check_certificate,
+        check_name,
+        likely_domain,
+        likely_hostname,
+    )
+    from angarium.commands.setup.files import under
 
-    hostname = (options.hostname or _ask("--hostname", "Name of this server", likely_hostname())).lower()
-    domain = (options.domain or _ask("--domain", "Domain to receive mail for", likely_domain(hostname))).lower()
-    account = options.account or _ask("--account", "First account", f"postmaster@{domain}")
-    local, at, of = account.rpartition("@")
-    return Answers(hostname, domain, f"{local}{at}{of.lower()}", options.cert, options.key)
+    def name(what: str) -> Callable[[str], str]:
+        def check(text: str) -> str:
+            folded = text.lower().removesuffix(".")
+            check_name(what, folded)
+            return folded
+
+        return check
+
+    def account_in_domain(text: str) -> str:
+        return Answers(hostname, domain, check_account(text)).account
+
+    hostname = _answer(options, "hostname", "Name of this server", name("host name"), likely_hostname)
+    domain = _answer(options, "domain", "Domain to receive mail for", name("domain"), lambda: likely_domain(hostname))
+    account = _answer(options, "account", "First account", account_in_domain, lambda: f"postmaster@{domain}")
+    certificate, key = (str(Path(file).absolute()) if file else "" for file in (options.cert, options.key))
+    answers = Answers(hostname, domain, account, certificate, key)
+    if certificate and (options.root == Path("/") or under(options.root, certificate).exists()):
+        check_certificate(under(options.root, certificate), under(options.root, key))
+    return answers
 
 
-def _ask(option: str, question: str, likely: str) -> str:
-    """An answer from the terminal, or the likely one for an empty line. Raises Failure."""
+def _answer(
+    options: argparse.Namespace, option: str, question: str, check: Callable[[str], str], likely: Callable[[], str]
+) -> str:
+    """What was given, or else is answered on the terminal: there a bad answer is asked for again. Raises Failure."""
+    from angarium.commands.setup.answers import AnswerError
+
+    given: str | None = getattr(options, option)
+    if given:
+        return check(given)
     if not sys.stdin.isatty():
-        raise Failure(os.EX_USAGE, f"{option} is missing")
-    shown = f" [{likely}]" if likely else ""
-    return input(f"{question}{shown}: ").strip() or likely
+        raise Failure(os.EX_USAGE, f"--{option} is missing")
+    usual = likely()
+    shown = f" [{usual}]" if usual else ""
+    while True:
+        try:
+            return check(input(f"{question}{shown}: ").strip() or usual)
+        except AnswerError as error:
+            print(error, file=sys.stderr)
+        except EOFError:
+            raise Failure(os.EX_USAGE, f"--{option} is missing") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +169,7 @@ class _Setup:
         yield from self._issued(root)
         conf = Config.load(place)
         if self.options.system:
-            yield system.make_user(conf.text("mail_owner"))
+            yield system.make_user(root, conf.text("mail_owner"))
         yield from self._directories(conf)
         yield from self._aliases(place, under(root, self.options.aliases), conf)
         yield from self._account(conf, password)
@@ -155,17 +192,15 @@ class _Setup:
         place = under(root, self._certificate()[0]).parent
         place.mkdir(mode=0o755, parents=True, exist_ok=True)
         authority = Authority.ensure(place, f"Mail of {self.answers.domain}")
-        authority.issue(place, (self.answers.hostname, self.answers.domain))
+        authority.issue(place, tuple(dict.fromkeys((self.answers.hostname, self.answers.domain))))
         yield f"{place}: a certificate of your own; clients have to be told to trust {authority.certificate}"
 
     def _directories(self, conf: Config) -> Iterator[str]:
         """Make what the server writes to, as its start would."""
         from angarium.commands.setup.files import under
         from angarium.master.node import make_directories
-        from angarium.master.privileges import mail_owner
 
-        root = self.options.root
-        owner = mail_owner(conf) if root == Path("/") or self.options.system else None
+        root, owner = self.options.root, self._owner(conf)
         make_directories(under(root, conf.text("queue_directory")), (owner.uid, owner.gid) if owner else None)
         for name in ("data_directory", "virtual_mailbox_base"):
             path = under(root, conf.text(name))
@@ -173,6 +208,15 @@ class _Setup:
             if owner is not None:
                 owner.own(path)
         yield "queue, data and mailboxes: directories are there"
+
+    def _owner(self, conf: Config) -> Owner | None:
+        """Whose the data are: below another root directory, a user of that. Raises ConfigError, InstallationError."""
+        from angarium.commands.setup.system import user_of
+        from angarium.master.privileges import mail_owner
+
+        if self.options.root == Path("/"):
+            return mail_owner(conf)
+        return user_of(self.options.root, conf.text("mail_owner")) if self.options.system else None
 
     def _aliases(self, configuration: Path, aliases: Path, conf: Config) -> Iterator[str]:
         """Build the database of aliases, as newaliases does."""
@@ -189,7 +233,6 @@ class _Setup:
         from angarium.commands.setup.files import under
         from angarium.directory.admin import SqliteDirectoryAdmin
         from angarium.directory.interface import EntryExistsError
-        from angarium.master.privileges import mail_owner
 
         root, answers = self.options.root, self.answers
         path = under(root, conf.text("directory_database"))
@@ -208,7 +251,7 @@ class _Setup:
                     yield f"{address}: goes to {answers.account}"
         finally:
             admin.close()
-        owner = mail_owner(conf) if root == Path("/") or self.options.system else None
+        owner = self._owner(conf)
         if owner is not None:
             for each in path.parent.glob(f"{path.name}*"):
                 owner.own_file(each)

@@ -32,7 +32,7 @@ class Authority:
     def ensure(cls, directory: Path, name: str) -> Authority:
         """The root in ``directory``, made when it is missing. Raises OSError."""
         root = cls(directory / "ca.pem", directory / "ca.key")
-        if root.certificate.exists():
+        if root.certificate.exists() and root.key.exists():
             return root
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -48,13 +48,14 @@ class Authority:
         return root
 
     def issue(self, directory: Path, names: Sequence[str]) -> tuple[Path, Path]:
-        """A server certificate for host names and addresses: its file and its key's, kept when they are there.
+        """A server certificate for host names and addresses: its file and its key's, kept when it has these names.
 
         Raises:
             OSError: a file cannot be read or written.
         """
         certificate_path, key_path = directory / "server.pem", directory / "server.key"
-        if certificate_path.exists():
+        wanted = [_alternative(name) for name in names]
+        if key_path.exists() and _names(certificate_path) == wanted:
             return certificate_path, key_path
         issuer = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         issuer_key = serialization.load_pem_private_key(self.key.read_bytes(), None)
@@ -63,7 +64,7 @@ class Authority:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         certificate = (
             _builder(subject, issuer.subject, key.public_key())
-            .add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(wanted), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(sign_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -109,10 +110,20 @@ def _alternative(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
+def _names(certificate: Path) -> list[x509.GeneralName]:
+    """Those that a certificate is for; none when there is no such file, or one of something else. Raises OSError."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+        return list(found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except (FileNotFoundError, ValueError, x509.ExtensionNotFound):
+        return []
+
+
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     text = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    path.unlink(missing_ok=True)  # one whose certificate was never written, or was for other names
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(text)

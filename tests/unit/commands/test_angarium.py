@@ -395,8 +395,18 @@ def test_a_database_that_cannot_be_used(angarium: Command) -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("0", 0), ("none", 0), ("17", 17), ("1k", 1024), ("1.5G", 3 * 2**29), ("2TiB", 2**41), ("500 MB", 500 * 2**20)]
-    + [("9007199254740993", 2**53 + 1), ("4096P", 2**62), ("0.001K", 1)],
+    [
+        ("0", 0),
+        ("none", 0),
+        ("17", 17),
+        ("1k", 1024),
+        ("1.5G", 3 * 2**29),
+        ("2TiB", 2**41),
+        ("500 MB", 500 * 2**20),
+        ("9007199254740993", 2**53 + 1),
+        ("4096P", 2**62),
+        ("0.001K", 1),
+    ],
 )
 def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size

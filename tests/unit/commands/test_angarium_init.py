@@ -1,10 +1,12 @@
 """``angarium init`` below a root directory of the test's own."""
 
+import getpass
 import io
 import os
 import sys
 
 import pytest
+from cryptography import x509
 
 from angarium.commands import angarium
 from angarium.commands.setup.answers import AnswerError, Answers, likely_domain
@@ -13,6 +15,7 @@ from angarium.commands.setup.records import public_addresses, records
 from angarium.config import Config
 from angarium.config.interfaces import ipaddress
 from angarium.directory.admin import SqliteDirectoryAdmin
+from angarium.runtime.authority import Authority
 
 GIVEN = ["--hostname", "mail.example.org", "--domain", "example.org", "--account", "you@example.org"]
 
@@ -81,6 +84,8 @@ def test_a_certificate_of_ones_own_choice_is_named_and_none_is_made(init):
         (["--hostname", "192.0.2.1", *GIVEN[2:]], os.EX_DATAERR),
         ([*GIVEN[:5], "you@elsewhere.org"], os.EX_DATAERR),
         ([*GIVEN[:5], "you"], os.EX_DATAERR),
+        ([*GIVEN[:5], "not you@example.org"], os.EX_DATAERR),
+        ([*GIVEN[:5], "you/../../x@example.org"], os.EX_DATAERR),
         ([*GIVEN, "--cert", "/a.pem"], os.EX_DATAERR),
     ],
 )
@@ -91,6 +96,68 @@ def test_answers_that_are_missing_or_bad(init, words, status):
 
 def test_an_empty_password_writes_nothing(init):
     assert init(*GIVEN, password="") == os.EX_DATAERR
+    assert not (init.root / "etc").exists()
+
+
+def test_the_account_is_folded(init):
+    assert (
+        init("--hostname", "Mail.Example.ORG.", "--domain", "Example.org", "--account", "Postmaster@EXAMPLE.org") == 0
+    )
+    assert Config.load(init.root / "etc" / "postfix").text("myhostname") == "mail.example.org"
+    admin = SqliteDirectoryAdmin(init.root / "var/lib/postfix/directory.sqlite")
+    assert [account.address for account in admin.accounts()] == ["postmaster@example.org"]
+    assert [alias.address for alias in admin.aliases()] == ["abuse@example.org", "root@example.org"]
+    admin.close()
+
+
+def test_a_certificate_that_no_service_could_use_writes_nothing(init):
+    place = init.root / "cert"
+    place.mkdir()
+    authority = Authority.ensure(place, "x")
+    certificate, key = authority.issue(place, ("mail.example.org",))
+    (place / "nonsense.pem").write_text("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")
+    for one, other in (("nonsense.pem", "server.key"), ("server.pem", "ca.key"), ("server.pem", "missing.key")):
+        assert init(*GIVEN, "--cert", f"/cert/{one}", "--key", f"/cert/{other}") == os.EX_DATAERR
+        assert not (init.root / "etc").exists()
+    assert (certificate, key) == (place / "server.pem", place / "server.key")
+    assert init(*GIVEN, "--cert", "/cert/server.pem", "--key", "/cert/server.key") == 0
+
+
+def test_another_name_wants_another_certificate(init):
+    def names():
+        found = x509.load_pem_x509_certificate((init.root / "etc/postfix/tls/server.pem").read_bytes())
+        return found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+            x509.DNSName
+        )
+
+    assert init(*GIVEN) == 0
+    (init.root / "etc/postfix/tls/server.pem").unlink()  # as if it had been ended between the two files
+    assert init(*GIVEN, "--force") == 0
+    assert names() == ["mail.example.org", "example.org"]
+    assert init("--hostname", "mx.example.org", *GIVEN[2:], "--force") == 0
+    assert names() == ["mx.example.org", "example.org"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_is_asked_again_after_a_bad_answer(init, monkeypatch, capsys):
+    monkeypatch.setattr(getpass, "getpass", lambda _prompt: "secret")
+    monkeypatch.setattr(
+        sys, "stdin", Terminal("mail\nmail.example.org\n\nme and you@example.org\nyou@elsewhere.org\nyou@example.org\n")
+    )
+    assert angarium.main(["init", "--root", str(init.root)]) == 0
+    told, complaint = capsys.readouterr()
+    assert "Domain to receive mail for [example.org]: First account [postmaster@example.org]: " in told
+    assert len(complaint.splitlines()) == 3
+    assert "you@example.org: account made" in told
+
+
+def test_a_terminal_that_says_no_more(init, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Terminal("mail.example.org\n"))
+    assert angarium.main(["init", "--root", str(init.root)]) == os.EX_USAGE
     assert not (init.root / "etc").exists()
 
 

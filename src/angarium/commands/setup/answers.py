@@ -1,14 +1,19 @@
 """What a new server has to be told: its name, its domain, its first account, its certificate.
 
 Frozen, and checked when it is made: a host name that no other server would accept is refused here and not by the
-first message. Follows RFC 1123 section 2.1 for names.
+first message, and an account that cannot be before anything is written. Follows RFC 1123 section 2.1 for names.
 """
 
 from __future__ import annotations
 
 import re
 import socket
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
+
+from angarium.directory.interface import InvalidNameError
+from angarium.directory.names import fold_address
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
@@ -24,7 +29,7 @@ class Answers:
     Attributes:
         hostname: fully qualified, in lower case.
         domain: the first domain that the server receives mail for.
-        account: the first account, whole; it gets the mail for postmaster, abuse and root.
+        account: the first account, whole and folded; it gets the mail for postmaster, abuse and root.
         certificate: a PEM file, or empty: one is made.
         key: its key's file, or empty.
 
@@ -41,8 +46,7 @@ class Answers:
     def __post_init__(self) -> None:
         check_name("host name", self.hostname)
         check_name("domain", self.domain)
-        local, _, domain = self.account.rpartition("@")
-        if not local or domain != self.domain:
+        if check_account(self.account).rpartition("@")[2] != self.domain:
             raise AnswerError(f"the first account must be an address in {self.domain}: {self.account!r}")
         if bool(self.certificate) != bool(self.key):
             raise AnswerError("a certificate and its key go together")
@@ -55,6 +59,26 @@ def check_name(what: str, name: str) -> None:
         raise AnswerError(f"not a fully qualified {what}, such as mail.example.com: {name!r}")
     if labels[-1].isdigit():
         raise AnswerError(f"a {what} is no IP address: {name!r}")
+
+
+def check_account(address: str) -> str:
+    """The name that an account of this address has. Raises AnswerError."""
+    try:
+        return fold_address(address)
+    except InvalidNameError as error:
+        raise AnswerError(str(error)) from error
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Refuse files that no service could offer TLS with. Raises AnswerError."""
+    for path in (certificate, key):
+        if not path.is_file():
+            raise AnswerError(f"there is no file {path}")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        reason = getattr(error, "reason", None) or error
+        raise AnswerError(f"not a certificate and its key in PEM: {certificate}, {key}: {reason}") from error
 
 
 def likely_hostname() -> str:

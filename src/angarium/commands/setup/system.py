@@ -20,6 +20,7 @@ from pathlib import Path
 from angarium.commands import sendmail_script
 from angarium.commands.setup.files import NewFile, under
 from angarium.commands.setup.share import shared_file
+from angarium.master.privileges import Owner
 
 _UNITS = Path("/etc/systemd/system")
 _SHIPPED_PREFIX = "/opt/angarium"
@@ -28,8 +29,9 @@ SENDMAIL = (
     ("sendmail", "/usr/sbin/sendmail"),
     ("mailq", "/usr/bin/mailq"),
     ("newaliases", "/usr/bin/newaliases"),
+    ("sendmail.lib", "/usr/lib/sendmail"),
 )
-"""The names that other programs call, the first of which the others go with."""
+"""The names that other programs call, the first of which the others go with: of the alternative, and the place."""
 
 COMMANDS = (
     "angarium", "makemap", "mailstats", "postalias", "postcat", "postconf", "postdrop", "postfix", "postkick",
@@ -64,16 +66,32 @@ def unit_files(root: Path) -> list[NewFile]:
     ]
 
 
-def make_user(name: str) -> str:
-    """The user that everything but the master runs as. Returns what was done. Raises InstallationError."""
+def user_of(root: Path, name: str) -> Owner | None:
+    """A user of the system below a root directory; None when it has none of that name. Raises InstallationError."""
+    if root == Path("/"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)  # which may be elsewhere than in the file
+            return Owner(name, entry.pw_uid, entry.pw_gid)
+        return None
+    place = under(root, "/etc/passwd")
     try:
-        pwd.getpwnam(name)
-    except KeyError:
-        pass
-    else:
+        lines = place.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise InstallationError(f"{place}: {error.strerror}: --system is for a whole root directory") from error
+    for line in lines:
+        fields = line.split(":")
+        if len(fields) == 7 and fields[0] == name and fields[2].isdigit() and fields[3].isdigit():
+            return Owner(name, int(fields[2]), int(fields[3]))
+    return None
+
+
+def make_user(root: Path, name: str) -> str:
+    """The user that everything but the master runs as. Returns what was done. Raises InstallationError."""
+    if user_of(root, name) is not None:
         return f"user {name}: is there already"
-    place = ("--home-dir", "/var/spool/postfix", "--no-create-home", "--shell", "/usr/sbin/nologin")
-    _run(("useradd", "--system", "--user-group", *place, "--comment", "Mail server", name))
+    home = ("--home-dir", "/var/spool/postfix", "--no-create-home", "--shell", "/usr/sbin/nologin")
+    other = () if root == Path("/") else ("--prefix", str(root))
+    _run(("useradd", *other, "--system", "--user-group", *home, "--comment", "Mail server", name))
     return f"user {name}: made"
 
 
@@ -96,7 +114,7 @@ def take_sendmail(root: Path) -> Iterator[str]:
             sendmail_script.write(prefix() / first)
     words = ["--install", link, first, str(prefix() / first), "50"]
     for name, path in others:
-        words += ["--slave", path, name, str(prefix() / name)]
+        words += ["--slave", path, name, str(prefix() / name.partition(".")[0])]
     places = () if root == Path("/") else ("--root", str(root))
     _run(("update-alternatives", *places, *words))
     yield f"{link}: {prefix() / first} (update-alternatives)"
