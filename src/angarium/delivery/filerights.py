@@ -6,7 +6,7 @@ CAP_SYS_RESOURCE goes around disk quotas, and takes the blocks that are reserved
 and every quota is that user's. Nothing else of him comes near: he may neither signal nor trace the process. So no
 process is made for a message, as none is in Postfix's local(8).
 
-For work on files alone: whoever runs a program must become its user for good (``rights.ForkedRights``).
+For work on files alone: whoever runs a program must become its user for good (``starter``).
 
 Fails with DeliveryError; a thread that could not get its own rights back ends the process at once.
 """
@@ -123,10 +123,10 @@ class FileRights:
         self._threads = ThreadPoolExecutor(_THREADS, "files")
         self._forked = ForkedRights()
 
-    async def run(self, user: User, work: Work, root: str = "") -> Sequence[str]:
+    async def run(self, user: User, work: Work) -> Sequence[str]:
         """Run it with the user's rights."""
-        if root or not can_act():
-            return await self._forked.run(user, work, root)
+        if not can_act():
+            return await self._forked.run(user, work)
 
         def act() -> Sequence[str]:
             with acting(user):

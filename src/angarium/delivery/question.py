@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
+from angarium.model.content import ContentLostError
 from angarium.model.delivery import DeliveryRequest, QueuedRecipient
 from angarium.model.envelope import BodyType, Envelope, Forwarded, Origin, Recipient, Ret
 
@@ -46,7 +47,7 @@ class DescriptorContent:
         while start < end:
             piece = os.pread(self._descriptor, min(_PIECE, end - start), self._offset + start)
             if not piece:
-                raise OSError("the message became shorter")
+                raise ContentLostError("the message became shorter")
             yield piece
             start += len(piece)
 

@@ -1,4 +1,4 @@
-"""Whoever touches the files of a user or runs a command for him does it with that user's rights, and no others.
+"""Whoever touches the files of a user does it with that user's rights, and no others.
 
 ``ForkedRights`` is for a process of root's: each piece of work runs in a child that gives up its groups, its group and
 its user for those of the recipient before it does anything else. ``OwnRights`` is for everybody else: it works for
@@ -15,12 +15,10 @@ import asyncio
 import contextlib
 import json
 import os
-import resource
 import signal
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
-from angarium.delivery.limits import FILES
 from angarium.delivery.troubles import DeliveryError
 from angarium.delivery.user import User
 from angarium.model.dsn import Dsn
@@ -33,25 +31,22 @@ _ANSWER = 16 * 1024 * 1024
 _LONGEST = 20_000.0
 """Seconds that a child may take: more than any command; its user may stop it for ever."""
 
-_FAILED = "temporary failure"
 _PIECE = 65536
 
 
 class Rights(Protocol):
     """Runs work as a user."""
 
-    async def run(self, user: User, work: Work, root: str = "") -> Sequence[str]:
-        """What the work returns; it sees ``root`` as the root of all files, if it is set. Raises DeliveryError."""
+    async def run(self, user: User, work: Work) -> Sequence[str]:
+        """What the work returns. Raises DeliveryError."""
         ...
 
 
 class OwnRights:
     """The rights of this process: for its own user only. Work runs in a thread."""
 
-    async def run(self, user: User, work: Work, root: str = "") -> Sequence[str]:
+    async def run(self, user: User, work: Work) -> Sequence[str]:
         """Run it if the user is ours."""
-        if root:
-            raise DeliveryError(Dsn(4, 3, 0), _FAILED, f"chroot={root} needs a server that was started by root")
         if user.uid != os.geteuid():
             text = f"delivery for the user {user.name} needs a server that was started by root"
             raise DeliveryError(Dsn(4, 3, 0), text)
@@ -64,14 +59,14 @@ class ForkedRights:
     The process must have no threads of its own that hold locks: it is forked without them.
     """
 
-    async def run(self, user: User, work: Work, root: str = "") -> Sequence[str]:
+    async def run(self, user: User, work: Work) -> Sequence[str]:
         """Run it as the user; a cancelled wait kills the child."""
         readable, writable = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             try:
                 pid = os.fork()
                 if pid == 0:
-                    _child(user, work, root, writable)
+                    _child(user, work, writable)
             finally:
                 os.close(writable)
             data = b""
@@ -102,11 +97,10 @@ def _answer(data: bytes) -> Sequence[str]:
     return texts
 
 
-def _child(user: User, work: Work, root: str, writable: int) -> NoReturn:
+def _child(user: User, work: Work, writable: int) -> NoReturn:
     """The child, from fork to exit."""
     status = 1
     try:
-        failure = _confine(root)
         become(user)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
@@ -114,7 +108,7 @@ def _child(user: User, work: Work, root: str, writable: int) -> NoReturn:
         signal.set_wakeup_fd(-1)
         os.umask(0o077)
         try:
-            answer: list[str] = [*failure] if failure else ["", *work()]
+            answer: list[str] = ["", *work()]
         except DeliveryError as error:
             answer = [str(error.dsn), error.text, error.cause, error.output]
         data = memoryview(json.dumps(answer).encode() + b"\n")
@@ -124,21 +118,6 @@ def _child(user: User, work: Work, root: str, writable: int) -> NoReturn:
         status = 0
     finally:
         os._exit(status)
-
-
-def _confine(root: str) -> Sequence[str]:
-    """As root still: the limits of an ordinary process, and another root directory. Why not, as an answer."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft > FILES:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, hard))
-    if not root:
-        return ()
-    try:
-        os.chroot(root)
-        os.chdir("/")
-    except OSError as error:
-        return [str(Dsn(4, 3, 0)), _FAILED, f"fatal: cannot change root directory to {root}: {error.strerror}", _FAILED]
-    return ()
 
 
 def become(user: User) -> None:

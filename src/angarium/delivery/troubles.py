@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
+from angarium.model.content import ContentLostError
 from angarium.model.dsn import Dsn
 
 
@@ -31,7 +32,9 @@ _FULL = frozenset({errno.EFBIG, errno.EDQUOT})
 
 
 def storage_error(error: OSError, what: str, otherwise: Dsn, output: str = "") -> DeliveryError:
-    """The failure of a mailbox: full for good, the disk full for now, else ``otherwise``."""
+    """The failure of a mailbox: full for good, the disk full for now, else ``otherwise``; or of the message itself."""
+    if isinstance(error, ContentLostError):
+        return DeliveryError(Dsn(4, 3, 0), "error reading message: Input/output error", str(error), output)
     number = error.errno or errno.EIO
     if number in _PASSING:
         dsn = Dsn(4, 2, 0)

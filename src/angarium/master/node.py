@@ -21,6 +21,7 @@ from angarium.auth.shared import SharedSuccesses
 from angarium.cleanup.main import make_cleanup
 from angarium.cleanup.process import CleanupService
 from angarium.config.config import Config
+from angarium.delivery.launcher import Launcher
 from angarium.directory.reader import SqliteDirectory
 from angarium.mailqueue.sqlite import SqliteMailQueue
 from angarium.mailstore.interface import MailstoreError
@@ -63,8 +64,9 @@ class Node:
         conf: main.cf, without any service's overrides.
         sink: the mail log; ``plain_sink`` is without the event store, for what concerns no message.
 
-    ``successes`` are the log-ins that other workers have found right, ``privileged`` are the addresses of the services
-    that run in a process of root's, by master.cf key, ``agents`` those of the queue manager's transports by name.
+    ``successes`` are the log-ins that other workers have found right, ``privileged`` the addresses of the services
+    that run in a process of root's, by master.cf key, ``agents`` those of the queue manager's transports by name;
+    ``launcher`` starts commands.
     """
 
     def __init__(self, conf: Config, sink: MailLog) -> None:
@@ -76,6 +78,7 @@ class Node:
         self.successes: SharedSuccesses | None = None
         self.privileged: dict[str, bytes] = {}
         self.agents: dict[str, DeliveryAgent] = {}
+        self.launcher = Launcher()
 
     def log(self, program: str, conf: Config | None = None) -> ServiceLog:
         """The log of a program: ``$syslog_name/smtpd``."""
@@ -187,6 +190,7 @@ class Node:
 
     async def close(self) -> None:
         """Leave the bus and close what was opened."""
+        self.launcher.close()
         if "mailstore" in self.__dict__:
             await self.mailstore.close()
         for name in ("quota_warner", "queue"):

@@ -78,7 +78,9 @@ def _probe_virtual(node: Node, entry: MasterService) -> Ask:
 def _probe_pipe(node: Node, entry: MasterService) -> Ask:
     """A command takes everything."""
     conf = node.conf.for_service(entry)
-    return _asking(pipe_agent(entry, PipeParameters.from_config(conf, entry.name), node.log("pipe", conf), None))
+    return _asking(
+        pipe_agent(entry, PipeParameters.from_config(conf, entry.name), node.log("pipe", conf), None, node.launcher)
+    )
 
 
 def _probe_local(node: Node, entry: MasterService) -> Ask:

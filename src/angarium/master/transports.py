@@ -227,7 +227,7 @@ def local_agent(
     return LocalAgent(
         RemoteDeliverer(address, log)
         if address
-        else local_deliverer(parameters, _aliases(node, conf), node.rewrite, log, tables=_tables(node, conf)),
+        else local_deliverer(parameters, _aliases(node, conf), node.rewrite, log, node.launcher, _tables(node, conf)),
         node.queue,
         node.cleanup,
         lambda queue_id, envelope: received(queue_id, envelope, headers),
@@ -241,7 +241,8 @@ def local_agent(
 
 def _pipe(node: Node, conf: Config, entry: MasterService, log: ServiceLog) -> DeliveryAgent:
     """Commands: by the process of root's, or with the rights of our own user when there is none."""
-    return pipe_agent(entry, PipeParameters.from_config(conf, entry.name), log, node.privileged.get(entry.key))
+    parameters = PipeParameters.from_config(conf, entry.name)
+    return pipe_agent(entry, parameters, log, node.privileged.get(entry.key), node.launcher)
 
 
 def privileged_service(node: Node, entry: MasterService, owner: int) -> Service:
@@ -251,7 +252,8 @@ def privileged_service(node: Node, entry: MasterService, owner: int) -> Service:
 
 def _pipe_service(node: Node, conf: Config, entry: MasterService, owner: int) -> Service:
     parameters = PipeParameters.from_config(conf, entry.name)
-    return pipe_service(entry, parameters, node.log("pipe", conf), frozenset({owner}), _reserved(node))
+    log = node.log("pipe", conf)
+    return pipe_service(entry, parameters, log, frozenset({owner}), _reserved(node), node.launcher)
 
 
 def spawn_service(node: Node, conf: Config, entry: MasterService, owner: int | None = None) -> Service:
@@ -259,7 +261,7 @@ def spawn_service(node: Node, conf: Config, entry: MasterService, owner: int | N
     parameters = SpawnParameters.from_config(conf, entry.name, entry.process_limit)
     attributes = read_attributes(entry, SPAWN)
     reserved = NOBODY if owner is None else _reserved(node)
-    return SpawnService(attributes, parameters, node.log("spawn", conf), reserved)
+    return SpawnService(attributes, parameters, node.log("spawn", conf), node.launcher, reserved)
 
 
 def _reserved(node: Node) -> Reserved:
@@ -271,7 +273,8 @@ def _local_service(node: Node, conf: Config, entry: MasterService, owner: int) -
     parameters = LocalParameters.from_config(conf, entry.name)
     aliases = _aliases(node, conf)
     log = node.log("local", conf)
-    return make_local_service(parameters, aliases, node.rewrite, log, frozenset({owner}), _tables(node, conf))
+    tables = _tables(node, conf)
+    return make_local_service(parameters, aliases, node.rewrite, log, frozenset({owner}), node.launcher, tables)
 
 
 async def local_trial(

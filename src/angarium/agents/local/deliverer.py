@@ -39,8 +39,7 @@ from angarium.agents.local.variables import expand
 from angarium.agents.local.world import MachineWorld
 from angarium.config.error import ConfigError
 from angarium.delivery import mailboxfile, maildir
-from angarium.delivery.command import CommandRules
-from angarium.delivery.command import run as run_command
+from angarium.delivery.command import CommandRules, Commands
 from angarium.delivery.environment import exported
 from angarium.delivery.filerights import FileRights, acting
 from angarium.delivery.framing import Framing, delivery_header, framed, postmark
@@ -101,8 +100,8 @@ class LocalDeliverer:
         parameters: of main.cf.
         world: of this machine.
         resolver: completes addresses, and knows which are ours.
-        rights: runs commands as their users.
-        files: does what concerns files alone, likewise.
+        commands: runs commands, as their users.
+        files: does what concerns files, likewise.
         log: ``postfix/local``.
         clock: seconds since the epoch.
     """
@@ -112,16 +111,16 @@ class LocalDeliverer:
         parameters: LocalParameters,
         world: MachineWorld,
         resolver: Resolver,
-        rights: Rights,
+        commands: Commands,
+        files: Rights,
         log: ServiceLog,
         clock: Callable[[], float] = time.time,
-        files: Rights | None = None,
     ) -> None:
         self._parameters = parameters
         self._world = world
         self._resolver = resolver
-        self._rights = rights
-        self._files = files or rights
+        self._commands = commands
+        self._files = files
         self._log = log
         self._clock = clock
         self._writes_at_once = (
@@ -213,10 +212,12 @@ class LocalDeliverer:
         if isinstance(step, ToTransport):
             return _part(step, transport=step.transport, nexthop=step.nexthop)
         try:
+            if isinstance(step, ToCommand):
+                return self._ended(step, await self._run(delivery, step, step.command, step.rights))
             command = await self._mailbox_command(step.to) if isinstance(step, ToMailbox) else ""
-            user, work = self._work(delivery, step, command)
-            runs = isinstance(step, ToCommand) or bool(command)
-            return self._ended(step, await (self._rights if runs else self._files).run(user, work))
+            if command and isinstance(step, ToMailbox):
+                return self._ended(step, await self._run(delivery, step, command, step.user))
+            return self._ended(step, await self._files.run(*self._work(delivery, step)))
         except DeliveryError as error:
             return self._ended(step, error)
         except ConfigError as error:
@@ -236,7 +237,7 @@ class LocalDeliverer:
 
     def _visited(self, delivery: _Delivery, step: ToMailbox) -> Work:
         """The work of a mailbox, for a thread that has the user's rights already. Raises nothing."""
-        actor, work = self._mailbox_work(delivery, step, "")
+        actor, work = self._mailbox_work(delivery, step)
         if actor == step.user:
             return work
 
@@ -254,25 +255,23 @@ class LocalDeliverer:
             raise DeliveryError(Dsn(4, 3, 0), "temporary lookup failure")
         return found.value if isinstance(found, Found) else self._parameters.mailbox_command
 
-    def _work(
-        self, delivery: _Delivery, step: ToMailbox | ToFile | ToCommand, command: str
-    ) -> tuple[User, Callable[[], Sequence[str]]]:
-        """Who does what. Raises DeliveryError, ConfigError."""
-        if isinstance(step, ToMailbox):
-            return self._mailbox_work(delivery, step, command)
-        user = self._actor(step.rights, step.to)
-        if isinstance(step, ToFile):
-            return user, delivery.to_file(step)
-        return user, delivery.to_command(step.to, step.origin, step.rights, step.command)
+    async def _run(
+        self, delivery: _Delivery, step: ToMailbox | ToCommand, command: str, user: User | None
+    ) -> Sequence[str]:
+        """Run a command; ``user`` is whom its environment describes, if anybody. Raises DeliveryError, ConfigError."""
+        rules = delivery.command_rules(step, command, user, self._actor(user, step.to))
+        outcome = await self._commands.run(command, delivery.pieces(Framing.COMMAND, "command", step.origin), rules)
+        return [outcome.status.value, str(outcome.dsn), outcome.text, outcome.output]
 
-    def _mailbox_work(
-        self, delivery: _Delivery, step: ToMailbox, command: str
-    ) -> tuple[User, Callable[[], Sequence[str]]]:
+    def _work(self, delivery: _Delivery, step: ToMailbox | ToFile) -> tuple[User, Work]:
+        """Who writes what. Raises DeliveryError."""
+        if isinstance(step, ToMailbox):
+            return self._mailbox_work(delivery, step)
+        return self._actor(step.rights, step.to), delivery.to_file(step)
+
+    def _mailbox_work(self, delivery: _Delivery, step: ToMailbox) -> tuple[User, Work]:
         parameters = self._parameters
-        to, user = step.to, step.user
-        if command:
-            actor = self._actor(user, to)
-            return actor, delivery.to_command(to, step.origin, user, command)
+        user = step.user
         path = self._mailbox_path(user)
         if parameters.home_mailbox or path.endswith("/"):
             return user, delivery.to_mailbox(path, step)
@@ -303,7 +302,6 @@ class _Delivery:
         self._parameters = parameters
         self._request = request
         self._queued = queued
-        # Not in the child that runs a command: another thread may have had the C library's lock when it was made.
         self._date = time.asctime(time.localtime(now))
 
     def _sender(self, origin: Origin) -> str:
@@ -313,7 +311,8 @@ class _Delivery:
         recipient = self._queued.recipient
         return "" if origin.sender is not None else recipient.original or recipient.address
 
-    def _pieces(self, kind: Framing, context: str, origin: Origin) -> Iterator[bytes]:
+    def pieces(self, kind: Framing, context: str, origin: Origin) -> Iterator[bytes]:
+        """The message in a form, with the headers of prepend_delivered_header's ``context``."""
         sender = self._sender(origin)
         original = self._original(origin) if self._parameters.enable_original_recipient else ""
         delivered = ""
@@ -335,7 +334,7 @@ class _Delivery:
                 return self._maildir(path, step.origin)
             rules = MailboxRules(self._parameters.lock, self._parameters.mailbox_size_limit, owner, keeper=keeper)
             try:
-                warnings = mailboxfile.append(path, self._pieces(Framing.MAILBOX, "file", step.origin), rules)
+                warnings = mailboxfile.append(path, self.pieces(Framing.MAILBOX, "file", step.origin), rules)
             except DeliveryError as error:
                 text = f"cannot update mailbox {path} for user {user.name}. {error.text}"
                 raise DeliveryError(error.dsn, text, error.cause, error.output) from error
@@ -353,7 +352,7 @@ class _Delivery:
             limit = self._parameters.mailbox_size_limit
             rules = MailboxRules(self._parameters.lock, limit, regular=False, lock_may_fail=True)
             try:
-                warnings = mailboxfile.append(path, self._pieces(Framing.MAILBOX, "file", step.origin), rules)
+                warnings = mailboxfile.append(path, self.pieces(Framing.MAILBOX, "file", step.origin), rules)
             except DeliveryError as error:
                 text = f"cannot append message to file {path}: {error.text}"
                 raise DeliveryError(error.dsn, text, error.cause, error.output) from error
@@ -365,32 +364,29 @@ class _Delivery:
         moment = Moment.now(self._parameters.host)
         limit = self._parameters.mailbox_size_limit
         try:
-            maildir.deliver(path, self._pieces(Framing.MAILDIR, "file", origin), moment, limit)
+            maildir.deliver(path, self.pieces(Framing.MAILDIR, "file", origin), moment, limit)
         except DeliveryError as error:
             text = f"maildir delivery failed: {error.text}"
             raise DeliveryError(error.dsn, text, error.cause, error.output) from error
         return _sent("delivered to maildir")
 
-    def to_command(self, to: Addressee, origin: Origin, user: User | None, command: str) -> Callable[[], Sequence[str]]:
-        """Into a command; ``user`` is whom its environment describes, if anybody. Raises ConfigError."""
+    def command_rules(self, step: ToMailbox | ToCommand, command: str, user: User | None, actor: User) -> CommandRules:
+        """How ``actor`` runs a command whose environment describes ``user``. Raises ConfigError."""
         parameters = self._parameters
+        to = step.to
         directory = parameters.queue_directory
         if parameters.command_execution_directory:
             allowed = parameters.execution_directory_expansion_filter
             directory = expand(parameters.command_execution_directory, to, user, allowed)
         told = exported(parameters.export_environment)
-        rules = CommandRules(
+        return CommandRules(
             arguments(command, parameters.local_command_shell),
-            environment(self._facts(to, user, origin), told, parameters.command_expansion_filter),
+            environment(self._facts(to, user, step.origin), told, parameters.command_expansion_filter),
             directory,
             parameters.command_time_limit,
+            actor,
+            shell="" if parameters.local_command_shell else command,
         )
-
-        def work() -> Sequence[str]:
-            outcome = run_command(command, self._pieces(Framing.COMMAND, "command", origin), rules)
-            return [outcome.status.value, str(outcome.dsn), outcome.text, outcome.output]
-
-        return work
 
     def _facts(self, to: Addressee, user: User | None, above: Origin) -> dict[str, str]:
         origin = self._request.envelope.origin

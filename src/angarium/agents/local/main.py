@@ -14,8 +14,10 @@ from angarium.agents.local.remote import RemoteDeliverer
 from angarium.agents.local.service import LocalService
 from angarium.agents.local.trial import TrialWorld
 from angarium.agents.local.world import Ask, MachineWorld
+from angarium.delivery.command import Commands, OwnCommands
 from angarium.delivery.filerights import FileRights
-from angarium.delivery.rights import ForkedRights, OwnRights, Rights
+from angarium.delivery.launcher import Launcher
+from angarium.delivery.rights import ForkedRights, OwnRights
 from angarium.model.delivery import DeliveryRequest
 from angarium.rewrite.interface import Resolver
 from angarium.runtime.log import ServiceLog
@@ -39,25 +41,22 @@ def local_deliverer(
     alias: AskAlias,
     resolver: Resolver,
     log: ServiceLog,
-    rights: Rights | None = None,
-    files: Rights | None = None,
+    launcher: Launcher,
     tables: Mapping[str, Ask] | None = None,
 ) -> Deliverer:
-    """What delivers in this process: with the rights of its own user, if nothing else is said.
+    """What delivers in this process with the rights of its own user.
 
     Args:
         parameters: ``LocalParameters.from_config(conf, transport)``.
         alias: ``AliasTables.find``.
         resolver: completes addresses, and knows which are ours.
         log: ``postfix/local``.
-        rights: how commands become their users.
-        files: how other deliveries do; None: as commands.
+        launcher: starts commands.
         tables: other tables, see ``MachineWorld``.
     """
-    using = OwnRights() if rights is None else rights
-    reading = using if files is None else files
-    world = MachineWorld(parameters, alias, reading, log, tables=tables)
-    return LocalDeliverer(parameters, world, resolver, using, log, files=reading)
+    rights = OwnRights()
+    world = MachineWorld(parameters, alias, rights, log, tables=tables)
+    return LocalDeliverer(parameters, world, resolver, OwnCommands(launcher), rights, log)
 
 
 async def local_trial(
@@ -75,7 +74,7 @@ async def local_trial(
     seen: list[str] = []
     rights = ForkedRights() if os.geteuid() == 0 else OwnRights()
     world = TrialWorld(parameters, alias, rights, log, seen, tables)
-    deliverer = LocalDeliverer(parameters, world, resolver, rights, log)
+    deliverer = LocalDeliverer(parameters, world, resolver, OwnCommands(Launcher()), rights, log)
     (parts,) = await deliverer.deliver(replace(request, verify=True))
     return parts, seen
 
@@ -86,8 +85,11 @@ def local_service(
     resolver: Resolver,
     log: ServiceLog,
     askers: frozenset[int],
+    launcher: Launcher,
     tables: Mapping[str, Ask] | None = None,
 ) -> LocalService:
     """The service of a process of root's, which answers the users in ``askers``."""
-    deliverer = local_deliverer(parameters, alias, resolver, log, ForkedRights(), FileRights(), tables)
+    rights = FileRights()
+    world = MachineWorld(parameters, alias, rights, log, tables=tables)
+    deliverer = LocalDeliverer(parameters, world, resolver, Commands(launcher), rights, log)
     return LocalService(deliverer, askers, log)

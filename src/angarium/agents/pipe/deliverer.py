@@ -18,7 +18,7 @@ Fails with nothing: a failure is an outcome.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 from angarium.agents.pipe.macros import MacroError, MacroRules, expand
@@ -26,12 +26,10 @@ from angarium.agents.pipe.parameters import PipeParameters
 from angarium.config.error import ConfigError
 from angarium.delivery.actor import NOBODY, Reserved, actor
 from angarium.delivery.attributes import Attributes
-from angarium.delivery.command import CommandRules, run
+from angarium.delivery.command import CommandRules, Commands
 from angarium.delivery.environment import PATH, exported
 from angarium.delivery.framing import Form, shaped
 from angarium.delivery.loops import delivered_to
-from angarium.delivery.outcomes import read, words_of
-from angarium.delivery.rights import Rights
 from angarium.delivery.sysexits import Outcome
 from angarium.delivery.troubles import DeliveryError
 from angarium.model.delivery import DeliveryRequest, Status
@@ -49,7 +47,7 @@ class PipeDeliverer:
     Args:
         attributes: of the line; ConfigError when it has none that make sense: all of its mail waits.
         parameters: of main.cf.
-        rights: runs the command as its user.
+        commands: runs the command as its user.
         log: ``postfix/pipe``.
         reserved: who may not be that user.
         clock: seconds since the epoch.
@@ -59,14 +57,14 @@ class PipeDeliverer:
         self,
         attributes: Attributes | ConfigError,
         parameters: PipeParameters,
-        rights: Rights,
+        commands: Commands,
         log: ServiceLog,
         reserved: Reserved = NOBODY,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._attributes = attributes
         self._parameters = parameters
-        self._rights = rights
+        self._commands = commands
         self._log = log
         self._reserved = reserved
         self._clock = clock
@@ -122,12 +120,16 @@ class PipeDeliverer:
             {"PATH": PATH, **exported(parameters.export_environment)},
             attributes.directory or parameters.queue_directory,
             parameters.time_limit,
-            _FATAL,
             user,
+            _FATAL,
+            attributes.chroot,
         )
         pieces = self._pieces(request, flags, null_sender, form)
-        work = _work(attributes.argv[0], pieces, rules, request.transport)
-        return read(await self._rights.run(user, work, attributes.chroot))
+        outcome = await self._commands.run(attributes.argv[0], pieces, rules)
+        if outcome.status is not Status.SENT:
+            return outcome
+        said = f" ({outcome.said})" if outcome.said else ""
+        return Outcome(outcome.status, outcome.dsn, f"delivered via {request.transport} service{said}")
 
     @staticmethod
     def _check_recipients(request: DeliveryRequest, flags: frozenset[str]) -> None:
@@ -153,19 +155,6 @@ class PipeDeliverer:
         mark = f"From {sender or _NULL_SENDER}  {date}\n"
         message = chain((request.prefix,), request.content.chunks())
         return shaped(form, _bytes(mark), _bytes(header), message)
-
-
-def _work(command: str, pieces: Iterable[bytes], rules: CommandRules, transport: str) -> Callable[[], Sequence[str]]:
-    """What is done with the user's rights."""
-
-    def work() -> Sequence[str]:
-        outcome = run(command, pieces, rules)
-        if outcome.status is Status.SENT:
-            said = f" ({outcome.said})" if outcome.said else ""
-            outcome = Outcome(outcome.status, outcome.dsn, f"delivered via {transport} service{said}")
-        return words_of(outcome)
-
-    return work
 
 
 def _size(request: DeliveryRequest) -> int:

@@ -15,9 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import socket
-import subprocess
 from collections.abc import Sequence
 
 from angarium.config.error import ConfigError
@@ -25,7 +23,8 @@ from angarium.daemons.spawn.parameters import SpawnParameters
 from angarium.delivery.actor import NOBODY, Reserved, actor
 from angarium.delivery.attributes import Attributes
 from angarium.delivery.environment import PATH, exported
-from angarium.delivery.limits import few_files
+from angarium.delivery.launcher import Launcher, LostError, Running, StartError
+from angarium.delivery.starter import Order
 from angarium.delivery.user import User
 from angarium.runtime.log import ServiceLog
 
@@ -37,6 +36,7 @@ class SpawnService:
         attributes: of the line, or what is wrong with them.
         parameters: of main.cf.
         log: ``postfix/spawn``.
+        launcher: starts the commands.
         reserved: who may not be the command's user.
     """
 
@@ -45,11 +45,13 @@ class SpawnService:
         attributes: Attributes | ConfigError,
         parameters: SpawnParameters,
         log: ServiceLog,
+        launcher: Launcher,
         reserved: Reserved = NOBODY,
     ) -> None:
         self._attributes = attributes
         self._parameters = parameters
         self._log = log
+        self._launcher = launcher
         self._reserved = reserved
         self._draining = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -108,27 +110,31 @@ class SpawnService:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._draining.wait(), self._parameters.service_throttle_time)
                 return
+            connection.setblocking(True)
+            descriptor = connection.fileno()
             try:
-                process = self._start(attributes, user, connection)
-            except OSError as error:
-                self._log.fatal(f"execvp {attributes.argv[0]}: {error.strerror}")
-                return
-        command = attributes.argv[0]
-        ended = False
+                async with self._launcher.started(self._order(attributes, user), descriptor, descriptor) as running:
+                    connection.close()  # the command has it, and nobody else shall
+                    await self._attend(running, attributes.argv[0])
+            except StartError as error:
+                what = f"execvp {attributes.argv[0]}" if error.step == "command" else error.step
+                self._log.fatal(f"{what}: {error.reason}")
+            except (LostError, OSError, ValueError) as error:
+                self._log.warning(f"command {attributes.argv[0]}: {error}")
+
+    async def _attend(self, running: Running, command: str) -> None:
+        """See a command through. Raises StartError, LostError."""
         try:
-            await asyncio.wait_for(_ended(process), self._parameters.time_limit)
-            ended = True
+            async with asyncio.timeout(self._parameters.time_limit):
+                code = await running.ended()
         except TimeoutError:
-            self._log.warning(f"{command}: process id {process.pid}: command time limit exceeded")
-        finally:
-            if not ended:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
-            process.wait()  # it has ended, or was just killed
-        if process.returncode > 0:
-            self._log.warning(f"command {command} exit status {process.returncode}")
-        elif process.returncode < 0:
-            self._log.warning(f"command {command} killed by signal {-process.returncode}")
+            self._log.warning(f"{command}: process id {running.pid}: command time limit exceeded")
+            running.kill()
+            code = await running.ended()
+        if code > 0:
+            self._log.warning(f"command {command} exit status {code}")
+        elif code < 0:
+            self._log.warning(f"command {command} killed by signal {-code}")
 
     def _whose(self) -> tuple[Attributes, User]:
         """What is to be run, by whom. Raises ConfigError, OSError."""
@@ -139,37 +145,15 @@ class SpawnService:
             raise ConfigError(f"a command of the user {user.name} needs a server that was started by root")
         return self._attributes, user
 
-    def _start(self, attributes: Attributes, user: User, connection: socket.socket) -> subprocess.Popen[bytes]:
-        """Start the command. Raises OSError."""
-        connection.setblocking(True)
+    def _order(self, attributes: Attributes, user: User) -> Order:
         changes = os.geteuid() == 0
-        with few_files():
-            return subprocess.Popen(
-                list(attributes.argv),
-                stdin=connection.fileno(),
-                stdout=connection.fileno(),
-                stderr=connection.fileno(),
-                env={"PATH": PATH, **exported(self._parameters.export_environment)},
-                cwd=self._parameters.queue_directory,
-                start_new_session=True,
-                umask=0o077,
-                user=user.uid if changes else None,
-                group=user.gid if changes else None,
-                extra_groups=[user.gid] if changes else None,
-            )
-
-
-async def _ended(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the end of a process, without reaping it, so that its number stays its own."""
-    loop = asyncio.get_running_loop()
-    descriptor = os.pidfd_open(process.pid)
-    try:
-        os.set_blocking(descriptor, False)
-        ready = asyncio.Event()
-        loop.add_reader(descriptor, ready.set)
-        try:
-            await ready.wait()
-        finally:
-            loop.remove_reader(descriptor)
-    finally:
-        os.close(descriptor)
+        environment = {"PATH": PATH, **exported(self._parameters.export_environment)}
+        return Order(
+            user.uid if changes else -1,
+            user.gid if changes else -1,
+            os.fsencode(self._parameters.queue_directory),
+            b"",
+            b"",
+            [os.fsencode(each) for each in attributes.argv],
+            [os.fsencode(f"{name}={value}") for name, value in environment.items()],
+        )

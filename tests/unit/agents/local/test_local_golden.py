@@ -6,6 +6,8 @@ import asyncio
 import os
 import re
 import runpy
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,7 +60,7 @@ class NobodysRights:
 class Scene:
     """A deliverer whose users are all ourselves, with homes in a temporary directory."""
 
-    def __init__(self, root: Path, rights=None, **settings):
+    def __init__(self, root: Path, commands=None, rights=None, **settings):
         self.root = root
         self.log = MemoryLog()
         CASES["prepare"](root, owned=False)
@@ -74,7 +76,7 @@ class Scene:
         rights = rights or NobodysRights()
         self.aliases = {name: self.placed(value) for name, value in CASES["ALIASES"].items()}
         world = MachineWorld(parameters, self.alias, rights, log, self.user)
-        self.deliverer = LocalDeliverer(parameters, world, FakeResolver(), rights, log)
+        self.deliverer = LocalDeliverer(parameters, world, FakeResolver(), commands, rights, log)
 
     def placed(self, text: str) -> str:
         return text.replace("ROOT", str(self.root))
@@ -111,8 +113,17 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path):
-    return Scene(tmp_path)
+def tmp_path():
+    """A directory that everybody may write to: commands are never root's."""
+    root = Path(tempfile.mkdtemp(prefix="local"))
+    root.chmod(0o777)
+    yield root
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def scene(tmp_path, commands):
+    return Scene(tmp_path, commands)
 
 
 def recorded(name: str) -> list[str]:
@@ -186,15 +197,16 @@ def test_home_mailbox(tmp_path):
     assert len(list((tmp_path / "home" / "dave" / "Maildir" / "new").iterdir())) == 1
 
 
-def test_mailbox_command(tmp_path):
-    scene = Scene(tmp_path, mailbox_command='cat > "$HOME/got"; test "$EXTENSION" = ext')
+def test_mailbox_command(tmp_path, commands):
+    scene = Scene(tmp_path, commands, mailbox_command='cat > "$HOME/got"; test "$EXTENSION" = ext')
+    (tmp_path / "home" / "dave").chmod(0o777)
     ((part,),) = scene.parts("dave+ext")
     assert part.status.value == "sent"
     assert (tmp_path / "home" / "dave" / "got").read_bytes().endswith(b"\nFrom me\n>From you\nb\n")
 
 
 def test_a_user_that_we_are_not_waits(tmp_path):
-    scene = Scene(tmp_path, OwnRights())
+    scene = Scene(tmp_path, rights=OwnRights())
     ((part,),) = scene.parts("file")
     assert part.status.value == "deferred"
     assert "started by root" in part.text

@@ -14,7 +14,7 @@ from angarium.agents.local.exchange import decode_parts, encode_parts
 from angarium.agents.local.remote import RemoteDeliverer
 from angarium.agents.local.service import LocalService
 from angarium.delivery import answerer
-from angarium.delivery.command import CommandRules, run
+from angarium.delivery.command import CommandRules
 from angarium.delivery.rights import ForkedRights, OwnRights
 from angarium.delivery.troubles import DeliveryError
 from angarium.delivery.user import User
@@ -190,39 +190,25 @@ def test_a_long_answer():
 
 
 @root_only
-def test_a_command_cannot_look_into_the_process_that_runs_it():
-    """It is the user's by now, but it was root's: neither its memory nor its open files may be had."""
-
-    def work():
-        script = (
-            "for each in fd mem environ maps; do cat /proc/$PPID/$each && ls /proc/$PPID/$each; done 2>/dev/null; id -u"
-        )
-        rules = CommandRules(["sh", "-c", script], {"PATH": "/usr/bin:/bin"}, "/", 20.0)
-        return [run(script, [b""], rules).said]
-
-    async def body():
-        return await ForkedRights().run(SOMEBODY, work)
-
-    assert asyncio.run(body()) == [str(SOMEBODY.uid)]
+def test_a_command_cannot_look_into_the_process_that_runs_it(commands):
+    """That is root's: neither its memory nor its open files may be had."""
+    script = (
+        "for each in fd mem environ maps; do cat /proc/$PPID/$each && ls /proc/$PPID/$each; done 2>/dev/null; id -u"
+    )
+    rules = CommandRules(["sh", "-c", script], {"PATH": "/usr/bin:/bin"}, "/", 20.0, SOMEBODY)
+    assert asyncio.run(commands.run(script, [b""], rules)).said == str(SOMEBODY.uid)
 
 
 @root_only
-def test_a_command_has_no_descriptors_but_its_three():
+def test_a_command_has_no_descriptors_but_its_three(commands):
     descriptor = os.open("/etc/shadow", os.O_RDONLY)
     os.set_inheritable(descriptor, True)
-
-    def work():
-        script = "ls /proc/self/fd; cat <&" + str(descriptor)
-        rules = CommandRules(["sh", "-c", script], {"PATH": "/usr/bin:/bin"}, "/", 20.0)
-        outcome = run(script, [b""], rules)
-        return [outcome.said or outcome.output]
-
-    async def body():
-        return await ForkedRights().run(SOMEBODY, work)
-
+    script = "ls /proc/self/fd; cat <&" + str(descriptor)
+    rules = CommandRules(["sh", "-c", script], {"PATH": "/usr/bin:/bin"}, "/", 20.0, SOMEBODY)
     try:
-        (said,) = asyncio.run(body())
+        outcome = asyncio.run(commands.run(script, [b""], rules))
     finally:
         os.close(descriptor)
+    said = outcome.said or outcome.output
     assert said.startswith("0 1 2 3 ")  # ls itself has the directory open
     assert "root:" not in said

@@ -31,14 +31,6 @@ QUEUE_ID = "4F2A23AD44B"
 """As long as the recorded ones, which count for the size."""
 
 
-class NobodysRights:
-    """Runs everything here and now: as its user if we are root, else as ourselves."""
-
-    async def run(self, user, work, root=""):
-        self.user = user
-        return await asyncio.to_thread(work)
-
-
 @pytest.fixture(scope="module")
 def root():
     root = Path(tempfile.mkdtemp(prefix="pipe"))
@@ -69,7 +61,7 @@ def requests(name, sender, people, text, prefix, port):
         yield DeliveryRequest(QUEUE_ID, name, "Hop.Test", envelope, some, prefix, content, 1.0, 2.0)
 
 
-def deliver(name, root, sender, people, text):
+def deliver(commands, name, root, sender, people, text):
     """The outcomes and runs of one case, in the recording's words."""
     recorded = RECORDED[name]
     stdin = recorded["runs"][0]["stdin"] if recorded["runs"] else ""
@@ -86,8 +78,8 @@ def deliver(name, root, sender, people, text):
         export_environment=("MAIL_CONFIG=BASE/conf", "LANG=C"),
         time_limit=1.0 if name.startswith("hang") else 20.0,
     )
-    rights, log = NobodysRights(), MemoryLog()
-    agent = OutcomeAgent(PipeDeliverer(attributes, parameters, rights, ServiceLog(log, "t")))
+    log = MemoryLog()
+    agent = OutcomeAgent(PipeDeliverer(attributes, parameters, commands, ServiceLog(log, "t")))
     told = set()
     for path in (root / "out").iterdir():
         path.unlink()
@@ -104,7 +96,7 @@ def deliver(name, root, sender, people, text):
         run["cwd"] = run["cwd"].replace("ROOT", "QUEUE")
         run["stdin"] = RECORD["plain"](run["stdin"], root)
         if os.geteuid() != 0:  # then it was ourselves, whoever it should have been
-            run["who"] = [rights.user.uid, rights.user.gid, [rights.user.gid]]
+            run["who"] = [commands.user.uid, commands.user.gid, [commands.user.gid]]
         runs.append(run)
     return sorted(told), sorted(runs, key=lambda run: str(run["argv"]) + run["stdin"]), log
 
@@ -114,12 +106,12 @@ COMPARED = [name for name in RECORDED if RECORDED[name]["outcomes"] and "chroot"
 
 
 @pytest.mark.parametrize("name", COMPARED)
-def test_as_recorded(name, root):
+def test_as_recorded(name, root, commands):
     if name in RECORD["CASES"]:
         _attributes, _words, (sender, *people), text = RECORD["CASES"][name]
     else:
         sender, people, text = SENDER, ["a"], RECORD["LONG"] * 100 if name == "unread_long" else RECORD["TEXT"]
-    outcomes, runs, _log = deliver(name, root, sender, people, text)
+    outcomes, runs, _log = deliver(commands, name, root, sender, people, text)
     assert outcomes == RECORDED[name]["outcomes"]
     assert runs == RECORDED[name]["runs"]
 
@@ -137,20 +129,20 @@ def test_as_recorded(name, root):
         ("size_bad", "bad size= value: big"),
     ],
 )
-def test_what_is_refused_waits(name, said, root):
-    outcomes, runs, log = deliver(name, root, SENDER, ["a"], RECORD["TEXT"])
+def test_what_is_refused_waits(name, said, root, commands):
+    outcomes, runs, log = deliver(commands, name, root, SENDER, ["a"], RECORD["TEXT"])
     assert outcomes == [f"a@{name}.test {name} deferred 4.3.0 (unknown mail transport error)"]
     assert not runs
     assert said in log.lines[0]
 
 
-def test_the_original_recipient_is_a_macro_even_where_it_is_no_header(root):
+def test_the_original_recipient_is_a_macro_even_where_it_is_no_header(root, commands):
     """Recorded from Postfix with enable_original_recipient = no, by hand."""
     for path in (root / "out").iterdir():
         path.unlink()
     attributes = Attributes("nobody", (f"{root}/dump", "$original_recipient"), flags=frozenset("DO"))
     parameters = PipeParameters(queue_directory=str(root), enable_original_recipient=False)
-    agent = OutcomeAgent(PipeDeliverer(attributes, parameters, NobodysRights(), ServiceLog(MemoryLog(), "t")))
+    agent = OutcomeAgent(PipeDeliverer(attributes, parameters, commands, ServiceLog(MemoryLog(), "t")))
     (request,) = requests("alias", "s@x.test", ["Old"], "Subject: a\r\n\r\nx\r\n", b"", 0)
     asyncio.run(agent.deliver(request))
     (path,) = (root / "out").glob("*.json")

@@ -17,6 +17,7 @@ from angarium.config.error import ConfigError
 from angarium.daemons.spawn.main import SpawnService
 from angarium.daemons.spawn.parameters import SpawnParameters
 from angarium.delivery.attributes import Attributes
+from angarium.delivery.launcher import Launcher
 from angarium.runtime.log import MemoryLog, ServiceLog
 
 USER = "daemon" if os.geteuid() == 0 else getpass.getuser()
@@ -30,7 +31,8 @@ async def serving(command, user=USER, attributes=None, **settings):
         **{"queue_directory": "/", "time_limit": 20.0, "service_throttle_time": 0.01} | settings
     )
     wanted = attributes or Attributes(user, ("/bin/sh", "-c", command))
-    service = SpawnService(wanted, parameters, ServiceLog(log, "t"))
+    launcher = Launcher()
+    service = SpawnService(wanted, parameters, ServiceLog(log, "t"), launcher)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("")
         listener.listen()
@@ -41,6 +43,7 @@ async def serving(command, user=USER, attributes=None, **settings):
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            launcher.close()
 
 
 def is_running(pid):
