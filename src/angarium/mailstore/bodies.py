@@ -95,7 +95,8 @@ class BodyFiles:
 class FiledContent:
     """A message whose header block is in memory and whose rest is in a file (``model.content.Content``).
 
-    The file is opened when it is read. Reading raises MailstoreUnavailableError when the message was removed meanwhile.
+    The file is opened when it is read. Reading raises MailstoreUnavailableError when the message was removed meanwhile,
+    or when the file ends before it.
     """
 
     __slots__ = ("_header", "_path", "_size", "_skip")
@@ -135,7 +136,7 @@ class FiledContent:
                 while start < end:
                     piece = file.read(min(CHUNK, end - start))
                     if not piece:
-                        break
+                        raise MailstoreUnavailableError(f"{self._path}: the file became shorter")
                     yield piece
                     start += len(piece)
         except FileNotFoundError as error:

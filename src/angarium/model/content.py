@@ -7,9 +7,22 @@ Content is in wire form: lines end in CRLF, dot-stuffing undone. Content over a 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
+
+
+class ContentLostError(OSError):
+    """The bytes of a message cannot be read.
+
+    That says nothing of those who should get it: what is under way is given up before anybody takes a part for the
+    whole, and tried again.
+    """
+
+    def __init__(self, text: str, path: str = "") -> None:
+        super().__init__(errno.EIO, text, path or None)
 
 
 class Content(Protocol):
@@ -29,8 +42,7 @@ class Content(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryContent:
+class MemoryContent(Struct, frozen=True):
     """Content that is held in memory."""
 
     data: bytes

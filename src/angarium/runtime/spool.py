@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import itertools
 import os
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
+
+from angarium.model.content import ContentLostError
 
 T = TypeVar("T")
 
@@ -62,13 +63,16 @@ class SpooledContent:
         """The bytes from ``start`` to ``stop`` in pieces of 64 KiB.
 
         Raises:
-            OSError: they cannot be read, or are no longer there: a message never ends before its end.
+            ContentLostError: they cannot be read, or are no longer there: a message never ends before its end.
         """
         end = self._size if stop is None else min(stop, self._size)
         while start < end:
-            piece = os.pread(self._descriptor, min(CHUNK, end - start), start)
+            try:
+                piece = os.pread(self._descriptor, min(CHUNK, end - start), start)
+            except OSError as error:
+                raise ContentLostError(error.strerror or "read error", str(self.path)) from error
             if not piece:
-                raise OSError(errno.EIO, "the file became shorter", str(self.path))
+                raise ContentLostError("the file became shorter", str(self.path))
             yield piece
             start += len(piece)
 

@@ -16,6 +16,7 @@ from angarium.delivery import mailboxfile
 from angarium.delivery.mailboxfile import LockRules, MailboxRules, append
 from angarium.delivery.maildir import Moment, deliver
 from angarium.delivery.troubles import DeliveryError
+from angarium.model.content import ContentLostError
 
 MOMENT = Moment(7, 8, 9, "host/a:b")
 RULES = MailboxRules(LockRules(attempts=2, delay=0.0))
@@ -178,3 +179,19 @@ def _read_to_the_end(descriptor, read):
     os.set_blocking(descriptor, True)
     while piece := os.read(descriptor, 65536):
         read += piece
+
+
+def shrinking():
+    yield b"Subject: x\n"
+    raise ContentLostError("the file became shorter")
+
+
+def test_of_a_message_that_ends_too_early_nothing_stays(tmp_path):
+    path = tmp_path / "box"
+    append(str(path), [b"a\n"], RULES)
+    with pytest.raises(DeliveryError, match=r"4\.3\.0 error reading message"):
+        append(str(path), shrinking(), RULES)
+    assert path.read_bytes() == b"a\n"
+    with pytest.raises(DeliveryError, match=r"4\.3\.0 error reading message"):
+        deliver(str(tmp_path / "dir"), shrinking(), MOMENT)
+    assert [each for each in (tmp_path / "dir").rglob("*") if each.is_file()] == []

@@ -285,29 +285,43 @@ class Connection(asyncio.Protocol):
         if transport is None:
             return
         pieces: list[bytes] = []
-        for piece in self._sending:
-            self._written += len(piece)
-            pieces.append(piece)
-            if len(piece) > 32768 or len(pieces) > 8:
-                transport.write(b"".join(pieces))
-                pieces.clear()
-                if self._paused:
-                    return
+        try:
+            for piece in self._sending:
+                self._written += len(piece)
+                pieces.append(piece)
+                if len(piece) > 32768 or len(pieces) > 8:
+                    transport.write(b"".join(pieces))
+                    pieces.clear()
+                    if self._paused:
+                        return
+        except OSError as error:
+            self._give_up_content(error)
+            return
         if pieces:
             transport.write(b"".join(pieces))
         self._sending = None
         self._progress()
 
+    def _give_up_content(self, error: OSError) -> None:
+        """The message cannot be read to its end: hang up before the dot, so that the peer takes no part of it."""
+        self._sending = None
+        self.fail(TroubleError("4.3.0", f"error reading message: {error.strerror or error}", broken=False))
+        self.abort()
+
     async def _send_slowly(self, content: Iterator[bytes]) -> None:
         """The content, then a pause, then the final dot in a packet of its own (smtp_pix_workaround_delay_time)."""
         held = b""
-        for piece in content:
-            if self._transport is None:
-                return
-            self._transport.write(held)
-            held = piece
-            while self._paused:  # noqa: ASYNC110 - for one kind of firewall; it needs no event of its own
-                await asyncio.sleep(_PAUSE)
+        try:
+            for piece in content:
+                if self._transport is None:
+                    return
+                self._transport.write(held)
+                held = piece
+                while self._paused:  # noqa: ASYNC110 - for one kind of firewall; it needs no event of its own
+                    await asyncio.sleep(_PAUSE)
+        except OSError as error:
+            self._give_up_content(error)
+            return
         self._sending = None
         self._progress()
         self.deadline += self.dot_delay

@@ -11,6 +11,7 @@ from angarium.agents.smtp.outgoing import Rules, make_checks
 from angarium.agents.smtp.parameters import Timeouts
 from angarium.cleanup.generic import make_generic
 from angarium.config.config import Config
+from angarium.model.content import ContentLostError
 from angarium.model.delivery import Status
 from angarium.model.envelope import BodyType
 from angarium.protocols.smtp.client_states import Step
@@ -554,3 +555,30 @@ def test_a_request_that_only_asks_sends_nothing():
     assert result.status is Status.SENT
     assert server.messages == []
     assert not any(command.startswith("DATA") for command in server.commands)
+
+
+class Shrinking:
+    """Content whose file becomes shorter while it is read."""
+
+    size = 3_000_000
+
+    def chunks(self, start=0, stop=None):
+        for _ in range(20):
+            yield b"x" * 70 + b"\r\n" + b"y" * 60_000 + b"\r\n"
+        raise ContentLostError("the file became shorter", "/spool/x")
+
+
+@pytest.mark.parametrize("pix", [False, True])
+def test_of_content_that_ends_too_early_no_part_is_taken_for_the_whole(pix):
+    async def scenario():
+        parameters = {"pix_workarounds": frozenset({"delay_dotcrlf"}), "pix_workaround_threshold": 0.0}
+        greeting = "220 ****" if pix else "220 x"
+        async with FakeServer({"GREETING": greeting}) as server, Bench(**parameters) as bench:
+            asked = dataclasses.replace(request(f"[127.0.0.1]:{server.port}"), content=Shrinking())
+            (result,) = await asyncio.wait_for(bench.agent.deliver(asked), 10)
+            return server.messages, result
+
+    messages, result = run(scenario)
+    assert messages == []
+    assert (result.status, str(result.dsn)) == (Status.DEFERRED, "4.3.0")
+    assert result.text == "error reading message: the file became shorter"
