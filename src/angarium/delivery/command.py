@@ -9,6 +9,7 @@ Fails with DeliveryError when it takes too long, when its directory cannot be en
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from angarium.delivery.talk import Talk
 from angarium.delivery.troubles import DeliveryError
 from angarium.delivery.user import User
 from angarium.model.dsn import Dsn
+
+_DYING = 5.0
+"""Seconds that one is waited for that was killed: it may hang in the kernel."""
 
 _FAILED = "temporary failure"
 
@@ -73,7 +77,7 @@ class Commands:
         except ValueError as error:  # a NUL
             raise _unstarted(f"command {rules.arguments[0]!r}: {error}") from error
         except OSError as error:  # there can be no process, or the message cannot be read
-            raise _unstarted(f"command {rules.arguments[0]}: {error}") from error
+            raise _unstarted(f"command {rules.arguments[0]}: {error.strerror or error}") from error
         except LostError as error:
             raise _unstarted(str(error)) from error
         except StartError as error:
@@ -98,10 +102,13 @@ class Commands:
             if not running.has_begun():
                 self._launcher.discard()
                 raise LostError("the process that starts commands does not answer") from error
-            running.kill()
+            await _killed(running)
             text = with_output(f'Command time limit exceeded: "{command}"', talk.said)
             output = printable(talk.said).strip() or "internal software error"
             raise DeliveryError(Dsn(5, 3, 0), text, output=output) from error
+        except (OSError, ValueError):
+            await _killed(running)
+            raise
         return command_outcome(command, returned, bytes(talk.said))
 
 
@@ -127,6 +134,14 @@ def _order(rules: CommandRules, uid: int, gid: int) -> Order:
         [os.fsencode(each) for each in rules.arguments],
         [os.fsencode(f"{name}={value}") for name, value in rules.environment.items()],
     )
+
+
+async def _killed(running: Running) -> None:
+    """Kill it, and only then go on: the end of what it was given would look like the end of the message."""
+    running.kill()
+    with contextlib.suppress(TimeoutError, StartError, LostError):
+        async with asyncio.timeout(_DYING):
+            await running.ended()
 
 
 def _unstarted(cause: str) -> DeliveryError:

@@ -286,7 +286,7 @@ def _execute(order: Order) -> None:
                 os.execve(_SHELL, [_SHELL, place, *arguments], environment)  # noqa: S606  # likewise
             if error.errno == errno.EACCES:
                 refused = error
-            elif error.errno not in _ELSEWHERE:
+            elif error.errno not in _ELSEWHERE or place is name:
                 raise
     if order.shell and b"/" not in name and refused.errno == errno.ENOENT:
         os.execve(_SHELL, [b"sh", b"-c", order.shell], environment)  # noqa: S606  # likewise
