@@ -199,7 +199,8 @@ class SqliteAccount:
             tally = arrival.Tally()
             appended = arrival.append(connection, ready, plan, now, tally)
             before = tally.after if tally.before is None else tally.before
-            return appended, quota.settle(self._account, plan, ledger, before, tally.after, exempt=exempt)
+            passed = quota.settle(self._account, plan, ledger, before, tally.after, exempt=exempt)
+            return appended, passed.noted(connection, now)
 
         try:
             appended, passed = await self._write(work, quick=quick)
@@ -325,7 +326,7 @@ class SqliteAccount:
         plan = await self._store.plan(self._account)
         ledger = await self._store.ledger(self._account, plan)
         result, passed = await self._write(
-            quota.metered(self._account, plan, ledger, lambda connection: work(connection, plan))
+            quota.metered(self._account, plan, ledger, lambda connection: work(connection, plan), self._store.clock())
         )
         if passed is not quota.NOTHING:
             await self._store.tell(self._account, plan, ledger, passed)

@@ -42,6 +42,7 @@ class Database:
         users: operations that are using it; it is closed only when there are none.
         fresh: it was opened for somebody who has not used it yet; it is not closed before.
         dead: there may be bodies to purge.
+        owes: there are warnings to be told of.
         used: when it was last asked for, monotonic seconds.
     """
 
@@ -54,13 +55,21 @@ class Database:
         "deliveries",
         "directory",
         "fresh",
+        "owes",
         "reader",
         "used",
         "users",
     )
 
     def __init__(
-        self, directory: Path, file: tuple[int, int], writer: GroupCommitWriter, reader: Connection, *, dead: bool
+        self,
+        directory: Path,
+        file: tuple[int, int],
+        writer: GroupCommitWriter,
+        reader: Connection,
+        *,
+        dead: bool,
+        owes: bool,
     ) -> None:
         self.directory = directory
         self.bodies = BodyFiles(directory / BODIES)
@@ -69,6 +78,7 @@ class Database:
         self.fresh = True
         self.used = time.monotonic()
         self.dead = dead
+        self.owes = owes
         self.deliveries = 0
         self._writer = writer
         self._file = file
@@ -94,12 +104,12 @@ class Database:
             if migration.version(connection) != schema.VERSION:
                 with lock:
                     _update(connection, BodyFiles(directory / BODIES), now)
-            dead = one_row(connection, "SELECT EXISTS (SELECT 1 FROM dead)")[0]
+            dead, owes = one_row(connection, "SELECT EXISTS (SELECT 1 FROM dead), EXISTS (SELECT 1 FROM owed)")
             reader = connect(path, readonly=True)
             limit_length(reader, LONGEST_ANSWER)
             check = partial(_require, path, file)
             writer = GroupCommitWriter(connection, executor, lock, check, at_once=at_once, checkpoint=_CHECKPOINT_PAGES)
-            database = cls(directory, file, writer, reader, dead=bool(dead))
+            database = cls(directory, file, writer, reader, dead=bool(dead), owes=bool(owes))
             if not new:
                 database._collect(connection, now)
         except BaseException:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from angarium.mailstore.owed import Tell
 from angarium.mailstore.parameters import MailstoreParameters
-from angarium.mailstore.store import PlanLookup, SqliteMailStore, Tell
+from angarium.mailstore.store import PlanLookup, SqliteMailStore
 from angarium.model.quota import QuotaPlan
 from angarium.runtime.bus import Bus
 from angarium.runtime.log import ServiceLog
@@ -28,7 +29,9 @@ def open_mailstore(
         bus: tells other processes of changes; may be started later. None when there is one process.
         quota: what is in force for an account. Asked once an append, so it answers fast; MailstoreUnavailableError when
             it cannot. None: ``parameters.quota`` for all.
-        tell: called on the loop, after the commit, with the thresholds that a transaction passed. It must not block.
+        tell: called on the loop, after the commit, with the thresholds that a transaction passed. It must not block;
+            what it returns is awaited, and says whether all has been told. What has not is told again later, or by
+            the next process that uses the account. None: this process leaves it to others.
         clock: seconds since the epoch.
     """
 

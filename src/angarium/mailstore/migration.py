@@ -18,6 +18,7 @@ from angarium.mailstore.schema import (
     DELIVERY_TABLE,
     FIELD_TABLE,
     KEYWORD_TABLE,
+    OWED_TABLE,
     TABLES,
     VERSION,
 )
@@ -42,6 +43,9 @@ ALTER TABLE mailbox ADD COLUMN firstrecent INTEGER NOT NULL DEFAULT 1;
 UPDATE mailbox SET firstrecent = uidnext;
 """
 """Up to version 3 no message was recent: those that are there have been seen."""
+
+_FROM_4 = OWED_TABLE
+"""Up to version 4 a warning that was not told at once was not told."""
 
 
 class SchemaError(MailstoreUnavailableError):
@@ -69,7 +73,9 @@ def update(connection: Connection, bodies: BodyFiles, now: float) -> None:
             connection.execute(_FROM_1)
         if found < 3:
             derive_again(connection, bodies)  # version 3 folds text otherwise, and keeps the headers of parts
-        connection.execute(_FROM_3)
+        if found < 4:
+            connection.execute(_FROM_3)
+        connection.execute(_FROM_4)
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from angarium.mailstore.interface import MailstoreUnavailableError, MailTooLargeError, OverQuotaError
 from angarium.mailstore.ledger import BusyLedgerError, Ledger
+from angarium.mailstore.owed import owe
 from angarium.mailstore.rows import all_rows, one_row
 from angarium.model.quota import Crossing, Excess, QuotaPlan, Usage
 from angarium.runtime.sqlite import Connection, SqlError
@@ -64,10 +65,16 @@ class Passed(NamedTuple):
     Attributes:
         crossings: thresholds of the account.
         domain: perhaps also of its domain: the ledger has to be asked, by one.
+        owed: the numbers under which the account has noted its thresholds (``owed``).
     """
 
     crossings: tuple[Crossing, ...] = ()
     domain: bool = False
+    owed: tuple[int, ...] = ()
+
+    def noted(self, connection: Connection, now: float) -> Passed:
+        """The same, noted in the account, so that it is told of whatever happens to this process."""
+        return self._replace(owed=owe(connection, self.crossings, now)) if self.crossings else self
 
 
 NOTHING = Passed()
@@ -108,15 +115,16 @@ def settle(
 
 
 def metered(
-    account: str, plan: QuotaPlan, ledger: Ledger | None, work: Callable[[Connection], T]
+    account: str, plan: QuotaPlan, ledger: Ledger | None, work: Callable[[Connection], T], now: float
 ) -> Callable[[Connection], tuple[T, Passed]]:
-    """A writing function that also tells what it passes, and keeps the domain's ledger."""
+    """A writing function that also tells what it passes, and keeps the domain's ledger; ``now`` is when."""
     if not plan.counts or (ledger is None and not plan.warnings):
         return lambda connection: (work(connection), NOTHING)
 
     def run(connection: Connection) -> tuple[T, Passed]:
         before = usage(connection, plan)
         result = work(connection)
-        return result, settle(account, plan, ledger, before, usage(connection, plan))
+        passed = settle(account, plan, ledger, before, usage(connection, plan))
+        return result, passed.noted(connection, now)
 
     return run

@@ -22,6 +22,7 @@ text         the folded text of body and header
 shared       bodies with more than one copy: how many more
 dead         bodies without a copy, to be removed behind the transaction that took the last one
 delivery     keys of deliveries, so that a repeated one is known
+owed         thresholds of the quota that were passed and are to be told of
 ============ ===========================================================================================
 """
 
@@ -29,7 +30,7 @@ delivery     keys of deliveries, so that a repeated one is known
 
 from __future__ import annotations
 
-VERSION = 4
+VERSION = 5
 """Kept in the database as user_version; ``migration`` leads from one to the next."""
 
 COMMON_FIELDS = (
@@ -63,6 +64,7 @@ KEYWORD_TABLE = "CREATE TABLE keyword (folded TEXT PRIMARY KEY, spelling TEXT NO
 DELIVERY_TABLE = """CREATE TABLE delivery (
     key TEXT PRIMARY KEY, mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid INTEGER NOT NULL,
     modseq INTEGER NOT NULL, delivered REAL NOT NULL) WITHOUT ROWID;"""
+OWED_TABLE = "CREATE TABLE owed (id INTEGER PRIMARY KEY, since REAL NOT NULL, crossing TEXT NOT NULL);"
 ACCOUNT_TABLE = """CREATE TABLE account (
     one INTEGER PRIMARY KEY CHECK (one = 1), uidvalidity INTEGER NOT NULL);"""
 
@@ -96,5 +98,6 @@ CREATE TABLE text (id INTEGER PRIMARY KEY, body BLOB NOT NULL, header BLOB NOT N
 CREATE TABLE shared (body INTEGER PRIMARY KEY, copies INTEGER NOT NULL);
 CREATE TABLE dead (body INTEGER PRIMARY KEY);
 {DELIVERY_TABLE}
+{OWED_TABLE}
 INSERT INTO account VALUES (1, 0);
 """

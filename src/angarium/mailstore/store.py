@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -29,12 +29,13 @@ from angarium.mailstore.interface import MailstoreError, MailstoreUnavailableErr
 from angarium.mailstore.layout import BODIES, account_directory, domain_directory
 from angarium.mailstore.ledger import BusyLedgerError, Ledger, Ledgers, domain_excess
 from angarium.mailstore.migration import SchemaError
+from angarium.mailstore.owed import Debts, Tell
 from angarium.mailstore.quota import Passed, usage
 from angarium.mailstore.recount import accounts_in, count
 from angarium.mailstore.room import Room
 from angarium.model.change import Change
 from angarium.model.content import Content
-from angarium.model.quota import UNLIMITED, Crossing, Excess, QuotaPlan, Usage
+from angarium.model.quota import UNLIMITED, Excess, QuotaPlan, Usage
 from angarium.runtime.bus import Bus
 from angarium.runtime.groupcommit import CommitsAtOnce
 from angarium.runtime.log import ServiceLog
@@ -54,7 +55,6 @@ _READERS = 4
 
 T = TypeVar("T")
 PlanLookup = Callable[[str], Awaitable[QuotaPlan]]
-Tell = Callable[[Sequence[Crossing]], None]
 
 
 async def no_limits(account: str) -> QuotaPlan:  # noqa: ARG001 - the shape of a PlanLookup
@@ -70,7 +70,7 @@ class SqliteMailStore:
         log: where damage is told.
         bus: wakes the other processes; None when there are none.
         plan: the quota of an account.
-        tell: hears of the thresholds that were passed.
+        tell: hears of the thresholds that were passed. What it cannot tell, or a process that dies, stays owed.
         open_accounts: databases that are kept open.
         idle_limit: seconds after which a database that nobody uses is closed.
         file_threshold: messages over this many bytes go to a file beside the database.
@@ -97,7 +97,6 @@ class SqliteMailStore:
         self.clock = clock
         self.file_threshold = file_threshold
         self.plan = plan
-        self._tell_of = tell
         self._room: Room | None = None
         self._base = base
         self._log = log
@@ -117,6 +116,7 @@ class SqliteMailStore:
         self._analysing: dict[int, asyncio.Future[Analysis]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._purging: set[str] = set()
+        self._debts = Debts(tell, self.write, self._behind, clock)
         self._ledgers = Ledgers(base)
         self._counting: set[Path] = set()
         self._closing = False
@@ -175,6 +175,7 @@ class SqliteMailStore:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        self._debts.close()
         while self._tasks:
             ending = tuple(self._tasks)
             await asyncio.gather(*ending, return_exceptions=True)
@@ -285,9 +286,7 @@ class SqliteMailStore:
         if directory in self._counting:
             return
         self._counting.add(directory)
-        task = asyncio.get_running_loop().create_task(self._count(account, directory, ledger))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._behind(self._count(account, directory, ledger))
 
     async def _count(self, account: str, directory: Path, ledger: Ledger) -> None:
         loop = asyncio.get_running_loop()
@@ -310,16 +309,19 @@ class SqliteMailStore:
         What is ``exempt`` does not ask for the domain's steps: they may be those of another transaction, which is told
         then that somebody has asked already.
         """
-        crossings = passed.crossings
+        crossings, owed = passed.crossings, passed.owed
         if passed.domain and ledger is not None and not exempt:
             try:
                 before, after = await asyncio.get_running_loop().run_in_executor(self._executor, ledger.steps)
             except (SqlError, OSError) as error:
                 self._log.warning(f"the quota of the domain of {account}: {error}")
             else:
-                crossings += plan.domain_crossings(account, before, after)
-        if crossings and self._tell_of is not None:
-            self._tell_of(crossings)
+                of_domain = plan.domain_crossings(account, before, after)
+                if of_domain:
+                    crossings += of_domain
+                    owed += await self._debts.note(account, of_domain)
+        if crossings:
+            self._debts.pay(account, owed, crossings)
 
     def announce(self, account: str, mailbox: int, modseq: int) -> None:
         """Tell who listens, here and elsewhere, of a committed change."""
@@ -387,7 +389,11 @@ class SqliteMailStore:
         if account in self._purging:
             return
         self._purging.add(account)
-        task = asyncio.get_running_loop().create_task(self._purge(account))
+        self._behind(self._purge(account))
+
+    def _behind(self, work: Coroutine[None, None, None]) -> None:
+        """Do something behind what is under way; ``close`` waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -445,6 +451,8 @@ class SqliteMailStore:
             self._sweeper = loop.call_later(self._idle_limit / 2, self._sweep)
         if database.dead:
             self.purge_later(account)
+        if database.owes:
+            self._debts.look_later(account)
         return database
 
     def _evict(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -120,8 +120,8 @@ class Node:
             self._tell_of_quotas,
         )
 
-    def _tell_of_quotas(self, passed: Sequence[Crossing]) -> None:
-        self.quota_warner.tell(passed)
+    def _tell_of_quotas(self, passed: Sequence[Crossing]) -> Awaitable[bool]:
+        return self.quota_warner.tell(passed)
 
     @cached_property
     def quota_warner(self) -> QuotaWarner:
@@ -193,10 +193,8 @@ class Node:
         self.launcher.close()
         if "mailstore" in self.__dict__:
             await self.mailstore.close()
-        for name in ("quota_warner", "queue"):
-            store = self.__dict__.get(name)
-            if store is not None:
-                await store.close()
+        if "queue" in self.__dict__:
+            await self.queue.close()
         if "tables" in self.__dict__:
             await self.tables.close()
         self.bus.close()

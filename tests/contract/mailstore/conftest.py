@@ -51,11 +51,15 @@ def open_store(request, tmp_path, clock) -> Factory:
     """
 
     def sqlite(quota=None, plan=UNLIMITED, tell=None, **parameters: Any) -> MailStore:
+        def hears(passed):
+            tell(passed)
+            return asyncio.sleep(0, result=True)
+
         return open_mailstore(
             MailstoreParameters(tmp_path, quota=plan, **parameters),
             ServiceLog(MemoryLog(), "test"),
             quota=quota,
-            tell=tell,
+            tell=None if tell is None else hears,
             clock=clock,
         )
 

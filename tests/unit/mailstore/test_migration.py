@@ -23,6 +23,7 @@ CREATE TABLE field (id INTEGER PRIMARY KEY, ordering INTEGER);
 CREATE TABLE sought (id INTEGER PRIMARY KEY, subject BLOB);
 UPDATE body SET envelope = x'28';
 ALTER TABLE mailbox DROP COLUMN firstrecent;
+DROP TABLE owed;
 PRAGMA user_version = 1;
 """
 
@@ -62,7 +63,7 @@ def test_from_version_3_nothing_is_recent(open_store, run, mail, tmp_path):
         (where,) = await account.append([mail()])
         await store.close()
         connection = connect(account_directory(tmp_path, "bob@example.test") / "mail.sqlite")
-        connection.execute("ALTER TABLE mailbox DROP COLUMN firstrecent; PRAGMA user_version = 3")
+        connection.execute("ALTER TABLE mailbox DROP COLUMN firstrecent; DROP TABLE owed; PRAGMA user_version = 3")
         connection.close()
         store = open_store()
         account = await store.open("bob@example.test")

@@ -3,17 +3,18 @@
 Made by the process whose transaction passed it, after the commit, and put into the queue like any mail: through
 cleanup, with a null sender, so that nothing answers and no bounce comes back. What is in the queue with the origin
 ``model.quota.WARNING_SERVICE`` is stored in full mailboxes too, and passes no threshold itself: no warning causes
-another. A process that is killed between the two commits leaves a warning out; the next threshold tells.
+another. The store keeps in mind what is owed until ``tell`` says that it is done: what a process that is killed
+between the two commits has not told, another tells.
 
 A domain's thresholds are told to its postmaster; an account's to its user and, if
 ``mailstore_quota_warning_postmaster`` says so, to the postmaster too.
 
-Failures (cleanup refuses it, the queue is full) are logged: the mail that passed the threshold is stored all the same.
+Failures are logged: the mail that passed the threshold is stored all the same. A warning that cleanup refuses is given
+up; one that finds the queue full is tried again.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
@@ -83,37 +84,30 @@ class QuotaWarner:
         self._queue = queue
         self._log = log
         self._clock = clock
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    def tell(self, passed: Sequence[Crossing]) -> None:
-        """Send what there is to be said of these thresholds, in the background."""
-        for crossing in passed:
-            task = asyncio.get_running_loop().create_task(self._tell(crossing))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    async def tell(self, passed: Sequence[Crossing]) -> bool:
+        """Send what there is to be said of these thresholds; False: something of it is to be tried again."""
+        return all([await self._tell(crossing) for crossing in passed])
 
-    async def close(self) -> None:
-        """Wait for what is being sent."""
-        while self._tasks:
-            ending = tuple(self._tasks)
-            await asyncio.gather(*ending)
-            self._tasks.difference_update(ending)
-
-    async def _tell(self, crossing: Crossing) -> None:
+    async def _tell(self, crossing: Crossing) -> bool:
         postmaster = f"postmaster@{crossing.account.rpartition('@')[2]}"
         recipients = [postmaster] if crossing.domain else [crossing.account]
         if self._parameters.warning_postmaster and postmaster not in recipients:
             recipients.append(postmaster)
         kind = ("domain-" if crossing.domain else "") + ("below" if crossing.below else "warning")
         template = self._templates.find(kind, crossing.account)
+        done = True
         for recipient in recipients:
             copy = recipient == postmaster and not crossing.domain
             try:
                 await self._send(crossing, template, recipient, to_postmaster=copy)
             except MailError as error:
                 self._log.warning(f"a warning to {recipient} is refused: {error}")
+                done = done and not error.temporary
             except OSError as error:
                 self._log.warning(f"a warning to {recipient} cannot be queued: {error}")
+                done = False
+        return done
 
     async def _send(self, crossing: Crossing, template: Template, recipient: str, *, to_postmaster: bool) -> None:
         now = self._clock()

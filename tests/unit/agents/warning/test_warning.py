@@ -53,10 +53,9 @@ class Scene:
             warner = QuotaWarner(
                 self.parameters, self.cleanup, self.queue, ServiceLog(self.log, "postfix/quota-warning"), lambda: 1e9
             )
-            warner.tell(passed)
-            await warner.close()
+            return await warner.tell(passed)
 
-        asyncio.run(run())
+        self.done = asyncio.run(run())
         return [
             (one.envelope, email.message_from_bytes(one.content.read(), policy=email.policy.default))
             for one in self.queue.messages
@@ -144,5 +143,6 @@ def test_a_warning_that_cannot_be_sent_is_logged(where):
     else:
         scene.queue.error = QueueFullError("full")
     assert scene.tell(CROSSING) == []
+    assert scene.done is (where == "cleanup"), "what is refused is given up, what finds no room is tried again"
     assert len(scene.log.lines) == 2
     assert all("warning: a warning to" in line for line in scene.log.lines)
