@@ -92,7 +92,7 @@ def delete(connection: Connection, name: str) -> tuple[int, int]:
     if below:
         connection.execute(
             "UPDATE mailbox SET selectable = 0, special_use = '', messages = 0, bytes = 0, unseen = 0, deleted = 0,"
-            " highestmodseq = highestmodseq + 1 WHERE id = ?",
+            " gaps = 0, highestmodseq = highestmodseq + 1 WHERE id = ?",
             (identity,),
         )
     else:

@@ -20,6 +20,7 @@ from angarium.mailstore.schema import (
     KEYWORD_TABLE,
     OWED_TABLE,
     TABLES,
+    VANISHED_TABLE,
     VERSION,
 )
 from angarium.mailstore.writing import insert_derived
@@ -46,6 +47,18 @@ UPDATE mailbox SET firstrecent = uidnext;
 
 _FROM_4 = OWED_TABLE
 """Up to version 4 a warning that was not told at once was not told."""
+
+_FROM_5 = f"""
+ALTER TABLE vanished RENAME TO old_vanished;
+{VANISHED_TABLE}
+INSERT INTO vanished SELECT mailbox, modseq, min(uid), max(uid) FROM
+    (SELECT mailbox, modseq, uid, uid - row_number() OVER (PARTITION BY mailbox, modseq ORDER BY uid) AS run
+     FROM old_vanished) GROUP BY mailbox, modseq, run;
+DROP TABLE old_vanished;
+ALTER TABLE mailbox ADD COLUMN gaps INTEGER NOT NULL DEFAULT 0;
+UPDATE mailbox SET gaps = (SELECT count(*) FROM vanished WHERE vanished.mailbox = mailbox.id);
+"""
+"""Up to version 5 each UID that had vanished had a row, for ever."""
 
 
 class SchemaError(MailstoreUnavailableError):
@@ -75,7 +88,9 @@ def update(connection: Connection, bodies: BodyFiles, now: float) -> None:
             derive_again(connection, bodies)  # version 3 folds text otherwise, and keeps the headers of parts
         if found < 4:
             connection.execute(_FROM_3)
-        connection.execute(_FROM_4)
+        if found < 5:
+            connection.execute(_FROM_4)
+        connection.execute(_FROM_5)
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
+from angarium.mailstore import vanished
 from angarium.mailstore.interface import (
     Changes,
     Column,
@@ -155,10 +156,8 @@ def changes(connection: Connection, identity: int, since: int) -> Changes:
         raise NoSuchMailboxError(str(identity))
     if row[0] <= since:
         return Changes((), (), row[0])
-    vanished = one_row(
-        connection, "SELECT group_concat(uid) FROM vanished WHERE mailbox = ? AND modseq > ?", (identity, since)
-    )
-    return Changes(states(connection, identity, max(since, 1)), sorted(integers(vanished[0])), row[0])
+    gone = vanished.since(connection, identity, since)
+    return Changes(states(connection, identity, max(since, 1)), gone, row[0])
 
 
 def columns(

@@ -12,7 +12,7 @@ subscription subscribed names
 flagset      each combination of flags once; ``message.flags`` is its id
 keyword      the spelling of each keyword that was used first: they are the same in any case
 message      (mailbox, uid) -> modseq, flags, body
-vanished     (mailbox, modseq, uid) of what was expunged, for QRESYNC
+vanished     ranges of UIDs that were expunged, with the modseq, for QRESYNC; ``mailbox.gaps`` is their number
 body         size, INTERNALDATE, ENVELOPE: what a message list shows
 structure    BODY, BODYSTRUCTURE and the part table
 content      header block and the rest; large ones are in a file
@@ -30,7 +30,7 @@ owed         thresholds of the quota that were passed and are to be told of
 
 from __future__ import annotations
 
-VERSION = 5
+VERSION = 6
 """Kept in the database as user_version; ``migration`` leads from one to the next."""
 
 COMMON_FIELDS = (
@@ -64,6 +64,9 @@ KEYWORD_TABLE = "CREATE TABLE keyword (folded TEXT PRIMARY KEY, spelling TEXT NO
 DELIVERY_TABLE = """CREATE TABLE delivery (
     key TEXT PRIMARY KEY, mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid INTEGER NOT NULL,
     modseq INTEGER NOT NULL, delivered REAL NOT NULL) WITHOUT ROWID;"""
+VANISHED_TABLE = """CREATE TABLE vanished (
+    mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, modseq, first)) WITHOUT ROWID;"""
 OWED_TABLE = "CREATE TABLE owed (id INTEGER PRIMARY KEY, since REAL NOT NULL, crossing TEXT NOT NULL);"
 ACCOUNT_TABLE = """CREATE TABLE account (
     one INTEGER PRIMARY KEY CHECK (one = 1), uidvalidity INTEGER NOT NULL);"""
@@ -75,7 +78,8 @@ CREATE TABLE mailbox (
     uidnext INTEGER NOT NULL DEFAULT 1, highestmodseq INTEGER NOT NULL DEFAULT 1,
     special_use TEXT NOT NULL DEFAULT '', selectable INTEGER NOT NULL DEFAULT 1,
     messages INTEGER NOT NULL DEFAULT 0, unseen INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0,
-    bytes INTEGER NOT NULL DEFAULT 0, firstrecent INTEGER NOT NULL DEFAULT 1);
+    bytes INTEGER NOT NULL DEFAULT 0, firstrecent INTEGER NOT NULL DEFAULT 1,
+    gaps INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE subscription (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE flagset (
     id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE, seen INTEGER NOT NULL, deleted INTEGER NOT NULL);
@@ -84,9 +88,7 @@ CREATE TABLE message (
     mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, modseq INTEGER NOT NULL, flags INTEGER NOT NULL,
     body INTEGER NOT NULL, saved INTEGER NOT NULL, PRIMARY KEY (mailbox, uid)) WITHOUT ROWID;
 CREATE INDEX message_modseq ON message (mailbox, modseq);
-CREATE TABLE vanished (
-    mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL, uid INTEGER NOT NULL,
-    PRIMARY KEY (mailbox, modseq, uid)) WITHOUT ROWID;
+{VANISHED_TABLE}
 CREATE TABLE body (
     id INTEGER PRIMARY KEY, size INTEGER NOT NULL, internaldate REAL NOT NULL, zone INTEGER NOT NULL, sent REAL,
     stamp BLOB NOT NULL, envelope BLOB NOT NULL);

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from angarium.mailstore import quota
+from angarium.mailstore import quota, vanished
 from angarium.mailstore.derived import Derived
 from angarium.mailstore.interface import (
     Copied,
@@ -294,11 +294,8 @@ def _vanish(connection: Connection, mailbox: int, uids: Sequence[int]) -> int:
     """Take the rows out of the mailbox and remember that they vanished; the modseq of that."""
     modseq = advance(connection, mailbox)
     where, bindings = condition(uids)
-    connection.execute(
-        f"INSERT INTO vanished SELECT mailbox, ?, uid FROM message WHERE mailbox = ? AND {where}",
-        (modseq, mailbox, *bindings),
-    )
     connection.execute(f"DELETE FROM message WHERE mailbox = ? AND {where}", (mailbox, *bindings))
+    vanished.remember(connection, mailbox, modseq, uids)
     return modseq
 
 

@@ -6,6 +6,12 @@ from angarium.mailstore.interface import Column, TextWhere
 from angarium.mailstore.layout import account_directory
 from angarium.runtime.sqlite import connect
 
+AS_VERSION_5 = """
+ALTER TABLE mailbox DROP COLUMN gaps;
+DROP TABLE vanished;
+CREATE TABLE vanished (mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL, uid INTEGER NOT NULL,
+  PRIMARY KEY (mailbox, modseq, uid)) WITHOUT ROWID;
+"""
 # What a database of version 1 has otherwise than one of today.
 AS_VERSION_1 = """
 DROP TABLE account;
@@ -24,7 +30,6 @@ CREATE TABLE sought (id INTEGER PRIMARY KEY, subject BLOB);
 UPDATE body SET envelope = x'28';
 ALTER TABLE mailbox DROP COLUMN firstrecent;
 DROP TABLE owed;
-PRAGMA user_version = 1;
 """
 
 
@@ -39,7 +44,7 @@ def test_from_version_1(open_store, run, mail, tmp_path):
         await account.append([mail(b"Subject: filed\r\n\r\nlarge\r\n")])
         await large.close()
         connection = connect(account_directory(tmp_path, "bob@example.test") / "mail.sqlite")
-        connection.execute(AS_VERSION_1)
+        connection.execute(AS_VERSION_1 + AS_VERSION_5 + "PRAGMA user_version = 1")
         connection.close()
         account = await small.open("bob@example.test")
         assert (await account.append([mail(key="k")]))[0].duplicate
@@ -63,13 +68,42 @@ def test_from_version_3_nothing_is_recent(open_store, run, mail, tmp_path):
         (where,) = await account.append([mail()])
         await store.close()
         connection = connect(account_directory(tmp_path, "bob@example.test") / "mail.sqlite")
-        connection.execute("ALTER TABLE mailbox DROP COLUMN firstrecent; DROP TABLE owed; PRAGMA user_version = 3")
+        connection.execute("ALTER TABLE mailbox DROP COLUMN firstrecent; DROP TABLE owed;" + AS_VERSION_5)
+        connection.execute("PRAGMA user_version = 3")
         connection.close()
         store = open_store()
         account = await store.open("bob@example.test")
         assert (await account.status(where.mailbox)).recent == 0
         await account.append([mail()])
         assert (await account.status(where.mailbox)).recent == 1
+        await store.close()
+
+    run(test())
+
+
+def test_from_version_5_what_vanished_becomes_ranges(open_store, run, mail, tmp_path):
+    async def test():
+        store = open_store()
+        account = await store.open("bob@example.test")
+        (where,) = await account.append([mail()])
+        await store.close()
+        connection = connect(account_directory(tmp_path, "bob@example.test") / "mail.sqlite")
+        connection.execute(AS_VERSION_5)
+        connection.executemany(
+            "INSERT INTO vanished VALUES (?, ?, ?)",
+            [(where.mailbox, modseq, uid) for modseq, uid in ((5, 2), (5, 3), (5, 4), (5, 9), (6, 5), (7, 1))],
+        )
+        connection.execute(f"UPDATE mailbox SET highestmodseq = 7, uidnext = 10 WHERE id = {where.mailbox}")
+        connection.execute("PRAGMA user_version = 5")
+        connection.close()
+        store = open_store()
+        account = await store.open("bob@example.test")
+        assert (await account.changes(where.mailbox, 4)).vanished == [1, 2, 3, 4, 5, 9]
+        assert (await account.changes(where.mailbox, 5)).vanished == [1, 5]
+        rows = await store.read("bob@example.test", lambda read: list(read.execute("SELECT * FROM vanished")))
+        assert [row[1:] for row in rows] == [(5, 2, 4), (5, 9, 9), (6, 5, 5), (7, 1, 1)]
+        gaps = await store.read("bob@example.test", lambda read: list(read.execute("SELECT sum(gaps) FROM mailbox")))
+        assert gaps == [(4,)]
         await store.close()
 
     run(test())
