@@ -8,6 +8,9 @@ Bound: the values are absolute, so an entry whose transaction did not commit aft
 off by that transaction alone, until the account's next one. The ledger is not flushed: what a power failure takes from
 it, the accounts' next transactions, or a recount, put back. ``docs/adr/0033-quotas.md`` says what it costs.
 
+An entry bears the mark of the plan it was counted by. When an account comes with another, the rules for folders were
+changed, perhaps for all: what the others hold is not known any more, and ``complete`` is False until they are counted.
+
 A ledger that is new has not seen the accounts that were there before: ``complete`` is False, limits hold for what is
 known, and whoever notices counts (``recount``). A damaged one is made anew.
 
@@ -28,7 +31,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from angarium.mailstore.layout import component, domain_directory
-from angarium.mailstore.rows import one_row
+from angarium.mailstore.rows import maybe_row, one_row
 from angarium.model.quota import Excess, QuotaLimit, Usage
 from angarium.runtime.sqlite import BusyError, Connection, CorruptError, NotADatabaseError, SqlError, WriteLock, connect
 
@@ -41,7 +44,8 @@ _MOST_OPEN = 50
 _PATIENCE = 100
 """Milliseconds for which a stranger may hold the database; we ourselves queue on the lock file."""
 _TABLES = """
-CREATE TABLE IF NOT EXISTS held (account TEXT PRIMARY KEY, bytes INTEGER NOT NULL, messages INTEGER NOT NULL)
+CREATE TABLE IF NOT EXISTS held (
+    account TEXT PRIMARY KEY, bytes INTEGER NOT NULL, messages INTEGER NOT NULL, mark INTEGER NOT NULL DEFAULT 0)
     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS total (
     one INTEGER PRIMARY KEY CHECK (one = 1), bytes INTEGER NOT NULL, messages INTEGER NOT NULL,
@@ -91,11 +95,14 @@ class Ledger:
         self.read = False
         """There was a look."""
 
-    def enter(self, account: str, held: Usage, limit: QuotaLimit | None = None) -> Entered:
-        """Set what an account holds, unless that makes the sum exceed ``limit`` and larger than it was."""
+    def enter(self, account: str, held: Usage, limit: QuotaLimit | None = None, mark: int = 0) -> Entered:
+        """Set what an account holds, unless that makes the sum exceed ``limit`` and larger than it was.
+
+        ``mark`` is of the plan by which it was counted.
+        """
         key = _key(account)
         with self._turn():
-            return self._sound(lambda connection: self._enter(connection, key, held, limit))
+            return self._sound(lambda connection: self._enter(connection, key, held, limit, mark))
 
     def steps(self) -> tuple[Usage, Usage]:
         """The sum when this was asked last, and now: a threshold between them is told by who asks, and by nobody else.
@@ -203,13 +210,13 @@ class Ledger:
         finally:
             self._mutex.release()
 
-    def _enter(self, connection: Connection, key: str, held: Usage, limit: QuotaLimit | None) -> Entered:
+    def _enter(self, connection: Connection, key: str, held: Usage, limit: QuotaLimit | None, mark: int) -> Entered:
         execute = connection.execute
         execute("BEGIN IMMEDIATE")
         try:
-            size, messages, complete, seen_size, seen_messages, old_size, old_messages = one_row(
+            size, messages, complete, seen_size, seen_messages, old_size, old_messages, old_mark = one_row(
                 connection,
-                "SELECT t.bytes, t.messages, t.complete, t.seen_bytes, t.seen_messages, h.bytes, h.messages"
+                "SELECT t.bytes, t.messages, t.complete, t.seen_bytes, t.seen_messages, h.bytes, h.messages, h.mark"
                 " FROM total t LEFT JOIN held h ON h.account = ?",
                 (key,),
             )
@@ -218,8 +225,11 @@ class Ledger:
             after = Usage(size + held.bytes - (old_size or 0), messages + held.messages - (old_messages or 0))
             excess = domain_excess(limit, before, after) if limit is not None else None
             if excess is None:
-                execute("INSERT OR REPLACE INTO held VALUES (?, ?, ?)", (key, *held))
+                execute("INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?)", (key, *held, mark))
                 execute("UPDATE total SET bytes = ?, messages = ?", after)
+                if old_mark is not None and old_mark != mark:
+                    execute("UPDATE total SET complete = 0")
+                    self.complete = False
                 execute("COMMIT")
         finally:
             if connection.in_transaction:
@@ -241,6 +251,7 @@ class Ledger:
                 connection.set_busy_timeout(_PATIENCE)
                 connection.execute("PRAGMA synchronous = OFF")
                 connection.execute(_TABLES)
+                _add_mark(connection)
             except SqlError:
                 connection.close()
                 raise
@@ -312,6 +323,21 @@ def make_file(path: Path) -> None:
             os.fchown(descriptor, home.st_uid, home.st_gid)
     finally:
         os.close(descriptor)
+
+
+def _add_mark(connection: Connection) -> None:
+    """A ledger of an older version has no marks."""
+    has = "SELECT 1 FROM pragma_table_info('held') WHERE name = 'mark'"
+    if maybe_row(connection, has) is not None:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if maybe_row(connection, has) is None:
+            connection.execute("ALTER TABLE held ADD COLUMN mark INTEGER NOT NULL DEFAULT 0")
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _key(account: str) -> str:

@@ -102,7 +102,7 @@ def settle(
     if ledger is None or before == after:
         return Passed(crossings)
     try:
-        excess, seen, total = ledger.enter(account, after, None if exempt else plan.domain)
+        excess, seen, total = ledger.enter(account, after, None if exempt else plan.domain, plan.mark)
     except BusyLedgerError:
         raise
     except (SqlError, OSError) as error:

@@ -161,7 +161,7 @@ def _enter(directory: Path, plan: QuotaPlan, account: str, ledger: Ledger) -> No
         with _locked(directory):
             held = _held(directory / DATABASE, plan)
             if held is not None:
-                ledger.enter(account, held)
+                ledger.enter(account, held, mark=plan.mark)
     except FileNotFoundError:
         return  # it was removed meanwhile
 

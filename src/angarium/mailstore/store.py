@@ -49,6 +49,8 @@ _ANALYSES = 4
 _SMALL = 64 * 1024
 """Bytes of a message that is analysed on the spot; hostile ones cost half a microsecond a byte."""
 _PRUNE_EVERY = 256
+_COUNTED_FOR = 60.0
+"""Seconds for which a domain is not counted again: processes with older rules may still be entering by them."""
 _WORTH_TRIMMING = 8
 _READERS = 4
 """Long searches at once."""
@@ -119,6 +121,7 @@ class SqliteMailStore:
         self._debts = Debts(tell, self.write, self._behind, clock)
         self._ledgers = Ledgers(base)
         self._counting: set[Path] = set()
+        self._counted: dict[Path, float] = {}
         self._closing = False
         if bus is not None:
             bus.subscribe(TOPIC, self._heard)
@@ -283,7 +286,7 @@ class SqliteMailStore:
         if ledger.complete or not ledger.read:
             return
         directory = domain_directory(self._base, account)
-        if directory in self._counting:
+        if directory in self._counting or self._counted.get(directory, 0.0) > time.monotonic():
             return
         self._counting.add(directory)
         self._behind(self._count(account, directory, ledger))
@@ -300,6 +303,7 @@ class SqliteMailStore:
             self._log.warning(f"cannot count what domain {domain} holds: {error}")
         else:
             self._counting.discard(directory)
+            self._counted[directory] = time.monotonic() + _COUNTED_FOR
 
     async def tell(
         self, account: str, plan: QuotaPlan, ledger: Ledger | None, passed: Passed, *, exempt: bool = False

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
+from zlib import crc32
 
 WARNING_SERVICE = "quota-warning"
 """``Origin.service`` of warnings: what has it has not come from outside. They are stored in full mailboxes, too."""
@@ -187,6 +188,7 @@ class QuotaPlan:
         domain: of all accounts of the domain together.
         counts: whether it matters how much the account holds.
         ignores: whether some mailboxes do not count.
+        mark: a number that stands for which do not, 0 when all count: it tells one plan's counts from another's.
     """
 
     limit: QuotaLimit = NO_LIMIT
@@ -197,10 +199,13 @@ class QuotaPlan:
     domain: QuotaLimit = NO_LIMIT
     counts: bool = field(init=False, repr=False)
     ignores: bool = field(init=False, repr=False)
+    mark: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", bool(self.limit or self.domain))
         object.__setattr__(self, "ignores", any(rule.ignore for rule in self.rules))
+        order = [(rule.pattern, rule.ignore) for rule in self.rules] if self.ignores else []
+        object.__setattr__(self, "mark", crc32(repr(order).encode("utf-8", "surrogateescape")) if order else 0)
 
     def rule(self, mailbox: str, special_use: str = "") -> FolderRule | None:
         """The rule for a mailbox."""

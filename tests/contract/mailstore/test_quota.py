@@ -173,6 +173,42 @@ def test_a_domain_that_gets_a_limit_is_counted(open_store):
     asyncio.run(test())
 
 
+def test_rules_that_change_are_found_out(open_store):
+    """The accounts that nobody uses were counted by the old ones."""
+    limit = QuotaLimit(1000)
+
+    async def using(plan, work):
+        store = open_store(plan=plan)
+        try:
+            await work(await store.open("bob@example.test"), store)
+        finally:
+            await store.close()
+
+    async def fill(bob, store):
+        await bob.append([sized(100)])
+        await bob.append([sized(200, mailbox="Junk")])
+        await (await store.open("alice@example.test")).append([sized(300, mailbox="Junk")])
+        assert (await bob.quota()).domain.bytes_used == 100
+
+    def holds(size):
+        async def look(bob, _store):
+            await bob.append([sized(20)])
+            for _turn in range(1000):
+                found = (await bob.quota()).domain.bytes_used
+                if found == size:
+                    return
+                await asyncio.sleep(0.005)
+            raise AssertionError(found)
+
+        return look
+
+    ignoring = QuotaPlan(domain=limit, rules=parse_rules("Junk:ignore"))
+    asyncio.run(using(ignoring, fill))
+    asyncio.run(using(QuotaPlan(domain=limit), holds(620)))
+    asyncio.run(using(ignoring, holds(140)))
+    asyncio.run(using(QuotaPlan(domain=limit, rules=parse_rules("Junk:ignore, Trash:storage=+1M")), holds(160)))
+
+
 def test_room_is_not_asked_of_the_disk_twice(open_store, monkeypatch):
     async def test():
         store, elsewhere = open_store(plan=QuotaPlan(QuotaLimit(100))), open_store()

@@ -248,3 +248,18 @@ def test_a_full_domain_takes_nothing_and_stores_nothing(open_store, run, mail, t
         assert list((domain_directory(tmp_path, "b@x.test") / "b" / "bodies").iterdir()) == []
 
     run(test())
+
+
+def test_a_ledger_without_marks_gets_them(ledger, tmp_path):
+    ledger.enter("a@x.test", Usage(10, 1))
+    ledger.set_complete(True)
+    ledger.close()
+    connection = connect(tmp_path / LEDGER)
+    connection.execute("ALTER TABLE held DROP COLUMN mark")
+    connection.close()
+    other = Ledger(tmp_path)
+    assert other.enter("a@x.test", Usage(12, 1)).total == Usage(12, 1)
+    assert other.complete
+    other.enter("a@x.test", Usage(11, 1), mark=7)
+    assert not other.complete
+    other.close()
