@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from angarium.model.content import Content
 
@@ -20,8 +21,7 @@ _FIRST_LINE = re.compile(rb"[!-9;-~]+[ \t]*:|>*From ")
 _MAILBOX_LINE = re.compile(rb">*From ")
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderBlock:
+class HeaderBlock(Struct, frozen=True):
     """The header block of a message.
 
     Attributes:

@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from msgspec import structs
+
 from angarium.cleanup.actions import Findings
 from angarium.cleanup.addresses import Edit, address_edits, mapped_edits
 from angarium.cleanup.beyond import rewritten
@@ -255,7 +257,7 @@ class CleanupService:
             return found + self._drops(block)
 
         content, counts = await rewritten(content, len(header.raw), edits, self._spool)
-        return content, replace(header, beyond=counts)
+        return content, structs.replace(header, beyond=counts)
 
     def _message(
         self,

@@ -9,7 +9,8 @@ Runs inside a transaction of the account's writer, and like ``writing`` neither 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from angarium.mailstore import quota
 from angarium.mailstore.derived import Derived
@@ -20,8 +21,7 @@ from angarium.model.quota import Excess, QuotaPlan, Usage
 from angarium.runtime.sqlite import Connection
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """A message that is ready to be stored.
 
     Attributes:

@@ -8,7 +8,8 @@ holds fields which IMAP shows is analysed together with the content.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from angarium.mailstore.schema import COMMON_FIELDS, SOUGHT_FIELDS
 from angarium.protocols.mime.date import parse_date
@@ -26,8 +27,7 @@ _SOUGHT = tuple(name.encode() for name in SOUGHT_FIELDS)
 Field = tuple[bytes, bytes, bytes]  # lower-case name, raw value, as it stands
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(Struct, frozen=True):
     """The columns of one message.
 
     Attributes:

@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from angarium.model.change import Change
 from angarium.model.content import Content
 from angarium.model.quota import Excess
@@ -175,8 +177,7 @@ class HeaderFields:
 Piece = bytes | Place | Column | HeaderFields
 
 
-@dataclass(frozen=True, slots=True)
-class NewMail:
+class NewMail(Struct, frozen=True):
     """A message to append.
 
     Attributes:
@@ -201,8 +202,7 @@ class NewMail:
     exempt: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(Struct, frozen=True):
     """Where an append ended: for APPENDUID and COPYUID. ``duplicate``: the key was there already."""
 
     mailbox: int

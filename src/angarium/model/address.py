@@ -6,11 +6,10 @@ section 4.1.2) belongs to ``protocols.smtp``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """``local@domain``; ``domain`` is empty for a bare name."""
 
     local: str

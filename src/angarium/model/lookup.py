@@ -6,11 +6,10 @@ mail, it never bounces or loses it (postfix ``dict.h`` makes the same distinctio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """The key is there.
 
     Attributes:
@@ -22,13 +21,11 @@ class Found:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotFound:
+class NotFound(Struct, frozen=True):
     """The table was asked and does not have the key."""
 
 
-@dataclass(frozen=True, slots=True)
-class TemporaryError:
+class TemporaryError(Struct, frozen=True):
     """The table could not be asked.
 
     Attributes:

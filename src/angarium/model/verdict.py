@@ -8,6 +8,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from angarium.model.reply import Reply
 
 
@@ -52,8 +54,7 @@ class Request:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TrailStep:
+class TrailStep(Struct, frozen=True):
     """One restriction that was asked.
 
     Attributes:

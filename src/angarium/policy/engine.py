@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msgspec import structs
+
 from angarium.model.lookup import TemporaryError
 from angarium.model.quota import Excess
 from angarium.model.verdict import Action, Effect, Request, Verdict
@@ -307,7 +309,7 @@ class RestrictionPolicy:
             return _PASS
         evaluation = self._begin(facts, stage)
         if stage == "ETRN":
-            evaluation.domain, evaluation.facts = facts.recipient or "", replace(facts, recipient=None)
+            evaluation.domain, evaluation.facts = facts.recipient or "", structs.replace(facts, recipient=None)
         last: Verdict | None = None
         for name in names:
             verdict = await self._run_list(evaluation, name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from angarium.model.verdict import Verdict
 from angarium.runtime.tlspeer import PeerCertificate
@@ -12,8 +13,7 @@ SYNTAX = "address syntax"
 """The source of a refusal of what cannot be an address."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What is known of a session at one command. Later commands know more; unknown is empty.
 
     Attributes:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from angarium.model.address import Address
 from angarium.model.lookup import NOT_FOUND, Found, Lookup, NotFound, TemporaryError
 from angarium.protocols.smtp.path import quote_address
@@ -53,8 +55,7 @@ class Maps:
         return NOT_FOUND
 
 
-@dataclass(frozen=True, slots=True)
-class AddressMatch:
+class AddressMatch(Struct, frozen=True):
     """What ``find_address`` found: the value, and the extension that no key matched (``+ext``).
 
     A catch-all (``@domain``) matches any user, extension and all.

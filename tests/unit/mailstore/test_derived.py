@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,7 +38,7 @@ def test_a_prefix_with_fields_that_imap_shows(open_store, run, mail):
     async def test(threshold):
         store = open_store(body_file_threshold=threshold)
         account = await store.open("bob@example.test")
-        (where,) = await account.append([dataclasses.replace(mail(content), prefix=prefix)])
+        (where,) = await account.append([msgspec.structs.replace(mail(content), prefix=prefix)])
         ((_uid, envelope),) = await account.columns(where.mailbox, [where.uid], [Column.ENVELOPE])
         assert b'"t" "u"' in envelope
         ((_uid, whole),) = await account.bodies(where.mailbox, [where.uid])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import runpy
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from angarium.config.config import Config
 from angarium.policy.interface import Facts

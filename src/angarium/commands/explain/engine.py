@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from msgspec import structs
+
 from angarium.cleanup.main import make_cleanup
 from angarium.commands.explain.delivery import DeliveryTrial, Ending
 from angarium.commands.explain.session import Alternatives, Answer, SessionTrial
@@ -174,7 +176,7 @@ async def _facts(node: TracedNode, conf: Config, question: Question) -> tuple[Fa
     )
     if conf.boolean("smtpd_peername_lookup"):
         found = await DnsClientResolver(node.dns).client_name(question.client)
-        facts = replace(
+        facts = structs.replace(
             facts,
             client_name=found.name,
             reverse_client_name=found.reverse_name,

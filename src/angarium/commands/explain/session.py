@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
+from msgspec import structs
+
 from angarium.model.verdict import Effect, Verdict
 from angarium.policy.engine import RestrictionPolicy
 from angarium.policy.interface import Facts
@@ -94,12 +96,12 @@ class SessionTrial:
             self._dns,
         )
         policy.dry_run = True
-        early = replace(facts, sender=None, recipient=None, size=0)
-        after = replace(facts, recipient_count=1)
+        early = structs.replace(facts, sender=None, recipient=None, size=0)
+        after = structs.replace(facts, recipient_count=1)
         stages = (
-            ("CONNECT", policy.connect, replace(early, helo="", protocol="SMTP", tls=False, sasl_username="")),
-            ("EHLO", policy.helo, replace(early, sasl_username="")),
-            ("MAIL", policy.mail, replace(facts, recipient=None)),
+            ("CONNECT", policy.connect, structs.replace(early, helo="", protocol="SMTP", tls=False, sasl_username="")),
+            ("EHLO", policy.helo, structs.replace(early, sasl_username="")),
+            ("MAIL", policy.mail, structs.replace(facts, recipient=None)),
             ("RCPT", policy.rcpt, facts),
             ("DATA", policy.data, after),
             ("END-OF-MESSAGE", policy.end_of_data, after),
@@ -132,31 +134,31 @@ class SessionTrial:
         """The same session with one fact changed."""
         changes: list[tuple[str, Facts]] = []
         if facts.sasl_username:
-            changes.append(("the client had not logged in", replace(facts, sasl_username="", sasl_method="")))
+            changes.append(("the client had not logged in", structs.replace(facts, sasl_username="", sasl_method="")))
         else:
             user = facts.sender or _USER
-            known = replace(facts, sasl_username=user, sasl_method="PLAIN", tls=True)
+            known = structs.replace(facts, sasl_username=user, sasl_method="PLAIN", tls=True)
             changes.append((f"the client had logged in (as {user})", known))
         inside = self._inside()
         if inside:
             changes.append((f"the client's address were in mynetworks ({inside})", _from(facts, inside)))
         changes.append((f"the client came from elsewhere ({_STRANGER})", _from(facts, _STRANGER)))
         if not facts.tls:
-            changes.append(("the session were encrypted (STARTTLS)", replace(facts, tls=True)))
+            changes.append(("the session were encrypted (STARTTLS)", structs.replace(facts, tls=True)))
         if facts.client_name == "unknown":
-            named = replace(facts, client_name=_HOST, reverse_client_name=_HOST)
+            named = structs.replace(facts, client_name=_HOST, reverse_client_name=_HOST)
             changes.append(("the client's address had a host name that leads back to it", named))
-        changes.append((f"HELO gave another name ({_HOST})", replace(facts, helo=_HOST)))
+        changes.append((f"HELO gave another name ({_HOST})", structs.replace(facts, helo=_HOST)))
         if facts.sender:
-            changes.append(("the sender were the null address", replace(facts, sender="")))
+            changes.append(("the sender were the null address", structs.replace(facts, sender="")))
             other = f"{_USER}@{facts.sender.rpartition('@')[2]}"
-            changes.append((f"the sender were another ({other})", replace(facts, sender=other)))
+            changes.append((f"the sender were another ({other})", structs.replace(facts, sender=other)))
         else:
             other = f"{_USER}@{self.parameters.myhostname}"
-            changes.append((f"there were a sender ({other})", replace(facts, sender=other)))
+            changes.append((f"there were a sender ({other})", structs.replace(facts, sender=other)))
         if facts.recipient and "@" in facts.recipient:
             other = f"no-such-address-here@{facts.recipient.rpartition('@')[2]}"
-            changes.append(("the recipient did not exist", replace(facts, recipient=other)))
+            changes.append(("the recipient did not exist", structs.replace(facts, recipient=other)))
         return [Change(words, facts=changed) for words, changed in changes if changed != facts]
 
     def _inside(self) -> str:
@@ -227,4 +229,4 @@ def without_rule(parameters: PolicyParameters, list_name: str, rule: str) -> Pol
 
 
 def _from(facts: Facts, address: str) -> Facts:
-    return replace(facts, client_address=address, client_name="unknown", reverse_client_name="unknown")
+    return structs.replace(facts, client_address=address, client_name="unknown", reverse_client_name="unknown")

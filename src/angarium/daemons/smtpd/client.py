@@ -6,14 +6,15 @@ The name is the address's PTR name when that name resolves to the address again,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from angarium.runtime.dns import DnsFailure, Records, Resolver
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(Struct, frozen=True):
     """The peer of a connection. ``name`` is verified, or ``unknown``.
 
     ``reverse_name`` is what its address is called, verified or not; ``name_failed`` and ``reverse_failed`` say that
@@ -40,8 +41,7 @@ class Client:
         return replace(self, label=f"{label}:{self.port or 'unknown'}" if port else label)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientName:
+class ClientName(Struct, frozen=True):
     """Outcome of a lookup; ``warning`` is for the log when the name is not to be trusted; the rest as in ``Client``."""
 
     name: str

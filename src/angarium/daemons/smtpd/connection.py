@@ -16,8 +16,10 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
+
+from msgspec.structs import replace
 
 from angarium.daemons.smtpd.client import UNKNOWN, Client, ClientResolver
 from angarium.daemons.smtpd.collaborators import Collaborators

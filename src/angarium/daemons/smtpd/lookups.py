@@ -5,8 +5,9 @@ A table that cannot be asked ends the session with ``421 4.3.0 Server local data
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from angarium.model.lookup import Found, TemporaryError
 from angarium.model.reply import Reply

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from angarium.daemons.smtpd.client import Client
 from angarium.daemons.smtpd.parameters import SmtpdParameters

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 MAX_NESTING = 100
 """Levels of multipart and message/rfc822 that are taken apart."""
 MAX_PARTS = 10_000
@@ -28,8 +30,7 @@ MAX_ENCLOSED_ADDRESS_TEXT = 512 * 1024
 """The same of all messages that are enclosed in one."""
 
 
-@dataclass(frozen=True, slots=True)
-class PartSpan:
+class PartSpan(Struct, frozen=True):
     """Where one part lies in the message, in bytes: header from ``start``, body from ``body``, end at ``end``.
 
     ``path`` is IMAP's part number as a tuple; the empty tuple is the message itself. For a message/rfc822 part,

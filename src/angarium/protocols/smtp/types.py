@@ -7,7 +7,8 @@ octet survives a round trip; octets of a message stay ``bytes``.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from angarium.model.envelope import BodyType, Notify, Ret
 from angarium.model.reply import Reply
@@ -26,8 +27,7 @@ class BareNewline(enum.Enum):
     NOTE = "note"
 
 
-@dataclass(frozen=True, slots=True)
-class CommandReceived:
+class CommandReceived(Struct, frozen=True):
     """One command line.
 
     Attributes:
@@ -45,30 +45,26 @@ class CommandReceived:
     bare_newline: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LineReceived:
+class LineReceived(Struct, frozen=True):
     """One line of a dialogue that is not a command: a response to an AUTH challenge (RFC 4954 section 4)."""
 
     line: bytes
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MessageData:
+class MessageData(Struct, frozen=True):
     """A piece of the message: dot-stuffing undone, every line end CR LF."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class MessageEnd:
+class MessageEnd(Struct, frozen=True):
     """The final dot. ``bare_newline``: the message had a line that ended in LF without CR."""
 
     bare_newline: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkEnd:
+class ChunkEnd(Struct, frozen=True):
     """The octets that a BDAT command announced are complete (RFC 3030 section 2).
 
     ``bare_newline``: the message has had a line that ended in LF without CR so far.
@@ -82,8 +78,7 @@ class ChunkEnd:
 Event = CommandReceived | LineReceived | MessageData | MessageEnd | ChunkEnd
 
 
-@dataclass(frozen=True, slots=True)
-class MailCommand:
+class MailCommand(Struct, frozen=True):
     """MAIL FROM, parsed (RFC 5321 section 4.1.1.2 and the extensions' parameters).
 
     Attributes:
@@ -105,8 +100,7 @@ class MailCommand:
     smtputf8: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RcptCommand:
+class RcptCommand(Struct, frozen=True):
     """RCPT TO, parsed. ``orcpt`` is ``type;address`` with the address decoded (RFC 3461 section 4.2)."""
 
     recipient: str
@@ -114,8 +108,7 @@ class RcptCommand:
     orcpt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class BdatCommand:
+class BdatCommand(Struct, frozen=True):
     """BDAT, parsed (RFC 3030 section 2). ``size`` in octets."""
 
     size: int

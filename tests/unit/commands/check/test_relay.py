@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -234,7 +234,7 @@ def test_whoever_the_engine_lets_relay_is_found(client, sender, relay_list, reci
             (policy.mail, ""),
             (policy.rcpt, "o@other.test"),
         ):
-            verdict = await stage(dataclasses.replace(facts, recipient=recipient, later=later))
+            verdict = await stage(msgspec.structs.replace(facts, recipient=recipient, later=later))
             if verdict.refused:
                 return True
             later = verdict.later or later

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.client import Client
 from angarium.daemons.smtpd.conversation import Conversation
@@ -75,15 +77,17 @@ def _renamed(client: Client, said: dict[str, str]) -> Client:
     for attribute, value in said.items():
         name, failed = _known(value), value == TEMPORARILY_UNAVAILABLE
         if attribute == "NAME":
-            client = replace(client, name=name, name_failed=failed)
+            client = structs.replace(client, name=name, name_failed=failed)
         if attribute == "REVERSE_NAME" or (attribute == "NAME" and name == value):
-            client = replace(client, reverse_name=name, reverse_failed=failed)
+            client = structs.replace(client, reverse_name=name, reverse_failed=failed)
     if "ADDR" in said:
-        client = replace(client, address=_known(said["ADDR"]))
+        client = structs.replace(client, address=_known(said["ADDR"]))
     if "PORT" in said:
-        client = replace(client, port=_port(said["PORT"]))
+        client = structs.replace(client, port=_port(said["PORT"]))
     address, port = client.server
-    return replace(client, server=(_known(said.get("DESTADDR", address)), _port(said.get("DESTPORT", str(port)))))
+    return structs.replace(
+        client, server=(_known(said.get("DESTADDR", address)), _port(said.get("DESTPORT", str(port))))
+    )
 
 
 def _known(text: str) -> str:
