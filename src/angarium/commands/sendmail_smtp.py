@@ -1,149 +1,280 @@
-"""``sendmail -bs``: SMTP on standard input and output.
+"""``sendmail -bs``: an SMTP session on standard input and output, with no server behind it, as smtpd(8) stands alone.
 
-It is a pipe to the first smtpd service of master.cf that listens on TCP: the session has that service's rules, and
-the client's address is this machine's. So a local user can do here what he could do with telnet, and no more.
+The caller is a user of this machine who could as well run sendmail(1) with the same message: so no restriction list is
+asked and no recipient looked up, nobody logs in and there is no TLS. What the session accepts goes the way of
+sendmail(1), to pickup, or into the maildrop directory when no server runs. The queue id of the reply is the session's:
+what is made of the message later has another, as with Postfix.
+
+Input is a pipe, a terminal or a file, and may come all at once. Exit status 0 whatever the replies were; 75 for a
+configuration that cannot be read. A message that cannot be handed on is answered with 4xx or 5xx. ORCPT is not passed
+on.
 """
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import os
-import selectors
-import socket
 import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
-from angarium.config.config import Config
+from angarium.cleanup.parameters import CleanupParameters
+from angarium.cleanup.received import quote_local, received
+from angarium.commands.command import Command, CommandError
+from angarium.commands.sendmail import Fatal, hand_over
 from angarium.config.error import ConfigError
+from angarium.daemons.smtpd.client import ClientName
+from angarium.daemons.smtpd.collaborators import Collaborators
+from angarium.daemons.smtpd.commands import HANDLERS
+from angarium.daemons.smtpd.connection import ConnectionSetting, SmtpdConnection
+from angarium.daemons.smtpd.limits import ClientLimits
+from angarium.daemons.smtpd.main import forbids_by_default
+from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.mailqueue.interface import NewMessage
+from angarium.model.content import Content
+from angarium.model.envelope import Envelope, Origin, Recipient
+from angarium.model.error import MailError
+from angarium.model.reply import Reply
+from angarium.model.verdict import Action, Verdict
+from angarium.policy.interface import Facts
+from angarium.protocols.pickup import frames
+from angarium.protocols.smtp.types import BareNewline
+from angarium.runtime.log import MemoryLog, ServiceLog
 
-EX_UNAVAILABLE = 69
+EX_TEMPFAIL = 75
 _CHUNK = 64 * 1024
+_LOCALHOST = "127.0.0.1"
+_YES = Verdict(Action.PERMIT, "a user of this machine", "sendmail -bs")
 
 
-def smtpd_address(conf: Config) -> tuple[str, int]:
-    """Host and port of the first smtpd service on TCP.
+class Anything:
+    """The policy of a session that stands alone: everything is permitted (``policy.interface.Policy``)."""
 
-    Raises:
-        LookupError: there is none.
+    silent = frozenset({"DATA", "BDAT", "END-OF-MESSAGE"})
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    async def connect(self, _facts: Facts) -> Verdict:
+        """Yes."""
+        return _YES
+
+    helo = mail = rcpt = data = end_of_data = etrn = vrfy = connect
+
+
+class ToPickup:
+    """Where cleanup and the queue are for other sessions: messages get their Received header, and go to pickup.
+
+    Args:
+        parameters: what the header is made of.
+        queue_directory: where pickup's socket and maildrop are.
     """
-    for service in conf.master.services:
-        if service.type == "inet" and service.command.split()[0] == "smtpd":
-            host, _, port = service.name.rpartition(":")
-            if not host:
-                interfaces = conf.names("inet_interfaces")
-                host = "127.0.0.1" if set(interfaces) & {"all", "loopback-only"} else interfaces[0]
-            number = int(port) if port.isdigit() else socket.getservbyname(port, "tcp")
-            return host.strip("[]"), number
-    raise LookupError("no smtpd service in master.cf")
+
+    def __init__(self, parameters: CleanupParameters, queue_directory: Path) -> None:
+        self._parameters = parameters
+        self._queue_directory = str(queue_directory)
+
+    def allocate_id(self) -> str:
+        """An id that only this session knows."""
+        return os.urandom(5).hex().upper()
+
+    def received_header(self, envelope: Envelope) -> bytes:
+        """Without a queue id."""
+        return received("", envelope, self._parameters)
+
+    async def is_local_client(self, _origin: Origin) -> bool:
+        """It is."""
+        return True
+
+    async def process(
+        self,
+        queue_id: str,
+        envelope: Envelope,
+        content: Content,
+        *,
+        hold: bool = False,
+        prepend: bytes = b"",
+        copies: Sequence[str] = (),
+    ) -> NewMessage:
+        """The message with its Received header; ``copies`` are for nobody."""
+        del copies
+        prefix = prepend + received(queue_id, envelope, self._parameters)
+        return NewMessage(queue_id, envelope, prefix, content, hold)
+
+    async def enqueue(self, message: NewMessage) -> None:
+        """Hand it over; recipients who want to hear different things apart. Raises MailError, OSError."""
+        people = sorted(message.envelope.recipients, key=lambda each: each.notify)
+        for _notify, group in groupby(people, key=lambda each: each.notify):
+            try:
+                answer = hand_over(submission(message, tuple(group)), self._queue_directory)
+            except Fatal as fatal:
+                raise MailError(Reply.of(451, "4.3.0", "Error: queue file write error"), str(fatal)) from fatal
+            if answer is not None and not answer.startswith("2"):
+                raise MailError(_refusal(answer))
 
 
-class Pacer:
-    """Holds input back until the server may have it: a file of commands becomes a polite conversation.
-
-    A line goes out after the reply to the one before; a message (after 354) and a chunk (after BDAT) as they come.
-    """
-
-    def __init__(self) -> None:
-        self._input = bytearray()
-        self._replies = bytearray()
-        self._waiting = True
-        self._message = False
-        self._chunk = 0
-
-    def replies(self, data: bytes) -> bytes:
-        """Take what the server says; what may be sent now."""
-        self._replies += data
-        *lines, rest = bytes(self._replies).split(b"\n")
-        self._replies = bytearray(rest)
-        for line in lines:
-            self._message = self._message or line.startswith(b"354")
-            if line[3:4] != b"-":
-                self._waiting = False
-        return self._ready()
-
-    def commands(self, data: bytes) -> bytes:
-        """Take input; what may be sent now."""
-        self._input += data
-        return self._ready()
-
-    @property
-    def idle(self) -> bool:
-        """Nothing is held back."""
-        return not self._input
-
-    def _ready(self) -> bytes:
-        ready = bytearray()
-        while self._input and not self._waiting:
-            if self._chunk:
-                piece = self._take(min(self._chunk, len(self._input)))
-                self._chunk -= len(piece)
-                self._waiting = not self._chunk
-            else:
-                feed = self._input.find(b"\n") + 1
-                if not feed:
-                    break
-                piece = self._take(feed)
-                self._line(piece)
-            ready += piece
-        return bytes(ready)
-
-    def _line(self, line: bytes) -> None:
-        if self._message:
-            self._message = line.rstrip(b"\r\n") != b"."
-            self._waiting = not self._message
-            return
-        words = line.upper().split()
-        if len(words) > 1 and words[0] == b"BDAT" and words[1].isdigit():
-            self._chunk = int(words[1])
-        self._waiting = not self._chunk
-
-    def _take(self, size: int) -> bytes:
-        piece = bytes(self._input[:size])
-        del self._input[:size]
-        return piece
-
-
-def converse(directory: str) -> int:
-    """Carry bytes both ways until the server hangs up; returns the exit status."""
+def _refusal(answer: str) -> Reply:
+    """Pickup's answer as a reply."""
     try:
-        conf = Config.load(Path(directory))
-        connection = socket.create_connection(smtpd_address(conf), timeout=30)
-    except (OSError, LookupError, ConfigError) as error:
+        code, dsn, text = answer.split(" ", 2)
+        return Reply.of(int(code), dsn, text)
+    except ValueError:
+        return Reply.of(451, "4.3.0", "Error: queue file write error")
+
+
+def submission(message: NewMessage, people: Sequence[Recipient]) -> Iterator[bytes]:
+    """The records of a message for some of its recipients."""
+    envelope = message.envelope
+    yield frames.frame(frames.VERSION_RECORD, frames.VERSION)
+    attributes = [
+        (frames.SENDER, quote_local(envelope.sender)),
+        (frames.FULL_NAME, ""),
+        (frames.RETURN, envelope.ret.value),
+        (frames.ENVELOPE_ID, envelope.envid),
+        (frames.BODY_TYPE, envelope.body.value),
+        (frames.NOTIFY, str(int(people[0].notify) or "")),
+        *((frames.RECIPIENT, quote_local(each.original)) for each in people),
+    ]
+    for kind, text in attributes:
+        if text or kind in (frames.SENDER, frames.FULL_NAME):  # else they are the user's
+            yield frames.frame(kind, os.fsencode(text)[: frames.ATTRIBUTE_LIMIT])
+    yield frames.frame(frames.DATA, message.prefix)
+    for chunk in message.content.chunks():
+        for start in range(0, len(chunk), frames.DATA_LIMIT):
+            yield frames.frame(frames.DATA, chunk[start : start + frames.DATA_LIMIT])
+    yield frames.frame(frames.END)
+
+
+class _Localhost:
+    """The client's name, without DNS (``daemons.smtpd.client.ClientResolver``)."""
+
+    async def client_name(self, _address: str) -> ClientName:
+        return ClientName("localhost", reverse_name="localhost")
+
+
+class _Terminal(asyncio.Transport):
+    """Standard input and output as a transport. Input is read by a thread of its own, as files cannot be waited for."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, source: int, sink: int) -> None:
+        super().__init__({"peername": (_LOCALHOST, 0), "sockname": (_LOCALHOST, 0)})
+        self._loop = loop
+        self._protocol = protocol
+        self._source = source
+        self._sink = sink
+        self._closing = False
+        self._wanted = threading.Event()
+        self._wanted.set()
+
+    def begin(self) -> None:
+        """Tell the protocol, and begin to read."""
+        self._protocol.connection_made(self)
+        # A daemon: when the session ends while it reads, nobody waits for more input.
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        data = b"-"
+        while data and not self._closing:
+            self._wanted.wait()
+            try:
+                data = os.read(self._source, _CHUNK)
+            except OSError:
+                data = b""
+            try:
+                self._loop.call_soon_threadsafe(self._take, data)
+            except RuntimeError:
+                return  # the session is over, and its loop with it
+
+    def _take(self, data: bytes) -> None:
+        if data:
+            self._protocol.data_received(data)
+        else:
+            self._protocol.eof_received()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write, waiting for a slow reader; one who is gone ends the session."""
+        view = memoryview(data)
+        try:
+            while view and not self._closing:
+                view = view[os.write(self._sink, view) :]
+        except OSError as error:
+            self._closing = True
+            self._protocol.connection_lost(error)
+
+    def get_write_buffer_size(self) -> int:
+        """Everything has been written."""
+        return 0
+
+    def pause_reading(self) -> None:
+        """Read no more for now."""
+        self._wanted.clear()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self._wanted.set()
+
+    def is_closing(self) -> bool:
+        """The session is over."""
+        return self._closing
+
+    def close(self) -> None:
+        """End it."""
+        self._closing = True
+
+    abort = close
+
+
+def _free_space(directory: Path) -> int:
+    """Octets that an ordinary user may still write. Raises OSError."""
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize
+
+
+async def _serve(setting: ConnectionSetting, source: int, sink: int) -> None:
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
+    connection = SmtpdConnection(setting, lambda _connection: over.set())
+    _Terminal(loop, connection, source, sink).begin()
+    await over.wait()
+
+
+def converse(directory: str, source: int = 0, sink: int = 1) -> int:
+    """Hold the session until input ends or QUIT; returns the exit status."""
+    try:
+        command = Command("sendmail", directory)
+        # What is between machines has no meaning here: another's name, log-ins, TLS, limits of clients, a proxy.
+        parameters = replace(
+            SmtpdParameters.from_config(command.config),
+            peername_lookup=True,
+            sasl_auth_enable=False,
+            tls_security_level="",
+            tls_wrappermode=False,
+            forbid_unauth_pipelining=False,
+            forbid_bare_newline=BareNewline.NO,
+            proxy_filter="",
+            upstream_proxy_protocol="",
+        )
+        out = ToPickup(CleanupParameters.from_config(command.config), command.queue_directory)
+    except (CommandError, ConfigError) as error:
         print(f"sendmail: fatal: {error}", file=sys.stderr)
-        return EX_UNAVAILABLE
-    pacer = Pacer()
-    ended = False
-    with connection, selectors.DefaultSelector() as selector:
-        connection.settimeout(300)
-        selector.register(connection, selectors.EVENT_READ)
-        standard_input = sys.stdin.fileno()
-        selector.register(standard_input, selectors.EVENT_READ)
-        while True:
-            for key, _ in selector.select():
-                if key.fileobj is connection:
-                    data = connection.recv(_CHUNK)
-                    if not data:
-                        return 0
-                    _write_all(sys.stdout.fileno(), data)
-                    _send(connection, pacer.replies(data))
-                elif data := os.read(standard_input, _CHUNK):
-                    _send(connection, pacer.commands(data))
-                else:
-                    selector.unregister(standard_input)
-                    ended = True
-            if ended and pacer.idle:
-                with contextlib.suppress(OSError):  # the server may have hung up; what it said is still to be read
-                    connection.shutdown(socket.SHUT_WR)
-                ended = False
-
-
-def _send(connection: socket.socket, data: bytes) -> None:
-    """Send; a server that has hung up has said why, and that is still to be read."""
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        connection.sendall(data)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+        return EX_TEMPFAIL
+    log = command.log or ServiceLog(MemoryLog(), "")  # whoever may not write the log speaks to nobody
+    collaborators = Collaborators(
+        queue=out,
+        cleanup=out,
+        policy=Anything(),
+        authenticator=None,
+        spool=None,
+        journal=log.child(f"{command.config.text('syslog_name')}/smtpd"),
+        limits=ClientLimits(time.monotonic, parameters.anvil_rate_time_unit),
+        clock=time.time,
+        forbidden_command=forbids_by_default,
+        free_space=partial(_free_space, command.queue_directory),
+    )
+    asyncio.run(_serve(ConnectionSetting(parameters, collaborators, HANDLERS, _Localhost(), None), source, sink))
+    log.sink.flush()
+    return 0
