@@ -35,7 +35,8 @@ class Scene:
     """What is set up and what happens; ``aliases2`` belongs to the user lister.
 
     A step ``flush`` tries deferred mail; other words are recipients of whom ``sendmail -bv`` asks. In an ``ordered``
-    scene each message has been delivered when the next one comes.
+    scene each message has been delivered when the next one comes. ``users`` are there beside those of every scene.
+    ``bodies``: texts that reach the outside are compared too.
     """
 
     steps: tuple[Mail | str, ...]
@@ -45,6 +46,8 @@ class Scene:
     files: tuple[Thing, ...] = ()
     services: tuple[str, ...] = ()
     ordered: bool = False
+    users: tuple[str, ...] = ()
+    bodies: bool = False
 
 
 def each(*names: str) -> tuple[Mail, ...]:

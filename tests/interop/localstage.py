@@ -26,11 +26,13 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.interop.localscenes import SCENES, Mail, Scene, Thing
+from tests.interop.localworlds import world
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RECORDED = GOLDEN / "local_scenes"
@@ -89,21 +91,33 @@ def prepare(scene: Scene, root: Path) -> None:
         (root / name).mkdir()
     for name in ("spool", "out"):
         (root / name).chmod(0o1777)
-    for number, name in enumerate(USERS):
+    for number, name in enumerate(everybody(scene)):
         if name == "homeless":
             continue
         home = root / "home" / name
         home.mkdir(mode=0o700 if name == "blocked" else 0o755)
         os.chown(home, 0 if name == "blocked" else FIRST_UID + number, FIRST_UID + number)
     for entry in scene.files:
-        _place(entry, root)
+        _place(entry, root, everybody(scene))
 
 
-def _place(entry: Thing, root: Path) -> None:
+def everybody(scene: Scene) -> tuple[str, ...]:
+    """The users of a scene."""
+    return USERS + scene.users
+
+
+def scene_of(name: str) -> Scene:
+    """A scene by its name; ``random-N`` is made up."""
+    if name.startswith("random-"):
+        return world(int(name.removeprefix("random-")))
+    return SCENES[name]
+
+
+def _place(entry: Thing, root: Path, people: tuple[str, ...]) -> None:
     path = root / entry.path
     path.parent.mkdir(parents=True, exist_ok=True)
     if entry.kind == "file":
-        path.write_text(placed(entry.text, root) * entry.times)
+        path.write_bytes(placed(entry.text, root).encode("utf-8", "surrogateescape") * entry.times)
     elif entry.kind == "directory":
         path.mkdir(exist_ok=True)
     elif entry.kind == "fifo":
@@ -112,8 +126,8 @@ def _place(entry: Thing, root: Path) -> None:
         path.symlink_to(placed(entry.text, root))
     elif entry.kind == "hardlink":
         os.link(placed(entry.text, root), path)
-    if entry.owner in USERS:
-        uid = FIRST_UID + USERS.index(entry.owner)
+    if entry.owner in people:
+        uid = FIRST_UID + people.index(entry.owner)
     else:
         uid = 29999 if entry.owner == "stranger" else pwd.getpwnam(entry.owner).pw_uid
     group = grp.getgrnam(entry.group).gr_gid if entry.group else uid
@@ -129,10 +143,10 @@ def placed(text: str, root: Path) -> str:
     return text.replace("ROOT", str(root))
 
 
-def write_users(root: Path) -> None:
+def write_users(root: Path, people: tuple[str, ...]) -> None:
     """The password and group files that the namespace gets."""
     users, groups = Path("/etc/passwd").read_text(), Path("/etc/group").read_text()
-    for number, name in enumerate(USERS):
+    for number, name in enumerate(people):
         uid = FIRST_UID + number
         users += f"{name}:x:{uid}:{uid}:{name}:{root}/home/{name}:/bin/sh\n"
         groups += f"{name}:x:{uid}:\n"
@@ -146,9 +160,12 @@ def write_users(root: Path) -> None:
 # -- what is seen
 
 
+_QUEUE = re.compile(r"/tmp/golden\w+/queue|/tmp/loc\w+/spool")
+
+
 def normal(text: str, root: Path) -> str:
     """Without what differs from one time to the next."""
-    text = text.replace(str(root), "ROOT")
+    text = _QUEUE.sub("QUEUE", text.replace(str(root), "ROOT"))
     text = re.sub(r"forwarded as \w+", "forwarded as QUEUE-ID", text)
     return re.sub(r"\b1\d{9}\.[PV]\S+", "UNIQUE", text)
 
@@ -163,7 +180,7 @@ def outcomes(log: str, root: Path) -> list[str]:
         match = _OUTCOME.search(line)
         if match and not match[3].startswith("127.0.0.1"):
             origin = f" (of {match[2]})" if match[2] else ""
-            lines.append(f"{match[1]}{origin} {match[3]} {match[5]} {match[4]} {normal(match[6], root)}")
+            lines.append(normal(f"{match[1]}{origin} {match[3]} {match[5]} {match[4]} {match[6]}", root))
     return sorted(line for line in lines if len(line) < _LONGEST)
 
 
@@ -182,7 +199,7 @@ def warnings(log: str, root: Path) -> list[str]:
     return sorted(line for line in lines if not line.startswith(_THEIRS) and " is unavailable. " not in line)
 
 
-def outside(messages: list[tuple[str, list[str], str]], root: Path) -> list[dict[str, Any]]:
+def outside(messages: list[tuple[str, list[str], str]], root: Path, *, bodies: bool = False) -> list[dict[str, Any]]:
     """What reached the outside: envelope, Delivered-To headers, and of a report what it says of whom."""
     told = []
     for sender, people, text in messages:
@@ -195,13 +212,15 @@ def outside(messages: list[tuple[str, list[str], str]], root: Path) -> list[dict
         explained = re.findall(r"^(<[^>]*>(?: \(expanded from\s+<[^>]*>\))?):", text, re.MULTILINE) if report else []
         fields = "\n".join(normal(re.sub(r"\s+", " ", line), root) for line in report)
         seen["report"] = sorted(re.split(r"\n(?=Final-Recipient)", fields)) if fields else []
-        seen["explained"] = sorted(re.sub(r"\s+", " ", each) for each in explained)
+        seen["explained"] = sorted(normal(re.sub(r"\s+", " ", each), root) for each in explained)
+        if bodies:
+            seen["text"] = normal(_anonymous(text.replace("\r\n", "\n")), root)
         told.append(seen)
     return sorted(told, key=json.dumps)
 
 
-def made(root: Path) -> list[str]:
-    """Files with owner, group and mode, and the content of those in ``out`` and ``spool``."""
+def made(root: Path, *, bodies: bool) -> list[str]:
+    """Files with owner, group and mode, and the content of those in ``out`` and ``spool``, and in homes if wanted."""
     lines = []
     for top in ("home", "spool", "out", "mail"):
         for path in sorted((root / top).rglob("*")):
@@ -209,9 +228,11 @@ def made(root: Path) -> list[str]:
             kind = stat.filemode(status.st_mode)
             name = re.sub(r"/1\d{9}\.V\S+", "/UNIQUE", str(path.relative_to(root)))
             line = f"{name} {kind} {_user(status.st_uid)} {_group(status.st_gid)}"
-            if (stat.S_ISREG(status.st_mode) and top != "home") or name.endswith("UNIQUE"):
-                text = content(path, root) if status.st_size < 20000 else f"{path.stat().st_size} bytes"
-                line += f" {text!r}"
+            if (stat.S_ISREG(status.st_mode) and (top != "home" or (bodies and "/." not in name))) or name.endswith(
+                "UNIQUE"
+            ):
+                text = content(path, root)
+                line += f" {text!r}" if len(text) < _LONGEST * 20 else f" {len(text)} {zlib.crc32(os.fsencode(text))}"
             lines.append(line)
     return sorted(set(lines))
 
@@ -219,12 +240,16 @@ def made(root: Path) -> list[str]:
 def content(path: Path, root: Path) -> str:
     """A file's text, without dates and the headers that two servers do not share."""
     text = path.read_bytes().decode("utf-8", "surrogateescape").replace(str(root), "ROOT")
-    text = re.sub(r"(?m)^(From .+)  \w{3} \w{3} [ \d]\d [\d:]{8} \d{4}$", r"\1  DATE", text)
-    text = re.sub(r"(?m)^(Received|Message-I[dD]|Date|Arrival-Date):.*\n(?:[ \t].*\n)*", "", text)
-    text = re.sub(r"\b[0-9A-F]{9,}(?:\.\d+/)?", "QUEUE-ID", text)
+    text = re.sub(r"(?m)(From .+)  \w{3} \w{3} [ \d]\d [\d:]{8} \d{4}$", r"\1  DATE", text)
+    text = _anonymous(text)
     if re.match(r"From .+  DATE", text):  # who of several recipients of a message comes first is nobody's business
         text = "\n".join(sorted(re.split(r"\n(?=From .+  DATE$)", text.removesuffix("\n"), flags=re.MULTILINE))) + "\n"
-    return re.sub(r"\b127\.\d+\.\d+\.\d+\b", "CLIENT", text)
+    return re.sub(r"\b127\.\d+\.\d+\.\d+\b", "CLIENT", _QUEUE.sub("QUEUE", text))
+
+
+def _anonymous(text: str) -> str:
+    text = re.sub(r"(?m)^(Received|Message-I[dD]|Date|Arrival-Date):.*\n(?:[ \t].*\n)*", "", text)
+    return re.sub(r"\b[0-9A-F]{9,}(?:\.\d+/)?", "QUEUE-ID", text)
 
 
 def _user(uid: int) -> str:
@@ -244,28 +269,28 @@ def _group(gid: int) -> str:
 # -- the players
 
 
-def submit(host: str, port: int, sender: str, recipients: list[str], text: str) -> None:
-    """One message by SMTP."""
+def submit(host: str, port: int, sender: str, recipients: list[str], text: str) -> str:
+    """One message by SMTP; the reply that refused it."""
     with socket.create_connection((host, port), timeout=60, source_address=("127.0.0.2", 0)) as connection:
         stream = connection.makefile("rwb")
 
-        def say(command: str | None) -> None:
+        def say(command: str | None) -> str:
             if command is not None:
                 stream.write(command.encode("utf-8", "surrogateescape") + b"\r\n")
                 stream.flush()
             while (reply := stream.readline().decode())[3:4] == "-":
                 pass
-            assert reply[:1] in "23", (command and command[:200], reply)
+            return "" if reply[:1] in "23" else f"{(command or '')[:100]}: {reply.strip()}"
 
-        say(None)
-        say("EHLO client.test")
-        say(f"MAIL FROM:<{sender}>")
-        for each in recipients:
-            say(f"RCPT TO:<{each}>")
-        say("DATA")
+        utf8 = " SMTPUTF8" if not "".join((sender, *recipients)).isascii() else ""
         body = re.sub(r"(?m)^\.", "..", text).replace("\n", "\r\n")
-        say(body + ("" if body.endswith("\r\n") else "\r\n") + ".")
-        say("QUIT")
+        if body and not body.endswith("\r\n"):
+            body += "\r\n"
+        people = [f"RCPT TO:<{each}>" for each in recipients]
+        for command in (None, "EHLO client.test", f"MAIL FROM:<{sender}>{utf8}", *people, "DATA", f"{body}."):
+            if refusal := say(command):
+                return refusal
+        return say("QUIT")
 
 
 def settings_of(scene: Scene, root: Path, port: int) -> dict[str, str]:
@@ -292,11 +317,12 @@ def settings_of(scene: Scene, root: Path, port: int) -> dict[str, str]:
         "deliver_lock_attempts": "2",
         "smtp_tls_security_level": "none",
     }
-    return common | {name: placed(value, root) for name, value in scene.settings.items()}
+    return common | {name: placed(value, root).replace("PORT", str(port)) for name, value in scene.settings.items()}
 
 
-def play(scene: Scene, host: str, port: int, command: list[str], sendmail: list[str], read: Any) -> None:
-    """Send the messages of a scene, one after the other, and wait until nothing moves."""
+def play(scene: Scene, host: str, port: int, command: list[str], sendmail: list[str], read: Any) -> list[str]:
+    """Send the messages of a scene, one after the other, and wait until nothing moves; what was refused."""
+    refused = []
     for step in scene.steps:
         if not isinstance(step, Mail):
             settle(command, read)
@@ -307,10 +333,12 @@ def play(scene: Scene, host: str, port: int, command: list[str], sendmail: list[
             asked = [*sendmail, "-bv", "-f", "s@outside.test", *addresses]
             subprocess.run(asked, check=True, stdout=sys.stderr)
         else:
-            submit(host, port, step.sender, [f"{name}@local.test" for name in step.recipients], step.text)
+            people = [f"{name}@local.test" for name in step.recipients]
+            refused.append(submit(host, port, step.sender, people, step.text))
         if scene.ordered or not isinstance(step, Mail):
             settle(command, read)
     settle(command, read)
+    return [each for each in refused if each]
 
 
 def settle(command: list[str], read: Any) -> None:
@@ -334,13 +362,20 @@ _STILL = 4
 """Looks at the log that find nothing new in it."""
 
 
-def observe(root: Path, log: str, messages: list[tuple[str, list[str], str]]) -> dict[str, Any]:
+def _log(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", "backslashreplace")
+
+
+def observe(
+    root: Path, log: str, messages: list[tuple[str, list[str], str]], refused: list[str], *, bodies: bool
+) -> dict[str, Any]:
     """All that is compared."""
     return {
+        **({"refused": refused} if refused else {}),
         "outcomes": outcomes(log, root),
         "warnings": warnings(log, root),
-        "outside": outside(messages, root),
-        "files": made(root),
+        "outside": outside(messages, root, bodies=bodies),
+        "files": made(root, bodies=bodies),
     }
 
 
@@ -361,7 +396,7 @@ def aliases(scene: Scene, root: Path) -> None:
         if not text:
             (root / name).write_text("")
         else:
-            (root / name).write_text(placed(text, root))
+            (root / name).write_bytes(placed(text, root).encode("utf-8", "surrogateescape"))
         subprocess.run(["postalias", "-c", "/etc/postfix", f"hash:{root}/{name}"], check=True)
     for name in ("aliases2", "aliases2.db"):
         os.chown(root / name, FIRST_UID + USERS.index("lister"), -1)
@@ -379,15 +414,15 @@ def by_postfix(scene: Scene, root: Path) -> dict[str, Any]:
         services += ["smtp unix - - n - - smtp", "discard unix - - n - - discard", *scene.services]
         with policy["postfix"](settings, services, defer="") as conf, contextlib.redirect_stdout(sys.stderr):
             log = conf.parent / "log"
-            play(
+            refused = play(
                 scene,
                 "127.0.0.1",
                 port,
                 ["postqueue", "-c", str(conf)],
                 ["/usr/sbin/sendmail", "-C", str(conf)],
-                log.read_text,
+                lambda: _log(log),
             )
-            return observe(root, log.read_text(), sink.messages)
+            return observe(root, _log(log), sink.messages, refused, bodies=scene.bodies)
 
 
 def by_ours(scene: Scene, root: Path) -> dict[str, Any]:
@@ -411,12 +446,14 @@ def by_ours(scene: Scene, root: Path) -> dict[str, Any]:
             site.administer("postfix", "start")
             try:
                 sendmail = [site.command("sendmail")[0], "-C", str(site.configuration)]
-                play(scene, site.host, site.ports.smtp, site.command("postqueue"), sendmail, site.log.read_text)
+                refused = play(
+                    scene, site.host, site.ports.smtp, site.command("postqueue"), sendmail, lambda: _log(site.log)
+                )
             finally:
                 subprocess.run(site.command("postfix", "stop"), check=False, capture_output=True)
-            return observe(root, site.log.read_text(), sink.messages)
+            return observe(root, _log(site.log), sink.messages, refused, bodies=scene.bodies)
         finally:
-            sys.stderr.write(site.log.read_text())
+            sys.stderr.write(_log(site.log))
             shutil.rmtree(place)
 
 
@@ -424,7 +461,7 @@ def staged(player: str, name: str) -> dict[str, Any]:
     """What a player makes of a scene, in a namespace of its own."""
     root = Path(tempfile.mkdtemp(prefix="stage"))
     try:
-        write_users(root)
+        write_users(root, everybody(scene_of(name)))
         script = f'mount --bind {root}/passwd /etc/passwd && mount --bind {root}/group /etc/group && exec "$0" "$@"'
         inside = [sys.executable, "-m", "tests.interop.localstage", "inside", player, name, str(root)]
         done = subprocess.run(
@@ -447,7 +484,7 @@ def main() -> None:
     """See the module."""
     words = [word for word in sys.argv[1:] if word != "-v"]
     if words[0] == "inside":
-        scene, root = SCENES[words[2]], Path(words[3])
+        scene, root = scene_of(words[2]), Path(words[3])
         prepare(scene, root)
         with contextlib.redirect_stdout(sys.stderr):
             seen = (by_postfix if words[1] == "postfix" else by_ours)(scene, root)

@@ -78,7 +78,7 @@ def deliver(
     Raises:
         DeliveryError: see the module.
     """
-    base = path.rstrip("/")
+    base = path.removesuffix("/")
     temporary = f"{base}/tmp/{moment.temporary}"  # noqa: S108  # of the Maildir
     try:
         descriptor = _created(base, temporary)

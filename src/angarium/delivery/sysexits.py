@@ -37,7 +37,7 @@ class Outcome(NamedTuple):
         status: how it ended.
         dsn: the enhanced code.
         text: for the log and the report.
-        output: what the report shows as ``x-unix``: its words, else what they mean.
+        output: what the report shows as ``x-unix``: its words, else what they mean; not for words that are blanks.
         said: its words, when it succeeded.
     """
 
@@ -69,7 +69,7 @@ def command_outcome(command: str, returned: int, output: bytes) -> Outcome:
         dsn, text = Dsn.parse(_STATUSES[returned][0]), _STATUSES[returned][1]
     else:
         dsn, text = Dsn(5, 3, 0), f'Command died with status {returned}: "{command}"'
-    return Outcome(_status(dsn), dsn, with_output(text, output), said.strip() or text)
+    return Outcome(_status(dsn), dsn, with_output(text, output), said.strip() if said else text)
 
 
 def with_output(text: str, output: bytes | bytearray) -> str:

@@ -139,7 +139,7 @@ class LocalDeliverer:
             request.envelope.sender,
             delivered_to(request),
             self._log.warning,
-            lambda to: expand(parameters.rules.luser_relay, to, None, ""),
+            lambda to: expand(parameters.rules.luser_relay, to, None, "", parameters.rules.recipient_delimiter),
         )
         return [await self._recipient(request, queued, expansion) for queued in request.recipients]
 
@@ -166,7 +166,21 @@ class LocalDeliverer:
         waiting = [s for s in steps if isinstance(s, Outcome) and s.status is Status.DEFERRED]
         if waiting:  # all of it is tried again: deliver none of it now
             return [_told(each) for each in waiting]
-        return [await self._step(delivery, step) for step in steps] or [Part(address, Status.SENT, _SENT, "discarded")]
+        return await self._carried_out(delivery, steps) or [Part(address, Status.SENT, _SENT, "discarded")]
+
+    async def _carried_out(self, delivery: _Delivery, steps: Sequence[Step]) -> Sequence[Part]:
+        """Take the steps; but nothing of a file below a line that must be tried again, as in Postfix."""
+        parts: list[Part] = []
+        stopped: dict[int, int] = {}
+        for step in steps:
+            lines = step.origin.lines
+            if any(stopped.get(file, line) < line for file, line in lines):
+                continue
+            part = await self._step(delivery, step)
+            parts.append(part)
+            if part.status is Status.DEFERRED:
+                stopped.update(lines)
+        return parts
 
     async def _described(self, step: Step) -> Sequence[Part]:
         """What a step would do, in Postfix's words."""
@@ -377,7 +391,8 @@ class _Delivery:
         directory = parameters.queue_directory
         if parameters.command_execution_directory:
             allowed = parameters.execution_directory_expansion_filter
-            directory = expand(parameters.command_execution_directory, to, user, allowed)
+            delimiters = parameters.rules.recipient_delimiter
+            directory = expand(parameters.command_execution_directory, to, user, allowed, delimiters) or directory
         told = exported(parameters.export_environment)
         return CommandRules(
             arguments(command, parameters.local_command_shell),

@@ -31,6 +31,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Protocol
 
 from angarium.agents.local.destinations import Command, Destination, File, Include, MailTo, read, read_file
@@ -60,6 +62,7 @@ VISITS = 500_000
 
 _TEMPORARY = Dsn(4, 3, 0)
 _CONFIGURATION = "mail system configuration error"
+_DAEMON = "MAILER-DAEMON"
 _REQUIRED = frozenset({"mailer-daemon", "postmaster", "double-bounce"})
 
 
@@ -117,6 +120,7 @@ class ExpansionRules:
     """The parameters of main.cf that decide; attributes are the parameters of the same names."""
 
     transport: str = "local"
+    myhostname: str = "localhost"
     recipient_delimiter: str = ""
     expand_owner_alias: bool = False
     reset_owner_alias: bool = False
@@ -142,11 +146,12 @@ class _Context:
     home: User | None = None
     unmatched: str = ""
     delivered: str = ""
+    lines: tuple[tuple[int, int], ...] = ()
 
     @property
     def origin(self) -> Origin:
         """What a step below keeps of it."""
-        return Origin(self.sender, (self.sender or "") if self.owner else "", self.delivered)
+        return Origin(self.sender, (self.sender or "") if self.owner else "", self.delivered, self.lines)
 
 
 @dataclass
@@ -173,6 +178,7 @@ class Expansion:
     _seen: set[tuple[object, ...]] = field(default_factory=set)
     _steps: list[Step] = field(default_factory=list)
     _visits: int = 0
+    _files: int = 0
     _top: Addressee | None = None
 
     async def expand(self, address: str) -> Sequence[Step]:
@@ -180,6 +186,7 @@ class Expansion:
         self._steps = []
         self._seen = set()
         self._visits = 0
+        self._files = 0
         self._top = self._addressee(address)
         await self._recipient(address, _Context())
         return _gathered(self._steps)
@@ -211,7 +218,7 @@ class Expansion:
         user, extension = parts.extension(delimiters) if delimiters else (parts.local, "")
         if "/" in extension:
             self.warn(f"address with illegal extension: {parts.local}")
-            extension = extension[:1]
+            extension = ""
         return Addressee(address, user.lower(), extension[1:].lower(), extension[:1])
 
     async def _recipient(self, address: str, context: _Context) -> None:
@@ -222,7 +229,7 @@ class Expansion:
             self._end(to, context, Status.BOUNCED, Dsn(5, 4, 6), f"mail forwarding loop for {address}")
             return
         if to.user.startswith("\\"):
-            to = replace(to, user=to.user[1:])
+            to = replace(to, address=to.address[1:], user=to.user[1:])
             if not await self._mailbox(to, context):
                 await self._unknown(to, context)
             return
@@ -261,7 +268,12 @@ class Expansion:
             inner = replace(inner, owner=owner, sender=owner)
         elif self.rules.reset_owner_alias:
             inner = replace(inner, owner="")
-        await self._all(to, list(read(found.value)), inner)
+        destinations = list(read(found.value))
+        if destinations:
+            await self._all(to, destinations, inner)
+        else:
+            fault = f"no recipient in alias lookup result for {name}"
+            self._failed(to, context, Failure(_TEMPORARY, "alias database unavailable", fault))
         return True
 
     def _thawed(self, context: _Context, to: Addressee) -> _Context:
@@ -309,8 +321,16 @@ class Expansion:
             home=user,
             unmatched=unmatched,
         )
-        await self._all(to, destinations, inner)
+        await self._of_file(to, destinations, inner)
         return True
+
+    async def _of_file(self, to: Addressee, numbered: Sequence[tuple[int, Destination]], context: _Context) -> None:
+        """Take the destinations of a file, each with its line."""
+        self._files += 1
+        lines = context.lines
+        for number, destinations in groupby(numbered, itemgetter(0)):
+            inner = replace(context, lines=(*lines, (self._files, number)))
+            await self._all(to, [destination for _, destination in destinations], inner)
 
     async def _passed_on(self, to: Addressee, kind: str, context: _Context) -> bool:
         """Whether another transport takes it: mailbox_transport and its tables, or fallback_transport and its own."""
@@ -323,23 +343,26 @@ class Expansion:
         return not isinstance(found, NotFound)
 
     async def _mailbox(self, to: Addressee, context: _Context) -> bool:
+        if not self._is_new("mailbox", to.local):  # whoever that is: nobody is not unknown twice either
+            return True
         if await self._passed_on(to, "mailbox", context):
             return True
         user = await self.world.user(to.user)
         if isinstance(user, TemporaryError):
             self._failed(to, context, user)
-        elif isinstance(user, User) and self._is_new("mailbox", to.user):
+        elif isinstance(user, User):
             self._steps.append(ToMailbox(to, user, context.origin))
         return not isinstance(user, NotFound)
 
     async def _unknown(self, to: Addressee, context: _Context) -> None:
         if await self._passed_on(to, "fallback", context):
             return
-        if self.rules.luser_relay and context.kind != "luser":
+        relay = self.relay(to) if self.rules.luser_relay and context.kind != "luser" else ""
+        if relay and self.resolver.rewrite(relay) != to.address:
             inner = replace(
                 context, kind="luser", level=context.level + 1, above="", rights=None, home=None, unmatched=""
             )
-            await self._mail_to(to, self.relay(to), inner)
+            await self._mail_to(to, relay, inner)
         elif to.user in _REQUIRED:
             self.warn(f"required alias not found: {to.user}")
             self._end(to, context, Status.SENT, Dsn(2, 0, 0), "discarded")
@@ -366,11 +389,15 @@ class Expansion:
     def _command(self, to: Addressee, command: str, context: _Context) -> None:
         if context.kind not in self.rules.allow_mail_to_commands:
             self._end(to, context, Status.BOUNCED, Dsn(5, 7, 1), "mail to command is restricted")
-        elif self._is_new("command", context.rights, command):
+        elif self._is_new("command", to.user, context.rights, command.lower()):
             self._steps.append(ToCommand(to, command, context.rights, context.origin))
 
     def _file(self, to: Addressee, path: str, context: _Context) -> None:
         if path.startswith("~"):
+            if not path.startswith("~/"):
+                self.warn(f"bad home directory syntax for: {path}")
+                self._end(to, context, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
+                return
             if context.home is None or not context.home.home:
                 self.warn(f"unknown home directory for: {path}")
                 self._end(to, context, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
@@ -378,7 +405,7 @@ class Expansion:
             path = context.home.home + path[1:]
         if context.kind not in self.rules.allow_mail_to_files:
             self._end(to, context, Status.BOUNCED, Dsn(5, 7, 1), "mail to file is restricted")
-        elif self._is_new("file", context.rights, path):
+        elif self._is_new("file", context.rights, path.lower()):
             self._steps.append(ToFile(to, path, context.rights, context.origin))
 
     async def _include(self, to: Addressee, path: str, context: _Context) -> None:
@@ -389,7 +416,7 @@ class Expansion:
         if context.level >= DEPTH:
             self._end(to, context, Status.BOUNCED, Dsn(5, 4, 6), f"alias database loop for {to.user}")
             return
-        if not self._is_new("include", context.rights, path):
+        if not self._is_new("include", context.rights, path.lower()):
             return
         found = await self.world.include(path, context.rights)
         if isinstance(found, (TemporaryError, Failure)):
@@ -398,13 +425,12 @@ class Expansion:
             self._end(to, context, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
         else:
             rights = context.rights or found.owner
-            owner = context.owner or to.address
-            inner = replace(context, kind="include", level=context.level + 1, owner=owner, rights=rights)
-            await self._all(to, list(read_file(found.text, self.rules.line_length_limit)), inner)
+            inner = replace(context, kind="include", level=context.level + 1, owner=to.address, rights=rights)
+            await self._of_file(to, list(read_file(found.text, self.rules.line_length_limit)), inner)
 
     async def _mail_to(self, to: Addressee, address: str, context: _Context) -> None:
-        if not address:
-            address = "mailer-daemon"
+        if address in ("", "@"):
+            address = f"{_DAEMON}@{self.rules.myhostname}"
         if context.unmatched and context.kind in self.rules.propagate_unmatched_extensions:
             parts = Address.split(address)
             address = str(Address(parts.local + context.unmatched, parts.domain))
@@ -414,7 +440,8 @@ class Expansion:
         elif answer.malformed:
             self._end(to, context, Status.BOUNCED, Dsn(5, 1, 3), f"bad recipient address syntax: {answer.recipient}")
         elif answer.transport == self.rules.transport:
-            await self._recipient(answer.recipient, replace(context, unmatched=""))
+            recipient = answer.recipient if not answer.recipient.startswith("@") else _DAEMON + answer.recipient
+            await self._recipient(recipient, replace(context, unmatched=""))
         else:
             self._forward(answer.recipient, context)
 

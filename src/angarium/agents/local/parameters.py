@@ -54,6 +54,7 @@ class LocalParameters:
             queue_directory=conf.text("queue_directory"),
             rules=ExpansionRules(
                 transport=transport,
+                myhostname=conf.text("myhostname"),
                 recipient_delimiter=conf.text("recipient_delimiter"),
                 expand_owner_alias=conf.boolean("expand_owner_alias"),
                 reset_owner_alias=conf.boolean("reset_owner_alias"),

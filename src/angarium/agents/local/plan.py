@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from angarium.delivery.user import User
 from angarium.model.delivery import Status
@@ -45,11 +45,14 @@ class Origin:
             None: all stays.
         owner: who is told of failures in place of the sender; empty: the sender.
         delivered: the address of the Delivered-To header; empty: the recipient's.
+        lines: the files and lines in which it stands, each a number: when something of a line must be tried again,
+            nothing of the lines below it is delivered.
     """
 
     sender: str | None = None
     owner: str = ""
     delivered: str = ""
+    lines: tuple[tuple[int, int], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

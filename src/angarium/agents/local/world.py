@@ -16,7 +16,7 @@ from angarium.agents.local.aliases import AskAlias, OwnedAlias
 from angarium.agents.local.expansion import Alias, Failure, ListFile
 from angarium.agents.local.parameters import LocalParameters
 from angarium.agents.local.plan import Addressee
-from angarium.agents.local.variables import expand
+from angarium.agents.local.variables import expand, is_defined
 from angarium.delivery.rights import Rights
 from angarium.delivery.troubles import DeliveryError
 from angarium.delivery.user import User
@@ -146,8 +146,9 @@ class MachineWorld:
         ``without`` wants rights that work in threads of this process: it returns nothing.
         """
         parameters = self._parameters
-        paths = [expand(path, to, user, parameters.forward_expansion_filter) for path in parameters.forward_path]
-        paths = list(dict.fromkeys(paths))
+        allowed, delimiters = parameters.forward_expansion_filter, parameters.rules.recipient_delimiter
+        usable = (path for path in parameters.forward_path if is_defined(path, to))
+        paths = list(dict.fromkeys(expand(path, to, user, allowed, delimiters) for path in usable))
         if not paths:
             return NOT_FOUND
 

@@ -48,7 +48,7 @@ def _recipient(status: RecipientStatus, report: Report) -> Iterator[str]:
     yield f"Status: {status.status}"
     if status.remote_mta:
         yield f"Remote-MTA: dns; {_one_line(status.remote_mta)}"
-    yield from fold(f"Diagnostic-Code: {status.diagnostic_type}; {_one_line(status.diagnostic)}")
+    yield from fold(f"Diagnostic-Code: {status.diagnostic_type}; {_one_line(status.diagnostic).rstrip()}")
     if status.last_attempt:
         yield f"Last-Attempt-Date: {status.last_attempt}"
     if status.will_retry_until:
@@ -100,7 +100,7 @@ def _head(notification: Notification) -> Iterator[str]:
     yield ""
     yield from notification.text.split("\n")
     for explanation in notification.explanations:
-        yield from fold(_one_line(explanation))
+        yield from fold(_one_line(explanation).rstrip())
         yield ""
     yield f"--{boundary}"
     yield "Content-Description: Delivery report"

@@ -66,7 +66,7 @@ class Scene:
         CASES["prepare"](root, owned=False)
         parameters = LocalParameters(
             queue_directory=str(root),
-            rules=ExpansionRules(recipient_delimiter="+"),
+            rules=ExpansionRules(recipient_delimiter="+", myhostname="mail.example.test"),
             lock=LockRules(delay=0.0),
             mail_spool_directory=str(root / "spool"),
             default_privs="privs",
