@@ -217,7 +217,7 @@ class _Letter:
         return Report(
             reporting_mta=self._parameters.myhostname,
             queue_id=message.queue_id,
-            sender=self._sender,
+            sender=quote_local(self._sender),
             arrival_date=mail_date(int(message.envelope.arrival)),
             recipients=tuple(self._status(result) for result in results),
             envelope_id=message.envelope.envid,
