@@ -107,6 +107,8 @@ def envelope_lines(message: QueuedMessage, place: str) -> Iterator[str]:
     if envelope.content_filter:
         yield f"content_filter: {envelope.content_filter}"
     yield f"sender: {envelope.sender}"
+    if envelope.verp:
+        yield f"verp_delimiters: {envelope.verp}"
     attributes = (
         ("log_client_name", origin.client_name),
         ("log_client_address", origin.client_address),

@@ -6,9 +6,10 @@
 ``-i`` ``-oi``         a line with a dot alone does not end the message
 ``-N`` ``-R`` ``-V``   delivery status: when (never, success, failure, delay), full or hdrs, envelope id
 ``-B``                 body type: 7BIT, 8BITMIME
+``-XV`` ``-XV+=``      each recipient gets it with a sender of his own (VERP), with these delimiters or the usual ones
 ``-bm``                read a message and deliver it: what it does anyway
 ``-bp`` ``-bi`` ``-I`` list the queue; rebuild the aliases of alias_database, as ``newaliases`` does
-``-bs``                speak SMTP on standard input and output, through the server's first smtpd service
+``-bs``                speak SMTP on standard input and output; what it takes goes the way of all other messages
 ``-bv``                deliver nothing, report by mail what would be done
 ``-q``                 try to deliver the queue now
 ``-C``                 the configuration directory, or main.cf in it
@@ -33,7 +34,7 @@ import os
 import sys
 
 from angarium.protocols.pickup import frames
-from angarium.protocols.pickup.commandline import PROGRAM_MODES, CommandLineError, Request, parse
+from angarium.protocols.pickup.commandline import PROGRAM_MODES, CommandLineError, Request, parse, verp_fault
 from angarium.protocols.pickup.outcome import EX_OK, EX_TEMPFAIL, LATER_REPLY, outcome
 from angarium.protocols.pickup.reading import InputReader
 
@@ -101,11 +102,12 @@ def envelope_records(request: Request) -> bytes:
         (frames.RETURN, request.ret),
         (frames.ENVELOPE_ID, request.envid),
         (frames.BODY_TYPE, request.body),
-        (frames.VERP, request.verp),
     )
     for kind, text in said:
         if text:
             add(kind, text)
+    if request.verp is not None:
+        add(frames.VERP, request.verp)
     flags = (
         (frames.EXTRACT, request.extract),
         (frames.GATEWAY, request.gateway),
@@ -146,6 +148,10 @@ def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def submit(request: Request, directory: str) -> int:
     """Hand the message over, or drop it for later. Raises Fatal."""
+    if request.verp is not None:
+        fault = verp_fault(request.verp, parameter(directory, "verp_delimiter_filter"), request.sender)
+        if fault is not None:
+            raise Fatal(str(fault), named=fault.named, sender=fault.sender)
     answer = hand_over(
         records(request, 0, parameter(directory, "sendmail_fix_line_endings")), queue_directory(directory)
     )
@@ -250,7 +256,11 @@ def configuration_directory(option: str | None) -> str:
     return os.environ.get("MAIL_CONFIG") or "/etc/postfix"
 
 
-_DEFAULTS = {"queue_directory": "/var/spool/postfix", "sendmail_fix_line_endings": "always"}
+_DEFAULTS = {
+    "queue_directory": "/var/spool/postfix",
+    "sendmail_fix_line_endings": "always",
+    "verp_delimiter_filter": "-=+",
+}
 
 
 def queue_directory(directory: str) -> str:

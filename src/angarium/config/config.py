@@ -194,7 +194,9 @@ class Config:
             return self.expand(raw)
         if parameter.type is Type.RAW:
             return raw
-        return values.string(name, self.expand(raw), parameter.minimum if parameter.type is Type.STRING else None)
+        if parameter.type is Type.STRING:
+            return values.string(name, self.expand(raw), parameter.minimum, parameter.maximum)
+        return self.expand(raw)
 
     def _read_integer(self, name: str) -> int:
         parameter = self.declared(name)

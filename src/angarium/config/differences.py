@@ -22,8 +22,8 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
     ),
     "the commands": (
         (
-            "`sendmail -XV`: there is no VERP; the message goes out with one envelope sender, and the log says so. An "
-            "empty recipient is refused. While the server is down nothing is said of pickup's missing socket."
+            "An empty recipient of `sendmail` is refused. While the server is down nothing is said of pickup's missing "
+            "socket."
         ),
         (
             "`sendmail` is told at once what cleanup refuses (a header check, too many hops) and ends with 69 or 77; "
@@ -160,7 +160,6 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "A message that smtpd_end_of_data_restrictions refuse is the end of its transaction (RFC 5321 section "
             "4.1.1.4); in Postfix 3.7 the next MAIL is nested, and the next DATA ends the process."
         ),
-        "XVERP in MAIL is not known; there is no VERP.",
     ),
     "address verification": (
         (

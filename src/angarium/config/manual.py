@@ -63,7 +63,7 @@ def _kind(parameter: Parameter) -> str:
         text += f" (in {parameter.unit} without a unit)"
     if parameter.minimum is not None and parameter.type is not Type.STRING:
         text += f", at least {parameter.minimum}"
-    if parameter.maximum is not None:
+    if parameter.maximum is not None and parameter.type is not Type.STRING:
         text += f", at most {parameter.maximum}"
     return text
 

@@ -50,8 +50,8 @@ class Parameter(NamedTuple):
         status: what is done with it.
         reason: why it has no effect or is not supported.
         unit: of a time without one: s, m, h, d or w.
-        minimum: the least integer, size or seconds; for a string 1 means that it may not be empty.
-        maximum: the greatest integer, size or seconds.
+        minimum: the least integer, size or seconds; of a string the least length.
+        maximum: the greatest integer, size or seconds; of a string the greatest length.
         choices: of an enum.
         compatible: False: Postfix does not have it.
     """

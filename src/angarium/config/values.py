@@ -46,10 +46,12 @@ def seconds(name: str, text: str, unit: str = "s", minimum: int | None = None, m
     return _bounded(name, value, minimum, maximum)
 
 
-def string(name: str, text: str, minimum: int | None = None) -> str:
-    """Text of at least ``minimum`` characters."""
+def string(name: str, text: str, minimum: int | None = None, maximum: int | None = None) -> str:
+    """Text of at least ``minimum`` and at most ``maximum`` characters."""
     if minimum is not None and len(text) < minimum:
         raise ConfigError(f"bad string length {len(text)} < {minimum}: {name} = {text}")
+    if maximum is not None and len(text) > maximum:
+        raise ConfigError(f"bad string length {len(text)} > {maximum}: {name} = {text}")
     return text
 
 

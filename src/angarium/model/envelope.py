@@ -159,6 +159,8 @@ class Envelope:
         expanded: recipients that asked for a report of success and were aliases of others, with the address before the
             expansion; ``expanded`` is what the report says of them (RFC 3461 section 5.2.7.3). Set by cleanup.
         traced: the sender gets a report of the first attempt, however it ends (``sendmail -v``).
+        verp: each recipient gets it with a sender of his own, made with these two delimiters (``model.verp``); empty
+            without, and in what an agent is asked for, where ``sender`` is the recipient's own already.
     """
 
     sender: str
@@ -173,3 +175,4 @@ class Envelope:
     redirect: str = ""
     expanded: tuple[Recipient, ...] = ()
     traced: bool = False
+    verp: str = ""

@@ -8,6 +8,9 @@ Notices to the postmaster come from ``double_bounce_sender``; one of those that 
 Returned is the message, or its header alone: when the sender wants that (RET=HDRS), when it is over
 ``bounce_size_limit``, and in all but reports of failure.
 
+Failures of a message with a sender for each recipient (VERP) are reported one by one, each to its recipient's sender,
+unless ``disable_verp_bounces`` says otherwise; all else is told to the message's own sender, and reports show him.
+
 Fails with MailError (cleanup refuses the notice) or OSError; the recipients then stay in the queue.
 """
 
@@ -26,6 +29,7 @@ from angarium.mailqueue.interface import QueuedMessage
 from angarium.model.content import Content, MemoryContent
 from angarium.model.delivery import DeliveryResult, Status
 from angarium.model.envelope import BodyType, Envelope, Notify, Origin, Recipient, Ret
+from angarium.model.verp import verp_sender
 from angarium.protocols.dsn import Notification, RecipientStatus, Report, Returned, render_notification
 from angarium.runtime.log import ServiceLog
 
@@ -78,16 +82,30 @@ class BounceService:
         """The notices that are due."""
         parameters = self._parameters
         sender = message.envelope.sender
-        classes = parameters.notify_classes
         if sender.lower() == parameters.double_bounce_address.lower():
             if event is Event.FAILURE:
                 self._log.warning(f"{message.queue_id}: undeliverable postmaster notification discarded")
             return []
         letter = _Letter(parameters, event, message, prefix, content, self._clock())
+        verp = message.envelope.verp if event is Event.FAILURE and not parameters.disable_verp_bounces else ""
+        notices: list[Notice] = []
+        if verp and sender:
+            for result in results:
+                target = verp_sender(verp, sender, result.recipient.recipient)
+                notices += await self._told(letter, target, (result,))
+        else:
+            notices += await self._told(letter, sender, results)
+        return [notice for notice in notices if not notice.message.discard]  # which a check of cleanup may want
+
+    async def _told(self, letter: _Letter, sender: str, results: Sequence[DeliveryResult]) -> list[Notice]:
+        """The notices to one sender, and to the postmaster, about some recipients."""
+        parameters = self._parameters
+        classes = parameters.notify_classes
+        event = letter.event
         notices: list[Notice] = []
         wanted = [result for result in results if _wants(event, result)]
         if sender and wanted:
-            whole = event is Event.FAILURE and message.envelope.ret is not Ret.HDRS
+            whole = event is Event.FAILURE and letter.message.envelope.ret is not Ret.HDRS
             notices.append(await self._notice(letter, "", sender, wanted, whole=whole, to_postmaster=False))
         if event is Event.FAILURE and not sender:
             if classes & {"2bounce", "bounce"}:
@@ -97,7 +115,7 @@ class BounceService:
             notices.append(await self._copy(letter, parameters.bounce_notice_recipient, results, whole=False))
         elif event is Event.DELAY and "delay" in classes:
             notices.append(await self._copy(letter, parameters.delay_notice_recipient, results, whole=False))
-        return [notice for notice in notices if not notice.message.discard]  # which a check of cleanup may want
+        return notices
 
     async def _copy(self, letter: _Letter, target: str, results: Sequence[DeliveryResult], *, whole: bool) -> Notice:
         sender = self._parameters.double_bounce_address

@@ -33,6 +33,7 @@ class BounceParameters:
     delay_warning_time: float = 0.0
     maximal_queue_lifetime: float = 432_000.0
     enable_threaded_bounces: bool = False
+    disable_verp_bounces: bool = False
     templates: Mapping[Event, Template] = field(default_factory=lambda: TEMPLATES)
     mentioned: Mapping[str, str] = field(default_factory=dict)
 
@@ -52,6 +53,7 @@ class BounceParameters:
             delay_warning_time=conf.seconds("delay_warning_time"),
             maximal_queue_lifetime=conf.seconds("maximal_queue_lifetime"),
             enable_threaded_bounces=conf.boolean("enable_threaded_bounces"),
+            disable_verp_bounces=conf.boolean("disable_verp_bounces"),
             templates=templates,
             mentioned={
                 name: conf.text(name)

@@ -9,6 +9,7 @@ from angarium.commands.check.finding import Finding, Rule, Severity
 from angarium.commands.check.installation import Installation
 from angarium.config.error import ConfigError
 from angarium.config.parameter import Type
+from angarium.config.verp import verp_rules
 
 BAD_VALUE = Rule(
     "bad-value", Severity.ERROR, "{complaint}", "the services that read this parameter do not start: correct the value"
@@ -26,7 +27,14 @@ HOSTNAME = Rule(
     "set myhostname to the name that the DNS has for this machine, such as mail.example.com",
 )
 
-RULES = (BAD_VALUE, HASH, HOSTNAME)
+DELIMITER = Rule(
+    "verp-without-extension",
+    Severity.NOTE,
+    "{name}: recipient_delimiter has no {delimiter}, so bounces to list{delimiter}user=domain are not for list",
+    "add {delimiter} to recipient_delimiter, or have something else take the bounces of VERP mail",
+)
+
+RULES = (BAD_VALUE, HASH, HOSTNAME, DELIMITER)
 
 _COMMENT = re.compile(r"(?:^|\s)(#.*)")
 _COMMENT_IN_TEXT = re.compile(r"\s(#\s.*)")
@@ -43,6 +51,7 @@ def check(site: Installation) -> Iterator[Finding]:
             yield Finding(BAD_VALUE, *place, {"complaint": error.text})
     yield from _hashes(site)
     yield from _hostname(site)
+    yield from _verp(site)
 
 
 def _hashes(site: Installation) -> Iterator[Finding]:
@@ -61,3 +70,18 @@ def _hostname(site: Installation) -> Iterator[Finding]:
         "." not in name.strip(".") or name.endswith((".localdomain", ".local")) or name.startswith("localhost")
     ):
         yield Finding(HOSTNAME, *site.place(site.conf, "myhostname"), {"name": name})
+
+
+def _verp(site: Installation) -> Iterator[Finding]:
+    """Delimiters that cannot be used (no service starts then), or that say nothing to who gets the bounces."""
+    for view in (site.conf, *(view for view, _entry in site.views)):
+        if not all(site.text(view, name) for name in ("default_verp_delimiters", "verp_delimiter_filter")):
+            continue  # told as a bad value
+        try:
+            rules = verp_rules(view)
+        except ConfigError as error:
+            yield Finding(BAD_VALUE, error.file, error.line, {"complaint": error.text})
+            continue
+        name = "smtpd_authorized_verp_clients"
+        if site.text(view, name) and rules.default[0] not in site.text(view, "recipient_delimiter"):
+            yield Finding(DELIMITER, *site.place(view, name), {"name": name, "delimiter": rules.default[0]})

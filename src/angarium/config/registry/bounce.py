@@ -70,7 +70,14 @@ PARAMETERS = (
         "Who gets copies of delay warnings that notify_classes asks for.",
         "bounce",
     ),
-    Parameter("disable_verp_bounces", Type.BOOLEAN, "no", "", "bounce", Status.UNSUPPORTED, "there is no VERP yet"),
+    Parameter(
+        "disable_verp_bounces",
+        Type.BOOLEAN,
+        "no",
+        "Report the failed recipients of a VERP message together, to its own sender, in place of one report to each "
+        "recipient's sender.",
+        "bounce",
+    ),
     Parameter(
         "double_bounce_sender",
         Type.STRING,
@@ -107,5 +114,12 @@ PARAMETERS = (
         Status.NO_EFFECT,
         "services find each other inside the process",
     ),
-    Parameter("verp_delimiter_filter", Type.STRING, "-=+", "", "bounce", Status.UNSUPPORTED, "there is no VERP yet"),
+    Parameter(
+        "verp_delimiter_filter",
+        Type.STRING,
+        "-=+",
+        "The characters that XVERP, sendmail -XV and default_verp_delimiters may have as VERP delimiters.",
+        "bounce",
+        minimum=1,
+    ),
 )

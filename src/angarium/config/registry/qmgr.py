@@ -157,7 +157,16 @@ PARAMETERS = (
         "How long a transport waits between two deliveries, whatever their destinations; 0 is not at all.",
         "qmgr",
     ),
-    Parameter("default_verp_delimiters", Type.STRING, "+=", "", "qmgr", Status.UNSUPPORTED, "there is no VERP yet"),
+    Parameter(
+        "default_verp_delimiters",
+        Type.STRING,
+        "+=",
+        "The two VERP delimiters of who names none: one before the recipient in the sender's address, one in place of "
+        "the recipient's @.",
+        "qmgr",
+        minimum=2,
+        maximum=2,
+    ),
     Parameter(
         "defer_transports", Type.NAMES, "", "Transports whose mail stays in the queue until it is flushed.", "qmgr"
     ),

@@ -147,10 +147,8 @@ PARAMETERS = (
         "smtpd_authorized_verp_clients",
         Type.TABLES,
         "$authorized_verp_clients",
-        "",
+        "Clients that may ask with XVERP for a sender address of each recipient's own (VERP).",
         "smtpd",
-        Status.UNSUPPORTED,
-        "there is no VERP yet",
     ),
     Parameter(
         "smtpd_authorized_xclient_hosts",

@@ -21,6 +21,8 @@ from angarium.model.content import Content
 from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.error import MailError
 from angarium.model.reply import Reply
+from angarium.model.verp import USUAL_RULES, VerpRules
+from angarium.protocols.pickup.commandline import verp_fault
 from angarium.protocols.pickup.session import RECIPIENT_LIMIT, Ask, Question, Submission
 from angarium.protocols.smtp.path import quote_address
 from angarium.runtime.log import ServiceLog
@@ -47,6 +49,7 @@ class Intake:
         flush: makes mail due, on a thread; None: that is refused.
         collect: has somebody look into maildrop soon.
         clock: seconds since the epoch.
+        verp: which delimiters ``-XV`` may have.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Intake:
         flush: Flush | None = None,
         collect: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
+        verp: VerpRules = USUAL_RULES,
     ) -> None:
         self._queue = queue
         self._cleanup = cleanup
@@ -68,6 +72,7 @@ class Intake:
         self._flush = flush
         self._collect = collect
         self._clock = clock
+        self._verp = verp
 
     async def answer(self, user: User, question: Question) -> Reply:
         """Do what a user asks who has no access to the queue; the reply is for the client."""
@@ -99,9 +104,8 @@ class Intake:
         if len(recipients) > RECIPIENT_LIMIT:
             return Reply.of(452, "4.5.3", "Error: too many recipients")
         sender = user.name if submission.sender is None else bare(submission.sender)
-        for each in (sender, submission.envid, *recipients):
-            if fault := _fault(each):
-                return Reply.of(501, "5.1.3", f"Bad address syntax: {fault}")
+        if (refused := self._unusable(submission, sender, recipients)) is not None:
+            return refused
         if (refused := await self._access.to_send_as(user.name, user.uid, sender)) is not None:
             return refused
         if submission.verify:
@@ -116,11 +120,10 @@ class Intake:
             envid=submission.envid,
             smtputf8=not all(each.isascii() for each in (sender, *recipients)),
             traced=submission.report,
+            verp="" if submission.verp is None else submission.verp or self._verp.default,
         )
         full_name = user.full_name if submission.full_name is None else submission.full_name
         queue_id = "NOQUEUE"
-        if submission.verp:
-            self._log.warning(f"uid={user.uid}: VERP is not supported: sent with one envelope sender")
         try:
             queue_id = self._queue.allocate_id()
             text = f"{queue_id}: uid={user.uid} from=<{quote_address(sender)}>"
@@ -136,6 +139,16 @@ class Intake:
             self._log.warning(f"{queue_id}: queue file write error: {error}", queue_id=queue_id)
             return storage_failure(error)
         return Reply.of(250, "2.0.0", queue_id)
+
+    def _unusable(self, submission: Submission, sender: str, recipients: list[str]) -> Reply | None:
+        """What is wrong with a submission, whoever it is from."""
+        for each in (sender, submission.envid, *recipients):
+            if fault := _fault(each):
+                return Reply.of(501, "5.1.3", f"Bad address syntax: {fault}")
+        if submission.verp is None:
+            return None
+        error = verp_fault(submission.verp, self._verp.allowed, sender)
+        return None if error is None else Reply.of(501, "5.5.4", str(error))
 
     async def _report(self, sender: str, recipients: tuple[str, ...]) -> Reply:
         if self._verify is None:

@@ -80,7 +80,7 @@ class PickupService:
         self._parameters = parameters
         self._log = log
         self._spool = spool
-        self._intake = Intake(queue, cleanup, access, log, verify, flush, self._wake)
+        self._intake = Intake(queue, cleanup, access, log, verify, flush, self._wake, verp=parameters.verp)
         self._maildrop = Maildrop(parameters.maildrop, self._intake, log, parameters.message_size_limit, spool)
         self._collects = collects
         self._connections: set[PickupConnection] = set()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from angarium.config.config import Config
+from angarium.config.verp import verp_rules
+from angarium.model.verp import USUAL_RULES, VerpRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class PickupParameters:
     socket: Path
     message_size_limit: int = 10240000
     sendmail_fix_line_endings: str = "always"
+    verp: VerpRules = USUAL_RULES
 
     @classmethod
     def from_config(cls, conf: Config) -> PickupParameters:
@@ -30,4 +33,5 @@ class PickupParameters:
             socket=queue_directory / "public" / "pickup",
             message_size_limit=conf.size("message_size_limit"),
             sendmail_fix_line_endings=conf.choice("sendmail_fix_line_endings"),
+            verp=verp_rules(conf),
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from angarium.daemons.qmgr.scheduler import Delivery
 from angarium.mailqueue.interface import QueuedMessage
 from angarium.model.content import Content, MemoryContent
 from angarium.model.delivery import DeliveryRequest, DeliveryResult, Status
 from angarium.model.envelope import Notify
+from angarium.model.verp import verp_sender
 
 _NOTHING = MemoryContent(b"")
 
@@ -21,9 +24,10 @@ class ActiveMessage:
         results: of the deliveries that have.
         recorded: how many of ``results`` the queue knows already.
         requeue_failed: it was to be requeued, and could not be.
+        verp: the delimiters when each recipient gets it with a sender of his own, else empty.
     """
 
-    __slots__ = ("message", "outstanding", "recorded", "requeue_failed", "results", "started")
+    __slots__ = ("message", "outstanding", "recorded", "requeue_failed", "results", "started", "verp")
 
     def __init__(self, message: QueuedMessage, started: float) -> None:
         self.message = message
@@ -32,15 +36,20 @@ class ActiveMessage:
         self.results: list[DeliveryResult] = []
         self.recorded = 0
         self.requeue_failed = False
+        self.verp = message.envelope.verp if message.envelope.sender else ""
 
     def request(self, delivery: Delivery, prefix: bytes = b"", content: Content = _NOTHING) -> DeliveryRequest:
         """What an agent is asked for; without prefix and content it is for the log alone."""
         message = self.message
+        envelope = message.envelope
+        if self.verp:
+            recipient = delivery.recipients[0].recipient
+            envelope = replace(envelope, sender=verp_sender(self.verp, envelope.sender, recipient), verp="")
         return DeliveryRequest(
             message.queue_id,
             delivery.transport,
             delivery.nexthop,
-            message.envelope,
+            envelope,
             delivery.recipients,
             prefix,
             content,

@@ -233,7 +233,7 @@ def _addressed(
     for owner in owners:
         part = results if len(owners) == 1 else [result for result in results if result.owner == owner]
         envelope = message.envelope
-        yield replace(message, envelope=replace(envelope, sender=owner)) if owner else message, part
+        yield replace(message, envelope=replace(envelope, sender=owner, verp="")) if owner else message, part
 
 
 def _wants_relief(result: DeliveryResult) -> bool:

@@ -339,6 +339,8 @@ class QueueManager:
             self._spawn(self._requeue(active), active)
             return
         sender = message.envelope.sender
+        if message.envelope.verp and not active.verp:
+            self._log.warning(f"{message.queue_id}: ignoring VERP request for null sender")
         deliverylog.taken_up(self._log, message.queue_id, sender, message.size, len(message.pending))
         self._spawn(self._resolve(active), active)
 
@@ -388,7 +390,7 @@ class QueueManager:
                 refused.append((Delivery(message.queue_id, "error", "", (found.recipient,), ()), found))
         for delivery, result in refused:
             self._settle(active, active.request(delivery), [result], self._error_log)
-        deliveries = self._scheduler.group(message.queue_id, routes)
+        deliveries = self._scheduler.group(message.queue_id, routes, singly=bool(active.verp))
         active.outstanding = len(deliveries) + 1  # one more: it must not end before all of it is scheduled
         self._act(self._scheduler.arrival(deliveries))
         if len(self._active) > self._clog.threshold:

@@ -326,8 +326,11 @@ class Scheduler:
             "waiting": sum(len(job) for place in self._destinations.values() for job in place.jobs.values()),
         }
 
-    def group(self, queue_id: str, routes: Sequence[Route]) -> list[Delivery]:
-        """The deliveries of a message: recipients of one destination go together, up to the recipient limit."""
+    def group(self, queue_id: str, routes: Sequence[Route], *, singly: bool = False) -> list[Delivery]:
+        """The deliveries of a message: recipients of one destination go together, up to the recipient limit.
+
+        ``singly``: each has a delivery of his own.
+        """
         if len(routes) == 1:  # nearly all messages
             route = routes[0]
             return [Delivery(queue_id, route.transport, route.nexthop, (route.queued,), self._key(route))]
@@ -336,7 +339,7 @@ class Scheduler:
             groups.setdefault(self._key(route), []).append(route)
         deliveries = []
         for key, group in groups.items():
-            limit = self._transport(group[0].transport).limits.recipient_limit or len(group)
+            limit = 1 if singly else self._transport(group[0].transport).limits.recipient_limit or len(group)
             for start in range(0, len(group), limit):
                 recipients = tuple(route.queued for route in group[start : start + limit])
                 deliveries.append(Delivery(queue_id, group[0].transport, group[0].nexthop, recipients, key))

@@ -27,6 +27,8 @@ class Exemptions:
         sasl: being offered AUTH (smtpd_sasl_exceptions_networks).
         xclient: it may use XCLIENT (smtpd_authorized_xclient_hosts); it is then free of the limits, too.
         xforward: it may use XFORWARD (smtpd_authorized_xforward_hosts).
+        verp: it may use XVERP (smtpd_authorized_verp_clients).
+        unsure: EHLO keywords of which nobody knows whether it may have them, and why: a list cannot be asked.
     """
 
     limits: bool = False
@@ -34,6 +36,8 @@ class Exemptions:
     sasl: bool = False
     xclient: bool = False
     xforward: bool = False
+    verp: bool = False
+    unsure: tuple[tuple[str, str], ...] = ()
 
 
 NOT_EXEMPT = Exemptions()

@@ -10,7 +10,8 @@ no bounce is sent to who may not have sent it. The delivery is keyed by queue id
 the queue manager's is, so an attempt here that was committed and yet reported as failed is not repeated there.
 
 A message is queued when it is to be held, has several recipients (whose outcomes may differ), wants a report of success
-(RFC 3461 section 4.1), goes to a content filter, to another transport or to one of ``defer_transports``.
+(RFC 3461 section 4.1) or a sender of each recipient's own (VERP), goes to a content filter, to another transport or to
+one of ``defer_transports``.
 
 The log shows the lines that the queue manager and the agent would have written. Decided and measured in
 ``docs/adr/0014-delivery-in-the-session.md``.
@@ -85,7 +86,7 @@ class DirectDelivery:
         envelope = message.envelope
         if message.hold or len(envelope.recipients) != 1 or envelope.recipients[0].notify & Notify.SUCCESS:
             return False
-        if envelope.expanded or envelope.content_filter:  # a report of success is owed for an alias
+        if envelope.expanded or envelope.content_filter or envelope.verp:  # a report of success is owed for an alias
             return False
         [recipient] = envelope.recipients
         resolution = await self._resolver.resolve(envelope.sender, recipient.address)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from angarium.config.config import Config
+from angarium.config.verp import verp_rules
+from angarium.model.verp import USUAL_RULES, VerpRules
 from angarium.policy.expansion import DEFAULT_FILTER
 from angarium.protocols.smtp.forwarding import EVERY_FAMILY, Families
 from angarium.protocols.smtp.types import BareNewline
@@ -85,6 +87,7 @@ class SmtpdParameters:
     upstream_proxy_protocol: str = ""
     upstream_proxy_timeout: float = 5.0
     families: Families = EVERY_FAMILY
+    verp: VerpRules = USUAL_RULES
 
     @property
     def tls_mandatory(self) -> bool:
@@ -177,6 +180,7 @@ class SmtpdParameters:
             upstream_proxy_protocol=conf.choice("smtpd_upstream_proxy_protocol"),
             upstream_proxy_timeout=conf.seconds("smtpd_upstream_proxy_timeout"),
             families=_families(conf),
+            verp=verp_rules(conf),
         )
 
 

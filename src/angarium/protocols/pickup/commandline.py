@@ -24,8 +24,10 @@ NOTIFY = {"never": 1, "success": 2, "failure": 4, "delay": 8}
 _RETURN = ("full", "hdrs")
 _BODY_TYPES = ("7BIT", "8BITMIME")
 _ENVELOPE_ID_LIMIT = 100
-_VERP_DELIMITERS = "-=+"
-_DEFAULT_VERP = "+="
+_VERP_LENGTH = 2
+VERP_DELIMITERS = "-V requires two characters from "
+"""How the complaint about delimiters begins."""
+
 
 PROGRAM_MODES = "pisdqh"
 """Modes that are no submission."""
@@ -66,7 +68,7 @@ class Request:
         dots: a line with a dot alone ends the message.
         gateway: ``-G``: headers are rewritten as those of strangers.
         report: ``-v``, how often.
-        verp: delimiters, empty without.
+        verp: ``-XV`` and its delimiters, which may be none to be used; empty: the usual ones; None without.
         aliases: ``-oA``: the alias file to build, in place of those of alias_database.
         notes: what is to be said on standard error, by whole lines.
     """
@@ -104,7 +106,7 @@ class Request:
         self.notify = 0
         self.ret = ""
         self.envid = ""
-        self.verp = ""
+        self.verp: str | None = None
         self.body = ""
         self.directory: str | None = None
         self.queue_id = ""
@@ -135,7 +137,7 @@ def scan(arguments: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
                 if word[at:]:
                     yield option, word[at:], False
                 elif position < len(arguments):
-                    kept = option == "V" and _bytes(arguments[position]) == len(_DEFAULT_VERP)
+                    kept = option == "V" and _bytes(arguments[position]) == _VERP_LENGTH
                     yield option, "" if kept else arguments[position], not kept
                     position += not kept
                 else:
@@ -227,7 +229,7 @@ def _delivery_status(request: Request, option: str, argument: str, *, separate: 
     elif option == "X":
         if argument[:1] != "V":
             raise CommandLineError(f"unsupported: -X{argument[:1]}")
-        request.verp = _verp(argument[1:])
+        request.verp = argument[1:]
     elif option == "B":
         if argument not in _BODY_TYPES:
             raise CommandLineError("-B option needs 8BITMIME or 7BIT")
@@ -249,9 +251,9 @@ def _notify(request: Request, argument: str) -> None:
 
 
 def _envelope_id(request: Request, argument: str, *, separate: bool) -> None:
-    if not separate and _bytes(argument) in (0, len(_DEFAULT_VERP)):
+    if not separate and _bytes(argument) in (0, _VERP_LENGTH):
         _warn(request, f"option -V{argument} is deprecated with Postfix 2.3; specify -XV{argument} instead")
-        request.verp = _verp(argument)
+        request.verp = argument
     elif len(argument) > _ENVELOPE_ID_LIMIT:
         _warn(request, "too long -V option value -- ignored")
     elif not argument or not argument.isprintable() or not argument.isascii():
@@ -260,12 +262,13 @@ def _envelope_id(request: Request, argument: str, *, separate: bool) -> None:
         request.envid = argument
 
 
-def _verp(delimiters: str) -> str:
-    if not delimiters:
-        return _DEFAULT_VERP
-    if len(delimiters) != len(_DEFAULT_VERP) or any(char not in _VERP_DELIMITERS for char in delimiters):
-        raise CommandLineError(f"-V requires two characters from {_VERP_DELIMITERS}")
-    return delimiters
+def verp_fault(delimiters: str, allowed: str, sender: str | None) -> CommandLineError | None:
+    """Why a message cannot be sent with VERP: by its delimiters, those of main.cf or the sender; None when it can."""
+    if delimiters and (len(delimiters) != _VERP_LENGTH or any(each not in allowed for each in delimiters)):
+        return CommandLineError(f"{VERP_DELIMITERS}{allowed}")
+    if sender == "":
+        return CommandLineError("-V option requires non-null sender address", named=True, sender=sender)
+    return None
 
 
 def _warn(request: Request, text: str) -> None:

@@ -15,6 +15,10 @@ NOT_ALLOWED = "is not allowed to submit mail"
 _TRY_AGAIN = (NOT_ALLOWED, "message file too big")
 """Refusals for good with which Postfix's command ends as if they were temporary; so do ours."""
 
+_VERP_DELIMITERS = "-V requires"
+_AS_TEMPORARY = ("not authorized to use sender=", "-V ")
+"""How texts begin that are the same."""
+
 LATER = 0xFF
 """In place of an exit status: there is no connection for the client, which leaves the message in maildrop then."""
 
@@ -30,8 +34,8 @@ def outcome(answer: str) -> tuple[int, str, bool]:
     status, _, rest = text.partition(" ")
     if status.count(".") == 2:
         text = rest
-    named = not text.endswith(NOT_ALLOWED)
-    if code.startswith("4") or text.endswith(_TRY_AGAIN) or text.startswith("not authorized to use sender="):
+    named = not text.endswith(NOT_ALLOWED) and not text.startswith(_VERP_DELIMITERS)
+    if code.startswith("4") or text.endswith(_TRY_AGAIN) or text.startswith(_AS_TEMPORARY):
         return EX_TEMPFAIL, text, named
     return (EX_NOPERM if answer.startswith(("550 5.7.", "554 5.7.")) else EX_UNAVAILABLE), text, named
 

@@ -45,7 +45,7 @@ class Submission:
         gateway: ``-G``: its headers are those of a stranger.
         report: ``-v``: a report by mail of the first attempt.
         notes: what the client is to say on standard error.
-        verp: the delimiters of ``-XV``; empty without.
+        verp: the delimiters of ``-XV``, empty for the usual ones; None without.
     """
 
     sender: str | None = None
@@ -60,7 +60,7 @@ class Submission:
     gateway: bool = False
     report: bool = False
     notes: tuple[str, ...] = ()
-    verp: str = ""
+    verp: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from angarium.model.envelope import BodyType, Notify, Ret
 from angarium.model.reply import Reply
+from angarium.model.verp import VerpRules
 from angarium.protocols.smtp.path import decode_xtext, parse_path
 from angarium.protocols.smtp.types import BdatCommand, CommandError, MailCommand, RcptCommand
 
@@ -24,6 +25,7 @@ BAD_ENVID = Reply.of(501, "5.5.4", "Bad ENVID parameter syntax")
 BAD_NOTIFY = Reply.of(501, "5.5.4", "Error: Bad NOTIFY parameter syntax")
 BAD_ORCPT = Reply.of(501, "5.5.4", "Error: Bad ORCPT parameter syntax")
 DSN_DISABLED = Reply.of(501, "5.7.1", "DSN support is disabled")
+VERP_OF_NOBODY = Reply.of(503, "5.5.4", "Error: XVERP requires non-null sender")
 BDAT_SYNTAX = Reply.of(521, "5.5.4", "Syntax: BDAT count [LAST]")
 
 SIZE_BOUND = 2**63 - 1
@@ -114,6 +116,7 @@ def parse_mail(
     min_user: bool = True,
     numeric: bool = False,
     null: bool = False,
+    verp: VerpRules | None = None,
 ) -> MailCommand:
     """Parse a MAIL line.
 
@@ -125,6 +128,7 @@ def parse_mail(
         min_user: postconf(5) ``allow_min_user``.
         numeric: ``resolve_numeric_domain``.
         null: ``resolve_null_domain``.
+        verp: XVERP is allowed, with these delimiters.
 
     Raises:
         CommandError: with the reply for the client.
@@ -142,6 +146,7 @@ def parse_mail(
     sasl_sender: str | None = None
     ret = Ret.UNSAID
     envid = ""
+    delimiters = ""
     for parameter in parameters:
         name, equals, value = parameter.partition("=")
         name = name.upper()
@@ -161,8 +166,22 @@ def parse_mail(
             else:
                 envid = _once_envid(envid, value)
         else:
-            raise CommandError(Reply.of(555, "5.5.4", f"Unsupported option: {parameter}"))
-    return MailCommand(sender, size, body, sasl_sender, ret, envid, utf8)
+            delimiters = _verp(parameter, verp)
+    if delimiters and not sender:
+        raise CommandError(VERP_OF_NOBODY)
+    return MailCommand(sender, size, body, sasl_sender, ret, envid, utf8, delimiters)
+
+
+def _verp(parameter: str, verp: VerpRules | None) -> str:
+    """The delimiters of a parameter that must be XVERP, as it is none of the others (VERP_README of Postfix)."""
+    name, equals, value = parameter.partition("=")
+    if verp is None or name.upper() != "XVERP":
+        raise CommandError(Reply.of(555, "5.5.4", f"Unsupported option: {parameter}"))
+    if not equals:
+        return verp.default
+    if not verp.permit(value):
+        raise CommandError(Reply.of(501, "5.5.4", f"Error: XVERP needs two characters from {verp.allowed}"))
+    return value
 
 
 def _size(value: str) -> int:

@@ -89,6 +89,7 @@ class MailCommand(Struct, frozen=True):
         ret: the RET parameter (RFC 3461 section 4.3).
         envid: the ENVID parameter, decoded (RFC 3461 section 4.4); empty when unsaid.
         smtputf8: the SMTPUTF8 parameter (RFC 6531 section 3.4).
+        verp: the delimiters of the XVERP parameter (VERP_README of Postfix); empty when unsaid.
     """
 
     sender: str
@@ -98,6 +99,7 @@ class MailCommand(Struct, frozen=True):
     ret: Ret = Ret.UNSAID
     envid: str = ""
     smtputf8: bool = False
+    verp: str = ""
 
 
 class RcptCommand(Struct, frozen=True):

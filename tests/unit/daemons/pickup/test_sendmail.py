@@ -84,9 +84,52 @@ def test_headers_of_a_gateway_are_a_strangers(bench, options):
     assert bench.queue.messages[0].envelope.traced == ("-v" in options)
 
 
-def test_verp_is_not_and_says_so(bench):
-    assert bench.sendmail_up("-XV", "joe@x.test", text=MESSAGE).returncode == 0
-    assert any(line.endswith("VERP is not supported: sent with one envelope sender") for line in bench.log.lines)
+@pytest.mark.parametrize(
+    ("option", "delimiters"), [("-XV", "-+"), ("-XV+=", "+="), ("-V", "-+"), ("-V-=", "-="), ("-XV!!", "!!")]
+)
+@pytest.mark.parametrize("bench", [{"default_verp_delimiters": "-+", "verp_delimiter_filter": "+-=!"}], indirect=True)
+def test_verp_is_asked_for(bench, option, delimiters):
+    assert bench.sendmail_up(option, "-f", "list@x.test", "joe@x.test", text=MESSAGE).returncode == 0
+    assert bench.queue.messages[0].envelope.verp == delimiters
+
+
+def test_no_verp_unless_asked_for(bench):
+    bench.sendmail_up("-V", "envelope", "joe@x.test", text=MESSAGE)
+    assert bench.queue.messages[0].envelope.verp == ""
+
+
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("-XV", "-f", ""), "(0): -V option requires non-null sender address"),
+        (("-XV+=", "-f", "<>"), "(0): -V option requires non-null sender address"),
+        (("-XV%%", "-f", ""), "-V requires two characters from -=+"),
+        (("-XV+", "-f", "list@x.test"), "-V requires two characters from -=+"),
+    ],
+)
+def test_verp_that_cannot_be(bench, words, complaint, running):
+    bench.run(lambda: None)
+    done = (bench.sendmail_up if running else bench.sendmail)(*words, "joe@x.test", text=MESSAGE)
+    assert (done.returncode, bench.queue.messages) == (75, [])
+    assert done.stderr.decode() == f"sendmail: fatal: {complaint.replace('(0)', f'({os.getuid()})')}\n"
+    assert list((bench.root / "maildrop").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (b"-XV%%\0-f\0l@x.test\0joe@x.test\0", "75\nsendmail: fatal: -V requires two characters from -=+\n"),
+        (
+            b"-XV\0-f\0\0joe@x.test\0",
+            f"75\nsendmail: fatal: ({os.getuid()}): -V option requires non-null sender address\n",
+        ),
+        (b"-XV\0-f\0l@x.test\0joe@x.test\0", "0\n"),
+    ],
+)
+def test_verp_of_a_client_that_leaves_its_command_line_to_pickup(bench, words, answer):
+    data = frame(b"V", b"1") + frame(b"a", words) + frame(b"i", MESSAGE) + frame(b"Z")
+    assert bench.exchange(data).decode() == answer
 
 
 def test_the_null_sender(bench):

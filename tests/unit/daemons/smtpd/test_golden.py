@@ -51,7 +51,7 @@ VERDICTS = {
 }
 
 # Files that are played with the real policy: what access tables ask for.
-WITH_POLICY = ("access_", "held", "discarded", "xclient", "xforward", "ehlo_maps")
+WITH_POLICY = ("access_", "held", "discarded", "xclient", "xforward", "ehlo_maps", "verp_ehlo")
 NOT_SUPPORTED = " is not supported: the message goes on without it"
 
 

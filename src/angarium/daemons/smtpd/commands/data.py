@@ -196,4 +196,5 @@ def _envelope(talk: Conversation, transaction: Transaction) -> Envelope:
         mail.envid,
         content_filter=transaction.content_filter,
         redirect=transaction.redirect,
+        verp=mail.verp,
     )

@@ -27,6 +27,10 @@ async def ehlo(talk: Conversation, command: CommandReceived) -> Reply | None:
     if refusal is not None:
         return refusal
     talk.esmtp = True
+    for keyword, cause in talk.exempt.unsure:
+        talk.journal.warning(cause)
+        talk.journal.warning(f"don't know if EHLO feature {keyword} should be announced to {talk.client.shown}")
+        return local_data_error(talk, "EHLO")
     words = keywords(talk)
     if talk.keywords_unknown:
         talk.journal.warning(f"don't know what EHLO features to announce to {talk.client.shown}")
@@ -51,7 +55,7 @@ async def _introduce(talk: Conversation, command: CommandReceived, syntax: Reply
 
 
 def keywords(talk: Conversation) -> list[str]:
-    """The EHLO keywords, in Postfix's order (RFC 5321 section 4.1.1.1)."""
+    """The EHLO keywords, in Postfix's order (RFC 5321 section 4.1.1.1); all but XVERP can be discarded, as there."""
     parameters = talk.parameters
     words = ["PIPELINING"]
     words.append(f"SIZE {parameters.message_size_limit}" if parameters.message_size_limit else "SIZE")
@@ -65,6 +69,8 @@ def keywords(talk: Conversation) -> list[str]:
         words.append(f"AUTH {mechanisms}")
         if parameters.broken_sasl_auth_clients:
             words.append(f"AUTH={mechanisms}")
+    if talk.exempt.verp:
+        words.append("XVERP")
     if talk.exempt.xclient:
         words.append(XCLIENT_KEYWORD)
     if talk.exempt.xforward:
@@ -75,7 +81,7 @@ def keywords(talk: Conversation) -> list[str]:
     words.append("CHUNKING")
     if not talk.ehlo_discard:
         return words
-    kept = [word for word in words if _name(word) not in talk.ehlo_discard]
+    kept = [word for word in words if word == "XVERP" or _name(word) not in talk.ehlo_discard]
     if "silent-discard" not in talk.ehlo_discard and len(kept) < len(words):
         names = {word.partition(" ")[0].partition("=")[0] for word in words if word not in kept}
         dropped = " ".join(name for name in _LOGGED if name in names)

@@ -33,9 +33,12 @@ async def mail(talk: Conversation, command: CommandReceived) -> Reply | None:
             min_user=parameters.allow_min_user,
             numeric=parameters.resolve_numeric_domain,
             null=parameters.resolve_null_domain,
+            verp=parameters.verp if talk.exempt.verp else None,
         )
     except CommandError as error:
         talk.log_illegal_address("MAIL", error.address)
+        for cause in (text for keyword, text in talk.exempt.unsure if keyword == "XVERP" and error.reply.code == 555):
+            talk.journal.warning(cause)  # it may have been an option
         return error.reply
     if parameters.strict_smtputf8 and not parsed.smtputf8 and not parsed.sender.isascii():
         return replies.MUST_DECLARE_SMTPUTF8
