@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from angarium.mailqueue import rows
 from angarium.mailqueue.ids import serial_number
 from angarium.mailqueue.interface import QueuedMessage, QueueName
+from angarium.mailqueue.schema import MESSAGE_COLUMNS
 from angarium.runtime.sqlite import Connection
 
-_ROW = "id, queue_id, state, next_attempt, queued, attempts, size, recipients, flags, envelope, owner"
+_ROW = MESSAGE_COLUMNS
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,11 @@ CREATE TABLE IF NOT EXISTS deleted (
 CREATE INDEX IF NOT EXISTS deleted_until ON deleted (until);
 """
 
-_TABLES = """
+MESSAGE_COLUMNS = (
+    "id, queue_id, state, next_attempt, queued, attempts, size, recipients, flags, envelope, owner"  # as in ``deleted``
+)
+
+_MESSAGE = """
 CREATE TABLE message (
     id           INTEGER PRIMARY KEY,
     queue_id     TEXT    NOT NULL,
@@ -45,9 +49,12 @@ CREATE TABLE message (
     envelope     BLOB    NOT NULL,
     owner        INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX message_incoming ON message (next_attempt) WHERE state = 'incoming';
-CREATE INDEX message_deferred ON message (next_attempt) WHERE state = 'deferred';
-CREATE INDEX message_active ON message (owner) WHERE state = 'active';
+CREATE INDEX message_incoming{0} ON message (next_attempt) WHERE state = 'incoming';
+CREATE INDEX message_deferred{0} ON message (next_attempt) WHERE state = 'deferred';
+CREATE INDEX message_active{0} ON message (owner) WHERE state = 'active';
+"""
+
+_TABLES = """
 CREATE TABLE content (
     id     INTEGER PRIMARY KEY,
     file   TEXT,
@@ -90,6 +97,11 @@ REQUEUE = 4
 EXPANSION_REPORTED = 8
 
 
+def message_table(suffix: str = "") -> str:
+    """The statements that make the table of messages; ``suffix`` tells its indexes from those of one before."""
+    return _MESSAGE.format(suffix)
+
+
 def prepare(connection: Connection) -> None:
     """Make the tables when the database is new, bring older ones up to date, check the version.
 
@@ -117,7 +129,7 @@ def _upgrade(connection: Connection) -> None:
     """Bring the database to this version; another process may have been first."""
     version = _version(connection)
     if version == 0:
-        connection.execute(_TABLES + _DELETED)
+        connection.execute(message_table() + _TABLES + _DELETED)
         version = VERSION
     while version < VERSION:
         connection.execute(_MIGRATIONS[version])

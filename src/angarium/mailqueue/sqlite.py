@@ -20,11 +20,12 @@ from angarium.mailqueue import deleted, rows, schema
 from angarium.mailqueue.ids import QueueIds
 from angarium.mailqueue.interface import MANY, Attempt, NewMessage, QueueDamagedError, QueuedMessage, QueueFullError
 from angarium.mailqueue.ownership import Ownership
+from angarium.mailqueue.salvage import salvage
 from angarium.model.content import Content, MemoryContent
-from angarium.runtime.groupcommit import GroupCommitWriter
+from angarium.runtime.groupcommit import GroupCommitWriter, Threads
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.spool import SpooledContent, sync_directory
-from angarium.runtime.sqlite import Connection, SqlError, WriteLock, connect, is_full
+from angarium.runtime.sqlite import Connection, CorruptError, SqlError, WriteLock, connect, is_full
 
 DATABASE = "queue.db"
 CONTENT = "content"
@@ -51,6 +52,9 @@ READ_AHEAD_SECONDS = 2.0
 
 READ_AHEAD_BYTES = 8 * 1024 * 1024
 """No more is kept when so much is kept already."""
+
+SALVAGE_SECONDS = 60.0
+"""No sooner is it tried again to save what is left of a damaged database."""
 
 T = TypeVar("T")
 
@@ -126,9 +130,10 @@ class SqliteMailQueue:
         from concurrent.futures import ThreadPoolExecutor  # late: commands have no use for it, and start sooner
 
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="queue")
-        self._writer = GroupCommitWriter(writing, self._executor, WriteLock(directory / WRITE_LOCK))
+        self._writer = GroupCommitWriter(writing, Threads(self._executor), WriteLock(directory / WRITE_LOCK))
         self._ids = QueueIds(self._take_block, clock, long=long_ids)
         self._owner: Ownership | None = None
+        self._salvage_after = 0.0
         self._ahead: dict[str, tuple[float, bytes, bytes]] = {}
 
     def allocate_id(self) -> str:
@@ -223,9 +228,9 @@ class SqliteMailQueue:
             self._owner = Ownership.begin(self._directory, self._take_block())
         me = self._owner
         with storage_errors():
-            found = await self._writer.submit(rows.owners)
+            found = await self._managed(rows.owners)
             gone = [number for number in found if number != me.number and not me.lives(number)]
-            count = await self._writer.submit(lambda connection: rows.give_back(connection, gone)) if gone else 0
+            count = await self._managed(lambda connection: rows.give_back(connection, gone)) if gone else 0
             suspects = await _on_a_thread(self._suspects)
             if suspects:
                 await self._writer.submit(lambda connection: self._remove_orphans(connection, suspects))
@@ -278,7 +283,7 @@ class SqliteMailQueue:
             )
 
         with storage_errors():
-            leased = await self._writer.submit(work)
+            leased = await self._managed(work)
         for message in leased.messages:
             self._ahead.pop(message.queue_id, None)
         self._keep(leased.contents)
@@ -287,6 +292,34 @@ class SqliteMailQueue:
                 f"{queue_id}: damaged queue entry: {cause}; moved to the corrupt queue", queue_id=queue_id
             )
         return leased.messages
+
+    async def _managed(self, work: Callable[[Connection], T]) -> T:
+        """Do what only the queue manager does; where the table of messages is damaged, save what can be saved first."""
+        try:
+            return await self._writer.submit(work)
+        except CorruptError as error:
+            now = time.monotonic()
+            if self._owner is None or now < self._salvage_after:
+                raise
+            self._salvage_after = now + SALVAGE_SECONDS
+            self._log.error(f"{self._directory / DATABASE}: damaged: {error}: looking for what can be saved")
+            lost = await self._writer.submit(self._salvage)
+        for queue_id in lost:
+            self._log.error(
+                f"{queue_id}: damaged: not all of it is left; moved to the corrupt queue", queue_id=queue_id
+            )
+        self._log.error(
+            f"{self._directory / DATABASE}: damaged: {len(lost)} messages are in the corrupt queue now, all others are"
+            " saved; have a look at the disk"
+        )
+        return await self._writer.submit(work)
+
+    def _salvage(self, connection: Connection) -> list[str]:
+        reader = connect(self._directory / DATABASE, readonly=True)
+        try:
+            return salvage(connection, reader, [each.name for each in self._content.iterdir()], self._clock())
+        finally:
+            reader.close()
 
     def _keep(self, contents: dict[str, tuple[bytes, bytes]]) -> None:
         """Have what a lease read in passing at hand, for as long as it takes to start the deliveries.
@@ -325,7 +358,7 @@ class SqliteMailQueue:
         notices = [rows.NewRow.of(notice) for notice in attempt.notices]
         now = self._clock()
         with storage_errors():
-            became = await self._writer.submit(lambda connection: rows.record(connection, attempt, notices, now))
+            became = await self._managed(lambda connection: rows.record(connection, attempt, notices, now))
         if not isinstance(became, rows.Removed):
             if became is not None and self._announce is not None:
                 self._announce(attempt.queue_id)
@@ -337,7 +370,7 @@ class SqliteMailQueue:
     async def quarantine(self, queue_id: str) -> None:
         """Move a message that cannot be read to corrupt."""
         with storage_errors():
-            await self._writer.submit(lambda connection: rows.quarantine(connection, queue_id))
+            await self._managed(lambda connection: rows.quarantine(connection, queue_id))
 
     async def messages(self) -> AsyncIterator[QueuedMessage]:
         """All messages but corrupt ones."""

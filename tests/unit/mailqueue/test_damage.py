@@ -224,3 +224,120 @@ def test_an_index_that_cannot_grow_is_a_full_disk():
         raise error
     with pytest.raises(QueueDamagedError), storage_errors():
         raise apsw.IOError("disk I/O error")
+
+
+def spoil(directory, table, at=0.5, kind="leaf"):
+    """Write over a page of a table or an index; the keys of the messages that were on it, if it is of ``message``."""
+    connection = connect(directory / "queue.db")
+    pages = [
+        number
+        for (number,) in connection.execute(
+            "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = ? ORDER BY path", (table, kind)
+        )
+    ]
+    connection.close()
+    page = pages[int(len(pages) * at)]
+    with (directory / "queue.db").open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xa5" * 4096)
+
+
+def many(directory, count=300):
+    async def fill():
+        queue = opened(directory)
+        for number in range(count):
+            await queue.enqueue(message(queue, number))
+        await queue.take_over()
+        for leased in await queue.lease(count // 3, LATER):
+            failed = results(leased, Status.DEFERRED)
+            await queue.record_attempt(Attempt(leased.queue_id, failed, 2e9))
+        await queue.close()
+
+    asyncio.run(fill())
+
+
+async def delivered(directory, log):
+    """What a queue manager can deliver."""
+    queue = SqliteMailQueue(directory, ServiceLog(log, "postfix/qmgr"))
+    done = []
+    try:
+        await queue.take_over()
+        while leased := await queue.lease(50, LATER):
+            for each in leased:
+                try:
+                    await queue.content(each.queue_id)
+                except QueueDamagedError:
+                    await queue.quarantine(each.queue_id)
+                    continue
+                await queue.record_attempt(Attempt(each.queue_id, results(each), 2e9))
+                done.append(each.queue_id)
+        await queue.enqueue(message(queue))
+        done.append("new")
+    finally:
+        await queue.close()
+    return done
+
+
+@pytest.mark.parametrize(
+    ("table", "at", "most"),
+    [
+        ("message", 0.0, 20),
+        ("message", 0.5, 20),
+        ("message", 0.999, 20),
+        ("message_incoming", 0.5, 0),
+        ("message_deferred", 0.5, 0),
+        ("message_active", 0.0, 0),
+        ("content", 0.5, 20),
+        ("outcome", 0.5, 70),
+    ],
+)
+def test_a_damaged_page_costs_the_messages_on_it(tmp_path, table, at, most):
+    many(tmp_path)
+    spoil(tmp_path, table, at)
+    log = MemoryLog()
+    done = asyncio.run(asyncio.wait_for(delivered(tmp_path, log), 30))
+    assert done[-1] == "new"
+    lost = 300 - len(done[:-1])
+    assert lost <= most
+    with QueueControl(tmp_path) as control:
+        corrupt = control.identifiers((QueueName.CORRUPT,))
+        assert len(corrupt) == lost
+        assert len(control.identifiers(tuple(QueueName))) == lost + 1
+        if table == "message":
+            assert lost
+            assert all(f"error: {each}: damaged: not all of it is left" in "\n".join(log.lines) for each in corrupt)
+            assert all(control.content(each) is not None for each in corrupt)
+            assert control.delete(corrupt, (QueueName.CORRUPT,)) == corrupt
+    assert asyncio.run(delivered(tmp_path, MemoryLog()))[-1] == "new"
+
+
+def test_a_table_may_be_damaged_twice(tmp_path):
+    many(tmp_path)
+    for _time in range(2):
+        spoil(tmp_path, "message")
+        asyncio.run(asyncio.wait_for(delivered(tmp_path, MemoryLog()), 30))
+        many(tmp_path, 100)
+    assert len(asyncio.run(delivered(tmp_path, MemoryLog()))) == 102
+
+
+def test_a_file_whose_row_is_lost_is_kept(tmp_path):
+    (tmp_path / "spool").mkdir()
+    many(tmp_path)
+
+    async def add():
+        queue = opened(tmp_path)
+        file = Spool(tmp_path / "spool").create()
+        file.write(b"x" * 2_000_000)
+        new = message(queue, content=file.finish())
+        await queue.enqueue(new)
+        await queue.close()
+        return new.queue_id
+
+    queue_id = asyncio.run(add())
+    spoil(tmp_path, "content", 0.9999)
+    os.utime(tmp_path / "content" / queue_id, (1, 1))
+    assert queue_id not in asyncio.run(delivered(tmp_path, MemoryLog()))
+    asyncio.run(delivered(tmp_path, MemoryLog()))
+    assert (tmp_path / "content" / queue_id).stat().st_size == 2_000_000
+    with QueueControl(tmp_path) as control:
+        assert queue_id in control.identifiers((QueueName.CORRUPT,))
