@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +18,7 @@ from angarium.mailstore.bodies import BodyFiles
 from angarium.mailstore.creation import create_database
 from angarium.mailstore.layout import BODIES, DATABASE
 from angarium.mailstore.rows import all_rows, one_row
-from angarium.runtime.groupcommit import CommitsAtOnce, GroupCommitWriter
+from angarium.runtime.groupcommit import GroupCommitWriter, Threads
 from angarium.runtime.sqlite import Connection, WriteLock, connect, integrity, limit_length
 
 T = TypeVar("T")
@@ -85,7 +84,7 @@ class Database:
         self._looked = self.used
 
     @classmethod
-    def open(cls, directory: Path, executor: Executor, now: float, at_once: CommitsAtOnce) -> Database:
+    def open(cls, directory: Path, threads: Threads, now: float) -> Database:
         """Open, and create when it is new.
 
         Raises:
@@ -108,7 +107,7 @@ class Database:
             reader = connect(path, readonly=True)
             limit_length(reader, LONGEST_ANSWER)
             check = partial(_require, path, file)
-            writer = GroupCommitWriter(connection, executor, lock, check, at_once=at_once, checkpoint=_CHECKPOINT_PAGES)
+            writer = GroupCommitWriter(connection, threads, lock, check, checkpoint=_CHECKPOINT_PAGES)
             database = cls(directory, file, writer, reader, dead=bool(dead), owes=bool(owes))
             if not new:
                 database._collect(connection, now)

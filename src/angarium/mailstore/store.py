@@ -37,7 +37,8 @@ from angarium.model.change import Change
 from angarium.model.content import Content
 from angarium.model.quota import UNLIMITED, Excess, QuotaPlan, Usage
 from angarium.runtime.bus import Bus
-from angarium.runtime.groupcommit import CommitsAtOnce
+from angarium.runtime.crew import Crew
+from angarium.runtime.groupcommit import LoopTurns, Threads
 from angarium.runtime.log import ServiceLog
 from angarium.runtime.memory import give_back
 from angarium.runtime.sqlite import Connection, CorruptError, NotADatabaseError, SqlError
@@ -107,7 +108,8 @@ class SqliteMailStore:
         self._idle_limit = idle_limit
         self._sweeper: asyncio.TimerHandle | None = None
         self._key_lifetime = key_lifetime
-        self._at_once = CommitsAtOnce()
+        self._committing = Crew(writers, "mailstore-commit"), Crew(writers, "mailstore-flush")
+        self._threads = Threads(*self._committing, LoopTurns())
         self._executor = ThreadPoolExecutor(writers, thread_name_prefix="mailstore")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="mailstore-search")
         self._asides: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -189,6 +191,8 @@ class SqliteMailStore:
             _account, database = self._open.popitem()
             await loop.run_in_executor(None, database.close)
         self._executor.shutdown()
+        for crew in self._committing:
+            await loop.run_in_executor(None, crew.close)
         self._readers.shutdown()
         self._ledgers.close()
 
@@ -444,9 +448,7 @@ class SqliteMailStore:
         directory = account_directory(self._base, account)
         loop = asyncio.get_running_loop()
         try:
-            database = await loop.run_in_executor(
-                self._executor, Database.open, directory, self._executor, self.clock(), self._at_once
-            )
+            database = await loop.run_in_executor(self._executor, Database.open, directory, self._threads, self.clock())
         except (SqlError, OSError, SchemaError) as error:
             raise self._unavailable(account, error) from error
         self._open[account] = database

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from angarium.runtime import sqlite
-from angarium.runtime.groupcommit import GroupCommitWriter
+from angarium.runtime.groupcommit import GroupCommitWriter, Threads
 from angarium.runtime.wal import WalRoom
 
 FRAME = 4096 + 24
@@ -19,7 +19,7 @@ def writer(tmp_path):
     connection = sqlite.connect(tmp_path / "a.sqlite")
     connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, filling BLOB)")
     with ThreadPoolExecutor(1) as pool:
-        writer = GroupCommitWriter(connection, pool, checkpoint=200)
+        writer = GroupCommitWriter(connection, Threads(pool), checkpoint=200)
         yield writer
         writer.close()
 
@@ -65,7 +65,7 @@ def test_what_a_crash_leaves_is_what_was_committed(writer, tmp_path, committed):
 
 
 def test_two_writers_of_one_log(tmp_path, writer):
-    other = GroupCommitWriter(sqlite.connect(tmp_path / "a.sqlite"), ThreadPoolExecutor(1), checkpoint=200)
+    other = GroupCommitWriter(sqlite.connect(tmp_path / "a.sqlite"), Threads(ThreadPoolExecutor(1)), checkpoint=200)
 
     async def test():
         for number in range(150):
