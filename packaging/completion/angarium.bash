@@ -51,7 +51,7 @@ _angarium() {
         ' check'*) words='-h --help --json --severity' ;;
         ' explain'*) words='-h --help --json --from --to --client --helo --sasl --tls --ccert --eml --service' ;;
         ' trace'*) words='-h --help --json --since --most' ;;
-        ' init'*) words='-h --help --json --hostname --domain --account --cert --key --aliases --system --root --force' ;;
+        ' init'*) words='-h --help --json --hostname --domain --account --cert --key --aliases --system --keep --root --force' ;;
         ' exim'*) words='-C -M -Mf -Mg -Mrm -Mt -Mvb -Mvc -Mvh -bV -bp -bpa -bpc -bpr -bpra -bpru -bpu -bt -bv -f -q -qf -qff' ;;
         ' exiqgrep'*) words='-C -E -G -R -a -b -c -f -h -i -l -o -r -s -x -y -z' ;;
         *) words='domain account alias quota queue check explain trace init exim exiqgrep' ;;
@@ -78,6 +78,6 @@ complete -o default -W '-H -S -c -d -e -f -h -p -r -s' postsuper
 complete -o default -W '-A -C -F -H -K -L -M -P -S -T -X -a -c -d -f -g -h -k -l -m -o -p -r -s -t -v -w' posttls-finger
 complete -o default -W '-C -c -f' praliases
 complete -o default -W '-N -b -c -h -l -m -n -p -s -t -w' qshape
-complete -o default -W '-B -C -F -I -N -R -V -bi -bm -bp -bs -bv -f -i -oi -q -r -t' sendmail
+complete -o default -W '-B -C -F -I -N -R -V -XV -XV+ -bi -bm -bp -bs -bv -f -i -oi -q -r -t' sendmail
 complete -o default -W '-4 -6 -8 -A -B -C -D -E -F -H -L -M -N -P -Q -R -S -T -W -a -b -c -d -e -f -h -m -n -p -q -r -s -t -u -v -w' smtp-sink
 complete -o default -W '-4 -6 -A -C -F -L -M -N -R -S -T -c -d -f -l -m -o -r -s -t -v -w' smtp-source

@@ -75,6 +75,7 @@ def install():
     assert "example.org.                             IN MX    10 mail.example.org." in told
     assert Path("/etc/alternatives/sendmail").readlink() == BIN / "sendmail"
     before = Path("/etc/postfix/main.cf").read_bytes()
+    words[3] = "other.example.org"
     assert "there already" in run(*words, text="other\n", status=os.EX_CANTCREAT)
     assert Path("/etc/postfix/main.cf").read_bytes() == before
     unit = Path("/etc/systemd/system/angarium.service").read_text()
@@ -101,6 +102,28 @@ def use():
         raise
     finally:
         run("/usr/sbin/postfix", "stop")
+
+
+def take_over():
+    """A configuration of Postfix's that was there before us, by ``--keep``; then an update."""
+    subprocess.run(["update-alternatives", "--remove-all", "sendmail"], check=True, capture_output=True)
+    for name in ("system/angarium.service", "sysusers.d/angarium.conf", "tmpfiles.d/angarium.conf"):
+        Path("/etc/systemd" if name.startswith("system/") else "/etc", name).unlink()
+    shutil.rmtree("/var/spool/postfix")
+    main = Path("/etc/postfix/main.cf").read_bytes()
+    keep = (BIN / "angarium", "init", "--system", "--keep")
+    for told in (run(*keep), run(*keep)):
+        assert "queue, data and mailboxes: directories are there" in told
+        assert "systemctl restart angarium" in told
+    unit = Path("/etc/systemd/system/angarium.service")
+    unit.write_text("mine\n")
+    assert "there already" in run(*keep, status=os.EX_CANTCREAT)
+    run(*keep, "--force")
+    assert Path("/etc/postfix/main.cf").read_bytes() == main
+    assert Path("/usr/lib/sendmail").resolve() == BIN / "sendmail"
+    assert run("/usr/sbin/postfix", "check") == ""
+    if shutil.which("systemd-analyze"):
+        run("systemd-analyze", "verify", str(unit))
 
 
 def read(user, password):
@@ -169,4 +192,5 @@ if __name__ == "__main__":
         become_bare()
         install()
         use()
+        take_over()
         print("all is well")

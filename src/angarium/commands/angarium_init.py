@@ -2,6 +2,7 @@
 
     angarium init [--hostname H] [--domain D] [--account A] [--cert FILE --key FILE] [--aliases FILE] [--system]
                   [--root DIR] [--force] [--json]
+    angarium init --system --keep [--root DIR] [--force] [--json]
 
 What is not given is asked for on a terminal; elsewhere it is an error. The password of the account is the first line
 of standard input, or asked for. Written are main.cf, master.cf, the aliases and their database, and without ``--cert``
@@ -10,8 +11,9 @@ The DNS records to publish are printed. ``postfix check`` finds nothing afterwar
 
 Nothing that is there is overwritten without ``--force``: when one file is, none is written. Domains and accounts stay
 in any case. ``--system`` makes the user and the directories too, installs the unit of systemd, and takes
-``/usr/sbin/sendmail``, ``mailq`` and ``newaliases`` by update-alternatives. ``--root`` writes below another root
-directory, for images; the files name each other as if it were ``/``.
+``/usr/sbin/sendmail``, ``mailq`` and ``newaliases`` by update-alternatives. With ``--keep`` it does that alone, for the
+configuration that is there: a Postfix's that this server takes over, or one's own after an update. ``--root`` writes
+below another root directory, for images; the files name each other as if it were ``/``.
 
 Exit status: 0; 64 an answer is missing; 65 an answer or the password is bad; 73 files are there already; 77 no right;
 71 a step of ``--system`` failed.
@@ -48,6 +50,7 @@ def add_parsers(nouns: Any, common: argparse.ArgumentParser) -> None:
     init.add_argument("--key", default="", metavar="file", help="its key")
     init.add_argument("--aliases", default="/etc/aliases", metavar="file", help="where aliases go (/etc/aliases)")
     init.add_argument("--system", action="store_true", help="install as this system's mail server (Debian)")
+    init.add_argument("--keep", action="store_true", help="with --system: the configuration that is there stays")
     init.add_argument("--root", type=Path, default=Path("/"), metavar="directory", help="write below another root")
     init.add_argument("--force", action="store_true", help="overwrite what is there")
     init.set_defaults(inspect=inspect)
@@ -62,6 +65,8 @@ def inspect(directory: Path, options: argparse.Namespace) -> tuple[Result, int]:
     from angarium.directory.interface import DirectoryUnavailableError
 
     try:
+        if options.keep:
+            return _keeping(directory, options), 0
         return _Setup(_answers(options), directory, options).run(), 0
     except AnswerError as error:
         raise Failure(os.EX_DATAERR, str(error)) from error
@@ -131,6 +136,66 @@ def _answer(
             raise Failure(os.EX_USAGE, f"--{option} is missing") from None
 
 
+def _keeping(directory: Path, options: argparse.Namespace) -> Result:
+    """``--keep``: all that ``--system`` is beside the files of a configuration. Raises what ``inspect`` tells."""
+    from angarium.commands.setup import system
+    from angarium.commands.setup.files import refuse_existing, under, write
+    from angarium.config.config import Config
+
+    if not options.system or options.hostname or options.domain or options.account or options.cert or options.key:
+        raise Failure(os.EX_USAGE, "--keep goes with --system, and asks for nothing")
+
+    def steps() -> Iterator[str]:
+        root = options.root
+        conf = Config.load(under(root, directory.absolute()))
+        system.refuse_foreign(root)
+        files = system.unit_files(root)
+        if not options.force:
+            refuse_existing(files)
+        write(files)
+        yield from (f"{file.path}: written" for file in files)
+        yield system.make_user(root, conf.text("mail_owner"))
+        yield from _directories(conf, options)
+        yield from system.take_sendmail(root)
+
+    done = list(steps())
+    then = [
+        "Then:",
+        "    angarium check",
+        "    newaliases",
+        "    systemctl daemon-reload",
+        "    systemctl enable angarium",
+    ]
+    return Result([*done, "", *then, "    systemctl restart angarium"], {"done": done})
+
+
+def _owner(conf: Config, options: argparse.Namespace) -> Owner | None:
+    """Whose the data are: below another root directory, a user of that. Raises ConfigError, InstallationError."""
+    from angarium.commands.setup.system import user_of
+    from angarium.master.privileges import mail_owner
+
+    if options.root == Path("/"):
+        return mail_owner(conf)
+    return user_of(options.root, conf.text("mail_owner")) if options.system else None
+
+
+def _directories(conf: Config, options: argparse.Namespace) -> Iterator[str]:
+    """Make what the server writes to, as its start would."""
+    from angarium.commands.setup.files import under
+    from angarium.master.node import make_directories
+
+    root, owner = options.root, _owner(conf, options)
+    make_directories(under(root, conf.text("queue_directory")), (owner.uid, owner.gid) if owner else None)
+    for name in ("data_directory", "virtual_mailbox_base"):
+        if not conf.text(name):
+            continue
+        path = under(root, conf.text(name))
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if owner is not None:
+            owner.own(path)
+    yield "queue, data and mailboxes: directories are there"
+
+
 @dataclass(frozen=True, slots=True)
 class _Setup:
     """One run."""
@@ -170,7 +235,7 @@ class _Setup:
         conf = Config.load(place)
         if self.options.system:
             yield system.make_user(root, conf.text("mail_owner"))
-        yield from self._directories(conf)
+        yield from _directories(conf, self.options)
         yield from self._aliases(place, under(root, self.options.aliases), conf)
         yield from self._account(conf, password)
         if self.options.system:
@@ -194,29 +259,6 @@ class _Setup:
         authority = Authority.ensure(place, f"Mail of {self.answers.domain}")
         authority.issue(place, tuple(dict.fromkeys((self.answers.hostname, self.answers.domain))))
         yield f"{place}: a certificate of your own; clients have to be told to trust {authority.certificate}"
-
-    def _directories(self, conf: Config) -> Iterator[str]:
-        """Make what the server writes to, as its start would."""
-        from angarium.commands.setup.files import under
-        from angarium.master.node import make_directories
-
-        root, owner = self.options.root, self._owner(conf)
-        make_directories(under(root, conf.text("queue_directory")), (owner.uid, owner.gid) if owner else None)
-        for name in ("data_directory", "virtual_mailbox_base"):
-            path = under(root, conf.text(name))
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if owner is not None:
-                owner.own(path)
-        yield "queue, data and mailboxes: directories are there"
-
-    def _owner(self, conf: Config) -> Owner | None:
-        """Whose the data are: below another root directory, a user of that. Raises ConfigError, InstallationError."""
-        from angarium.commands.setup.system import user_of
-        from angarium.master.privileges import mail_owner
-
-        if self.options.root == Path("/"):
-            return mail_owner(conf)
-        return user_of(self.options.root, conf.text("mail_owner")) if self.options.system else None
 
     def _aliases(self, configuration: Path, aliases: Path, conf: Config) -> Iterator[str]:
         """Build the database of aliases, as newaliases does."""
@@ -251,7 +293,7 @@ class _Setup:
                     yield f"{address}: goes to {answers.account}"
         finally:
             admin.close()
-        owner = self._owner(conf)
+        owner = _owner(conf, self.options)
         if owner is not None:
             for each in path.parent.glob(f"{path.name}*"):
                 owner.own_file(each)

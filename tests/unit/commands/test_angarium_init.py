@@ -10,7 +10,7 @@ from cryptography import x509
 
 from angarium.commands import angarium
 from angarium.commands.setup.answers import AnswerError, Answers, likely_domain
-from angarium.commands.setup.files import filled
+from angarium.commands.setup.files import ExistingFilesError, NewFile, filled, refuse_existing, write
 from angarium.commands.setup.records import public_addresses, records
 from angarium.config import Config
 from angarium.config.interfaces import ipaddress
@@ -67,6 +67,8 @@ def test_nothing_is_overwritten_and_nothing_is_half_done(init):
     assert "mine" not in aliases.read_text()
     assert init(*GIVEN, "--force", password="another") == 0
     assert "is there already, with the password that it has" in init.told
+    assert init(*GIVEN) == 0, "it may be repeated when it was ended by something"
+    assert init("--hostname", "other.example.org", *GIVEN[2:]) == os.EX_CANTCREAT
 
 
 def test_a_certificate_of_ones_own_choice_is_named_and_none_is_made(init):
@@ -87,11 +89,25 @@ def test_a_certificate_of_ones_own_choice_is_named_and_none_is_made(init):
         ([*GIVEN[:5], "not you@example.org"], os.EX_DATAERR),
         ([*GIVEN[:5], "you/../../x@example.org"], os.EX_DATAERR),
         ([*GIVEN, "--cert", "/a.pem"], os.EX_DATAERR),
+        (["--keep"], os.EX_USAGE),
+        ([*GIVEN, "--system", "--keep"], os.EX_USAGE),
+        (["--system", "--keep"], os.EX_CONFIG),
     ],
 )
 def test_answers_that_are_missing_or_bad(init, words, status):
     assert init(*words) == status
     assert not (init.root / "etc").exists()
+
+
+def test_files_that_say_the_same_are_in_nobodys_way(tmp_path):
+    file = NewFile(tmp_path / "a", "text\n")
+    write([file])
+    refuse_existing([file])
+    with pytest.raises(ExistingFilesError):
+        refuse_existing([NewFile(file.path, "other\n")])
+    (tmp_path / "b").symlink_to(file.path)
+    with pytest.raises(ExistingFilesError):
+        refuse_existing([NewFile(tmp_path / "b", "text\n")])
 
 
 def test_an_empty_password_writes_nothing(init):

@@ -85,10 +85,14 @@ def configuration(answers: Answers, directory: Path, certificate: tuple[Path, Pa
 
 
 def refuse_existing(files: Sequence[NewFile]) -> None:
-    """Raises ExistingFilesError when a file would take another one's place."""
-    there = [str(file.path) for file in files if os.path.lexists(file.path)]
+    """Raises ExistingFilesError when a file would take the place of one that says something else."""
+    there = [str(file.path) for file in files if os.path.lexists(file.path) and not _is_the_same(file)]
     if there:
         raise ExistingFilesError(", ".join(there))
+
+
+def _is_the_same(file: NewFile) -> bool:
+    return file.path.is_file() and not file.path.is_symlink() and file.path.read_bytes() == file.text.encode()
 
 
 def write(files: Sequence[NewFile]) -> None:

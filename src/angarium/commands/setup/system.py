@@ -111,7 +111,8 @@ def take_sendmail(root: Path) -> Iterator[str]:
     (first, link), *others = SENDMAIL
     if root == Path("/"):
         with contextlib.suppress(OSError):  # what pip has put there works as well, only slower
-            sendmail_script.write(prefix() / first)
+            for name in sendmail_script.NAMES:
+                sendmail_script.write(prefix() / name)
     words = ["--install", link, first, str(prefix() / first), "50"]
     for name, path in others:
         words += ["--slave", path, name, str(prefix() / name.partition(".")[0])]
