@@ -11,8 +11,8 @@ import sys
 import time
 from collections.abc import Sequence
 
+from angarium.commands.command import Command, guarded
 from angarium.commands.postmap import read_options
-from angarium.commands.queue_command import QueueCommand, guarded
 from angarium.commands.table_command import Job, TableCommand, parse_options
 from angarium.tables.aliasfile import split_alias
 
@@ -37,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
     """Read the command line and do what it says. Raises CommandError and OSError."""
     options, operands = parse_options("postalias", argv, _OPTIONS)
     directory = next((value for option, value in options if option == "-c"), None)
-    command = QueueCommand("postalias", directory)
+    command = Command("postalias", directory)
     job = alias_job()
     read_options(command, job, options)
     if not operands:
@@ -48,10 +48,10 @@ def run(argv: Sequence[str]) -> int:
 
 def rebuild(directory: str) -> int:
     """Build the tables of alias_database; the exit status."""
-    return guarded("postalias", lambda: _rebuild(QueueCommand("postalias", directory)))
+    return guarded("postalias", lambda: _rebuild(Command("postalias", directory)))
 
 
-def _rebuild(command: QueueCommand) -> int:
+def _rebuild(command: Command) -> int:
     job = alias_job()
     job.utf8 = command.config.boolean("smtputf8_enable")
     job.tables = command.config.names("alias_database")

@@ -1,8 +1,9 @@
 """``postfix set-permissions`` and ``postfix upgrade-configuration``.
 
 ``set-permissions`` makes the directories of the mail system, gives them to mail_owner, and writes the sendmail script
-that starts fast (``sendmail_script``) over those of this installation: beside the interpreter, and sendmail_path when
-that is ours. A program of another mail system is left alone.
+that starts fast (``sendmail_script``) over sendmail, mailq and newaliases of this installation: those beside the
+interpreter, and sendmail_path, mailq_path and newaliases_path when they are ours. A program of another mail system is
+left alone.
 
 ``upgrade-configuration`` adds the lines to master.cf without which mail does not move: a file from a very small or very
 old installation may lack them. What is there is not changed.
@@ -53,15 +54,12 @@ def set_permissions(conf: Config, say: Callable[[str], None]) -> None:
 def _scripts(conf: Config) -> Iterator[Path]:
     """The sendmail scripts of this installation."""
     seen = set()
-    for path in (Path(sys.executable).with_name("sendmail"), Path(conf.text("sendmail_path"))):
-        if (
-            path.is_file()
-            and path.resolve() not in seen
-            and _is_ours(path)
-            and os.access(path.resolve().parent, os.W_OK)
-        ):
-            seen.add(path.resolve())
-            yield path
+    for name in sendmail_script.NAMES:
+        for path in (Path(sys.executable).with_name(name), Path(conf.text(f"{name}_path"))):
+            target = path.resolve()
+            if path.is_file() and target not in seen and _is_ours(path) and os.access(target.parent, os.W_OK):
+                seen.add(target)
+                yield path
 
 
 def _is_ours(path: Path) -> bool:

@@ -25,7 +25,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 
-from angarium.commands.queue_command import QueueCommand, guarded
+from angarium.commands.command import Command, guarded
 from angarium.commands.table_command import Job, TableCommand, parse_options, standard_input
 from angarium.tables.text import split_entry
 
@@ -47,7 +47,7 @@ def run(name: str, argv: Sequence[str]) -> int:
     """Read the command line and do what it says. Raises CommandError and OSError."""
     options, operands = parse_options(name, argv, _OPTIONS)
     directory = next((value for option, value in options if option == "-c"), None)
-    command = QueueCommand(name, directory)
+    command = Command(name, directory)
     job = Job(split_entry, warns_of_colons=True, show=lambda key, value: f"{key}\t{value}\n")
     letters = read_options(command, job, options)
     job.tables = operands
@@ -72,7 +72,7 @@ def usage(name: str) -> str:
     return f"usage: {name} [-bfFhimnNoprsuUvw] [-c config_dir] [-d key] [-q key] [map_type:]file..."
 
 
-def read_options(command: QueueCommand, job: Job, options: Sequence[tuple[str, str]]) -> set[str]:
+def read_options(command: Command, job: Job, options: Sequence[tuple[str, str]]) -> set[str]:
     """Put options into the job; the letters that there were. Raises CommandError."""
     letters = {option[1] for option, _ in options}
     for option, value in options:
@@ -103,7 +103,7 @@ def read_options(command: QueueCommand, job: Job, options: Sequence[tuple[str, s
 class MessageKeys:
     """Turns a message into keys: its headers with ``-h``, its body lines with ``-b``."""
 
-    def __init__(self, command: QueueCommand, letters: set[str]) -> None:
+    def __init__(self, command: Command, letters: set[str]) -> None:
         # Late: looking up keys does not need it.
         from angarium.cleanup.mimewalk import MimeWalk, WalkLimits
 

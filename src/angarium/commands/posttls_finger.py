@@ -48,7 +48,7 @@ from angarium.agents.smtp.destination import Destination, destinations
 from angarium.agents.smtp.hosts import HostFinder, Target
 from angarium.agents.smtp.parameters import SmtpParameters
 from angarium.agents.smtp.trouble import TroubleError
-from angarium.commands.queue_command import CommandError, QueueCommand
+from angarium.commands.command import Command, CommandError
 from angarium.config.config import Config
 from angarium.config.error import ConfigError
 from angarium.master.node import Node
@@ -383,7 +383,7 @@ def _config(pairs: Sequence[tuple[str, str]]) -> Config:
             settings[name.strip()] = text.strip()
         elif option == "-h":
             settings["smtp_host_lookup"] = value
-    base = QueueCommand("posttls-finger", None).config
+    base = Command("posttls-finger", None).config
     return base.overlay(settings) if settings else base
 
 

@@ -13,8 +13,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from angarium.commands.command import Command, guarded
 from angarium.commands.postalias import alias_job
-from angarium.commands.queue_command import QueueCommand, guarded
 from angarium.commands.table_command import TableCommand
 
 USAGE = "usage: praliases [-C config_dir] [-f aliasfile] [key ...]"
@@ -33,7 +33,7 @@ def run(argv: Sequence[str]) -> int:
         print(USAGE, file=sys.stderr)
         return os.EX_USAGE if "option" in str(error) else 1
     chosen = dict(options)
-    command = QueueCommand("praliases", chosen.get("-C", chosen.get("-c")))
+    command = Command("praliases", chosen.get("-C", chosen.get("-c")))
     tables = [chosen["-f"]] if "-f" in chosen else list(command.config.names("alias_database"))
     job = alias_job()
     job.show = lambda key, value: f"{key}:{value}\n"

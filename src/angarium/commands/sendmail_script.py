@@ -18,6 +18,8 @@ from pathlib import Path
 SOURCE = Path(__file__).with_name("sendmail_client.pl")
 MARK = "# A script of Angarium's, as `postfix set-permissions` writes it: sendmail(1), mailq(1) and newaliases(1)."
 PERL = Path("/usr/bin/perl")
+NAMES = ("sendmail", "mailq", "newaliases")
+"""By which it is called, and knows what to do."""
 
 _PART_OF_PERL = "#!perl\n"
 

@@ -9,7 +9,6 @@ Fails with OSError: a full disk is the session's to report (452 4.3.1).
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import os
@@ -175,6 +174,8 @@ async def written(work: Callable[[], T]) -> T:
     It writes by the number of a descriptor. Were the file given up meanwhile, that number would soon be another file's
     or a client's, who would get the rest of somebody else's message.
     """
+    import asyncio  # late: a command that runs no loop starts 13 ms of CPU sooner without
+
     writing = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(writing)

@@ -13,7 +13,6 @@ than ``PATIENCE``.
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 import time
@@ -234,7 +233,9 @@ class BuiltTable:
                 deadline = self._clock() + PATIENCE
             elif self._clock() > deadline:
                 return TemporaryError(f"{self._path} is being written for too long", self.name)
-            await asyncio.sleep(_RETRY_AFTER)
+            from asyncio import sleep  # late: postmap builds a table 13 ms of CPU sooner without
+
+            await sleep(_RETRY_AFTER)
 
     def items(self) -> list[tuple[str, str]]:
         """Every entry. Raises OSError, DamagedFileError."""

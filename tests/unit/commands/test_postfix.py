@@ -74,9 +74,11 @@ def test_set_permissions_writes_our_sendmail_alone(etc, tmp_path, monkeypatch):
     theirs.write_text("#!/bin/sh\necho another mail system\n")
     ours = tmp_path / "bin" / "sendmail"
     ours.write_text("#!/usr/bin/python3\nfrom angarium.commands.sendmail import main\n")
+    (tmp_path / "bin" / "mailq").write_text("#!/usr/bin/python3\nfrom angarium.commands.mailq import main\n")
     assert run(etc, "set-permissions") == 0
     assert "another mail system" in theirs.read_text()
     assert sendmail_script.MARK in ours.read_text()
+    assert sendmail_script.MARK in (tmp_path / "bin" / "mailq").read_text()
     assert (tmp_path / "spool" / "maildrop").is_dir() or (tmp_path / "spool").is_dir()
 
 
