@@ -178,7 +178,7 @@ def test_a_file_that_is_being_written_is_waited_for(tmp_path, kind, lock, many, 
                 writer.flush()
                 lock(writer, fcntl.LOCK_UN)
 
-        monkeypatch.setattr(built.asyncio, "sleep", finish)
+        monkeypatch.setattr(asyncio, "sleep", finish)
         assert table.ask("k") == "two"
         assert len(waited) == 3
 
@@ -190,7 +190,7 @@ def test_a_file_that_is_locked_for_too_long(tmp_path, monkeypatch):
     async def later(seconds):
         table.now += 1.0
 
-    monkeypatch.setattr(built.asyncio, "sleep", later)
+    monkeypatch.setattr(asyncio, "sleep", later)
     with table.path.open("r+b") as writer:
         fcntl.flock(writer, fcntl.LOCK_EX)
         assert re.search("written for too long", table.ask("k").cause)
