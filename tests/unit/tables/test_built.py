@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from angarium.model.lookup import NOT_FOUND, Found, TemporaryError
-from angarium.tables import built
 from angarium.tables.build import BUILDERS, built_path, read_entries, write_file, writing
 from angarium.tables.built import KINDS, BuiltTable
 from angarium.tables.builtfile import HELD_IN_MEMORY
