@@ -7,6 +7,7 @@ user.
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -168,7 +169,12 @@ def _queue(site: Installation, queue: Path, mail_uid: int, mail_owner: str) -> I
 
 
 def _secrets(site: Installation) -> Iterator[Finding]:
-    """Files with the passwords of other servers."""
+    """Files with the passwords of other servers, and of our accounts."""
+    directory = Path(site.text(site.conf, "directory_database"))
+    with contextlib.suppress(OSError):
+        if directory.stat().st_mode & stat.S_IROTH:
+            values = {"parameter": "directory_database", "path": directory}
+            yield Finding(SECRETS, *site.place(site.conf, "directory_database"), values)
     for use in site.tables():
         named = use.parameter.endswith("_sasl_password_maps")
         if not (named or use.kind in ("mysql", "pgsql", "ldap")) or not use.name.startswith("/"):

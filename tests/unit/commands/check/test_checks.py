@@ -172,6 +172,15 @@ def test_a_directory_instead_of_a_table(check):
     assert "Is a directory" in check.found[0].text
 
 
+def test_the_directory_is_nobody_elses_to_read(check):
+    database = check.directory / "directory.sqlite"
+    database.touch(0o600)
+    setting = f"directory_database = {database}\n"
+    assert check(setting) == []
+    database.chmod(0o644)
+    assert check(setting) == [("secrets-exposed", 1)]
+
+
 def test_the_settings_of_a_table(check):
     settings = check.directory / "db.cf"
     settings.write_text("hosts = a\nhost = b\n")
