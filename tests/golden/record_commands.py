@@ -55,6 +55,9 @@ postqueue -i
 postqueue -i x/y
 postqueue -s 'bad site'
 postqueue -s x.test
+postqueue -f
+postqueue --help
+postqueue -c
 postsuper
 postsuper -Z
 postsuper -d
@@ -70,6 +73,11 @@ postsuper -f ALL
 postsuper -d ALL hold
 postsuper -p
 postsuper -s
+postsuper --help
+postsuper -c
+postsuper -c rel -d ALL
+postsuper -H ALL deferred
+postsuper -d corrupt/ABC
 postcat -q NOPE123
 postcat -q x/y
 postcat -q
@@ -77,7 +85,18 @@ postcat -Z
 postcat -bh -q NOPE123
 postcat -eq NOPE123
 postcat ROOT/nosuch
+postcat --help
+postcat -c
 postdrop -Z
+postdrop --help
+postlog --help
+postlog -p INFO hi
+postlog -p Warn hi
+postlock --help
+postkick --help
+postkick -c
+postmap --help
+postalias --help
 postalias
 postalias -Z
 postalias hash:ROOT/nosuch

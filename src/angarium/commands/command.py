@@ -6,9 +6,11 @@ reason to fail.
 
 from __future__ import annotations
 
+import contextlib
+import getopt
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -62,7 +64,7 @@ class Command:
 
     def say(self, text: str) -> None:
         """Tell the administrator, and the log."""
-        print(f"{self.name}: {text}", file=sys.stderr)
+        tell(f"{self.name}: {text}")
         if self.log is not None:
             self.log.info(text)
 
@@ -78,18 +80,53 @@ class Command:
 
 
 def guarded(name: str, work: Callable[[], int], failed: int = 1) -> int:
-    """A command's work, to its exit status: ``failed`` when it fails, which is said, or when nobody reads on."""
+    """A command's work, to its exit status: ``failed`` when it fails, which is said, or when nobody reads on.
+
+    Standard output may be closed, or a file on a full disk: what is written there in the end counts, too.
+    """
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it stays open, as any other would
     try:
+        status = work()
         try:
-            return work()
-        finally:
             sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise CommandError(f"output write error: {error.strerror}") from error
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer has nowhere to go
-        return failed
-    except (CommandError, OSError) as error:
+        status = failed
+    except (CommandError, ConfigError, OSError) as error:
         complain(name, error)
-        return failed
+        status = failed
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)  # what is left in the buffer has nowhere to go
+    return status
+
+
+def tell(line: str) -> None:
+    """Print to standard error. What is to be done is done, also when nobody can be told."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr)
+
+
+def parse_options(name: str, words: Sequence[str], allowed: str, usage: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """getopt(3) with its complaints in its words: the options that are ``allowed``, and the operands.
+
+    Raises:
+        CommandError: the usage, when the complaint has been printed.
+    """
+    try:
+        return getopt.getopt(list(words), allowed)
+    except getopt.GetoptError as error:
+        what = "option requires an argument" if "requires argument" in error.msg else "invalid option"
+        letter = "-" if error.msg.startswith("option --") else error.opt  # there are no long options
+        tell(f"{name}: {what} -- '{letter}'")
+        raise CommandError(usage) from error
 
 
 def complain(name: str, error: object) -> None:
@@ -97,4 +134,4 @@ def complain(name: str, error: object) -> None:
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    print(f"{name}: fatal: {text}", file=sys.stderr)
+    tell(f"{name}: fatal: {text}")

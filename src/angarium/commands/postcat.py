@@ -14,13 +14,12 @@ files, of which there are none here: they are accepted. Exit status 0; 1 when a 
 
 from __future__ import annotations
 
-import getopt
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from angarium.commands.queue_command import CommandError, QueueCommand, guarded
+from angarium.commands.queue_command import CommandError, QueueCommand, guarded, parse_options
 from angarium.mailqueue.control import plausible_id
 from angarium.mailqueue.interface import QueuedMessage, QueueName
 from angarium.model.content import Content
@@ -38,11 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str]) -> int:
     """Read the command line and do what it says. Raises CommandError and OSError."""
-    try:
-        options, operands = getopt.getopt(list(argv), "bc:dehoqrs:v")
-    except getopt.GetoptError as error:
-        print(f"postcat: invalid option -- '{error.opt}'", file=sys.stderr)
-        raise CommandError(USAGE) from error
+    options, operands = parse_options("postcat", argv, "bc:dehoqrs:v", USAGE)
     chosen = {option[1] for option, _value in options}
     command = QueueCommand("postcat", next((value for option, value in options if option == "-c"), None))
     parts = (chosen & {"b", "e", "h"}) or {"b", "e", "h"}

@@ -27,6 +27,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from angarium.commands.command import CommandError, guarded
 from angarium.commands.postconf_options import Request, UsageError, parse_arguments
 from angarium.commands.postconf_output import print_setting, value_of, warn, warn_without_effect
 from angarium.config.config import Config, configuration_directory
@@ -48,16 +49,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="surrogateescape")  # what is no UTF-8 in a file leaves as it came
+    return guarded("postconf", lambda: _run(sys.argv[1:] if argv is None else argv))
+
+
+def _run(argv: Sequence[str]) -> int:
     try:
-        request = parse_arguments(sys.argv[1:] if argv is None else argv)
-        return run(request)
-    except (UsageError, ConfigError) as error:
-        print(f"postconf: fatal: {error}", file=sys.stderr)
-        return 1
+        return run(parse_arguments(argv))
+    except UsageError as error:
+        raise CommandError(str(error)) from error
     except SystemExit as end:
         return int(end.code or 0)
-    except BrokenPipeError:
-        return 1
 
 
 def run(request: Request) -> int:

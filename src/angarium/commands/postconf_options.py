@@ -8,10 +8,9 @@ Fails with UsageError, in Postfix's words.
 
 from __future__ import annotations
 
-import getopt
-import sys
 from collections.abc import Sequence
 
+from angarium.commands.command import parse_options
 from angarium.config.error import ConfigError
 from angarium.config.main_cf import split_name_value
 
@@ -59,13 +58,7 @@ class Request:
 
 def parse_arguments(argv: Sequence[str]) -> Request:
     """Read the command line. Raises UsageError."""
-    try:
-        options, operands = getopt.getopt(list(argv), OPTIONS)
-    except getopt.GetoptError as error:
-        missing = "requires argument" in error.msg
-        complaint = "option requires an argument" if missing else "invalid option"
-        print(f"postconf: {complaint} -- '{error.opt}'", file=sys.stderr)
-        raise UsageError(USAGE) from error
+    options, operands = parse_options("postconf", argv, OPTIONS, USAGE)
     request = Request(operands)
     for option, value in options:
         letter = option[1]

@@ -24,11 +24,11 @@ refused.
 
 from __future__ import annotations
 
-import getopt
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
+from angarium.commands.command import CommandError, guarded, parse_options
 from angarium.commands.sendmail import Fatal, configuration_directory, hand_over, queue_directory
 from angarium.protocols.pickup import frames
 
@@ -49,17 +49,18 @@ Read = Callable[[int], bytes]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
+    return guarded("postdrop", lambda: _run(sys.argv[1:] if argv is None else argv))
+
+
+def _run(argv: Sequence[str]) -> int:
+    options, operands = parse_options("postdrop", argv, "c:rv", USAGE)
     try:
-        options, operands = getopt.getopt(list(sys.argv[1:] if argv is None else argv), "c:rv")
         if operands:
             raise Fatal(USAGE)
         directory = configuration_directory(dict(options).get("-c"))
         return drop(sys.stdin.buffer.read, queue_directory(directory))
-    except getopt.GetoptError as error:
-        print(f"postdrop: invalid option -- '{error.opt}'\npostdrop: fatal: {USAGE}", file=sys.stderr)
     except (Fatal, OSError) as error:
-        print(f"postdrop: fatal: uid={os.getuid()}: {error}", file=sys.stderr)
-    return 1
+        raise CommandError(f"uid={os.getuid()}: {error}") from error
 
 
 def drop(read: Read, directory: str) -> int:

@@ -13,13 +13,11 @@ Exit status 0, or 1 when the mail system is down or has no such service.
 
 from __future__ import annotations
 
-import getopt
 import sys
 from collections.abc import Sequence
 
-from angarium.commands.command import Command, CommandError, complain
+from angarium.commands.command import Command, CommandError, guarded, parse_options
 from angarium.commands.queue_request import COLLECT, FLUSH, ask
-from angarium.config.error import ConfigError
 
 USAGE = "usage: postkick [-c config_dir] [-v] class service request"
 
@@ -32,19 +30,14 @@ _QUESTIONS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    try:
-        options, words = getopt.getopt(list(sys.argv[1:] if argv is None else argv), "c:v")
-    except getopt.GetoptError as error:
-        print(f"postkick: invalid option -- '{error.opt}'", file=sys.stderr)
-        complain("postkick", USAGE)
-        return 1
-    try:
-        if len(words) != 3:
-            raise CommandError(USAGE)
-        return _kick(Command("postkick", dict(options).get("-c")), words[0], words[1], words[2])
-    except (CommandError, ConfigError) as error:
-        complain("postkick", error)
-        return 1
+    return guarded("postkick", lambda: _run(sys.argv[1:] if argv is None else argv))
+
+
+def _run(argv: Sequence[str]) -> int:
+    options, words = parse_options("postkick", argv, "c:v", USAGE)
+    if len(words) != 3:
+        raise CommandError(USAGE)
+    return _kick(Command("postkick", dict(options).get("-c")), words[0], words[1], words[2])
 
 
 def _kick(command: Command, kind: str, service: str, request: str) -> int:

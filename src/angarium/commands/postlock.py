@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import getopt
 import os
 import subprocess
 import sys
@@ -28,8 +27,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from angarium.commands.command import Command, CommandError, complain
-from angarium.config.error import ConfigError
+from angarium.commands.command import Command, CommandError, complain, guarded, parse_options
 
 USAGE = "usage: postlock [-c config_dir] [-l lock_style] [-v] folder command..."
 _METHODS = ("fcntl", "flock", "dotlock")
@@ -37,23 +35,16 @@ _METHODS = ("fcntl", "flock", "dotlock")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    try:
-        options, words = getopt.getopt(list(sys.argv[1:] if argv is None else argv), "c:l:v")
-    except getopt.GetoptError as error:
-        missing = "requires argument" in str(error)
-        complaint = f"option requires an argument -- '{error.opt}'" if missing else f"invalid option -- '{error.opt}'"
-        print(f"postlock: {complaint}", file=sys.stderr)
-        complain("postlock", USAGE)
-        return os.EX_TEMPFAIL
-    try:
-        if len(words) < 2:
-            raise CommandError(USAGE)
-        command = Command("postlock", dict(options).get("-c"))
-        with locked(Path(words[0]), _methods(command, dict(options).get("-l")), command):
-            return run(words[1:])
-    except (CommandError, ConfigError, OSError) as error:
-        complain("postlock", error)
-        return os.EX_TEMPFAIL
+    return guarded("postlock", lambda: _run(sys.argv[1:] if argv is None else argv), os.EX_TEMPFAIL)
+
+
+def _run(argv: Sequence[str]) -> int:
+    options, words = parse_options("postlock", argv, "c:l:v", USAGE)
+    if len(words) < 2:
+        raise CommandError(USAGE)
+    command = Command("postlock", dict(options).get("-c"))
+    with locked(Path(words[0]), _methods(command, dict(options).get("-l")), command):
+        return run(words[1:])
 
 
 def _methods(command: Command, option: str | None) -> list[str]:

@@ -14,12 +14,11 @@ On a terminal the record is shown on standard error, too. Exit status 0; 1 for a
 
 from __future__ import annotations
 
-import getopt
 import sys
 import time
 from collections.abc import Iterable, Sequence
 
-from angarium.commands.command import Command, CommandError, complain
+from angarium.commands.command import Command, CommandError, guarded, parse_options
 
 USAGE = "usage: postlog [-c config_dir] [-i] [-p priority] [-t tag] [-v] [text]"
 
@@ -40,24 +39,14 @@ _PAUSE = 1.0
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    try:
-        return run(sys.argv[1:] if argv is None else argv)
-    except (CommandError, OSError) as error:
-        complain("postlog", error)
-        return 1
+    return guarded("postlog", lambda: run(sys.argv[1:] if argv is None else argv))
 
 
 def run(argv: Sequence[str]) -> int:
     """Read the command line and do what it says. Raises CommandError and OSError."""
-    try:
-        options, words = getopt.getopt(list(argv), "c:ip:t:v")
-    except getopt.GetoptError as error:
-        missing = "requires" in str(error)
-        problem = f"option requires an argument -- '{error.opt}'" if missing else f"invalid option -- '{error.opt}'"
-        print(f"postlog: {problem}", file=sys.stderr)
-        raise CommandError(USAGE) from error
+    options, words = parse_options("postlog", argv, "c:ip:t:v", USAGE)
     chosen = dict(options)
-    level = PRIORITIES.get(chosen.get("-p", "info"))
+    level = PRIORITIES.get(chosen.get("-p", "info").lower())
     if level is None:
         raise CommandError(f'bad severity: "{chosen["-p"]}"')
     command = Command("postlog", chosen.get("-c"))
@@ -80,7 +69,7 @@ def _record(command: Command, tag: str, level: str, texts: Iterable[str]) -> Non
     if tag:
         log = log.child(tag)
     write = getattr(log, level)
-    shown = sys.stderr.isatty()
+    shown = sys.stderr is not None and sys.stderr.isatty()
     before = "" if level == "info" else f"{level}: "
     for text in texts:
         write(text)

@@ -20,7 +20,6 @@ Exit status 0, or 1 when a command of any instance had another. Complaints go to
 
 from __future__ import annotations
 
-import getopt
 import os
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from angarium.commands.command import CommandError, complain
+from angarium.commands.command import CommandError, complain, guarded, parse_options
 from angarium.config.config import DEFAULT_DIRECTORY, Config
 from angarium.config.error import ConfigError
 from angarium.runtime.log import ServiceLog, open_log
@@ -189,18 +188,11 @@ def run_postfix(selection: Selection, instances: Instances, words: Sequence[str]
 
 def main(argv: Sequence[str] | None = None, primary: Path = Path(DEFAULT_DIRECTORY)) -> int:
     """Run the command; the exit status."""
-    try:
-        return _run(list(sys.argv[1:] if argv is None else argv), primary)
-    except getopt.GetoptError as error:
-        print(f"postmulti: invalid option -- '{error.opt}'", file=sys.stderr)
-        complain("postmulti", USAGE)
-    except (CommandError, ConfigError, OSError) as error:
-        complain("postmulti", error)
-    return 1
+    return guarded("postmulti", lambda: _run(list(sys.argv[1:] if argv is None else argv), primary))
 
 
 def _run(words: list[str], primary: Path) -> int:
-    options, operands = getopt.getopt(words, "ae:g:i:G:I:lpRvx")
+    options, operands = parse_options("postmulti", words, "ae:g:i:G:I:lpRvx", USAGE)
     elsewhere = os.environ.get("MAIL_CONFIG")
     if elsewhere and Path(elsewhere) != primary:
         raise CommandError(f"Non-default configuration directory: {'MAIL_CONFIG'}={elsewhere}")

@@ -9,21 +9,19 @@
 ``-c``         the configuration directory
 =============  =========================================================================
 
-Exit status 0, or 69 (EX_UNAVAILABLE) for a wrong call and for a queue that cannot be read. Root and the mail system's
-own user work on the database itself, so flushing does not need a running server: the mail is then due at the next
-start. Other users ask the server, which knows who they are and what they may do (authorized_mailq_users,
+Exit status 0, or 69 (EX_UNAVAILABLE) for a wrong call, for a queue that cannot be read, and for flushing while no
+server runs. Root and the mail system's own user work on the database itself; other users ask the server, which knows who they are and what they may do (authorized_mailq_users,
 authorized_flush_users).
 """
 
 from __future__ import annotations
 
-import getopt
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
-from angarium.commands.queue_command import CommandError, QueueCommand, complain
+from angarium.commands.queue_command import CommandError, QueueCommand, guarded, parse_options
 from angarium.commands.queue_listing import json_lines, text_lines
 from angarium.commands.queue_request import FLUSH, FLUSH_ONE, FLUSH_SITE, MAY_LIST, ask
 from angarium.mailqueue.control import QueueControl, plausible_id
@@ -33,29 +31,19 @@ from angarium.model.lookup import Found, TemporaryError
 
 USAGE = "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site"
 UNAVAILABLE = 69
+DOWN = "Cannot flush mail queue - mail system is down"
 
 _SITE = re.compile(r"[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\[[0-9A-Fa-f:.]+\]|\[IPv6:[0-9A-Fa-f:.]+\]", re.ASCII)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    try:
-        return run(sys.argv[1:] if argv is None else argv)
-    except (CommandError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            return UNAVAILABLE
-        complain("postqueue", error)
-        return UNAVAILABLE
+    return guarded("postqueue", lambda: run(sys.argv[1:] if argv is None else argv), UNAVAILABLE)
 
 
 def run(argv: Sequence[str]) -> int:
     """Read the command line and do what it says. Raises CommandError and OSError."""
-    try:
-        options, operands = getopt.getopt(list(argv), "c:fi:jps:v")
-    except getopt.GetoptError as error:
-        what = "option requires an argument" if "requires argument" in str(error) else "invalid option"
-        print(f"postqueue: {what} -- '{error.opt}'", file=sys.stderr)
-        raise CommandError(USAGE) from error
+    options, operands = parse_options("postqueue", argv, "c:fi:jps:v", USAGE)
     directory = next((value for option, value in options if option == "-c"), None)
     chosen = [(option, value) for option, value in options if option in ("-f", "-i", "-j", "-p", "-s")]
     command = QueueCommand("postqueue", directory)
@@ -129,21 +117,31 @@ def write_lines(lines: Iterator[str]) -> None:
     """Print many lines with few writes."""
     out = sys.stdout
     while batch := list(islice(lines, 500)):
-        out.write("\n".join(batch) + "\n")
-    out.flush()
+        text = "\n".join(batch) + "\n"
+        try:
+            out.write(text)
+            out.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise CommandError(f"output write error: {error.strerror}") from error
 
 
 def _flush(command: QueueCommand, change: Callable[[QueueControl], object], about: str, name: str = "") -> None:
     """Make mail due: in the database, or for those who may not write to it, through the server."""
     try:
         with command.open_queue() as queue:
+            if not queue.manager_runs():
+                if about == FLUSH and not (command.queue_directory / "public" / "pickup").exists():
+                    command.warn("unable to look up public/qmgr: No such file or directory")
+                command.fail(DOWN)
             change(queue)
             queue.wake("flush")
     except PermissionError:
         try:
             refusal = ask(command.queue_directory, about, name)
         except OSError:
-            refusal = "Cannot flush mail queue - mail system is down"
+            refusal = DOWN
         if refusal:
             command.fail(refusal)
 

@@ -17,13 +17,12 @@ queues to work on. Exit status 0, also for ids that are not there; 1 for a wrong
 
 from __future__ import annotations
 
-import getopt
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from angarium.commands.queue_command import CommandError, QueueCommand, complain
+from angarium.commands.queue_command import CommandError, QueueCommand, guarded, parse_options
 from angarium.mailqueue.control import ORDINARY, QueueControl, plausible_id
 from angarium.mailqueue.interface import QueueName
 
@@ -59,30 +58,30 @@ OPERATIONS = {
     "-d": Operation(lambda queue, ids, queues: queue.delete(ids, queues), "removed", "Deleted"),
     "-e": Operation(lambda queue, ids, queues: queue.expire(ids, queues), "expired", "Force-expired"),
     "-h": Operation(lambda queue, ids, queues: queue.hold(ids, queues), "placed on hold", "Placed on hold"),
-    "-H": Operation(lambda queue, ids, _queues: queue.release(ids), "released from hold", "Released from hold"),
+    "-H": Operation(
+        lambda queue, ids, queues: queue.release(ids) if QueueName.HOLD in queues else [],
+        "released from hold",
+        "Released from hold",
+    ),
 }
 """In the order in which the totals are logged. ``-f`` is ``-e`` and ``-H``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    try:
-        return run(sys.argv[1:] if argv is None else argv)
-    except (CommandError, OSError) as error:
-        complain("postsuper", error)
-        return 1
+    return guarded("postsuper", lambda: run(sys.argv[1:] if argv is None else argv))
 
 
 def run(argv: Sequence[str]) -> int:
     """Read the command line and do what it says. Raises CommandError and OSError."""
-    try:
-        options, operands = getopt.getopt(list(argv), "c:d:e:f:h:H:pr:sSv")
-    except getopt.GetoptError as error:
-        missing = "requires" in str(error)
-        problem = f"option requires an argument -- '{error.opt}'" if missing else f"invalid option -- '{error.opt}'"
-        print(f"postsuper: {problem}", file=sys.stderr)
-        raise CommandError(USAGE) from error
-    command = QueueCommand("postsuper", next((value for option, value in options if option == "-c"), None))
+    options, operands = parse_options("postsuper", argv, "c:d:e:f:h:H:pr:sSv", USAGE)
+    directory = None
+    for option, value in options:
+        if option == "-c":
+            directory = value
+            if not value.startswith("/"):
+                raise CommandError("-c requires absolute pathname")
+    command = QueueCommand("postsuper", directory)
     if not _may_use(command):
         command.fail("use of this command is reserved for the superuser")
     queues = _queues(command, operands)
@@ -124,7 +123,7 @@ def operate(command: QueueCommand, wanted: dict[str, list[str]], queues: Sequenc
                 continue
             values = wanted[option]
             if "ALL" in values:
-                chosen = (QueueName.HOLD,) if option == "-H" else queues
+                chosen = tuple(each for each in queues if each is QueueName.HOLD) if option == "-H" else queues
                 count = len(operation.work(queue, queue.identifiers(chosen), chosen))
             else:
                 done = operation.work(queue, _ids(command, values), queues)
@@ -137,7 +136,7 @@ def operate(command: QueueCommand, wanted: dict[str, list[str]], queues: Sequenc
 
 def _ids(command: QueueCommand, values: Sequence[str]) -> Iterator[str]:
     for value in values:
-        for queue_id in (line.strip() for line in sys.stdin) if value == "-" else (value,):
+        for queue_id in (line.rstrip("\n").partition("\0")[0] for line in sys.stdin) if value == "-" else (value,):
             if plausible_id(queue_id):
                 yield queue_id
             else:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 
-from angarium.commands.command import Command, CommandError, complain, guarded
+from angarium.commands.command import Command, CommandError, complain, guarded, parse_options
 from angarium.mailqueue.control import QueueControl
 
-__all__ = ["CommandError", "QueueCommand", "complain", "guarded"]
+__all__ = ["CommandError", "QueueCommand", "complain", "guarded", "parse_options"]
 
 
 class QueueCommand(Command):

@@ -41,7 +41,6 @@ from angarium.protocols.pickup.reading import InputReader
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import NoReturn
 
 _CHUNK = 256 * 1024
 
@@ -320,10 +319,13 @@ def _other_mode(request: Request, directory: str) -> int:
     return _start(directory)
 
 
-def _start(directory: str) -> NoReturn:
-    """Become ``postfix start``, as ``-bd`` wants it."""
+def _start(directory: str) -> int:
+    """Run ``postfix start``, as ``-bd`` wants it: in the background, and nobody waits for how it ends."""
+    import subprocess
+
     arguments = [sys.executable, "-P", "-m", "angarium.commands.postfix", "-c", directory, "start"]
-    os.execv(sys.executable, arguments)  # noqa: S606 - our own interpreter and module
+    subprocess.Popen(arguments)
+    return EX_OK
 
 
 def main(argv: Sequence[str] | None = None, name: str = "sendmail") -> int:

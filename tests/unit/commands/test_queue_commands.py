@@ -193,7 +193,13 @@ def test_without_rights_and_server_there_is_no_listing(run, monkeypatch):
     )
 
 
-def test_an_empty_queue(run, fill):
+@pytest.fixture
+def manager(monkeypatch):
+    """A queue manager runs."""
+    monkeypatch.setattr(QueueControl, "manager_runs", lambda _queue: True)
+
+
+def test_an_empty_queue(run, fill, manager):
     assert run(postqueue, "-p")[:2] == (0, "Mail queue is empty\n")
     assert run(postqueue, "-j")[:2] == (0, "")
     assert run(postqueue, "-f")[0] == 0
@@ -218,7 +224,7 @@ def test_wrong_calls_of_postqueue(run, arguments):
     assert err.splitlines()[-1].startswith("postqueue: fatal: usage: postqueue -f | postqueue -i queueid")
 
 
-def test_flushing(run, fill, site):
+def test_flushing(run, fill, site, manager):
     one, two = fill("a@slow.test"), fill("b@two.test")
 
     def due():
@@ -245,7 +251,66 @@ def test_flushing(run, fill, site):
     assert run(postqueue, "-s", "example.test") == (69, "", unknown)
 
 
-def test_flushing_a_site_that_a_table_names(run, fill, site):
+@pytest.mark.parametrize("arguments", [("-f",), ("-i", "ABC"), ("-s", "slow.test")])
+def test_flushing_needs_a_server(run, fill, site, arguments):
+    fill("a@slow.test")
+    (site.parent / "queue" / "public").mkdir()
+    (site.parent / "queue" / "public" / "pickup").touch()
+    down = "postqueue: fatal: Cannot flush mail queue - mail system is down\n"
+    assert run(postqueue, *arguments) == (69, "", down)
+
+
+def test_release_only_from_the_queues_that_are_named(run, fill):
+    queue_id = fill("a@slow.test")
+    run(postsuper, "-h", queue_id)
+    for word in (queue_id, "ALL"):
+        assert run(postsuper, "-H", word, "deferred")[2] == "postsuper: Released from hold: 0 messages\n"
+    assert run(postsuper, "-H", "ALL", "hold")[2] == "postsuper: Released from hold: 1 message\n"
+
+
+def test_ids_on_standard_input_are_taken_as_they_are(run):
+    assert run(postsuper, "-d", "-", stdin=" A\nB \nC\0D\n")[2] == (
+        "postsuper: warning: invalid mail queue id:  A\npostsuper: warning: invalid mail queue id: B \n"
+        "postsuper: Deleted: 0 messages\n"
+    )
+
+
+def fresh(site, *words, **streams):
+    """A command as a process of its own, with streams that may be unusable."""
+    command = [sys.executable, "-m", f"angarium.commands.{words[0]}", "-c", str(site), *words[1:]]
+    return subprocess.run(command, check=False, **streams)
+
+
+def test_output_on_a_full_disk(site, fill):
+    fill("a@slow.test")
+    for words, status in (
+        (("postqueue", "-p"), 69),
+        (("postqueue", "-j"), 69),
+        (("postconf", "-d", "myhostname"), 1),
+        (("postconf", "-d"), 1),
+    ):
+        with Path("/dev/full").open("w") as full:
+            done = fresh(site, *words, stdout=full, stderr=subprocess.PIPE)
+        assert done.returncode == status
+        last = done.stderr.decode().splitlines()[-1]
+        assert last.startswith(f"{words[0]}: fatal: ")
+        assert last.endswith("No space left on device")
+    # What cannot be told is done all the same.
+    with Path("/dev/full").open("w") as full:
+        assert fresh(site, "postsuper", "-d", "ALL", stderr=full).returncode == 0
+    assert fresh(site, "postqueue", "-p", capture_output=True).stdout == b"Mail queue is empty\n"
+
+
+@pytest.mark.parametrize("words", [("postqueue", "-p"), ("postconf", "myhostname"), ("postlog", "hi")])
+def test_output_that_is_closed(site, words):
+    def close() -> None:
+        os.close(1)
+        os.close(2)
+
+    assert fresh(site, *words, preexec_fn=close).returncode == 0
+
+
+def test_flushing_a_site_that_a_table_names(run, fill, site, manager):
     with (site / "main.cf").open("a") as main:
         main.write("fast_flush_domains = inline:{{tabled.test = ok}}\n")
     fill("a@slow.test")

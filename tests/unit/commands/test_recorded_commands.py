@@ -44,7 +44,7 @@ def ours(call, root, capfd, monkeypatch):
     }
 
 
-ALSO_ON_STANDARD_ERROR = {"postlog -p bogus hi", "postlog -t", "postlog -Z"}
+ALSO_ON_STANDARD_ERROR = {"postlog -p bogus hi", "postlog -t", "postlog -Z", "postlog --help"}
 """What Postfix's postlog tells the log alone, where standard error is no terminal."""
 
 
