@@ -100,7 +100,7 @@ class Commands:
                     returned = await running.ended()
         except TimeoutError as error:
             if not running.has_begun():
-                self._launcher.discard()
+                running.give_up()
                 raise LostError("the process that starts commands does not answer") from error
             await _killed(running)
             text = with_output(f'Command time limit exceeded: "{command}"', talk.said)

@@ -1,7 +1,13 @@
-"""Has commands started by a small process of its own (``starter``), which is made when the first one is wanted.
+"""Has commands started by small processes (``starter``), which are made when they are wanted.
 
-A fork costs what its process weighs: of root's process 2 ms, of that one 0.3. And what a command must not get, limits,
-descriptors, signals of a server, that process does not have.
+A fork costs what its process weighs: of root's process 2 ms, of that one half of that. What a command must not get,
+limits, descriptors, signals of a server, that process does not have. Whoever has a second command within a minute gets
+a starter of his own, which has his rights and no others, and forks nothing: it is kept for a while.
+
+=====================  =================================================================================
+the first starter      root's, or who we are; ends with us
+a user's starter       made by the first one; ends when it has had nothing to do for ``_IDLE`` seconds
+=====================  =================================================================================
 
 A starter that dies is replaced with the next command. Those that it had started are killed, as far as their end is not
 known: their mail waits, and is not in two hands.
@@ -18,10 +24,22 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from angarium.delivery import starter
 from angarium.delivery.starter import INLINE, Order
+
+_SOON = 60.0
+"""Seconds within which a second command of a user is worth a starter of his own."""
+
+_IDLE = 60.0
+"""Seconds that a user's starter is kept that has nothing to do."""
+
+_USERS = 20
+"""Users who have a starter of their own at a time: 2 MB each."""
+
+_REMEMBERED = 1000
+"""Users of whom it is known when they had a command."""
 
 
 class StartError(Exception):
@@ -54,14 +72,17 @@ class Running:
         status: the socket that is about it.
 
     Attributes:
-        lost: done when the starter is gone.
+        lost: done when its starter is gone.
         pid: its number, once it is there; 0 before.
+        give_up: for a starter that does not answer: kills it with all that it has started.
     """
 
     def __init__(self, status: socket.socket) -> None:
         status.setblocking(False)
         self._status = status
         self._code: int | None = None
+        self._over = False
+        self.give_up: Callable[[], None] = self.kill
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.pid = 0
 
@@ -92,11 +113,14 @@ class Running:
                 self.pid = int(said)
             elif kind == b"X":
                 self._code = int(said)
+                self._over = True
             elif kind == b"F":
+                self._over = True
                 step, _space, number = said.decode().partition(" ")
                 raise StartError(step, int(number))
             else:
-                self._kill_orphan()
+                self._kill_group()
+                self._over = True
                 raise LostError("the process that starts commands died")
         return self._code
 
@@ -110,66 +134,57 @@ class Running:
             loop.remove_reader(self._status.fileno())
 
     def kill(self) -> None:
-        """Have its group killed."""
+        """Kill its group, and have it killed in case we do not know its number yet.
+
+        Its starter might not be able to: that may be its user's, and the command may have gained rights since.
+        """
         with contextlib.suppress(OSError):
             self._status.send(b"K", socket.MSG_NOSIGNAL)
+        with contextlib.suppress(StartError, LostError):
+            self.code()
+        if not self.lost.done():  # it is not buried, so that its number is its own
+            self._kill_group()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Let go of it, and kill it unless it has ended."""
+        if not self._over:
+            self.kill()
         self._status.close()
 
-    def _kill_orphan(self) -> None:
+    def _kill_group(self) -> None:
         """Kill its group ourselves, if it lives: a leader of a session by that number is it, or has gone just now."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if self.pid and os.getsid(self.pid) == self.pid:
                 os.killpg(self.pid, signal.SIGKILL)
 
 
-class Launcher:
-    """Starts commands. One for all services of a process; belongs to the event loop that it is first used in.
+class _Channel:
+    """The way to a starter. Belongs to the running event loop.
 
-    It has as many at a time as are wanted: the process limits of master.cf bound them before.
+    Args:
+        control: our end of the socket for its orders.
+        kill: ends the starter, whatever it does.
+
+    Attributes:
+        running: what it has started, or shall.
+        gone: it ended, or was ended.
+        timer: ends it when it has been idle.
     """
 
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-        self._running: set[Running] = set()
+    def __init__(self, control: socket.socket, kill: Callable[[], None]) -> None:
+        self._control = control
+        self._kill = kill
         self._sending = asyncio.Lock()
         self._full: asyncio.Future[None] | None = None
+        self.running: set[Running] = set()
+        self.gone = False
+        self.timer: asyncio.TimerHandle | None = None
+        control.setblocking(False)
+        asyncio.get_running_loop().add_reader(control.fileno(), self.end)  # it says nothing, so that is its end
 
-    @contextlib.asynccontextmanager
-    async def started(self, order: Order, stdin: int, output: int) -> AsyncIterator[Running]:
-        """Order a command, which gets the two descriptors; it has ended, or is killed, when the block is left.
-
-        Raises:
-            ValueError: there is a NUL in the order.
-            OSError: there can be no process.
-        """
+    async def send(self, order: Order, descriptors: tuple[int, ...]) -> None:
+        """Send an order. Raises OSError; BrokenPipeError when it is gone and has not seen it."""
         data = order.packed()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        running = Running(ours)
-        try:
-            with theirs:
-                await self._order(data, (stdin, output, theirs.fileno()))
-            self._running.add(running)
-            yield running
-        finally:
-            self._running.discard(running)
-            running.close()
-
-    def close(self) -> None:
-        """End the starter, which kills what runs."""
-        if self._control is not None:
-            self._end(patience=5.0)
-
-    def discard(self) -> None:
-        """Have the next command started by another starter: this one does not answer."""
-        if self._control is not None:
-            self._end()
-
-    async def _order(self, data: bytes, descriptors: tuple[int, ...]) -> None:
-        """Send an order. Raises OSError."""
         if len(data) <= INLINE:
             await self._send(data, descriptors)
             return
@@ -182,32 +197,130 @@ class Launcher:
             os.close(file)
 
     async def _send(self, data: bytes, descriptors: tuple[int, ...]) -> None:
-        """Send it, to a new starter if the one that was there is gone: that one has not seen it. Raises OSError."""
         async with self._sending:
-            fresh = False
-            while True:
-                if self._control is None:
-                    self._begin()
-                    fresh = True
-                assert self._control is not None
+            while not self.gone:
                 try:
                     socket.send_fds(self._control, [data], descriptors, socket.MSG_NOSIGNAL)
                 except BlockingIOError:
                     await self._writable(self._control.fileno())
                 except (BrokenPipeError, ConnectionResetError):
-                    self._end()
-                    if fresh:
-                        raise
+                    self.end()
                 else:
                     return
+        raise BrokenPipeError("the process that starts commands is gone")
 
-    def _begin(self) -> None:
-        """Make the process. Raises OSError."""
+    async def _writable(self, descriptor: int) -> None:
+        """Until there is room for an order, or the starter is gone."""
+        self._full = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().add_writer(descriptor, _done, self._full)
+        try:
+            await self._full
+        finally:
+            self._full = None
+            if not self.gone:
+                asyncio.get_running_loop().remove_writer(descriptor)
+
+    def end(self) -> None:
+        """It is gone, or shall be."""
+        if self.gone:
+            return
+        self.gone = True
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._control.fileno())
+        if self._full is not None:
+            loop.remove_writer(self._control.fileno())
+            _done(self._full)
+        if self.timer is not None:
+            self.timer.cancel()
+        self._control.close()
+        self._kill()
+        for running in self.running:
+            _done(running.lost)
+
+
+class Launcher:
+    """Starts commands. One for all services of a process; belongs to the event loop that it is first used in.
+
+    It has as many at a time as are wanted: the process limits of master.cf bound them before.
+    """
+
+    def __init__(self) -> None:
+        self._first: _Channel | None = None
+        self._users: dict[tuple[int, int], _Channel] = {}
+        self._making: set[tuple[int, int]] = set()
+        self._seen: dict[tuple[int, int], float] = {}
+
+    @contextlib.asynccontextmanager
+    async def started(self, order: Order, stdin: int, output: int) -> AsyncIterator[Running]:
+        """Order a command, which gets the two descriptors; it has ended, or is killed, when the block is left.
+
+        Raises:
+            ValueError: there is a NUL in the order.
+            OSError: there can be no process.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        running = Running(ours)
+        channel: _Channel | None = None
+        try:
+            with theirs:
+                channel = await self._ordered(order, (stdin, output, theirs.fileno()), running)
+            yield running
+        finally:
+            running.close()
+            if channel is not None:
+                self._left(channel, running)
+
+    def close(self) -> None:
+        """End the starters, which kill what runs."""
+        for channel in (*self._users.values(), self._first):
+            if channel is not None:
+                channel.end()
+        self._users.clear()
+
+    async def _ordered(self, order: Order, descriptors: tuple[int, int, int], running: Running) -> _Channel:
+        """Have a starter take an order; one that was gone already has not seen it. Raises OSError, ValueError."""
+        if order.uid >= 0 and not order.root:
+            channel = await self._of_user(order)
+            if channel is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    return await self._sent(channel, order.for_ourselves(), descriptors, running)
+        return await self._by_first(order, descriptors, running)
+
+    async def _by_first(self, order: Order, descriptors: tuple[int, int, int], running: Running) -> _Channel:
+        with contextlib.suppress(BrokenPipeError):
+            if self._first is not None:
+                return await self._sent(self._first, order, descriptors, running)
+        return await self._sent(self._first_one(), order, descriptors, running)
+
+    async def _sent(
+        self, channel: _Channel, order: Order, descriptors: tuple[int, int, int], running: Running
+    ) -> _Channel:
+        if channel.timer is not None:
+            channel.timer.cancel()
+            channel.timer = None
+        channel.running.add(running)
+        running.give_up = channel.end
+        try:
+            await channel.send(order, descriptors)
+        except BaseException:
+            channel.running.discard(running)
+            raise
+        return channel
+
+    def _left(self, channel: _Channel, running: Running) -> None:
+        """A command is through; a user's starter that has no other is kept for a while."""
+        channel.running.discard(running)
+        if not channel.running and not channel.gone and channel is not self._first:
+            channel.timer = asyncio.get_running_loop().call_later(_IDLE, channel.end)
+
+    def _first_one(self) -> _Channel:
+        """The first starter, as it is made. Raises OSError."""
+        if self._first is not None and not self._first.gone:
+            return self._first
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            try:
-                ours.setblocking(False)
-                self._process = subprocess.Popen(
+        try:
+            with theirs:
+                process = subprocess.Popen(
                     [sys.executable, "-I", "-S", "-B", starter.__file__],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
@@ -216,42 +329,68 @@ class Launcher:
                     cwd="/",
                     start_new_session=True,
                 )
-            except BaseException:
-                ours.close()
-                raise
-        self._control = ours
-        asyncio.get_running_loop().add_reader(ours.fileno(), self._end)  # it says nothing, so that is its end
+        except BaseException:
+            ours.close()
+            raise
 
-    def _end(self, patience: float = 0.0) -> None:
-        """It is gone, or shall be."""
-        control, process = self._control, self._process
-        assert control is not None
-        assert process is not None
-        self._control = self._process = None
-        asyncio.get_running_loop().remove_reader(control.fileno())
-        if self._full is not None:
-            asyncio.get_running_loop().remove_writer(control.fileno())
-            _done(self._full)
-        control.close()
-        try:
-            process.wait(patience)
-        except subprocess.TimeoutExpired:
+        def kill() -> None:
             process.kill()
             process.wait()
-        for running in self._running:
-            _done(running.lost)
 
-    async def _writable(self, descriptor: int) -> None:
-        """Until there is room for an order, or the starter is gone."""
-        loop = asyncio.get_running_loop()
-        self._full = loop.create_future()
-        loop.add_writer(descriptor, _done, self._full)
+        self._first = _Channel(ours, kill)
+        return self._first
+
+    async def _made_for(self, order: Order) -> _Channel:
+        """Have the first starter become the user of an order. Raises OSError."""
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        status, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        process = Running(status)
         try:
-            await self._full
+            with theirs, told:
+                wanted = Order(order.uid, order.gid, b"/", b"", b"", [], [])
+                first = await self._by_first(wanted, (theirs.fileno(), theirs.fileno(), told.fileno()), process)
+        except BaseException:
+            control.close()
+            process.close()
+            raise
+
+        def kill() -> None:
+            process.close()
+            self._left(first, process)
+
+        return _Channel(control, kill)
+
+    async def _of_user(self, order: Order) -> _Channel | None:
+        """The starter of a user, if he has one or shall have one. Raises OSError."""
+        key = order.uid, order.gid
+        channel = self._users.get(key)
+        if channel is not None and not channel.gone:
+            return channel
+        self._users.pop(key, None)
+        now = asyncio.get_running_loop().time()
+        last = self._seen.get(key)
+        if len(self._seen) >= _REMEMBERED:
+            self._seen.clear()
+        self._seen[key] = now
+        if last is None or now - last > _SOON or key in self._making or not self._has_room():
+            return None
+        self._making.add(key)
+        try:
+            self._users[key] = channel = await self._made_for(order)
         finally:
-            self._full = None
-            if self._control is not None:
-                loop.remove_writer(descriptor)
+            self._making.discard(key)
+        return channel
+
+    def _has_room(self) -> bool:
+        """Whether there may be one more user's starter; one that idles makes room for it."""
+        self._users = {key: channel for key, channel in self._users.items() if not channel.gone}
+        if len(self._users) < _USERS:
+            return True
+        idle = next((key for key, channel in self._users.items() if not channel.running), None)
+        if idle is None:
+            return False
+        self._users.pop(idle).end()
+        return True
 
 
 def _done(future: asyncio.Future[None]) -> None:

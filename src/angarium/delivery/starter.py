@@ -1,4 +1,4 @@
-"""The process that starts commands: forks, becomes the user, executes, waits, kills (``launcher`` talks with it).
+"""The process that starts commands: becomes their users, executes, waits, kills (``launcher`` talks with it).
 
 It is executed as a script by a process that has grown, so that a fork copies the pages of a small one: it imports
 nothing of this package, and of Python's library only what it needs. It has one thread.
@@ -8,7 +8,7 @@ come the descriptors of the command's standard input, of its output and error, a
 is told about this command and which ends it:
 
 =====  =========  ==================================================================================
-``S``  to parent  the process is there, by this number; said by itself, before it can do anything
+``S``  to parent  the process is there, by this number
 ``F``  to parent  it could not do this step, for this reason (errno); nothing was executed
 ``X``  to parent  it has ended: exit status, or minus the number of a signal
 ``K``  to us      kill its whole process group
@@ -19,11 +19,22 @@ A command is not buried before its parent is through with it, so that its number
 orders' socket ends, the parent is gone: all groups are killed, for they would take the end of a message that was cut
 off for its end.
 
+===========================  ===================================================================================
+the order                    what happens
+===========================  ===================================================================================
+is for somebody else         a child becomes him, says that it is there, and executes the command
+is for who we are            the command is spawned (posix_spawn(3)), which copies no pages
+has no command               the child that has become somebody is a starter for him, whose orders' socket is its
+                             standard input: it can start nothing but what he could
+===========================  ===================================================================================
+
 What a command gets: a session of its own without a terminal, the three descriptors, the environment of its order,
 default signals, umask 077, no group but the user's. It enters its root directory as root, everything else as the user.
-Nobody is made root here, whatever is ordered: the number of a user or a group that is 0 is refused.
+Nobody is made root here, whatever is ordered: a user or a group that is 0 is refused. A user may neither trace a
+process that has become him here nor read its memory: for that it would have to execute something.
 
-Nothing here waits for a command or for the files that it is read from: a user who hangs his own holds up nobody else.
+What is root's waits neither for a command nor for the files that it is read from: a user who hangs his own holds up
+nobody else.
 """
 
 from __future__ import annotations
@@ -36,6 +47,12 @@ import select
 import signal
 import socket
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Execute = Callable[[bytes, list[bytes], dict[bytes, bytes]], int]
 
 INLINE = 32 * 1024
 """Bytes of an order that are sent as they are; a longer one is in a file, whose descriptor comes last."""
@@ -93,6 +110,10 @@ class Order:
             raise ValueError("embedded null byte")
         return data
 
+    def for_ourselves(self) -> Order:
+        """The same for a starter that is its user already."""
+        return Order(-1, -1, self.directory, self.root, self.shell, self.arguments, self.environment)
+
     @classmethod
     def unpacked(cls, data: bytes) -> Order:
         """The order of its bytes. Raises ValueError, IndexError."""
@@ -102,14 +123,15 @@ class Order:
 
 
 class _Command:
-    """One that runs, or has ended and is not buried."""
+    """One that runs, or has ended and is not buried; or a starter, which sees to its end and its commands' itself."""
 
-    __slots__ = ("ended", "pid", "pidfd", "status")
+    __slots__ = ("ended", "pid", "pidfd", "starts", "status")
 
-    def __init__(self, pid: int, pidfd: int, status: socket.socket) -> None:
+    def __init__(self, pid: int, pidfd: int, status: int, *, starts: bool) -> None:
         self.pid = pid
         self.pidfd = pidfd
         self.status = status
+        self.starts = starts
         self.ended = False
 
 
@@ -159,29 +181,41 @@ class Starter:
             with open(numbers[3], "rb") as file:  # noqa: PTH123  # a descriptor
                 file.seek(0)
                 data = file.read()
-        status = socket.socket(fileno=numbers[2])
+        stdin, output, status = numbers[:3]
         try:
-            self._start(Order.unpacked(data), numbers[0], numbers[1], status)
+            self._start(Order.unpacked(data), stdin, output, status)
         finally:
-            os.close(numbers[0])
-            os.close(numbers[1])
+            os.close(stdin)
+            os.close(output)
         return True
 
-    def _start(self, order: Order, stdin: int, output: int, status: socket.socket) -> None:
-        """Fork."""
+    def _start(self, order: Order, stdin: int, output: int, status: int) -> None:
+        """Have a command, or say why there is none."""
+        step = b"fork"
         try:
-            pid = os.fork()
-            if pid == 0:
-                _become_command(order, stdin, output, status)
+            if order.uid >= 0:
+                pid = os.fork()
+                if pid == 0:
+                    _become(order, stdin, output, status)
+            else:
+                step = b"rights"
+                _refuse_root()
+                step = b"directory"
+                os.chdir(order.directory)
+                step = b"command"
+                pid = _execute(order, _spawning(stdin, output))
+                _tell(status, b"S%d" % pid)
         except OSError as error:
-            _tell(status, b"Ffork %d" % (error.errno or errno.EAGAIN))
-            status.close()
+            _tell(status, b"F%s %d" % (step, error.errno or errno.EIO))
+            os.close(status)
             return
+        finally:
+            os.chdir("/")  # nobody's directory is kept in use
         pidfd = os.pidfd_open(pid)
-        command = _Command(pid, pidfd, status)
-        self._commands[pidfd] = self._commands[status.fileno()] = command
+        command = _Command(pid, pidfd, status, starts=not order.arguments)
+        self._commands[pidfd] = self._commands[status] = command
         self._poll.register(pidfd, select.EPOLLIN)
-        self._poll.register(status.fileno(), select.EPOLLIN)
+        self._poll.register(status, select.EPOLLIN)
 
     def _look(self, command: _Command) -> None:
         """Say how it has ended, if it has."""
@@ -192,33 +226,34 @@ class Starter:
         command.ended = True
         del self._commands[command.pidfd]
         os.close(command.pidfd)
-        if command.status.fileno() < 0 or not _tell(command.status, b"X%d" % code):
+        if command.status < 0 or not _tell(command.status, b"X%d" % code):
             self._bury(command)
 
     def _hear(self, command: _Command) -> None:
         """Kill its group, if that is what the parent wants; let go of it, if the parent has."""
         try:
-            data = command.status.recv(16, socket.MSG_DONTWAIT)
+            data = os.read(command.status, 16)
         except BlockingIOError:
             return
         except OSError:
             data = b""
-        if data == b"K" or not command.ended:
+        if data == b"K" or not (command.ended or command.starts):
             _kill(command)
         if data != b"K":
             self._bury(command)
 
     def _bury(self, command: _Command) -> None:
         """Close its socket, and wait for it if it has ended; else that is done when it has."""
-        if command.status.fileno() >= 0:
-            self._commands.pop(command.status.fileno(), None)
-            command.status.close()
+        if command.status >= 0:
+            del self._commands[command.status]
+            os.close(command.status)
+            command.status = -1
         if command.ended:
             os.waitpid(command.pid, 0)
 
     def _kill_all(self) -> None:
         for command in self._commands.values():
-            if not command.ended:
+            if not (command.ended or command.starts):
                 _kill(command)
 
 
@@ -229,16 +264,22 @@ def _kill(command: _Command) -> None:
         pass
 
 
-def _tell(status: socket.socket, data: bytes) -> bool:
+def _tell(status: int, data: bytes) -> bool:
     """Say something about a command; whether anybody is there to hear it."""
     try:
-        status.send(data, socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
+        os.write(status, data)
     except OSError:
         return False
     return True
 
 
-def _become_command(order: Order, stdin: int, output: int, status: socket.socket) -> None:
+def _refuse_root() -> None:
+    """Raise PermissionError if this process is root in any way."""
+    if 0 in (*os.getresuid(), *os.getresgid()):
+        raise PermissionError(errno.EPERM, "root")
+
+
+def _become(order: Order, stdin: int, output: int, status: int) -> None:
     """The child, from fork to the end: it does not return."""
     step = b"rights"
     try:
@@ -248,48 +289,63 @@ def _become_command(order: Order, stdin: int, output: int, status: socket.socket
         os.dup2(stdin, 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        os.closerange(3, status.fileno())
-        os.closerange(status.fileno() + 1, _OURS)
+        os.closerange(3, status)
+        os.closerange(status + 1, _OURS)
         resource.setrlimit(resource.RLIMIT_NOFILE, _few(FILES))
         if order.root:
             step = b"root"
             os.chroot(order.root)
             os.chdir("/")
             step = b"rights"
-        if order.uid >= 0:
-            os.setgroups([order.gid])
-            os.setresgid(order.gid, order.gid, order.gid)
-            os.setresuid(order.uid, order.uid, order.uid)
-        if 0 in (*os.getresuid(), *os.getresgid()):
-            raise PermissionError(errno.EPERM, "root")
+        os.setgroups([order.gid])
+        os.setresgid(order.gid, order.gid, order.gid)
+        os.setresuid(order.uid, order.uid, order.uid)
+        _refuse_root()
+        if not order.arguments:
+            os.close(status)
+            _serve()
+            return
         step = b"directory"
         os.chdir(order.directory)
         step = b"command"
-        _execute(order)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        _execute(order, os.execve)
     except OSError as error:
         _tell(status, b"F%s %d" % (step, error.errno or errno.EIO))
     finally:
         os._exit(75)
 
 
-def _execute(order: Order) -> None:
-    """Execute it, as execvp(3) would: what is no program is for the shell. Raises OSError."""
+def _spawning(stdin: int, output: int) -> Execute:
+    """What executes a program in a new process, and returns its number."""
+    actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
+
+    def spawn(place: bytes, arguments: list[bytes], environment: dict[bytes, bytes]) -> int:
+        return os.posix_spawn(
+            place, arguments, environment, file_actions=actions, setsid=True, setsigdef=[signal.SIGPIPE]
+        )
+
+    return spawn
+
+
+def _execute(order: Order, execute: Execute) -> int:
+    """Execute its program, as execvp(3) would: what is no program is for the shell. Raises OSError."""
     name, *arguments = order.arguments
     environment = dict(each.split(b"=", 1) for each in order.environment)
     places = [name] if b"/" in name else [each + b"/" + name for each in environment[b"PATH"].split(b":") if name]
     refused: OSError = FileNotFoundError(errno.ENOENT, "no such program")
     for place in places:
         try:
-            os.execve(place, order.arguments, environment)  # noqa: S606  # that is what it is for
+            return execute(place, order.arguments, environment)
         except OSError as error:
             if error.errno == errno.ENOEXEC:
-                os.execve(_SHELL, [_SHELL, place, *arguments], environment)  # noqa: S606  # likewise
+                return execute(_SHELL, [_SHELL, place, *arguments], environment)
             if error.errno == errno.EACCES:
                 refused = error
             elif error.errno not in _ELSEWHERE or place is name:
                 raise
     if order.shell and b"/" not in name and refused.errno == errno.ENOENT:
-        os.execve(_SHELL, [b"sh", b"-c", order.shell], environment)  # noqa: S606  # likewise
+        return execute(_SHELL, [b"sh", b"-c", order.shell], environment)
     raise refused
 
 
@@ -299,21 +355,28 @@ def _few(files: int) -> tuple[int, int]:
     return (files if hard == resource.RLIM_INFINITY else min(files, hard)), hard
 
 
-def main() -> None:
-    """Serve the parent, whose socket is our standard input."""
+def _serve() -> None:
+    """Serve whoever has the other end of our standard input, until he is gone."""
     control = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
+    for each in (0, 1, 2):
+        os.dup2(nothing, each)
     os.close(nothing)
+    Starter(control).run()
+
+
+def main() -> None:
+    """What this process is as a whole."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # who has gone is told nothing
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_NOFILE, _few(_OURS))
+    resource.setrlimit(resource.RLIMIT_NOFILE, _few(FILES if os.geteuid() else _OURS))
     gc.disable()
     gc.collect()
     gc.freeze()  # a collection would write to pages that a child shares
-    Starter(control).run()
+    _serve()
 
 
 if __name__ == "__main__":

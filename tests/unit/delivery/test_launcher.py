@@ -1,4 +1,7 @@
-"""Commands and the process that starts them: whatever either does, the other is none the worse, and nothing is left."""
+"""Commands and the processes that start them: whatever one does, the others are none the worse, and nothing is left.
+
+Each test has its commands started by the first starter, and then by their user's.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,34 @@ from angarium.model.content import ContentLostError
 
 ROOT = os.geteuid() == 0
 SOMEBODY = User("somebody", 54321, 54322) if ROOT else User("me", os.geteuid(), os.getegid())
+_LIBRARYS = 0b11 << 31
+"""Signals 32 and 33, which no program uses: posix_spawn(3) has them ignored."""
 PATH = {"PATH": "/usr/bin:/bin"}
+
+
+@pytest.fixture(autouse=True, params=["first", "users"])
+def whose(request, monkeypatch):
+    """Which starter it is."""
+    if request.param == "first":
+        monkeypatch.setattr(launcher, "_SOON", -1.0)
+    elif ROOT:
+        monkeypatch.setattr(launcher, "_SOON", float("inf"))
+    else:
+        pytest.skip("only root can become others")
+    return request.param
+
+
+def starter_of(whose):
+    """The number of the process."""
+    (first,) = (each for each in children_of(os.getpid()) if is_starter(each))
+    if whose == "first":
+        return first
+    (own,) = (each for each in children_of(first) if is_starter(each))
+    return own
+
+
+def is_starter(pid):
+    return b"starter.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def rules_for(script, limit=20.0, **changes):
@@ -43,6 +73,7 @@ def launching():
     """A launcher, which must leave no descriptor behind."""
     before = open_files(os.getpid())
     ours = Launcher()
+    ours._seen[SOMEBODY.uid, SOMEBODY.gid] = 0.0
     try:
         yield ours
     finally:
@@ -85,6 +116,13 @@ def wait_for_end(pid):
 
 def children_of(pid):
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def commands_below():
+    """The numbers of sleeping commands."""
+    below = [each for each in children_of(os.getpid()) if is_starter(each)]
+    below += [each for first in below for each in children_of(first)]
+    return {each for pid in below for each in children_of(pid) if not is_starter(each)}
 
 
 async def nobody_below(pid):
@@ -214,7 +252,7 @@ def test_what_is_no_program_may_be_for_a_shell():
     ]
 
 
-def test_a_thousand_commands_leave_nothing():
+def test_a_thousand_commands_leave_nothing(whose):
     async def body():
         with launching() as ours:
             commands = (Commands if ROOT else OwnCommands)(ours)
@@ -224,46 +262,45 @@ def test_a_thousand_commands_leave_nothing():
                 assert outcome.text == "delivered to command: x"
 
             await run(1)
-            pid = ours._process.pid
+            pid = starter_of(whose)
             await nobody_below(pid)
             before = [open_files(each) for each in (os.getpid(), pid)]
             for start in range(0, 1000, 50):
                 await asyncio.gather(*(run(number) for number in range(start, start + 50)))
             await nobody_below(pid)
             assert [open_files(each) for each in (os.getpid(), pid)] == before
-            assert not ours._running
+            assert not any(each.running for each in ours._users.values())
 
     asyncio.run(body())
 
 
-def test_a_starter_that_is_killed_takes_its_commands_along_and_is_replaced():
+def test_a_starter_that_is_killed_takes_its_commands_along_and_is_replaced(whose):
     async def body():
         with launching() as ours:
             commands = (Commands if ROOT else OwnCommands)(ours)
             running = [asyncio.create_task(commands.run("x", [b"x"], rules_for("sleep 60"))) for _ in range(3)]
-            while len(ours._running) < 3 or not all(each.has_begun() for each in ours._running):
+            while len(below := commands_below()) < 3:
                 await asyncio.sleep(0.01)
-            pids = [each.pid for each in ours._running]
-            os.kill(ours._process.pid, signal.SIGKILL)
+            os.kill(starter_of(whose), signal.SIGKILL)
             failed = await asyncio.gather(*running, return_exceptions=True)
             assert {f"{each.dsn} {each.text}: {each.cause}" for each in failed} == {
                 "4.3.0 temporary failure: the process that starts commands died"
             }
-            for each in pids:
+            for each in below:
                 wait_for_end(each)
             assert (await commands.run("x", [b"x"], rules_for("exit 0"))).text == "delivered to command: x"
 
     asyncio.run(body())
 
 
-def test_an_end_that_was_told_counts_though_the_starter_died_then():
+def test_an_end_that_was_told_counts_though_the_starter_died_then(whose):
     async def body():
         with launching() as ours:
             nothing = os.open(os.devnull, os.O_RDWR)
             async with ours.started(order_of("exit 3"), nothing, nothing) as running:
                 while waiting_bytes(running._status) < len("S1X3"):
                     await asyncio.sleep(0)
-                os.kill(ours._process.pid, signal.SIGKILL)
+                os.kill(starter_of(whose), signal.SIGKILL)
                 await running.lost
                 assert await running.ended() == 3
             os.close(nothing)
@@ -271,12 +308,12 @@ def test_an_end_that_was_told_counts_though_the_starter_died_then():
     asyncio.run(body())
 
 
-def test_a_starter_that_does_not_answer_is_replaced_and_the_mail_waits():
+def test_a_starter_that_does_not_answer_is_replaced_and_the_mail_waits(whose):
     async def body():
         with launching() as ours:
             commands = (Commands if ROOT else OwnCommands)(ours)
             await commands.run("x", [b"x"], rules_for("exit 0"))
-            os.kill(ours._process.pid, signal.SIGSTOP)
+            os.kill(starter_of(whose), signal.SIGSTOP)
             with pytest.raises(DeliveryError, match=r"4\.3\.0 temporary failure"):
                 await commands.run("x", [b"x"], rules_for("exit 0", 0.2))
             assert (await commands.run("x", [b"x"], rules_for("exit 0"))).text == "delivered to command: x"
@@ -284,44 +321,50 @@ def test_a_starter_that_does_not_answer_is_replaced_and_the_mail_waits():
     asyncio.run(body())
 
 
-def test_orders_that_find_no_room_wait():
+def test_orders_that_find_no_room_wait(whose):
     async def body():
         with launching() as ours:
             commands = (Commands if ROOT else OwnCommands)(ours)
             await commands.run("x", [b"x"], rules_for("exit 0"))
-            os.kill(ours._process.pid, signal.SIGSTOP)
+            os.kill(stopped := starter_of(whose), signal.SIGSTOP)
             padding = PATH | {"X": "x" * (INLINE - 1000)}
             waiting = [
                 asyncio.create_task(commands.run("x", [b"x"], rules_for("exit 0", environment=padding)))
                 for _ in range(30)
             ]
-            while ours._full is None:
+            while not any(each and each._full for each in (ours._first, *ours._users.values())):
                 await asyncio.sleep(0)
-            os.kill(ours._process.pid, signal.SIGCONT)
+            os.kill(stopped, signal.SIGCONT)
             assert {each.text for each in await asyncio.gather(*waiting)} == {"delivered to command: x"}
 
     asyncio.run(body())
 
 
-def test_a_parent_that_is_killed_leaves_nothing_running(tmp_path):
+def test_a_parent_that_is_killed_leaves_nothing_running(whose):
     program = f"""
 import asyncio, os
+from angarium.delivery import launcher as module
 from angarium.delivery.launcher import Launcher
+module._SOON = float("{launcher._SOON}")
 from angarium.delivery.starter import Order
 async def body():
     launcher = Launcher()
+    launcher._seen[{SOMEBODY.uid}, {SOMEBODY.gid}] = 0.0
     nothing = os.open("/dev/null", os.O_RDWR)
     order = Order({order_of("").uid}, {order_of("").gid}, b"/", b"", b"", [b"sleep", b"60"], [b"PATH=/usr/bin:/bin"])
     async with launcher.started(order, nothing, nothing) as running:
         while not running.has_begun():
             await asyncio.sleep(0.01)
-        print(running.pid, launcher._process.pid, flush=True)
+        print(running.pid, flush=True)
         await running.ended()
 asyncio.run(body())
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
-        pids = parent.stdout.readline().split()
-        assert all(is_running(each) for each in pids)
+        command = int(parent.stdout.readline())
+        first = [each for each in children_of(parent.pid) if is_starter(each)]
+        pids = [command, *first, *(each for pid in first for each in children_of(pid) if is_starter(each))]
+        assert len(pids) == (2 if whose == "first" else 3)
+        assert is_running(command)
         parent.kill()
     for each in pids:
         wait_for_end(each)
@@ -346,23 +389,26 @@ def test_a_message_that_cannot_be_read_is_not_taken_for_a_shorter_one(tmp_path):
 
 
 def test_what_a_command_has():
-    script = "ls /proc/self/fd | tr '\\n' ' '; ulimit -n; umask; cat /proc/$$/stat; grep Sig[IB] /proc/$$/status; env"
+    script = "ls /proc/self/fd | tr '\\n' ' '; ulimit -n; umask; cat /proc/$$/stat; env"
     with socket.socket() as inheritable:
         inheritable.set_inheritable(True)
         ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         try:
             code, said = said_by(order_of(script))
+            _code, masks = said_by(order_of("", arguments=[b"grep", b"Sig[BI]", b"/proc/self/status"]))
         finally:
             signal.signal(signal.SIGINT, ignored)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
-    descriptors, umask, stat, blocked, ignored, *environment = said.splitlines()
+    descriptors, umask, stat, *environment = said.splitlines()
+    blocked, ignored = masks.splitlines()
     assert descriptors.split()[:4] == ["0", "1", "2", "3"]  # ls itself has the directory open
     assert descriptors.split()[-1] == "1024"
     assert umask == "0077"
     pid, _name, _state, _parent, group, session, terminal, *_rest = stat.split()
     assert (group, session, terminal) == (pid, pid, "0")
-    assert blocked.split()[1] == ignored.split()[1] == "0" * 16
+    assert int(blocked.split()[1], 16) == 0
+    assert int(ignored.split()[1], 16) & ~_LIBRARYS == 0
     assert sorted(environment) == ["PATH=/usr/bin:/bin", "PWD=/"]
     assert code == 0
 
@@ -441,5 +487,56 @@ def test_somebody_elses_command_is_not_run_by_ourselves():
                 DeliveryError, match="delivery for the user other needs a server that was started by root"
             ):
                 await OwnCommands(ours).run("x", [b""], rules)
+
+    asyncio.run(body())
+
+
+def test_a_command_sees_nothing_of_its_starter():
+    """It has been root's process, or has its orders' socket: nobody may trace it, read its memory or its files."""
+    script = "for each in fd mem environ maps; do cat /proc/$PPID/$each; ls /proc/$PPID/$each/; done 2>/dev/null; id -u"
+    assert said_by(order_of(script)) == (0, f"{SOMEBODY.uid}\n") or not ROOT
+
+
+def starters_below(ours):
+    return {key for key, channel in ours._users.items() if not channel.gone}
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can become others")
+def test_users_who_have_much_to_do_have_starters_for_a_while(whose, monkeypatch):
+    async def body():
+        with launching() as ours:
+            commands = Commands(ours)
+            monkeypatch.setattr(launcher, "_USERS", 2)
+            users = [User("u", 54321 + number, 54322) for number in range(4)]
+            for _turn in range(2):
+                for user in users:
+                    outcome = await commands.run("x", [b""], rules_for("id -u; exit 69", user=user))
+                    assert f"output: {user.uid} " in outcome.text
+            if whose == "first":
+                assert not starters_below(ours)
+                return
+            assert starters_below(ours) == {(each.uid, each.gid) for each in users[2:]}
+            monkeypatch.setattr(launcher, "_IDLE", 0.0)
+            await asyncio.gather(*(commands.run("x", [b""], rules_for("exit 0", user=each)) for each in users[2:]))
+            while starters_below(ours):
+                await asyncio.sleep(0.01)
+
+    asyncio.run(body())
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can become others")
+def test_who_kills_his_starter_has_killed_his_own(whose):
+    if whose == "first":
+        pytest.skip("nobody can kill that one")
+    other = User("other", 54329, 54322)
+
+    async def body():
+        with launching() as ours:
+            commands = Commands(ours)
+            run = asyncio.create_task(commands.run("x", [b""], rules_for("sleep 0.5", user=other)))
+            with pytest.raises(DeliveryError, match=r"4\.3\.0 temporary failure"):
+                await commands.run("x", [b""], rules_for("kill -9 $PPID; sleep 60"))
+            assert (await commands.run("x", [b""], rules_for("exit 0"))).text == "delivered to command: x"
+            assert (await run).text == "delivered to command: x"
 
     asyncio.run(body())
