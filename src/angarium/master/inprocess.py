@@ -1,7 +1,7 @@
 """The whole server in one process: every service of master.cf as a task of one event loop.
 
 For a demo, a test, a debugger. It binds, it does not fork, it does not change users. ``OneProcess.serve`` runs until
-it is cancelled or told to stop; sessions under way get the time to end that a reload would give them.
+it is cancelled or told to stop; sessions under way get ``STOP_PATIENCE`` to end.
 
 Fails like ``wiring``; a service that ends by itself ends the server, with the service's error.
 """
@@ -23,6 +23,9 @@ from angarium.master.transports import queue_manager
 from angarium.master.wiring import NetworkWiring, local_service, socket_path
 from angarium.runtime.log import MailLog
 from angarium.runtime.service import Service
+
+STOP_PATIENCE = 1.0
+"""Seconds that sessions have to end."""
 
 
 class OneProcess:
@@ -57,7 +60,7 @@ class OneProcess:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Let ``serve`` return when the sessions have ended."""
+        """Let ``serve`` return when the sessions have ended, or have had their time."""
         self._stopping.set()
 
     async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -72,11 +75,13 @@ class OneProcess:
         services += [(local_service(node, entry), sockets) for entry, sockets in self._local]
         try:
             async with asyncio.TaskGroup() as group:
-                for service, sockets in services:
-                    group.create_task(service.run(sockets))
+                tasks = [group.create_task(service.run(sockets)) for service, sockets in services]
                 ready()
                 await self._stopping.wait()
                 for service, _sockets in services:
                     service.drain()
+                await asyncio.wait(tasks, timeout=STOP_PATIENCE)
+                for task in tasks:
+                    task.cancel()
         finally:
             await node.close()

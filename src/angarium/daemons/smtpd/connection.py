@@ -43,6 +43,9 @@ _PIECE = 8 * 1024
 """Octets of commands that are acted on at once."""
 _LINGER = 10.0
 """Seconds that a client has to take the last reply: until then nobody counts it, so there may be many."""
+DRAIN_QUIET = 10.0
+"""Seconds for which a client may say nothing between transactions when a new process has taken over: who is in the
+middle of something notices nothing of a reload, and the old processes end."""
 _SLICE = 0.01
 """Seconds for which one client's commands are acted on before others have their turn."""
 
@@ -164,12 +167,11 @@ class SmtpdConnection(asyncio.Protocol):
             wake.set_result(None)
 
     def drain(self) -> None:
-        """End the session at the next moment between transactions."""
+        """Another process takes new clients: the session ends when it is quiet between transactions."""
         self._draining = True
         talk = self._talk
         if talk is not None and talk.transaction is None and self._wake is not None and not self._wake.done():
-            wake, self._wake = self._wake, None
-            wake.set_result(None)
+            self._arm(min(self._deadline, self._loop.time() + DRAIN_QUIET))
 
     # -- the session -----------------------------------------------------------------------------------------------
 
@@ -345,15 +347,18 @@ class SmtpdConnection(asyncio.Protocol):
         while not self._input:
             if self._eof:
                 raise LostConnectionError
+            deadline = self._read_deadline(talk)
             if self._draining and talk.transaction is None:
+                deadline = min(deadline, self._loop.time() + DRAIN_QUIET)
+            self._wake = self._loop.create_future()
+            self._arm(deadline)
+            await self._wake
+            if self._expired:
+                if not self._draining or talk.transaction is not None:
+                    raise ClientTimeoutError
                 talk.send(Reply.of(421, "4.3.2", f"{talk.parameters.myhostname} Service shutting down"))
                 talk.closing = True
                 return b""
-            self._wake = self._loop.create_future()
-            self._arm(self._read_deadline(talk))
-            await self._wake
-            if self._expired:
-                raise ClientTimeoutError
         pieces = self._input
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()

@@ -170,7 +170,7 @@ class SmtpdService:
         self._report_later()
 
     def drain(self) -> None:
-        """Stop accepting and let sessions end at their next moment between transactions."""
+        """Stop accepting; sessions go on until they end, or are quiet between transactions."""
         self._close_listeners()
         for connection in tuple(self._connections):
             connection.drain()

@@ -253,7 +253,9 @@ def test_too_many_connections_in_a_unit_of_time_unless_exempt(server):
     assert f"warning: Connection rate limit exceeded: 2 from {CLIENT} for service smtp" in server.lines
 
 
-def test_draining_ends_idle_sessions_and_lets_transactions_finish(server):
+def test_draining_ends_quiet_sessions_and_lets_transactions_finish(server, monkeypatch):
+    monkeypatch.setattr("angarium.daemons.smtpd.connection.DRAIN_QUIET", 0.1)
+
     async def test():
         idle = await ready(server)
         busy = await ready(server, *TRANSACTION)
@@ -262,6 +264,20 @@ def test_draining_ends_idle_sessions_and_lets_transactions_finish(server):
         assert await idle.closed()
         assert (await busy.send(b"x\r\n.\r\n")).startswith("250")
         assert (await busy.reply()).startswith("421 4.3.2 ")
+
+    server.run(test)
+    assert len(server.queue.messages) == 1
+
+
+def test_draining_keeps_nobody_from_what_he_came_for(server):
+    async def test():
+        fresh = await server.connect()
+        server.service.drain()
+        assert (await fresh.say("EHLO x")).startswith("250")
+        for line in TRANSACTION:
+            await fresh.say(line)
+        assert (await fresh.send(b"x\r\n.\r\n")).startswith("250")
+        assert (await fresh.say("QUIT")).startswith("221")
 
     server.run(test)
     assert len(server.queue.messages) == 1
