@@ -161,8 +161,9 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "4.1.1.4); in Postfix 3.7 the next MAIL is nested, and the next DATA ends the process."
         ),
         (
-            "After `postfix reload` sessions go on with the settings that they began with; one that says nothing between "
-            "transactions for ten seconds is ended with 421, so that the old processes end. New clients meet new ones."
+            "After `postfix reload` sessions go on with the settings that they began with; one that says nothing "
+            "between transactions for ten seconds is ended with 421, so that the old processes end. New clients meet "
+            "new ones."
         ),
     ),
     "address verification": (
