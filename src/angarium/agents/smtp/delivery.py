@@ -68,6 +68,7 @@ class Delivery:
         self._answered: frozenset[int] = frozenset()
         self._seven_bit: Outgoing | None = None
         self._eight_bit_headers: bool | None = None
+        self._asked: tuple[str, int] | None = None
 
     async def run(self) -> Sequence[DeliveryResult]:
         """Attempt the delivery; one result for each recipient."""
@@ -124,11 +125,13 @@ class Delivery:
     async def _reuse(self, connection: Connection, place: Destination, key: str) -> None:
         """Send over an idle connection; what it leaves undone remains."""
         self._sessions = 1
+        self._asked = (connection.target.address, connection.target.port)
         try:
             await self._send(connection, place, key)
         except LostError as lost:
             self._sessions = 0
             if lost.step in _FIRST_STEPS and not lost.timed_out:
+                self._asked = None
                 return  # stale: nothing was said to us about this message
             self._settle_all(lost, connection)
         except TroubleError as trouble:
@@ -150,6 +153,8 @@ class Delivery:
             for target in targets:
                 if not self._remaining or (limit and self._sessions >= limit):
                     break
+                if self._asked == (target.address, target.port):
+                    continue  # over the connection that was open
                 connection: Connection | None = None
                 try:
                     self._sessions += 1

@@ -197,6 +197,16 @@ def test_stale_connection_is_replaced_without_blame():
     assert run(scenario) == (2, Status.SENT, Status.SENT, 1, 2)
 
 
+def test_who_says_later_over_an_open_connection_is_not_asked_at_once_over_a_new_one():
+    async def scenario():
+        async with FakeServer({"RCPT": ["250 ok", "450 4.2.1 later", "250 ok"]}) as server, Bench() as bench:
+            first = await bench.one(f"[127.0.0.1]:{server.port}")
+            second = await bench.one(f"[127.0.0.1]:{server.port}")
+            return server.connections, first.status, second.status, second.conn_use
+
+    assert run(scenario) == (1, Status.SENT, Status.DEFERRED, 2)
+
+
 def test_refused_transaction_is_reset_before_the_next():
     async def scenario():
         async with (
