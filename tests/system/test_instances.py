@@ -70,3 +70,25 @@ def test_two_instances_live_side_by_side(multi, capfd):
     assert not (log.parent / "config").exists()
     assert not (log.parent / "queue").exists()
     assert not (log.parent / "data").exists()
+
+
+@pytest.mark.parametrize("action", ["deport", "destroy"])
+def test_an_instance_that_runs_is_not_removed(multi, capfd, action):
+    call, server, log = multi
+    directory = log.parent / "config"
+    assert call("-e", "enable", "-i", "postfix-out") == 0
+    assert call("-i", "postfix-out", "-p", "start") == 0
+    assert call("-e", action, "-i", "postfix-out") == 1
+    assert "Cannot remove enabled instances" in capfd.readouterr().err
+    assert call("-e", "disable", "-i", "postfix-out") == 0
+    try:
+        assert call("-e", action, "-i", "postfix-out") == 1
+        assert f"Instance '{directory}' is not stopped" in capfd.readouterr().err
+        assert "postfix/postmulti-script[" in server.log()
+        assert (directory / "main.cf").exists()
+    finally:
+        subprocess.run([sys.executable, "-m", "angarium.commands.postfix", "-c", str(directory), "stop"], check=True)
+    assert call("-e", action, "-i", "postfix-out") == 0
+    main_cf = (server.site.configuration / "main.cf").read_text()
+    assert "multi_instance_directories = \n" in main_cf or "multi_instance_directories =\n" in main_cf
+    assert (f"alternate_config_directories = {directory}\n" in main_cf) is (action == "deport")

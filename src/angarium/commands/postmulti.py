@@ -129,13 +129,14 @@ class Instances:
         """The primary first."""
         return [self.primary, *self.others]
 
-    def fail(self, text: str) -> NoReturn:
-        """Say so in the log, and end. Raises CommandError."""
+    def fail(self, text: str, *, script: bool = False) -> NoReturn:
+        """Say so in the log, and end; ``script``: as what Postfix leaves to postmulti-script. Raises CommandError."""
         conf = self.primary.conf
+        tag = f"{conf.text('syslog_name')}/postmulti-script" if script else "postmulti"
         try:
             host, facility = conf.text("myhostname").partition(".")[0], conf.choice("syslog_facility")
             sink = open_log(conf.text("maillog_file"), "text", host, facility)
-            ServiceLog(sink, "postmulti").fatal(text)
+            ServiceLog(sink, tag).fatal(text)
             sink.flush()
         except (OSError, ConfigError):
             pass  # a log that cannot be written to is no reason not to say it on the terminal

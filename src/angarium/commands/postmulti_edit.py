@@ -5,7 +5,7 @@
 ``create``       a new instance, with a main.cf of the primary's shared directories, without services on TCP and without
                  local submission until somebody says otherwise; one that is there already is imported
 ``import``       an instance that is there joins the others
-``deport``       it leaves them, and stays as it is
+``deport``       disabled and stopped, it leaves them, and stays as it is; alternate_config_directories has it then
 ``destroy``      disabled, stopped and with an empty queue, it is removed; what others put into its directories stays
 ``assign``       a name and a group; ``-`` is none
 ``enable`` …     ``disable``: multi_instance_enable
@@ -89,7 +89,7 @@ class Editor:
             return
         target = self._target()
         if not self._instances.primary.conf.text("multi_instance_wrapper"):
-            fail("multi_instance_wrapper is empty, run 'postmulti -e init' first.")
+            fail("multi_instance_wrapper is empty, run 'postmulti -e init' first.", script=True)
         if action == "assign":
             self._assign(target)
         elif action in ("enable", "disable"):
@@ -165,7 +165,7 @@ class Editor:
         if name and not name.startswith("postfix-"):
             self._instances.fail("New instance name must start with 'postfix-'")
         if not primary.conf.text("multi_instance_wrapper"):
-            self._instances.fail("multi_instance_wrapper is empty, run 'postmulti -e init' first.")
+            self._instances.fail("multi_instance_wrapper is empty, run 'postmulti -e init' first.", script=True)
         if name:
             values.setdefault("config_directory", str(Path(primary.directory).with_name(name)))
         directory = values.get("config_directory") or self._instances.fail("Missing config_directory parameter value")
@@ -217,23 +217,33 @@ class Editor:
         elif (wanted.name or wanted.group) and (before := wanted.of(self._instances.others)):
             place = names.index(before[0].directory)
         names.insert(place, directory)
-        self._set(self._instances.primary, {"multi_instance_directories": " ".join(names)})
+        self._list(names, gone=directory)
 
     def _remove(self, target: Instance, *, destroy: bool) -> None:
         if target.primary:
             self._instances.fail("Cannot remove the primary instance")
-        if target.enabled and destroy:
+        if target.enabled:
             self._instances.fail("Cannot remove enabled instances")
+        queue = Path(target.conf.text("queue_directory"))
+        if queue.is_dir() and PidFile(queue).running() is not None:
+            self._instances.fail(f"Instance '{target.directory}' is not stopped", script=True)
         if destroy:
             self._destroy(target)
         names = [each.directory for each in self._instances.others if each is not target]
-        self._set(self._instances.primary, {"multi_instance_directories": " ".join(names)})
+        self._list(names, alternate=None if destroy else target.directory, gone=target.directory)
+
+    def _list(self, names: Sequence[str], gone: str, alternate: str | None = None) -> None:
+        """Write multi_instance_directories; of alternate_config_directories ``gone`` is none, but ``alternate`` is."""
+        before = self._instances.primary.conf.names("alternate_config_directories")
+        now = [each for each in before if each != gone] + ([alternate] if alternate else [])
+        settings = {"multi_instance_directories": " ".join(names)}
+        if now != list(before):
+            settings["alternate_config_directories"] = " ".join(now)
+        self._set(self._instances.primary, settings)
 
     def _destroy(self, target: Instance) -> None:
-        """Remove the files of an instance. Raises CommandError while it has mail or runs."""
+        """Remove the files of an instance. Raises CommandError while it has mail."""
         queue = Path(target.conf.text("queue_directory"))
-        if queue.is_dir() and PidFile(queue).running() is not None:
-            self._instances.fail("cannot destroy a running instance.")
         if (queue / "queue.db").exists():
             with QueueControl(queue, readonly=True) as control:
                 if next(iter(control.messages()), None) is not None:
