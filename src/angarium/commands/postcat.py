@@ -19,6 +19,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from angarium.commands import maildrop
+from angarium.commands.maildrop import Dropped
 from angarium.commands.queue_command import CommandError, QueueCommand, guarded, parse_options
 from angarium.mailqueue.control import plausible_id
 from angarium.mailqueue.interface import QueuedMessage, QueueName
@@ -41,22 +43,63 @@ def run(argv: Sequence[str]) -> int:
     chosen = {option[1] for option, _value in options}
     command = QueueCommand("postcat", next((value for option, value in options if option == "-c"), None))
     parts = (chosen & {"b", "e", "h"}) or {"b", "e", "h"}
+    offset = next((value for option, value in reversed(options) if option == "-s"), "0")
+    if not offset.isdigit():
+        raise CommandError(f"bad offset: {offset}")
     if "q" not in chosen:
-        if operands:
-            if not Path(operands[0]).exists():
-                raise CommandError(f"open {operands[0]}: No such file or directory")
-            raise CommandError(f"open {operands[0]}: a message is not a file here, use -q with its queue ID")
+        for operand in operands:
+            show_file(command, Path(operand), parts)
+        if not operands:
+            command.warn("stdin: input is not a valid queue file")
         return 0
     with command.open_queue(readonly=True) as queue:
         for queue_id in operands:
             if not plausible_id(queue_id):
                 raise CommandError(f"bad mail queue ID: {queue_id}")
             content = queue.content(queue_id)
+            if content is None and (dropped := maildrop.find(command.queue_directory, queue_id)) is not None:
+                show_dropped(dropped, f"maildrop/{queue_id}", parts)
+                continue
             message = queue.find(queue_id) if "e" in parts else None
             if content is None or (message is None and "e" in parts):
                 raise CommandError(f"open queue file {queue_id}: No such file or directory")
             show(message, *content, parts)
     return 0
+
+
+def show_file(command: QueueCommand, path: Path, parts: set[str]) -> None:
+    """Print a file of the maildrop directory. Raises CommandError."""
+    try:
+        dropped = maildrop.read(path)
+    except OSError as error:
+        raise CommandError(f"open {path}: {error.strerror}") from error
+    if dropped is None:
+        command.warn(f"{path}: input is not a valid queue file")
+    else:
+        show_dropped(dropped, str(path), parts)
+
+
+def show_dropped(dropped: Dropped, place: str, parts: set[str]) -> None:
+    """Print the parts of a message that no server has seen yet."""
+    envelope = dropped.message.envelope
+    before = [
+        f"*** ENVELOPE RECORDS {place} ***",
+        f"message_arrival_time: {time.ctime(envelope.arrival)}",
+        "named_attribute: rewrite_context=local",
+        f"sender_fullname: {dropped.full_name}",
+        f"sender: {envelope.sender}",
+        *(f"recipient: {each.address}" for each in envelope.recipients),
+        f"*** MESSAGE CONTENTS {place} ***",
+    ]
+    after = [f"*** HEADER EXTRACTED {place} ***", f"*** MESSAGE FILE END {place} ***"]
+    if "e" not in parts:
+        before, after = [], []
+    out = sys.stdout.buffer
+    sys.stdout.flush()
+    out.writelines(line.encode("utf-8", "surrogateescape") + b"\n" for line in before)
+    out.writelines(text_pieces(b"", dropped.content, header="h" in parts, body="b" in parts))
+    out.writelines(line.encode() + b"\n" for line in after)
+    out.flush()
 
 
 def show(message: QueuedMessage | None, prefix: bytes, content: Content, parts: set[str]) -> None:

@@ -10,16 +10,17 @@
 =============  =========================================================================
 
 Exit status 0, or 69 (EX_UNAVAILABLE) for a wrong call, for a queue that cannot be read, and for flushing while no
-server runs. Root and the mail system's own user work on the database itself; other users ask the server, which knows who they are and what they may do (authorized_mailq_users,
-authorized_flush_users).
+server runs. Root and the mail system's own user work on the database itself; other users ask the server, which knows
+who they are and what they may do (authorized_mailq_users, authorized_flush_users).
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from angarium.commands.queue_command import CommandError, QueueCommand, guarded, parse_options
 from angarium.commands.queue_listing import json_lines, text_lines
@@ -67,9 +68,18 @@ def list_queue(command: QueueCommand, *, as_json: bool) -> None:
         with command.open_queue(readonly=True) as queue:
             if not queue.manager_runs():
                 command.warn(f"Mail system is down -- accessing queue directly{_why(command)}")
-            write_lines(_lines(command, queue.messages(), as_json=as_json))
+            write_lines(_lines(command, chain(_dropped(command), queue.messages()), as_json=as_json))
     except PermissionError:
         write_lines(_lines(command, ask_server(command), as_json=as_json))
+
+
+def _dropped(command: QueueCommand) -> Iterator[QueuedMessage]:
+    """What waits in the maildrop directory. Raises PermissionError."""
+    with contextlib.suppress(FileNotFoundError):
+        if next((command.queue_directory / "maildrop").iterdir(), None) is not None:
+            from angarium.commands import maildrop  # late: it is mostly empty
+
+            yield from maildrop.messages(command.queue_directory)
 
 
 def _why(command: QueueCommand) -> str:

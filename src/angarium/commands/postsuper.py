@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from angarium.commands import maildrop
 from angarium.commands.queue_command import CommandError, QueueCommand, guarded, parse_options
 from angarium.mailqueue.control import ORDINARY, QueueControl, plausible_id
 from angarium.mailqueue.interface import QueueName
@@ -32,7 +33,7 @@ USAGE = (
     "[-r queue_id (requeue)] [-s (structure fix)] [-S (redundant structure fix)][-v (verbose)] [queue...]"
 )
 
-_LOG_DIRECTORIES = ("maildrop", "bounce", "defer", "trace", "flush", "saved")
+_LOG_DIRECTORIES = ("bounce", "defer", "trace", "flush", "saved")
 """Queue directories of Postfix that have no counterpart here: named, they are empty."""
 
 Work = Callable[[QueueControl, Iterable[str], Sequence[QueueName]], list[str]]
@@ -125,11 +126,19 @@ def operate(command: QueueCommand, wanted: dict[str, list[str]], queues: Sequenc
             if "ALL" in values:
                 chosen = tuple(each for each in queues if each is QueueName.HOLD) if option == "-H" else queues
                 count = len(operation.work(queue, queue.identifiers(chosen), chosen))
+                if option == "-d" and QueueName.MAILDROP in queues:
+                    count += maildrop.discard(command.queue_directory, None, lambda _name: None)
             else:
-                done = operation.work(queue, _ids(command, values), queues)
+                ids = list(_ids(command, values))
+                done = operation.work(queue, ids, queues)
                 for queue_id in done:
                     command.say(f"{queue_id}: {operation.each}")
                 count = len(done)
+                if option == "-d" and QueueName.MAILDROP in queues:
+                    left = [each for each in ids if each not in done]
+                    count += maildrop.discard(
+                        command.queue_directory, left, lambda each: command.say(f"{each}: removed")
+                    )
             command.say(f"{operation.total}: {count} message{'' if count == 1 else 's'}")
         queue.wake("flush" if wanted.keys() & {"-r", "-H", "-e"} else "queue")
 

@@ -471,5 +471,6 @@ def parse_options(name: str, argv: Sequence[str], allowed: str) -> tuple[list[tu
         return getopt.getopt(list(argv), allowed)
     except getopt.GetoptError as error:
         what = "option requires an argument" if "requires argument" in error.msg else "invalid option"
-        print(f"{name}: {what} -- '{error.opt}'", file=sys.stderr)
+        letter = "-" if error.msg.startswith("option --") else error.opt  # there are no long options
+        print(f"{name}: {what} -- '{letter}'", file=sys.stderr)
         raise CommandError(usage) from error

@@ -39,8 +39,9 @@ MANY = 1_000_000
 
 
 class QueueName(enum.Enum):
-    """The queues of qmgr(8). A message is in exactly one."""
+    """The queues of qmgr(8), and the directory that mail waits in which no server has seen. A message is in one."""
 
+    MAILDROP = "maildrop"
     INCOMING = "incoming"
     ACTIVE = "active"
     DEFERRED = "deferred"

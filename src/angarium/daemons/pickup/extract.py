@@ -1,6 +1,6 @@
 """``sendmail -t``: the recipients that a message's headers name.
 
-To, Cc and Bcc; when the message has any Resent- header, its Resent- forms alone (RFC 5322 section 3.6.6).
+To, Cc and Bcc; when the message has any of these with Resent-, those alone (RFC 5322 section 3.6.6).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NAMES = (b"to", b"cc", b"bcc")
 def header_recipients(content: Content) -> tuple[str, ...]:
     """The addresses in the order of the headers, bare names as they stand."""
     header = HeaderBlock.read(content)
-    prefix = b"resent-" if b"\nresent-" in header.folded else b""
+    prefix = b"resent-" if any(header.find(b"resent-" + name) >= 0 for name in _NAMES) else b""
     spans = sorted(span for name in _NAMES for span in _spans(header, prefix + name))
     found: list[str] = []
     for start, stop in spans:
@@ -42,8 +42,9 @@ def addresses(value: bytes) -> Iterator[str]:
 
 def argument_addresses(text: str) -> tuple[str, ...]:
     """The addresses of one word of the command line: mostly one, but it may be a list, with names and comments."""
-    if not any(char in ',<>"(;: \\' for char in text):
+    if not any(char in ',<>"(;: \\\n\r\t' for char in text):
         return (text,)
+    text = text.replace("\n", " ").replace("\r", " ").replace("\t", " ")
     return tuple(addresses(text.encode("utf-8", "surrogateescape"))) or (text,)
 
 

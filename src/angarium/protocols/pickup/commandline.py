@@ -175,7 +175,7 @@ def parse(arguments: Sequence[str], environment_name: str | None = None) -> Requ
         elif option == "t":
             request.extract = True
         elif option in "io":
-            request.dots = request.dots and option != "i" and argument != "i"
+            request.dots = request.dots and option != "i" and not (option == "o" and argument.startswith("i"))
             request.aliases = argument[1:] if argument[:1] == "A" else request.aliases
         elif option == "G":
             request.gateway = True
