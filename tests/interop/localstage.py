@@ -31,11 +31,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.interop.localodd import ODD
 from tests.interop.localscenes import SCENES, Mail, Scene, Thing
 from tests.interop.localworlds import world
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RECORDED = GOLDEN / "local_scenes"
+EVERY = SCENES | ODD
 FIRST_UID = 20001
 USERS = ("alice", "bob", "carol", "dave", "eve", "lister", "homeless", "blocked")
 """Users of every scene; homeless has a home that is not there, blocked one that he may not enter."""
@@ -110,7 +112,7 @@ def scene_of(name: str) -> Scene:
     """A scene by its name; ``random-N`` is made up."""
     if name.startswith("random-"):
         return world(int(name.removeprefix("random-")))
-    return SCENES[name]
+    return EVERY[name]
 
 
 def _place(entry: Thing, root: Path, people: tuple[str, ...]) -> None:
@@ -188,7 +190,7 @@ _LONGEST = 1000
 """Of an outcome: Postfix's log cuts longer lines."""
 
 _PARTICULAR = re.compile(r"\(0,lock[^)]*\)|(?<=warning: )[0-9A-F]{8,}: ")
-_THEIRS = ("error: ", "warning: cannot find username for uid", "warning: pipe_command_read")
+_THEIRS = ("error: ", "warning: cannot find username for uid", "warning: pipe_command")
 """What Postfix says twice, in words that name its own parts."""
 
 
@@ -491,7 +493,7 @@ def main() -> None:
         json.dump(seen, sys.stdout)
     elif words[0] == "record":
         RECORDED.mkdir(exist_ok=True)
-        for name in words[1:] or SCENES:
+        for name in words[1:] or EVERY:
             try:
                 seen = staged("postfix", name)
             except AssertionError as error:

@@ -153,7 +153,6 @@ class _Maker:
                 f"env | sort | grep -e EXT -e LOCAL -e USER -e RECIP >> ROOT/out/c{self.fresh()}",
                 f"echo 5.7.{dice.randrange(9)} go away; exit {status}",
                 f"echo 4.7.{dice.randrange(9)} wait; exit {status}",
-                f"echo 2.1.5 fine; exit {status}",
                 f"echo 550 5.1.1 no; exit {status}",
                 f"echo words; echo more words >&2; exit {status}",
                 "echo fine",
@@ -453,7 +452,7 @@ class _Maker:
             "mailbox_transport_maps": (
                 f"inline:{{ {{{user} = error:5.2.1 moved}} }}",
                 f"inline:{{ {{{user}@local.test = discard:}} }}",
-                f"inline:{{ {{bob = }}, {{alice = discard}}, {{{user} = error}} }}",
+                f"inline:{{ {{alice = discard}}, {{{user} = error}} }}",
             ),
             "fallback_transport": ("error:5.1.1 nobody", "discard:all", "retry:later", "error"),
             "fallback_transport_maps": (
@@ -506,7 +505,6 @@ class _Maker:
             "require_home_directory": ("yes",),
             "biff": ("no",),
             "local_delivery_status_filter": (
-                'inline:{ {5.1.1 unknown user: "nosuch" = 4.1.1 wait}, {2.0.0 delivered to mailbox = 2.1.5 yes} }',
                 "regexp:{ {/^5\\.(.*)/ 4.$1} }",
                 "regexp:{ {/^4\\.(.*)/ 5.$1} }",
                 "regexp:{ {/^2\\.(.*)/ 5.$1} }",
@@ -529,8 +527,6 @@ class _Maker:
             "swap_bangpath": ("no",),
             "allow_percent_hack": ("no",),
             "forward_expansion_filter": ("abcdefghijklmnopqrstuvwxyz/", ""),
-            "hopcount_limit": ("3",),
-            "append_at_myorigin": ("no",),
             "resolve_dequoted_address": ("no",),
             "smtputf8_enable": ("no",),
             "notify_classes": ("bounce, software, resource, 2bounce", ""),
@@ -539,7 +535,7 @@ class _Maker:
             "bounce_size_limit": ("100",),
         }
         often = {"allow_mail_to_commands": 0.5, "allow_mail_to_files": 0.5}
-        rare = {"default_privs": 0.03, "alias_maps": 0.1, "append_at_myorigin": 0.02, "smtputf8_enable": 0.03}
+        rare = {"default_privs": 0.03, "alias_maps": 0.1, "smtputf8_enable": 0.03}
         relay = {"relayhost": "[127.0.0.1]:PORT"}  # no questions to DNS
         return relay | {
             name: dice.choice(values)

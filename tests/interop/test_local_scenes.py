@@ -8,8 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from tests.interop.localscenes import SCENES
-from tests.interop.localstage import RECORDED, staged
+from tests.interop.localstage import EVERY, RECORDED, staged
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -34,7 +33,7 @@ def peer_path():
     return find
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_scene_ends_as_with_postfix(name, namespaces, peer_path):
     if name in PROGRAMS and peer_path(PROGRAMS[name]) is None:
         pytest.skip(f"{PROGRAMS[name]} is not installed (.ci/install-peers installs it)")

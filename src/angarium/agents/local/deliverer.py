@@ -265,8 +265,8 @@ class LocalDeliverer:
         """The command that stands for the mailbox; empty without. Raises DeliveryError."""
         found = await self._world.ask("mailbox_command_maps", to)
         if isinstance(found, TemporaryError):
-            self._log.warning(f"{found.source}: {found.cause}")
-            raise DeliveryError(Dsn(4, 3, 0), "temporary lookup failure")
+            self._log.warning(f'{found.source} lookup error for "{to.user}"')
+            raise DeliveryError(Dsn(4, 3, 0), "table lookup failure")
         return found.value if isinstance(found, Found) else self._parameters.mailbox_command
 
     async def _run(
@@ -401,6 +401,7 @@ class _Delivery:
             parameters.command_time_limit,
             actor,
             shell="" if parameters.local_command_shell else command,
+            fatal=f"local: fatal: {'pipe_command: ' if parameters.local_command_shell else ''}execvp",
         )
 
     def _facts(self, to: Addressee, user: User | None, above: Origin) -> dict[str, str]:

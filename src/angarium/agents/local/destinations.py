@@ -79,7 +79,7 @@ def read_file(text: str, line_length_limit: int) -> Iterator[tuple[int, Destinat
         for piece in (line,) if len(line) * 4 < line_length_limit else _pieces(line, line_length_limit):
             number += 1
             if not piece.startswith("#"):
-                for destination in read(piece):
+                for destination in read(piece.partition("\0")[0]):  # where a line of Postfix ends
                     yield number, destination
 
 

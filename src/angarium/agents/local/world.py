@@ -162,10 +162,10 @@ class MachineWorld:
             found = await self._rights.run(user, look)
         except DeliveryError as error:
             return TemporaryError(error.text, f".forward of {user.name}")
-        text, *warnings = found
+        text, path, *warnings = found
         for warning in warnings:
             self._log.warning(warning)
-        return ListFile(text, user) if text else NOT_FOUND
+        return ListFile(text, user, path) if text else NOT_FOUND
 
     async def include(self, path: str, rights: User | None) -> ListFile | Failure | NotFound | TemporaryError:
         """Read a list: with the rights of whoever names it, else of its owner, else of default_privs."""
@@ -199,7 +199,7 @@ class MachineWorld:
 
 
 def _first(paths: Sequence[str], user: User) -> list[str]:
-    """The text of the first file that may be trusted, then warnings. Runs with the user's rights.
+    """The text of the first file that may be trusted, its path, then warnings. Runs with the user's rights.
 
     A file that he cannot even see is passed over in silence, one that he may not read is not.
     """
@@ -220,11 +220,11 @@ def _first(paths: Sequence[str], user: User) -> list[str]:
         try:
             fault = _fault(path, os.fstat(descriptor), user)
             if not fault:
-                return [_read(descriptor), *warnings]
+                return [_read(descriptor), path, *warnings]
             warnings.append(fault)
         finally:
             os.close(descriptor)
-    return ["", *warnings]
+    return ["", "", *warnings]
 
 
 def _fault(path: str, status: os.stat_result, user: User) -> str:
