@@ -89,6 +89,7 @@ class ListFile:
 
     text: str
     owner: User | None = None
+    path: str = ""
 
 
 class World(Protocol):
@@ -212,6 +213,10 @@ class Expansion:
         self.warn(f"{error.source}: {error.cause}")
         self._end(to, context, Status.DEFERRED, _TEMPORARY, "temporary lookup failure")
 
+    def _table_failed(self, to: Addressee, context: _Context, error: TemporaryError) -> None:
+        self.warn(f'{error.source} lookup error for "{to.user}"')
+        self._end(to, context, Status.DEFERRED, _TEMPORARY, "table lookup failure")
+
     def _addressee(self, address: str) -> Addressee:
         parts = Address.split(address)
         delimiters = self.rules.recipient_delimiter
@@ -235,7 +240,7 @@ class Expansion:
             return
         if await self._alias(to, to.local, context):
             return
-        if to.extension and await self._alias(to, to.user, replace(context, unmatched=to.delimiter + to.extension)):
+        if to.delimiter and await self._alias(to, to.user, replace(context, unmatched=to.delimiter + to.extension)):
             return
         if context.owner and context.owner.lower() != to.user:
             self._forward(address, context)
@@ -296,7 +301,7 @@ class Expansion:
         return self.resolver.rewrite(f"owner-{name}")
 
     async def _dot_forward(self, to: Addressee, context: _Context) -> bool:
-        if context.above == to.user:
+        if context.home is not None and context.above == to.user:  # himself in his own
             return False
         user = await self.world.user(to.user)
         if isinstance(user, NotFound):
@@ -310,7 +315,9 @@ class Expansion:
         destinations = list(read_file(found.text, self.rules.line_length_limit))
         if not destinations:
             return False
-        unmatched = to.delimiter + to.extension if to.extension else ""
+        if not self._is_new("dot-forward", to.user, found.path):
+            return True
+        unmatched = to.delimiter + to.extension
         inner = replace(
             self._thawed(context, to),
             kind="forward",
@@ -336,7 +343,7 @@ class Expansion:
         """Whether another transport takes it: mailbox_transport and its tables, or fallback_transport and its own."""
         found = await self.world.transport(kind, to)
         if isinstance(found, TemporaryError):
-            self._failed(to, context, found)
+            self._table_failed(to, context, found)
         elif isinstance(found, str):
             transport, _, nexthop = found.partition(":")
             self._steps.append(ToTransport(to, transport, nexthop, context.origin))
