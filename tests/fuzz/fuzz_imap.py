@@ -14,7 +14,7 @@ _STATES = (State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED, State.S
 _LINE_LIMIT = 4096
 
 
-def test_one_input(data: bytes) -> None:
+def one_input(data: bytes) -> None:
     """The first byte picks the state, the second the size of the pieces; the rest is what the client sends."""
     if len(data) < 2:
         return
@@ -51,5 +51,5 @@ if __name__ == "__main__":
     import atheris
 
     atheris.instrument_all()
-    atheris.Setup(sys.argv, test_one_input)
+    atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()

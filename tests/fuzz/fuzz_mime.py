@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 
-def analyse(data: bytes) -> None:
+def one_input(data: bytes) -> None:
     """Analyse a message as the mailstore does, and check what must hold for any input."""
     from angarium.mailstore.derived import Analysis, unpack_parts
     from angarium.protocols.mime.content import parse_disposition, parse_media_type
@@ -32,15 +32,9 @@ def analyse(data: bytes) -> None:
     decode_words(data)
 
 
-def main() -> None:
+if __name__ == "__main__":
     import atheris
 
-    with atheris.instrument_imports():
-        import angarium.mailstore.derived  # noqa: F401 - imported to be instrumented
-
-    atheris.Setup(sys.argv, analyse)
+    atheris.instrument_all()
+    atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()

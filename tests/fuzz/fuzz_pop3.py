@@ -16,7 +16,7 @@ from tests.fakes.pop3_server import Wire
 MESSAGES = (b"Subject: x\r\n\r\n.dot\r\n", b"", b"\n.\n.", b"no header")
 
 
-def test_one_input(data: bytes) -> None:
+def one_input(data: bytes) -> None:
     """The first byte says whether the session is logged in and where the rest is cut into two packets."""
     if not data:
         return
@@ -43,5 +43,5 @@ if __name__ == "__main__":
     import atheris
 
     atheris.instrument_all()
-    atheris.Setup(sys.argv, test_one_input)
+    atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()

@@ -11,7 +11,7 @@ from angarium.protocols.sasl.session import SaslExchange
 from angarium.protocols.sasl.types import Challenge
 
 
-def test_one_input(data: bytes) -> None:
+def one_input(data: bytes) -> None:
     """The first byte picks the mechanism and whether there is an initial response; lines follow."""
     if not data:
         return
@@ -29,5 +29,5 @@ if __name__ == "__main__":
     import atheris
 
     atheris.instrument_all()
-    atheris.Setup(sys.argv, test_one_input)
+    atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 
-def run_session(data: bytes) -> None:
+def one_input(data: bytes) -> None:
     """One session of a client that always goes on as far as it may."""
     from angarium.model.envelope import Envelope, Origin, Recipient
     from angarium.protocols.smtp.client import ClientSession, ContentWanted, Malformed, TransactionEnded
@@ -39,15 +39,9 @@ def run_session(data: bytes) -> None:
         session.output()
 
 
-def main() -> None:
+if __name__ == "__main__":
     import atheris
 
-    with atheris.instrument_imports():
-        import angarium.protocols.smtp.client  # noqa: F401 - imported to be instrumented
-
-    atheris.Setup(sys.argv, run_session)
+    atheris.instrument_all()
+    atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()

@@ -76,6 +76,7 @@ async def converse(pieces: list[bytes], *, cut: bool) -> tuple[list[Any], bytes]
     from angarium.daemons.smtpd.limits import ClientLimits
     from angarium.daemons.smtpd.main import forbids_by_default
     from angarium.daemons.smtpd.parameters import SmtpdParameters
+    from angarium.daemons.smtpd.tlssession import TlsSession
     from angarium.runtime.log import ServiceLog
 
     double: Any = Double()
@@ -95,7 +96,7 @@ async def converse(pieces: list[bytes], *, cut: bool) -> tuple[list[Any], bytes]
         if talk.tls_requested:
             if cut:
                 break  # octets behind STARTTLS are thrown away: how many there are depends on the cut
-            talk.start_session_over_tls("TLS")
+            talk.start_session_over_tls(TlsSession("TLS"))
             await talk.receive(talk.protocol.resume_commands())
         if talk.closing:
             break
@@ -103,7 +104,7 @@ async def converse(pieces: list[bytes], *, cut: bool) -> tuple[list[Any], bytes]
     return double.queued, said
 
 
-def run_session(data: bytes) -> None:
+def one_input(data: bytes) -> None:
     """One input, whole and in pieces."""
     wire = octets(data)
     asyncio.run(_compare(wire, 1 + (data[0] if data else 0) % 97))
@@ -116,16 +117,9 @@ async def _compare(wire: bytes, step: int) -> None:
     await converse([wire[at : at + step] for at in range(0, len(wire), step)], cut=False)
 
 
-def main() -> None:
+if __name__ == "__main__":
     import atheris
 
-    with atheris.instrument_imports():
-        import angarium.daemons.smtpd.commands
-        import angarium.protocols.smtp.session  # noqa: F401 - imported to be instrumented
-
-    atheris.Setup(sys.argv, run_session)
+    atheris.instrument_all()
+    atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()
