@@ -10,8 +10,8 @@ address shows the newest ``--most`` messages (10) from it and to it, refused one
 ``--since`` is an age (``90m``, ``2d``) or a time (``2026-11-24``, ``"2026-11-24 13:00"``). The events are kept in
 ``trace_directory``, up to ``trace_size_limit``, for ``trace_lifetime``; the newest quarter of a second may be missing.
 
-Exit status: 0; 65 a time that cannot be read; 66 nothing is known of it; 77 no right to read the events; 78 the
-configuration cannot be read, or ``trace_enable`` is off.
+Exit status: 0; 64 an empty key; 65 a time that cannot be read; 66 nothing is known of it; 77 no right to read the
+events; 78 the configuration cannot be read, or ``trace_enable`` is off.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ def inspect(directory: Path, options: argparse.Namespace) -> tuple[Result, int]:
         raise Failure(os.EX_CONFIG, str(error)) from error
     if not enabled:
         raise Failure(os.EX_CONFIG, "trace_enable is off: nothing is kept")
+    if not options.key.strip():
+        raise Failure(os.EX_USAGE, "which message, or whose?")
     since = _since(options.since) if options.since else 0.0
 
     def find(pattern: re.Pattern[bytes]) -> Iterable[Record]:

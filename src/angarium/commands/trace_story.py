@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ _LINK = re.compile(
 )
 _ROUNDS = 8
 _MOST_IDS = 2_000
+_MOST_REFUSALS = 20_000
+"""Events without a queue id that are kept, the newest, when an address has been refused again and again."""
 _OPENS = "connect from "
 _CLOSES = "disconnect from "
 _BEGINS = ": client="
@@ -53,19 +56,30 @@ def queue_id_of(record: Record) -> str:
 
 def key_pattern(key: str) -> re.Pattern[bytes]:
     """What finds a queue id, a Message-ID or an address in the store's lines."""
-    written = re.escape(json.dumps(key, ensure_ascii=False)[1:-1].encode("utf-8", "surrogateescape"))
+    written = b"".join(map(_spellings, json.dumps(key, ensure_ascii=False)[1:-1]))
     if "@" in key:
         return re.compile(rb"(?<![\w.+@-])" + written + rb"(?![\w-]|\.\w)", re.IGNORECASE)
     return re.compile(rb"(?<![0-9A-Za-z])" + written + rb"(?![0-9A-Za-z])")
 
 
+def _spellings(char: str) -> bytes:
+    """A character in both cases, where a pattern of octets does not see to that itself."""
+    spelt = {each.encode("utf-8", "surrogateescape") for each in (char, char.lower(), char.upper())}
+    return re.escape(char.encode()) if char.isascii() else b"(?:" + b"|".join(map(re.escape, sorted(spelt))) + b")"
+
+
 def stories(find: Find, key: str, most: int) -> list[Story]:
     """The lives of the newest ``most`` messages that ``key`` is about, oldest first."""
-    seeds = list(find(key_pattern(key)))
-    newest = {queue_id: record.time for record in seeds if (queue_id := queue_id_of(record))}
+    newest: dict[str, float] = {}
+    without: deque[Record] = deque(maxlen=_MOST_REFUSALS)
+    for record in find(key_pattern(key)):
+        if queue_id := queue_id_of(record):
+            newest[queue_id] = record.time
+        else:
+            without.append(record)
     chosen = sorted(newest, key=lambda queue_id: newest[queue_id])[-most:]
     told = [_with_session(find, family) for family in _Families(find, chosen).groups()]
-    told += _refusals(find, [record for record in seeds if not queue_id_of(record)], told)
+    told += _refusals(find, without, told, most)
     told.sort(key=lambda story: story.records[0].time)
     return told[-most:]
 
@@ -165,14 +179,15 @@ def _decides(record: Record) -> bool:
     return record.event.get("queue_id") == "NOQUEUE"
 
 
-def _refusals(find: Find, records: list[Record], told: list[Story]) -> Iterator[Story]:
-    """The sessions in which it came to nothing."""
+def _refusals(find: Find, records: Iterable[Record], told: list[Story], most: int) -> Iterator[Story]:
+    """The newest sessions in which it came to nothing: each is looked for in the whole store."""
     known = {(record.time, record.text) for story in told for record in story.records}
     left = [record for record in records if (record.time, record.text) not in known]
     by_session: dict[str, list[Record]] = {}
     for number, record in enumerate(left):
         by_session.setdefault(str(record.event.get("session", f" {number}")), []).append(record)
-    for token, own in by_session.items():
+    newest = sorted(by_session.items(), key=lambda one: one[1][-1].time)[-most:]
+    for token, own in newest:
         if token.startswith(" "):
             yield Story((), tuple(own))
             continue

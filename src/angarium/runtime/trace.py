@@ -90,7 +90,7 @@ def search(directory: Path, pattern: re.Pattern[bytes], since: float = 0.0) -> I
         except FileNotFoundError:
             continue  # the oldest go while we read
         at = 0
-        while (match := pattern.search(data, at)) is not None:
+        while at < len(data) and (match := pattern.search(data, at)) is not None:
             start = data.rfind(b"\n", 0, match.start()) + 1
             at = data.find(b"\n", match.start()) + 1 or len(data)
             try:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from angarium.commands import angarium_trace
@@ -42,6 +44,10 @@ def said(session, text, queue_id=None):
         ("1.2@x", "message-id=<1.2@x>", True),
         ("پیام@نامه.test", "to=<پیام@نامه.test>", True),
         (".*@x", "to=<bob@x>", False),
+        ("ünö@x.test", "to=<ÜNÖ@X.test>", True),
+        ("straße@x.test", "to=<Straße@x.test>", True),
+        ("a%b@x.test", "to=<axb@x.test>", False),
+        ("b\udce4r@x.test", "to=<b?r@x.test>", False),
     ],
 )
 def test_a_key_is_found_as_a_whole(tmp_path, key, text, matches):
@@ -153,3 +159,21 @@ def test_what_a_stranger_said_is_no_command_for_the_terminal():
     said = Record(1.0, 1, "postfix/smtpd", "helo=<\x1b]0;x\x07\u009b2J>", {"source": "a\x1b[2J", "queue_id": "4F2A1B"})
     text = "\n".join(angarium_trace._lines([Story(("4F2A1B",), (said,))], "postfix/"))
     assert text.endswith("smtpd  helo=<?]0;x??2J> [a?[2J]")
+
+
+def test_who_was_refused_ten_thousand_times_is_looked_for_a_few_times(tmp_path):
+    events = [said(f"{n}.1", "NOQUEUE: reject: RCPT: to=<bob@x.test>", "NOQUEUE") for n in range(10_000)]
+    find = store(tmp_path, *events)
+    looks = []
+
+    def counting(pattern):
+        looks.append(pattern)
+        return find(pattern)
+
+    assert len(stories(counting, "bob@x.test", 10)) == 10
+    assert len(looks) < 20
+
+
+def test_a_pattern_that_matches_everything_comes_to_an_end(tmp_path):
+    find = store(tmp_path, ("one", {}), ("two", {}))
+    assert len(list(find(re.compile(b"")))) == 2
