@@ -21,7 +21,7 @@ from angarium.runtime.log import ServiceLog
 
 def seconds(value: float, decimals: int = 2) -> str:
     """A time span as the log shows it."""
-    if value <= 0:
+    if value < 0.5 / 10**decimals:  # the commonest: most of what is measured takes no time
         return "0"
     if value >= 10:
         places = 0

@@ -385,13 +385,12 @@ class CleanupService:
             return origin.forwarded.local
         if not origin.client_address:
             return True
-        checks: dict[str, Callable[[], bool]] = {
-            "permit_inet_interfaces": lambda: origin.client_address in self._parameters.own_addresses,
-            "permit_sasl_authenticated": lambda: bool(origin.sasl_username),
-        }
         for word in self._parameters.local_header_rewrite_clients:
-            if word in checks:
-                if checks[word]():
+            if word == "permit_inet_interfaces":
+                if origin.client_address in self._parameters.own_addresses:
+                    return True
+            elif word == "permit_sasl_authenticated":
+                if origin.sasl_username:
                     return True
             elif word == "permit_mynetworks":
                 match = await self._mynetworks.match_client(origin.client_name, origin.client_address)

@@ -199,7 +199,13 @@ class EnvelopeRules:
             await self._add(out, recipient, address)
             if leave.copies and address and self._recipient_copies:
                 await self._copy(out, self._recipient_copies, address)
-        return FinalEnvelope(sender, out.recipients, address, tuple(out.expanded))
+        same = (
+            len(envelope.recipients) == len(out.recipients) == 1
+            and out.recipients[0] is envelope.recipients[0]
+            and sender == envelope.sender
+            and not envelope.expanded
+        )
+        return FinalEnvelope(sender, out.recipients, address, tuple(out.expanded), same=same)
 
     async def add_copies(self, queue_id: str, final: FinalEnvelope, addresses: Sequence[str], leave: Leave) -> None:
         """The copies that come last: ``addresses``, and always_bcc. Raises MailError."""

@@ -36,13 +36,13 @@ class Address(Struct, frozen=True):
         ``x-request`` with ``-``, are not split (postfix ``split_addr.c``, as local(8) documents it).
         """
         local = self.local
+        positions = [at for char in delimiters if (at := local.find(char)) > 0]
+        if not positions:
+            return local, ""
         folded = local.lower()
         if folded in ("mailer-daemon", "double-bounce"):
             return local, ""
         if "-" in delimiters and (folded.startswith("owner-") or folded.endswith("-request")):
-            return local, ""
-        positions = [at for at in (local.find(char) for char in delimiters) if at > 0]
-        if not positions:
             return local, ""
         first = min(positions)
         return local[:first], local[first:]

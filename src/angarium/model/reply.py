@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from msgspec import Struct
 
 from angarium.model.dsn import Dsn
@@ -27,7 +29,8 @@ class Reply(Struct, frozen=True):
         if not 200 <= self.code <= 599:
             msg = f"not a reply code: {self.code}"
             raise ValueError(msg)
-        if not self.lines or any("\n" in line or "\r" in line for line in self.lines):
+        together = "".join(self.lines)
+        if not self.lines or "\n" in together or "\r" in together:
             msg = "a reply has one or more lines without line breaks"
             raise ValueError(msg)
         if self.dsn is not None and self.dsn.klass != self.code // 100:
@@ -37,7 +40,7 @@ class Reply(Struct, frozen=True):
     @classmethod
     def of(cls, code: int, dsn: str | Dsn | None, *lines: str) -> Reply:
         """Build a reply from literals: ``Reply.of(250, "2.1.0", "Ok")``."""
-        return cls(code, Dsn.parse(dsn) if isinstance(dsn, str) else dsn, lines)
+        return cls(code, _dsn(dsn) if isinstance(dsn, str) else dsn, lines)
 
     @property
     def positive(self) -> bool:
@@ -53,3 +56,7 @@ class Reply(Struct, frozen=True):
         """The form used in log lines: ``550 5.1.1 text``."""
         text = " ".join(self.lines)
         return f"{self.code} {self.dsn} {text}" if self.dsn is not None else f"{self.code} {text}"
+
+
+_dsn = lru_cache(maxsize=256)(Dsn.parse)
+"""Literals are few, and the same for each message."""

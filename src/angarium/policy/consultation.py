@@ -5,6 +5,8 @@ The answer is any result of an access(5) table. A server that does not answer co
 
 from __future__ import annotations
 
+import os
+
 from angarium.model.verdict import Verdict
 from angarium.policy.evaluation import Evaluation
 from angarium.policy.tools import Tools
@@ -45,7 +47,7 @@ def attributes(evaluation: Evaluation, context: str) -> dict[str, str]:
         "recipient": facts.recipient or "",
         "recipient_count": str(facts.recipient_count if several else 0),
         "queue_id": facts.queue_id,
-        "instance": facts.instance,
+        "instance": f"{os.getpid():x}.{facts.instance[0]:x}.{facts.instance[1]:x}.0",
         "size": str(facts.size),
         "etrn_domain": evaluation.domain,
         "stress": evaluation.parameters.stress,

@@ -170,6 +170,8 @@ class RestrictionPolicy:
             )
             if not self._lists[name]
         )
+        if parameters.smtpd_delay_reject:
+            self._silent |= {"CONNECT", "HELO", "EHLO"}
         relay, recipient = "smtpd_relay_restrictions", "smtpd_recipient_restrictions"
         first = parameters.smtpd_relay_before_recipient_restrictions
         self._relay_and_recipient = (relay, recipient) if first else (recipient, relay)

@@ -35,7 +35,7 @@ class Facts(Struct, frozen=True):
         reverse_failed: its address's name could not be looked up now.
         server_address: where the client has connected to.
         server_port: likewise.
-        instance: of the message: the same for all its commands and for no other's.
+        instance: numbers that are the same for all commands of a message and, in this process, for no other's.
         sasl_sender: the AUTH= parameter of MAIL FROM.
         cipher: protocol, cipher and bits of TLS; empty without.
         talked_early: commands have come before they might (RFC 2920), at any time of the session.
@@ -61,7 +61,7 @@ class Facts(Struct, frozen=True):
     reverse_failed: bool = False
     server_address: str = ""
     server_port: int = 0
-    instance: str = ""
+    instance: tuple[int, int] = (0, 0)
     sasl_sender: str = ""
     cipher: tuple[str, str, int] = ("", "", 0)
     talked_early: bool = False
@@ -77,7 +77,10 @@ class Policy(Protocol):
 
     @property
     def silent(self) -> frozenset[str]:
-        """Of ``DATA``, ``BDAT`` and ``END-OF-MESSAGE`` those at which nothing is asked, so that no facts are needed."""
+        """Those of ``CONNECT``, ``HELO``, ``EHLO``, ``DATA``, ``BDAT`` and ``END-OF-MESSAGE`` at which nothing is asked.
+
+        No facts are needed there.
+        """
         ...
 
     def close(self) -> None:

@@ -24,6 +24,8 @@ from angarium.tables.text import logical_lines, split_list
 from angarium.tables.watch import WatchedFile
 
 _NESTING_LIMIT = 10
+_CLIENTS = 1024
+"""Clients whose answer a list keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class MatchList:
         self._plain: dict[str, _Pattern] | None = (
             {each.name: each for each in reversed(self._patterns)} if plain else None
         )
+        fixed = all(each.table is None and each.file is None for each in self._patterns)
+        self._clients: dict[tuple[str, str], Lookup] | None = {} if fixed else None
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
@@ -120,7 +124,23 @@ class MatchList:
         return await self._match(self._patterns, (key, *parent_domains(key, bare=self._bare_parents)), None)
 
     async def match_client(self, name: str, address: str) -> Lookup:
-        """Whether the list holds a client, by its verified name (or ``unknown``) or its address."""
+        """Whether the list holds a client, by its verified name (or ``unknown``) or its address.
+
+        A list without tables and files gives the same answer each time; the last clients' are kept.
+        """
+        known = self._clients
+        if known is None:
+            return await self._match_client(name, address)
+        place = name, address
+        answer = known.get(place)
+        if answer is None:
+            answer = await self._match_client(name, address)
+            if len(known) >= _CLIENTS:
+                known.clear()
+            known[place] = answer
+        return answer
+
+    async def _match_client(self, name: str, address: str) -> Lookup:
         number = _address(address)
         key = name.lower()
         if key == "unknown":

@@ -1,4 +1,5 @@
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,11 @@ def test_settings_that_make_no_sense(argument):
         DEFAULT.of(argument)
 
 
-def test_the_request_is_postfix_s():
+def test_the_request_is_postfix_s(monkeypatch):
     expected = (GOLDEN / "lists" / "policy_request.txt").read_text(encoding="utf-8").split("\n\n")[0]
     told = dict(line.split("=", 1) for line in expected.splitlines())
+    process, session, arrival, _ = told["instance"].split(".")
+    monkeypatch.setattr(os, "getpid", lambda: int(process, 16))
     facts = Facts(
         told["client_name"],
         told["client_address"],
@@ -51,7 +54,7 @@ def test_the_request_is_postfix_s():
         reverse_client_name=told["reverse_client_name"],
         server_address=told["server_address"],
         server_port=int(told["server_port"]),
-        instance=told["instance"],
+        instance=(int(session, 16), int(arrival, 16)),
     )
     evaluation = Evaluation(facts, PolicyParameters("m.test"), None, None, stage="RCPT")
     request = attributes(evaluation, "")

@@ -25,8 +25,7 @@ from angarium.daemons.smtpd.client import UNKNOWN, Client, ClientResolver
 from angarium.daemons.smtpd.collaborators import Collaborators
 from angarium.daemons.smtpd.conversation import Conversation, Handlers
 from angarium.daemons.smtpd.debugpeer import DebugPeerConversation
-from angarium.daemons.smtpd.judgement import judge
-from angarium.daemons.smtpd.knowledge import facts_of
+from angarium.daemons.smtpd.judgement import ask
 from angarium.daemons.smtpd.lookups import choose_keywords
 from angarium.daemons.smtpd.parameters import SmtpdParameters
 from angarium.daemons.smtpd.rates import refuses_tls
@@ -290,13 +289,10 @@ class SmtpdConnection(asyncio.Protocol):
             talk.send(refusal)
             await self._flush(talk)
             return False
-        verdict = await talk.ask.policy.connect(facts_of(talk))
-        denial = judge(talk, verdict, "CONNECT")
+        denial = await ask(talk, talk.ask.policy.connect, "CONNECT")
         if denial is not None:
             talk.denied = True
             talk.send(denial)
-            if verdict.disconnect:
-                talk.closing = True
         elif not self._input or talk.tolerates_early_talk(b"".join(self._input)):
             talk.send(Reply(220, None, (parameters.banner,)))
         await self._flush(talk)

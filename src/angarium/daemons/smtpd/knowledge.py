@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -42,19 +41,13 @@ def facts_of(talk: Conversation, recipient: str | None = None, size: int = 0) ->
         client.reverse_failed,
         server_address=server_address,
         server_port=server_port,
-        instance=_instance(talk),
+        instance=(id(talk), int(transaction.arrival * 1e6) if transaction is not None else 0),
         sasl_sender=(transaction.mail.auth or "") if transaction is not None else "",
         cipher=_cipher(talk.tls),
         certificate=talk.certificate,
         talked_early=talk.illegal_pipelining,
         later=next(iter(talk.later.values())) if talk.later else None,
     )
-
-
-def _instance(talk: Conversation) -> str:
-    """The same for all commands of one message, and for no other's."""
-    arrival = talk.transaction.arrival if talk.transaction is not None else 0.0
-    return f"{os.getpid():x}.{id(talk):x}.{int(arrival * 1e6):x}.0"
 
 
 _TLS = re.compile(r"(\S+) with cipher (\S+) \((\d+)/")

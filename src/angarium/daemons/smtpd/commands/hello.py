@@ -5,8 +5,7 @@ from __future__ import annotations
 from angarium.daemons.smtpd import replies
 from angarium.daemons.smtpd.commands.auth import offered_mechanisms
 from angarium.daemons.smtpd.conversation import Conversation
-from angarium.daemons.smtpd.judgement import judge
-from angarium.daemons.smtpd.knowledge import facts_of
+from angarium.daemons.smtpd.judgement import ask
 from angarium.daemons.smtpd.lookups import local_data_error
 from angarium.model.reply import Reply
 from angarium.protocols.smtp.forwarding import XCLIENT_KEYWORD, XFORWARD_KEYWORD
@@ -46,7 +45,7 @@ async def _introduce(talk: Conversation, command: CommandReceived, syntax: Reply
     previous, talk.helo = talk.helo, name
     for stage in ("HELO", "MAIL") if talk.later else ():
         talk.later.pop(stage, None)
-    refusal = judge(talk, await talk.ask.policy.helo(facts_of(talk)), words[0].upper())
+    refusal = await ask(talk, talk.ask.policy.helo, words[0].upper())
     if refusal is not None:
         talk.helo = previous
         return refusal
