@@ -7,8 +7,9 @@ the place where it stands, what the tables made of the addresses, the way that w
 messages that it became are in the same list: behind a content filter, after a requeue, the report of a bounce. An
 address shows the newest ``--most`` messages (10) from it and to it, refused ones too.
 
-``--since`` is an age (``90m``, ``2d``) or a time (``2026-11-24``, ``"2026-11-24 13:00"``). The events are kept in
-``trace_directory``, up to ``trace_size_limit``, for ``trace_lifetime``; the newest quarter of a second may be missing.
+``--since`` is an age (``90m``, ``2d``) or a time (``13:00``, ``2026-11-24``, ``"2026-11-24 13:00"``). The events are
+kept in ``trace_directory``, up to ``trace_size_limit``, for ``trace_lifetime``; the newest quarter of a second may be
+missing.
 
 Exit status: 0; 64 an empty key; 65 a time that cannot be read; 66 nothing is known of it; 77 no right to read the
 events; 78 the configuration cannot be read, or ``trace_enable`` is off.
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from angarium.runtime.trace import Record
 
 
+_CLOCK = re.compile(r"\d\d:\d\d(:\d\d)?")
+
+
 def add_parsers(nouns: Any, common: argparse.ArgumentParser) -> None:
     """Add the parser of ``angarium trace``."""
     trace = nouns.add_parser("trace", parents=[common], help="show what happened to a message")
@@ -42,10 +46,9 @@ def add_parsers(nouns: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"not a number of messages: {text}")
+    return int(text)
 
 
 def inspect(directory: Path, options: argparse.Namespace) -> tuple[Result, int]:
@@ -89,9 +92,11 @@ def _since(text: str) -> float:
 
     with contextlib.suppress(FilterError):
         return time.time() - parse_age(text)
+    if _CLOCK.fullmatch(text):
+        text = f"{datetime.now():%Y-%m-%d} {text}"  # noqa: DTZ005 - the administrator's clock is what is asked for
     try:
         return datetime.fromisoformat(text).astimezone().timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise Failure(os.EX_DATAERR, f"neither an age nor a time: {text}") from None
 
 

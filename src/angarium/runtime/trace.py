@@ -41,6 +41,8 @@ SEGMENTS = 16
 _SMALLEST_SEGMENT = 64 * 1024
 _FLUSH_BYTES = 64 * 1024
 _FLUSH_SECONDS = 0.25
+_END_OF_TIME = 2.0**36
+"""Later, in the fifth millennium, is damage."""
 _NAME = re.compile(r"trace\.(\d{8})")
 _BEGUN = re.compile(rb"\[(\d+)")
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -97,7 +99,7 @@ def search(directory: Path, pattern: re.Pattern[bytes], since: float = 0.0) -> I
                 record = Record(*decoder.decode(data[start:at]))
             except DecodeError:
                 continue  # the last record of a disk that was full
-            if record.time >= since:
+            if since <= record.time < _END_OF_TIME:
                 yield record
 
 

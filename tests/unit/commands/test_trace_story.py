@@ -1,8 +1,12 @@
+import os
 import re
+import time
+from datetime import datetime
 
 import pytest
 
 from angarium.commands import angarium_trace
+from angarium.commands.angarium_output import Failure
 from angarium.commands.trace_story import Story, key_pattern, queue_id_of, stories
 from angarium.runtime.trace import Record, TraceStore, search
 
@@ -177,3 +181,23 @@ def test_who_was_refused_ten_thousand_times_is_looked_for_a_few_times(tmp_path):
 def test_a_pattern_that_matches_everything_comes_to_an_end(tmp_path):
     find = store(tmp_path, ("one", {}), ("two", {}))
     assert len(list(find(re.compile(b"")))) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"), [("90m", 5400), ("2d", 2 * 86400), ("2026-11-24T12:00:00+01:00", None), ("13:00", None)]
+)
+def test_forms_of_since(text, ago):
+    moment = angarium_trace._since(text)
+    if ago is not None:
+        assert abs(time.time() - ago - moment) < 60
+    elif len(text) == 5:
+        assert f"{datetime.fromtimestamp(moment).astimezone():%H:%M}" == text
+    else:
+        assert moment == 1795518000
+
+
+@pytest.mark.parametrize("text", ["yesterday", "25:00", "0001-01-01", "-1h", "1e300"])
+def test_what_is_no_time(text):
+    with pytest.raises(Failure) as caught:
+        angarium_trace._since(text)
+    assert caught.value.status == os.EX_DATAERR

@@ -140,7 +140,7 @@ def test_a_line_that_is_cut_off_is_passed_over(tmp_path):
     store.add("t", "one", {})
     [segment] = segments(tmp_path)
     with segment.open("ab") as file:
-        file.write(b'[1.0,2,"t","tw\n')
+        file.write(b'[1.0,2,"t","tw\n[1e30,2,"t","when?",{}]\n\0\0\xff[[\n')
     store.add("t", "three", {})
     store.close()
     assert [record.text for record in found(tmp_path)] == ["one", "three"]
