@@ -77,7 +77,7 @@ class Policy(Protocol):
 
     @property
     def silent(self) -> frozenset[str]:
-        """Those of ``CONNECT``, ``HELO``, ``EHLO``, ``DATA``, ``BDAT`` and ``END-OF-MESSAGE`` at which nothing is asked.
+        """Those of ``CONNECT``, ``HELO``, ``EHLO``, ``DATA``, ``BDAT``, ``END-OF-MESSAGE`` at which nothing is asked.
 
         No facts are needed there.
         """

@@ -389,3 +389,14 @@ def test_eight_bits_are_encoded_on_the_way_in_before_they_are_checked():
     assert message.content == MemoryContent(PLAIN)
     message, _ = run(content)
     assert message.content == MemoryContent(content)
+
+
+def test_recipients_that_no_alias_concerns_stay_as_they_are_and_duplicates_do_not():
+    def recipients(*addresses):
+        message, _ = run(PLAIN, addresses)
+        return [each.address for each in message.envelope.recipients]
+
+    assert recipients("alice@vbox.test") == ["alice@vbox.test"]
+    assert recipients("alice@vbox.test", "alice@vbox.test") == ["alice@vbox.test"]
+    assert recipients("d@valias.test") == ["alice@vbox.test"]
+    assert recipients("d@valias.test", "alice@vbox.test") == ["alice@vbox.test"] * 2

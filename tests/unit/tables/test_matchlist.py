@@ -82,3 +82,29 @@ def test_files_of_patterns(tmp_path):
 def test_words():
     assert isinstance(match(["static:anyone"], word="joe"), Found)
     assert match(["!joe", "static:anyone"], word="joe") is NOT_FOUND
+
+
+@pytest.mark.parametrize("patterns", [["10.0.0.0/8"], ["inline:{10.0.0.1=x}", "10.0.0.0/8"]])
+def test_more_clients_than_are_kept_get_their_answers_again_and_again(patterns):
+    networks = MatchList("p", patterns, TableOpener(lambda _text: None), networks=True)
+
+    async def ask():
+        return [
+            isinstance(await networks.match_client("unknown", f"{first}.0.{n // 256}.{n % 256}"), Found)
+            for _turn in range(2)
+            for n in range(1500)
+            for first in (10, 11)
+        ]
+
+    assert asyncio.run(ask()) == [True, False] * 3000
+
+
+def test_a_file_that_changes_is_seen_by_clients_that_were_known(tmp_path, monkeypatch):
+    path = tmp_path / "networks"
+    path.write_text("10.0.0.0/8\n")
+    networks = MatchList("p", [str(path)], TableOpener(lambda _text: None), networks=True)
+    assert isinstance(asyncio.run(networks.match_client("unknown", "10.0.0.1")), Found)
+    path.write_text("192.0.2.0/24 \n")
+    for pattern in networks._patterns:
+        pattern.file._checked = float("-inf")
+    assert asyncio.run(networks.match_client("unknown", "10.0.0.1")) is NOT_FOUND
