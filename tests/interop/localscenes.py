@@ -120,6 +120,16 @@ SCENES: dict[str, Scene] = {
         "list-request: boss@outside.test\nnobodys: nosuch3, z@outside.test\n",
         files=(forward("bob", '"|exit 67"\n'),),
     ),
+    "owner-alias-of-no-meaning": Scene(
+        each("list", "list-request", "owner-list", "owner-x", "list-x"),
+        {"owner_request_special": "no", "recipient_delimiter": "-"},
+        "list: x@outside.test, nosuch, bob\nowner-list: boss@outside.test\nowner: alice\n",
+    ),
+    "names-that-are-not-split": Scene(
+        each("list", "list-request", "owner-list", "owner-x", "list-x"),
+        {"recipient_delimiter": "-"},
+        "list: x@outside.test, nosuch, bob\nowner-list: boss@outside.test\nowner: alice\n",
+    ),
     "owner-alias-expanded": Scene(
         each("list", "two", "chain"),
         {"expand_owner_alias": "yes"},

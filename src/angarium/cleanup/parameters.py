@@ -95,7 +95,7 @@ class CleanupParameters:
             myhostname=taker.text("myhostname"),
             mail_name=taker.text("mail_name"),
             mynetworks=tuple(taker.names("mynetworks")),
-            recipient_delimiter=conf.text("recipient_delimiter"),
+            recipient_delimiter=conf.delimiters(),
             virtual_alias_maps=names("virtual_alias_maps"),
             virtual_alias_expansion_limit=conf.integer("virtual_alias_expansion_limit"),
             virtual_alias_recursion_limit=conf.integer("virtual_alias_recursion_limit"),

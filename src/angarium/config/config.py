@@ -24,6 +24,7 @@ from angarium.config.main_cf import MainCf, Setting, parse_main_cf, read_main_cf
 from angarium.config.master_cf import MasterCf, MasterService, read_master_cf
 from angarium.config.parameter import Parameter, Type
 from angarium.config.registry import registry
+from angarium.model.address import AllSplit
 
 DEFAULT_DIRECTORY = "/etc/postfix"
 
@@ -155,6 +156,11 @@ class Config:
     def names(self, name: str) -> list[str]:
         """Words separated by commas or white space; ``{…}`` holds together. A new list each time."""
         return values.names(self.text(name))
+
+    def delimiters(self) -> str:
+        """recipient_delimiter, as owner_request_special says how they split addresses."""
+        found = self.text("recipient_delimiter")
+        return found if "-" not in found or self.boolean("owner_request_special") else AllSplit(found)
 
     def choice(self, name: str) -> str:
         """One of the declared choices, in their spelling."""

@@ -61,7 +61,7 @@ def _probe_virtual(node: Node, entry: MasterService) -> Ask:
         return _asking(OutcomeAgent(files_deliverer(node, conf, node.log("virtual", conf), OwnRights())))
     conf = node.conf.for_service(entry)
     maps = Maps.open("virtual_mailbox_maps", conf.names("virtual_mailbox_maps"), node.tables)
-    delimiters = conf.text("recipient_delimiter")
+    delimiters = conf.delimiters()
 
     async def ask(_transport: str, _nexthop: str, envelope: Envelope) -> DeliveryResult:
         person = QueuedRecipient(1, envelope.recipients[0])

@@ -145,7 +145,7 @@ def make_smtp_agent(
         node.tables,
         node.rewrite.rewrite_listed,
         node.rewrite.is_own,
-        delimiters=conf.text("recipient_delimiter"),
+        delimiters=conf.delimiters(),
         propagate="generic" in conf.names("propagate_unmatched_extensions"),
         token_limit=conf.integer("header_address_token_limit"),
     )

@@ -9,6 +9,12 @@ from __future__ import annotations
 from msgspec import Struct
 
 
+class AllSplit(str):
+    """Delimiters that split ``owner-x`` and ``x-request`` as any other name: owner_request_special = no."""
+
+    __slots__ = ()
+
+
 class Address(Struct, frozen=True):
     """``local@domain``; ``domain`` is empty for a bare name."""
 
@@ -33,7 +39,8 @@ class Address(Struct, frozen=True):
         """Split the local part at the first delimiter: ``user+ext`` -> (``user``, ``+ext``).
 
         A delimiter at the very start, and the names ``mailer-daemon``, ``double-bounce``, ``owner-x`` and
-        ``x-request`` with ``-``, are not split (postfix ``split_addr.c``, as local(8) documents it).
+        ``x-request`` with ``-``, are not split (postfix ``split_addr.c``, as local(8) documents it); the latter two
+        are by delimiters that are ``AllSplit``.
         """
         local = self.local
         positions = [at for char in delimiters if (at := local.find(char)) > 0]
@@ -42,7 +49,11 @@ class Address(Struct, frozen=True):
         folded = local.lower()
         if folded in ("mailer-daemon", "double-bounce"):
             return local, ""
-        if "-" in delimiters and (folded.startswith("owner-") or folded.endswith("-request")):
+        if (
+            "-" in delimiters
+            and not isinstance(delimiters, AllSplit)
+            and (folded.startswith("owner-") or folded.endswith("-request"))
+        ):
             return local, ""
         first = min(positions)
         return local[:first], local[first:]

@@ -150,7 +150,7 @@ class PolicyParameters:
             smtpd_dns_reply_filter=names("smtpd_dns_reply_filter"),
             maps_rbl_domains=names("maps_rbl_domains"),
             parent_domain_matches_subdomains=names("parent_domain_matches_subdomains"),
-            recipient_delimiter=conf.text("recipient_delimiter"),
+            recipient_delimiter=conf.delimiters(),
             show_user_unknown_table_name=conf.boolean("show_user_unknown_table_name"),
             soft_bounce=conf.boolean("soft_bounce"),
             access_map_reject_code=conf.integer("access_map_reject_code"),

@@ -98,7 +98,7 @@ class RewriteParameters:
             virtual_transport=conf.text("virtual_transport"),
             relay_transport=conf.text("relay_transport"),
             default_transport=conf.text("default_transport"),
-            recipient_delimiter=conf.text("recipient_delimiter"),
+            recipient_delimiter=conf.delimiters(),
             parent_domain_matches_subdomains=names("parent_domain_matches_subdomains"),
             empty_address_recipient=conf.text("empty_address_recipient"),
             append_at_myorigin=conf.boolean("append_at_myorigin"),

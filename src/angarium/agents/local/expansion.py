@@ -123,6 +123,7 @@ class ExpansionRules:
     transport: str = "local"
     myhostname: str = "localhost"
     recipient_delimiter: str = ""
+    owner_request_special: bool = True
     expand_owner_alias: bool = False
     reset_owner_alias: bool = False
     allow_mail_to_commands: frozenset[str] = frozenset({"alias", "forward"})
@@ -287,7 +288,7 @@ class Expansion:
 
     async def _owner(self, name: str) -> str | Failure:
         """The address of the alias that owns another; empty when there is none."""
-        if name.startswith("owner-"):
+        if not self.rules.owner_request_special or name.startswith("owner-"):
             return ""
         found = await self.world.alias(f"owner-{name}")
         if isinstance(found, TemporaryError):

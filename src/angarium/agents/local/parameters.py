@@ -55,7 +55,8 @@ class LocalParameters:
             rules=ExpansionRules(
                 transport=transport,
                 myhostname=conf.text("myhostname"),
-                recipient_delimiter=conf.text("recipient_delimiter"),
+                recipient_delimiter=conf.delimiters(),
+                owner_request_special=conf.boolean("owner_request_special"),
                 expand_owner_alias=conf.boolean("expand_owner_alias"),
                 reset_owner_alias=conf.boolean("reset_owner_alias"),
                 allow_mail_to_commands=frozenset(conf.names("allow_mail_to_commands")),

@@ -22,7 +22,7 @@ class PipeParameters:
         """Read them."""
         return cls(
             queue_directory=conf.text("queue_directory"),
-            recipient_delimiter=conf.text("recipient_delimiter"),
+            recipient_delimiter=conf.delimiters(),
             enable_original_recipient=conf.boolean("enable_original_recipient"),
             export_environment=tuple(conf.names("export_environment")),
             time_limit=conf.seconds(f"{transport}_time_limit"),

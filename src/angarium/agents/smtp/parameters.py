@@ -46,6 +46,10 @@ class Configuration(Protocol):
         """A list of words."""
         ...
 
+    def delimiters(self) -> str:
+        """recipient_delimiter."""
+        ...
+
 
 def own_name(dialect: Dialect, name: str) -> str:
     """What a service of this dialect calls the parameter that smtp(8) calls ``name``."""
@@ -72,6 +76,9 @@ class _Renamed:
 
     def names(self, name: str) -> list[str]:
         return self.conf.names(twin(name))
+
+    def delimiters(self) -> str:
+        return self.conf.delimiters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +330,7 @@ class SmtpParameters:
                 quote=conf.boolean("smtp_quote_rfc821_envelope"),
                 dummy_auth=conf.boolean("smtp_send_dummy_mail_auth"),
             ),
-            recipient_delimiter=conf.text("recipient_delimiter"),
+            recipient_delimiter=conf.delimiters(),
             soft_bounce=conf.boolean("soft_bounce"),
             timeouts=Timeouts(
                 connect=conf.seconds("smtp_connect_timeout"),

@@ -75,7 +75,7 @@ class FilesParameters:
                 stale=conf.seconds("stale_lock_time"),
             ),
             strict_mailbox_ownership=conf.boolean("strict_mailbox_ownership"),
-            recipient_delimiter=conf.text("recipient_delimiter"),
+            recipient_delimiter=conf.delimiters(),
             enable_original_recipient=conf.boolean("enable_original_recipient"),
         )
 

@@ -19,7 +19,7 @@ class VirtualParameters:
     def from_config(cls, conf: Config) -> VirtualParameters:
         """Read them."""
         return cls(
-            conf.text("recipient_delimiter"),
+            conf.delimiters(),
             conf.boolean("enable_original_recipient"),
             conf.choice("over_quota_action"),
         )

@@ -110,7 +110,7 @@ class DeliveryTrial:
         async def locate(key: str) -> Lookup:
             return await maps.find(key)
 
-        account = await find_account(locate, way.recipient, conf.text("recipient_delimiter"))
+        account = await find_account(locate, way.recipient, conf.delimiters())
         if isinstance(account, TemporaryError):
             return Ending((f"deferred: {account.source}: {account.cause}",), {"outcome": "deferred"})
         if isinstance(account, NotFound):

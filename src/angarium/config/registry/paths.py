@@ -9,10 +9,9 @@ PARAMETERS = (
         "alternate_config_directories",
         Type.NAMES,
         "",
-        "",
+        "Configurations beside this one that are no instances of it; postmulti -e deport puts them here. Commands "
+        "need no leave to use one, as none has more rights than who calls it.",
         "paths",
-        Status.NO_EFFECT,
-        "no command has more rights than who calls it",
     ),
     Parameter(
         "command_directory", Type.STRING, "/usr/sbin", "", "paths", Status.NO_EFFECT, "read by scripts only", minimum=1

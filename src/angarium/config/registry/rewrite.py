@@ -74,10 +74,8 @@ PARAMETERS = (
         "owner_request_special",
         Type.BOOLEAN,
         "yes",
-        "",
+        "Aliases owner-x own the aliases x, and the names owner-x and x-request are not split at a hyphen.",
         "rewrite",
-        Status.UNSUPPORTED,
-        "the names owner-x and x-request are never split at a hyphen",
     ),
     Parameter(
         "parent_domain_matches_subdomains",
