@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,16 @@ from angarium.commands.angarium_output import (
     table,
     usage_of,
 )
-from angarium.directory.interface import Account, DirectoryAdmin, Domain, QuotaEntry, QuotaLimit, QuotaSettings
+from angarium.directory.interface import (
+    Account,
+    DirectoryAdmin,
+    Domain,
+    InvalidNameError,
+    NoSuchEntryError,
+    QuotaEntry,
+    QuotaLimit,
+    QuotaSettings,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,7 +154,7 @@ class _Plans:
     def __init__(self, options: argparse.Namespace) -> None:
         from angarium.model.quota import UNLIMITED  # late: other nouns need none of this
 
-        self._usual = UNLIMITED
+        self.usual = UNLIMITED
         self.base: Path | None = options.mail
         if options.database:
             return
@@ -155,7 +164,7 @@ class _Plans:
 
         try:
             conf = Config.load(configuration_directory(options.configuration))
-            self._usual = MailstoreParameters.from_config(conf).quota
+            self.usual = MailstoreParameters.from_config(conf).quota
         except ConfigError as error:
             raise Failure(os.EX_CONFIG, str(error)) from error
 
@@ -164,7 +173,7 @@ class _Plans:
         from angarium.master.quotas import plan_of
 
         settings = entry.effective_settings if isinstance(entry, Account) else entry.settings
-        return plan_of(QuotaEntry(settings, entry.total), self._usual)
+        return plan_of(QuotaEntry(settings, entry.total), self.usual)
 
     def line(self, entry: Account | Domain) -> _Line:
         """What is in force, and what an account uses."""
@@ -383,32 +392,57 @@ def _refusing(work: Any, *arguments: Any) -> Any:
 
 def _recalculate(admin: DirectoryAdmin, options: argparse.Namespace) -> Result:
     """``recalculate``: accounts one by one; then the domains whose limits count them together."""
-    from angarium.mailstore.recount import count_domain, recount
+    from angarium.mailstore.recount import count_domain, domains_in, recount
 
     plans = _Plans(options)
     if plans.base is None:
         raise Failure(os.EX_CONFIG, "virtual_mailbox_base is not set")
     if options.all == bool(options.names):
         raise Failure(os.EX_USAGE, "name accounts or domains, or use --all")
-    names = options.names or [domain.name for domain in admin.domains()]
+    names = options.names or sorted({domain.name for domain in admin.domains()} | set(domains_in(plans.base)))
     found = [
-        (account.address, _refusing(recount, plans.base, account.address, plans.of(account), options.dry_run))
-        for account in _chosen(admin, names)
+        (account, _refusing(recount, plans.base, account, plan, options.dry_run))
+        for name in names
+        for account, plan in _chosen(admin, plans, plans.base, name).items()
     ]
     if not options.dry_run:
         for name in sorted({name.rpartition("@")[2] for name in names}):
-            domain = admin.show_domain(name)
-            if domain.total:
+            domain = _domain(admin, name)
+            if domain is not None and domain.total:
                 _refusing(count_domain, plans.base, domain.name, _domain_plans(admin, plans, domain.name))
     return Result(_told(found), [_counted(name, one) for name, one in found])
 
 
-def _chosen(admin: DirectoryAdmin, names: Sequence[str]) -> Iterable[Account]:
-    for name in names:
+def _domain(admin: DirectoryAdmin, name: str) -> Domain | None:
+    try:
+        return admin.show_domain(name)
+    except (NoSuchEntryError, InvalidNameError):
+        return None
+
+
+def _chosen(admin: DirectoryAdmin, plans: _Plans, base: Path, name: str) -> dict[str, QuotaPlan]:
+    """An account, or a domain's: those of the directory, and those whose mailboxes are there alone.
+
+    The accounts of other tables (SQL, LDAP) are such, and those that were removed. Raises NoSuchEntryError.
+    """
+    from angarium.mailstore.layout import DATABASE, account_directory, component
+    from angarium.mailstore.recount import accounts_in
+
+    domain = _domain(admin, name.rpartition("@")[2])
+    usual = plans.of(domain) if domain is not None else plans.usual
+    try:
         if "@" in name:
-            yield admin.show_account(name)
-        else:
-            yield from admin.accounts(admin.show_domain(name).name)
+            account = admin.show_account(name)
+            return {account.address: plans.of(account)}
+    except NoSuchEntryError:
+        if not (account_directory(base, name) / DATABASE).exists():
+            raise
+        return {name.casefold(): usual}
+    known = {account.address: plans.of(account) for account in admin.accounts(name)} if domain is not None else {}
+    there = [f"{local}@{name.casefold()}" for local in accounts_in(base / component(name))]
+    if domain is None and not there:
+        admin.show_domain(name)
+    return known | {account: usual for account in there if account not in known}
 
 
 def _told(found: Iterable[tuple[str, Recounted]]) -> Iterator[str]:

@@ -105,6 +105,11 @@ def accounts_in(directory: Path) -> list[str]:
     return [unquote(each.parent.name) for each in sorted(directory.glob(f"*/{DATABASE}"))]
 
 
+def domains_in(base: Path) -> list[str]:
+    """The domains that have such accounts."""
+    return sorted({unquote(each.parent.parent.name) for each in base.glob(f"*/*/{DATABASE}")})
+
+
 def count_domain(base: Path, domain: str, plans: tuple[Mapping[str, QuotaPlan], QuotaPlan]) -> Usage:
     """Count a domain beside the server: ``plans`` by local part, and for those that are not named there.
 

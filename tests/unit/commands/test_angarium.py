@@ -351,6 +351,25 @@ def test_counters_are_put_right(quotas: Quotas) -> None:
     assert "b/mail.sqlite" in quotas("recalculate", "b@example.test", status=os.EX_TEMPFAIL)
 
 
+def test_mailboxes_that_the_directory_does_not_know_are_counted_too(quotas: Quotas) -> None:
+    for account in ("gone@example.test", "u@sql.test", "odd@a b"):
+        quotas.deliver(account, 100)
+        connection = connect(quotas.database(account))
+        connection.execute("UPDATE mailbox SET bytes = 7 WHERE name = 'INBOX'")
+        connection.close()
+    right = "100 bytes in 1 messages"
+    wrong = f"was 7 bytes in 1 messages, is {right} (wrong: INBOX)\n"
+    assert quotas("recalculate", "u@sql.test", "--dry-run") == f"u@sql.test: {wrong}"
+    assert quotas("recalculate", "sql.test") == f"u@sql.test: {wrong}"
+    assert quotas("recalculate", "--all") == (
+        f"odd@a b: {wrong}"
+        + "".join(f"{name}@example.test: right: 0 bytes in 0 messages\n" for name in "abc")
+        + f"gone@example.test: {wrong}u@sql.test: right: {right}\n"
+    )
+    assert "no such account" in quotas("recalculate", "nobody@sql.test", status=os.EX_NOUSER)
+    assert "no such domain" in quotas("recalculate", "other.test", status=os.EX_NOUSER)
+
+
 def test_an_accounts_own_size_keeps_the_domains_number(example: Command) -> None:
     example("domain", "set", "example.test", "--messages", "9")
     example("account", "add", "bob@example.test", "--no-password", "--quota", "1G")
