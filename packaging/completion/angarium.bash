@@ -49,10 +49,10 @@ _angarium() {
         ' queue undelete'*) words='-h --help --json --queue --sender --recipient --domain --age --size --reason --all --dry-run' ;;
         ' queue'*) words='list top show suspend resume bounce delete undelete' ;;
         ' check'*) words='-h --help --json --severity' ;;
-        ' explain'*) words='-h --help --json --from --to --client --helo --sasl --tls --ccert --eml --service' ;;
+        ' explain'*) words='-h --help --json --from --to --client --helo --sasl --tls --ccert --eml --service --verp' ;;
         ' trace'*) words='-h --help --json --since --most' ;;
         ' init'*) words='-h --help --json --hostname --domain --account --cert --key --aliases --system --keep --root --force' ;;
-        ' exim'*) words='-C -M -Mf -Mg -Mrm -Mt -Mvb -Mvc -Mvh -bV -bp -bpa -bpc -bpr -bpra -bpru -bpu -bt -bv -f -q -qf -qff' ;;
+        ' exim'*) words='-C -M -Mf -Mg -Mrm -Mt -Mvb -Mvc -Mvh -Mvl -bV -bp -bpa -bpc -bpi -bpr -bpra -bpri -bpru -bpu -bt -bv -f -q -qf -qff' ;;
         ' exiqgrep'*) words='-C -E -G -R -a -b -c -f -h -i -l -o -r -s -x -y -z' ;;
         *) words='domain account alias quota queue check explain trace init exim exiqgrep' ;;
     esac

@@ -1,7 +1,7 @@
 """``angarium explain``: where a message would go and why, and what would have to be different for the other outcome.
 
     angarium explain --from A --to B --client IP [--helo H] [--sasl U] [--tls] [--ccert FP] [--eml FILE] [--service S]
-        [--json]
+        [--verp [DELIMITERS]] [--json]
 
 It is a dry run: the server's own functions judge the session, rewrite the addresses and resolve the recipients; name
 servers and policy servers are asked, but nothing is queued, stored, sent or logged. ``--from ''`` is the null sender,
@@ -37,6 +37,13 @@ def add_parsers(nouns: Any, common: argparse.ArgumentParser) -> None:
     )
     explain.add_argument("--eml", metavar="file", help="the message, for checks and rewriting of its header")
     explain.add_argument("--service", default="", metavar="name", help="of master.cf (the smtpd of port 25)")
+    explain.add_argument(
+        "--verp",
+        nargs="?",
+        const="",
+        metavar="delimiters",
+        help="the client asks for VERP (XVERP)",
+    )
     explain.set_defaults(inspect=inspect)
 
 
@@ -63,6 +70,7 @@ def inspect(directory: Path, options: argparse.Namespace) -> tuple[Result, int]:
         options.ccert,
         _content(options.eml),
         options.service,
+        options.verp,
     )
     try:
         done = asyncio.run(explain(directory, question))

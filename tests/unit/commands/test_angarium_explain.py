@@ -260,3 +260,36 @@ def test_a_certificate_lets_a_client_relay(explain, tmp_path):
         file.write("relay_clientcerts = inline:{AA:BB=x}\nsmtpd_relay_restrictions = permit_tls_clientcerts, reject\n")
     for fingerprint, status in (("aa:bb", 0), ("cc:dd", os.EX_UNAVAILABLE)):
         assert explain("a@x.test", "o@remote.test", *STRANGER, "--ccert", fingerprint)[0] == status
+
+
+@pytest.fixture
+def with_verp(explain):
+    path = explain.directory / "main.cf"
+    path.write_text(path.read_text() + "smtpd_authorized_verp_clients = 10.0.0.1\nrecipient_delimiter = +\n")
+    return explain
+
+
+def test_verp_names_the_recipient_as_the_sender_wrote_him(with_verp):
+    status, value = with_verp("l@x.test", "info@valias.test", "--client", "10.0.0.1", "--verp")
+    assert status == 0
+    assert [(way["recipient"], way["sender"]) for way in value["delivery"]] == [
+        ("alice@vbox.test", "l+info=valias.test@x.test"),
+        ("out@remote.test", "l+info=valias.test@x.test"),
+    ]
+    _status, value = with_verp("l@x.test", "o@remote.test", "--client", "10.0.0.1", "--verp=-=")
+    assert value["delivery"][0]["sender"] == "l-o=remote.test@x.test"
+    _status, value = with_verp("l@x.test", "o@remote.test", "--client", "10.0.0.1")
+    assert "sender" not in value["delivery"][0]
+
+
+@pytest.mark.parametrize(
+    ("sender", "client", "option", "reply"),
+    [
+        ("l@x.test", "10.0.0.2", "--verp", "555 5.5.4 Unsupported option: XVERP"),
+        ("l@x.test", "10.0.0.1", "--verp=%%", "501 5.5.4 Error: XVERP needs two characters from -=+"),
+        ("", "10.0.0.1", "--verp", "503 5.5.4 Error: XVERP requires non-null sender"),
+    ],
+)
+def test_verp_that_is_refused(with_verp, sender, client, option, reply):
+    status, value = with_verp(sender, "o@remote.test", "--client", client, option)
+    assert (status, value["reply"]) == (os.EX_UNAVAILABLE, reply)

@@ -21,8 +21,10 @@ from angarium.commands.explain.tracing import Hit, TracingOpener
 from angarium.config.config import Config
 from angarium.config.error import ConfigError
 from angarium.config.master_cf import MasterService
+from angarium.config.verp import verp_rules
 from angarium.daemons.qmgr.routing import filter_way
-from angarium.daemons.smtpd.client import DnsClientResolver
+from angarium.daemons.smtpd.client import Client, DnsClientResolver
+from angarium.daemons.smtpd.exemptions import make_exemptions
 from angarium.mailqueue.interface import NewMessage
 from angarium.master.node import Node
 from angarium.model.content import MemoryContent
@@ -30,8 +32,12 @@ from angarium.model.envelope import Envelope, Origin, Recipient
 from angarium.model.error import MailError
 from angarium.model.lookup import TemporaryError
 from angarium.model.verdict import Effect
+from angarium.model.verp import verp_sender
 from angarium.policy.interface import Facts
 from angarium.policy.parameters import PolicyParameters
+from angarium.protocols.smtp.parser import parse_mail
+from angarium.protocols.smtp.path import quote_address
+from angarium.protocols.smtp.types import CommandError
 from angarium.rewrite.interface import AddressClass, Resolution
 from angarium.runtime.log import MemoryLog
 from angarium.runtime.tlspeer import PeerCertificate
@@ -42,7 +48,7 @@ _SAMPLE = b"Subject: explained\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be explained; addresses in internal form."""
+    """What is to be explained; addresses in internal form. ``verp``: XVERP's delimiters, empty for the usual ones."""
 
     sender: str
     recipient: str
@@ -53,15 +59,17 @@ class Question:
     certificate: str = ""
     content: bytes = b""
     service: str = ""
+    verp: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One final recipient, and where it ends."""
+    """One final recipient, and where it ends. ``sender`` is its own sender, with VERP."""
 
     recipient: str
     resolution: Resolution | TemporaryError
     ending: Ending
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,7 @@ class Explanation:
         asked: what the tables had during the session.
         rewriting: what they had while the message was finished.
         message: as it would be queued; None when it is refused.
-        refusal: cleanup's, when it refuses the message.
+        refusal: cleanup's, when it refuses the message, or that of XVERP.
         header: lines of the header that go (``-``) and come (``+``).
         ways: of the final recipients.
         warnings: what would be in the log.
@@ -145,9 +153,15 @@ async def explain(directory: Path, question: Question) -> Explanation:
     alternatives = await trial.alternatives(facts, answers)
     node.tables.take()
     done = Explanation(question, entry, client_name, tuple(answers), alternatives, asked)
+    delimiters = ""
+    if not done.refused and question.verp is not None:
+        try:
+            delimiters = await _delimiters(node, conf, question, facts)
+        except CommandError as error:
+            done = replace(done, refusal=str(error.reply))
     if not done.refused:
         log.lines.clear()
-        done = await _finish(node, conf, done, facts)
+        done = await _finish(node, conf, done, facts, delimiters)
         warnings += [line for line in log.lines if "warning" in line or "fatal" in line]
     return replace(done, warnings=tuple(dict.fromkeys(warnings)))
 
@@ -186,7 +200,14 @@ async def _facts(node: TracedNode, conf: Config, question: Question) -> tuple[Fa
     return facts, facts.client_name
 
 
-async def _finish(node: TracedNode, conf: Config, done: Explanation, facts: Facts) -> Explanation:
+async def _delimiters(node: TracedNode, conf: Config, question: Question, facts: Facts) -> str:
+    """Those that XVERP asks for. Raises CommandError with smtpd's reply when it may not, or makes no sense."""
+    exempt = await make_exemptions(conf, node.tables)(Client(facts.client_name, question.client))
+    asked = f"MAIL FROM:<{quote_address(question.sender)}> XVERP{f'={question.verp}' if question.verp else ''}"
+    return parse_mail(asked, verp=verp_rules(conf) if exempt.verp else None).verp
+
+
+async def _finish(node: TracedNode, conf: Config, done: Explanation, facts: Facts, delimiters: str) -> Explanation:
     """Cleanup, then each recipient's way."""
     question = done.question
     content = MemoryContent(question.content or _SAMPLE)
@@ -215,6 +236,7 @@ async def _finish(node: TracedNode, conf: Config, done: Explanation, facts: Fact
         origin,
         content_filter=wished(Effect.FILTER),
         redirect=wished(Effect.REDIRECT),
+        verp=delimiters,
     )
     copies = (wished(Effect.BCC),) if Effect.BCC in wishes else ()
     if Effect.DISCARD in wishes:
@@ -237,7 +259,9 @@ async def _finish(node: TracedNode, conf: Config, done: Explanation, facts: Fact
             ending = Ending((f"deferred: {resolution.source}: {resolution.cause}",), {"outcome": "deferred"})
         else:
             ending = await trial.ending(resolution, message.envelope.sender)
-        ways.append(Way(recipient.address, resolution, ending))
+        sender = message.envelope.sender
+        own = verp_sender(delimiters, sender, recipient) if delimiters and sender else ""
+        ways.append(Way(recipient.address, resolution, ending, own))
     header = _header_changes(content, message) if question.content else ()
     return replace(done, message=message, rewriting=rewriting, ways=tuple(ways), header=header)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from angarium.commands.explain.engine import Explanation, Way
 from angarium.commands.explain.tracing import Hit
@@ -102,7 +103,7 @@ class Renderer:
 
     def _way(self, way: Way) -> Iterator[str]:
         found = way.resolution
-        yield f"    <{way.recipient}>"
+        yield f"    <{way.recipient}>" + (f" from <{way.sender}>" if way.sender else "")
         if not isinstance(found, TemporaryError):
             yield f"        class {found.address_class.value}, transport {found.transport}, nexthop {found.nexthop}"
             yield f"        because of {found.reason} [{place(self._conf, found.source)}]"
@@ -165,6 +166,8 @@ class Renderer:
 
     def _way_value(self, way: Way) -> dict[str, object]:
         found = way.resolution
+        if way.sender:
+            return {"sender": way.sender, **self._way_value(replace(way, sender=""))}
         if isinstance(found, TemporaryError):
             return {"recipient": way.recipient, "error": f"{found.source}: {found.cause}", **way.ending.facts}
         return {

@@ -333,3 +333,63 @@ def test_a_message_that_is_all_header_is_returned_in_part():
     notices, _ = report(Event.FAILURE, [result(0, recipient("x@err.test"))], received(), body=body)
     assert time.perf_counter() - begun < 1.0
     assert len(notices[0].message.content.read()) < 60_000
+
+
+PEOPLE = (
+    recipient("a@err.test"),
+    recipient("b@err.test", "all@alias.test"),
+    recipient("c@err.test", notify=Notify.NEVER),
+)
+
+
+def verp_report(event=Event.FAILURE, dsn="5.7.1", sender="list@lists.test", **more):
+    results = [result(number, each, dsn) for number, each in enumerate(PEOPLE)]
+    notices, _ = report(event, results, received(), sender=sender, verp="+=", **more)
+    return [
+        (
+            notice.text,
+            notice.message.envelope.recipients[0].address,
+            re.findall(r"Final-Recipient: rfc822; (\S+)", notice.message.content.read().decode()),
+        )
+        for notice in notices
+    ]
+
+
+def test_verp_failures_are_told_one_by_one():
+    assert verp_report() == [
+        ("sender non-delivery notification", "list+a=err.test@lists.test", ["a@err.test"]),
+        ("sender non-delivery notification", "list+all=alias.test@lists.test", ["b@err.test"]),
+    ]
+
+
+def test_verp_failures_are_told_together_when_that_is_wanted():
+    assert verp_report(parameters={"disable_verp_bounces": True}) == [
+        ("sender non-delivery notification", "list@lists.test", ["a@err.test", "b@err.test"])
+    ]
+
+
+def test_the_postmaster_has_a_copy_of_each_verp_report():
+    to_postmaster = [each for each in verp_report(classes=("bounce",)) if each[1] == "postmaster"]
+    assert to_postmaster[:2] == [
+        ("postmaster non-delivery notification", "postmaster", ["a@err.test"]),
+        ("postmaster non-delivery notification", "postmaster", ["b@err.test"]),
+    ]
+
+
+def test_delays_of_verp_mail_are_told_together_to_its_own_sender():
+    assert verp_report(Event.DELAY, "4.7.1") == [
+        ("sender delay notification", "list@lists.test", ["a@err.test", "b@err.test"])
+    ]
+
+
+def test_a_verp_report_shows_the_messages_own_sender():
+    (notice,), _ = report(Event.FAILURE, [result(0, PEOPLE[0])], received(), sender="list@lists.test", verp="-=")
+    text = notice.message.content.read().decode()
+    assert "\r\nTo: list-a=err.test@lists.test\r\n" in text
+    assert "\r\nX-Postfix-Sender: rfc822; list@lists.test\r\n" in text
+    assert "\r\nReturn-Path: <list@lists.test>\r\n" in text
+
+
+def test_verp_of_nobody_is_told_to_nobody_but_the_postmaster():
+    people = [recipient for _text, recipient, _final in verp_report(sender="", classes=("2bounce",))]
+    assert people == ["postmaster"]

@@ -146,3 +146,8 @@ def test_what_is_not_for_the_session_is_queued(message, resolution):
     queued, requests, _lines = enqueue(message, resolution=resolution)
     assert queued == [message]
     assert requests == []
+
+
+def test_verp_goes_to_the_queue():
+    message = replace(MESSAGE, envelope=replace(MESSAGE.envelope, verp="+="))
+    assert enqueue(message) == ([message], [], [])
