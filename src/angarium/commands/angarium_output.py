@@ -69,7 +69,7 @@ def parse_size(text: str) -> int:
     if match is not None:
         whole, part, unit = match[1], match[2] or "", match[3].upper()
         exact = int(whole + part) * 1024 ** (_UNITS.index(unit) + 1 if unit else 0)  # in units of the last digit
-        size = exact // 10 ** len(part)
+        size: int = exact // 10 ** len(part)
         if size <= _LARGEST and bool(size) == bool(exact):  # less than one byte is not "no limit"
             return size
     raise Failure(os.EX_DATAERR, f"not a size: {text!r} (for example 500M, 1G; 0 for no limit)")
