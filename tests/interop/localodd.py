@@ -168,6 +168,17 @@ w: nosuch+q, other
         {"fallback_transport_maps": "fail:x", "mailbox_command_maps": "fail:y"},
         files=(forward("alice", "x@outside.test\n"),),
     ),
+    "bytes-that-are-no-text": Scene(
+        each("alice", "bob", "carol", "a"),
+        ALL | _RELAY,
+        'a: x\udce9@outside.test, "|echo \udce9 >> ROOT/out/a", ROOT/out/\udce9\n',
+        files=(
+            forward("alice", 'u11\udce9, "|echo \udce9; exit 64"\n'),
+            forward("bob", "x@outside.test\0y@outside.test\nz@outside.test\n"),
+            forward("carol", "\0\n"),
+        ),
+        bodies=True,
+    ),
     "shell-that-is-none": Scene(
         each("alice"), {"local_command_shell": "/none -c"}, files=(forward("alice", '"|x"\n'),)
     ),

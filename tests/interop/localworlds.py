@@ -163,7 +163,6 @@ class _Maker:
                 f"if true; then exit {status}; fi",
                 f"test -f /etc/passwd && exit {status}",
                 f"exit {status} # comment",
-                f"echo a \\| b; exit {status}",
                 f'echo \\"$USER\\"; exit {status}',
                 f"echo $HOME; exit {status}",
                 f"printf '5.1.1'; exit {status}",
@@ -318,7 +317,7 @@ class _Maker:
             value = joiner.join(self.destination() for _ in range(dice.choice([1, 1, 1, 2, 3, 5])))
             lines.append(f"{key}:{dice.choice([' ', ' ', '', chr(9), chr(10) + ' '])}{value}")
             if self.maybe(0.15):
-                lines.append(f"owner-{name}: {self.address() if self.maybe(0.8) else self.destination()}")
+                lines.append(f"owner-{name}: boss{self.fresh()}@outside.test")
             if self.maybe(0.1):
                 lines.append(f"{name}-request: {self.address()}")
             if self.maybe(0.1):
@@ -513,8 +512,8 @@ class _Maker:
             "duplicate_filter_limit": ("1", "2", "0"),
             "frozen_delivered_to": ("no",),
             "enable_original_recipient": ("no",),
-            "default_privs": ("nobody", "u1", "none", "root"),
-            "line_length_limit": ("100", "1000"),
+            "default_privs": ("nobody", "u1"),
+            "line_length_limit": ("300", "1000"),
             "alias_maps": (
                 "hash:ROOT/aliases, hash:ROOT/aliases2",
                 "hash:ROOT/aliases2 hash:ROOT/aliases",

@@ -94,7 +94,7 @@ def deliver(
         try:
             _publish(base, temporary, final)
         except OSError as error:
-            raise storage_error(error, f"create maildir file {final}", failure) from error
+            raise _refused(storage_error(error, f"create maildir file {final}", failure), error, user) from error
     finally:
         os.close(descriptor)
         with contextlib.suppress(OSError):
