@@ -4,6 +4,7 @@
 ``-bp`` ``-bpr``       list the queue (or the messages named); delivered recipients are marked ``D``
 ``-bpu`` ``-bpru``     list it without them
 ``-bpa`` ``-bpra``     as ``-bp``
+``-bpi`` ``-bpri``     only the ids
 ``-bpc``               how many messages there are
 ``-bt ADDRESS …``      where mail for the address would go
 ``-bv ADDRESS …``      whether mail for the address would be accepted
@@ -12,7 +13,7 @@
 ``-Mt ID …``           release from hold (thaw)
 ``-Mg ID …``           give up: return to the sender
 ``-Mrm ID …``          remove, for good
-``-Mvh`` ``-Mvb`` ID   show the header, the body; ``-Mvc`` both
+``-Mvh`` ``-Mvb`` ID   show the header, the body; ``-Mvc`` both; ``-Mvl`` what the log has of it (``angarium trace``)
 ``-q`` ``-qf`` ``-qff``  try all that waits now; with ``ff`` also what is on hold
 ``-bV``                which program this is
 ``-f ADDRESS``         the sender, for ``-bt`` and ``-bv``
@@ -29,16 +30,18 @@ Nothing of that name is installed, so that a real Exim stays what it is. A link 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from angarium.commands.queue_command import QueueCommand, guarded
 from angarium.commands.queue_listing import printable, short_age, short_size
 from angarium.mailqueue.control import QueueControl, plausible_id
 from angarium.mailqueue.interface import QueuedMessage, QueueName
 
-LISTINGS = ("-bp", "-bpr", "-bpu", "-bpru", "-bpa", "-bpra", "-bpc")
+LISTINGS = ("-bp", "-bpr", "-bpu", "-bpru", "-bpa", "-bpra", "-bpi", "-bpri", "-bpc")
 _UNLOCKED = (QueueName.HOLD, QueueName.INCOMING, QueueName.DEFERRED)
 
 
@@ -77,7 +80,7 @@ def run(words: list[str]) -> int:
 
 
 def _is_mode(word: str) -> bool:
-    return word in LISTINGS or word in OPERATIONS or word in ("-bt", "-bv", "-bV", "-q", "-qf", "-qff", *_VIEWS)
+    return word in LISTINGS or word in OPERATIONS or word in ("-bt", "-bv", "-bV", "-q", "-qf", "-qff", "-Mvl", *_VIEWS)
 
 
 def _perform(command: QueueCommand, mode: str, operands: list[str], sender: str) -> int:
@@ -106,6 +109,8 @@ def _perform(command: QueueCommand, mode: str, operands: list[str], sender: str)
         if not plausible_id(queue_id):
             print(f"exim: malformed message id {queue_id} after {mode} option", file=sys.stderr)
             return 1
+    if mode == "-Mvl":
+        return _view_log(command, operands[0])
     if mode in _VIEWS:
         return _view(command, operands[0], _VIEWS[mode])
     return _operate(command, mode, operands)
@@ -132,7 +137,11 @@ def list_queue(command: QueueCommand, mode: str, operands: Sequence[str]) -> int
     count = 0
     for message in queue_messages(command):
         count += 1
-        if mode != "-bpc" and (not wanted or message.queue_id in wanted):
+        if mode == "-bpc" or (wanted and message.queue_id not in wanted):
+            continue
+        if mode in ("-bpi", "-bpri"):
+            print(message.queue_id)
+        else:
             print("\n".join(message_lines(message, now, delivered="u" not in mode)))
     if mode == "-bpc":
         print(count)
@@ -229,6 +238,24 @@ def _view(command: QueueCommand, queue_id: str, parts: tuple[bool, bool]) -> int
         for piece in text_pieces(*content, header=parts[0], body=parts[1]):
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
+    return 0
+
+
+def _view_log(command: QueueCommand, queue_id: str) -> int:
+    """Exim keeps a log of each message; here the event store knows as much."""
+    from angarium.commands.trace_story import stories  # late: only here
+    from angarium.runtime.trace import Record, search
+
+    def find(pattern: re.Pattern[bytes]) -> Iterable[Record]:
+        return search(Path(command.config.text("trace_directory")), pattern, 0.0)
+
+    found = stories(find, queue_id, 1)
+    if not found:
+        print(f"exim: nothing is known of message {queue_id}", file=sys.stderr)
+        return 1
+    for record in found[0].records:
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.time))
+        print(f"{moment} {record.tag}: {printable(record.text)}")
     return 0
 
 

@@ -6,7 +6,6 @@ made (``YP_LAST_MODIFIED``, ``YP_MASTER_NAME``), and has an entry ``@``.
 
 from __future__ import annotations
 
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -38,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
     options, operands = parse_options("postalias", argv, _OPTIONS)
     directory = next((value for option, value in options if option == "-c"), None)
     command = Command("postalias", directory)
-    job = alias_job()
+    job = alias_job(command.config.text("myhostname"))
     read_options(command, job, options)
     if not operands:
         command.fail(_USAGE)
@@ -52,20 +51,20 @@ def rebuild(directory: str) -> int:
 
 
 def _rebuild(command: Command) -> int:
-    job = alias_job()
+    job = alias_job(command.config.text("myhostname"))
     job.utf8 = command.config.boolean("smtputf8_enable")
     job.tables = command.config.names("alias_database")
     return TableCommand(command, job).run()
 
 
-def alias_job() -> Job:
-    """A job on files of aliases."""
-    return Job(split_alias, warns_of_colons=False, show=lambda key, value: f"{key}:\t{value}\n", extra=_signature)
+def alias_job(host: str) -> Job:
+    """A job on files of aliases, which are signed by this host."""
 
+    def signature() -> dict[bytes, bytes]:
+        name = host.encode("utf-8", "surrogateescape")
+        return {b"@\0": b"@\0", b"YP_LAST_MODIFIED": b"%d" % time.time(), b"YP_MASTER_NAME": name}
 
-def _signature() -> dict[bytes, bytes]:
-    host = socket.gethostname().encode("utf-8", "surrogateescape")
-    return {b"@\0": b"@\0", b"YP_LAST_MODIFIED": b"%d" % time.time(), b"YP_MASTER_NAME": host}
+    return Job(split_alias, warns_of_colons=False, show=lambda key, value: f"{key}:\t{value}\n", extra=signature)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """postfix(1): starts, stops and controls the mail system.
 
 ===========================  ==========================================================================================
-``start``                    check, start in the background, return when it listens
+``start`` ``quick-start``    check, start in the background, return when it listens
 ``start-fg``                 check, run in the foreground until a signal; in one process with worker_processes = 0
 ``stop`` ``drain``           stop in an orderly fashion, by force after some seconds
 ``abort`` ``quick-stop``     stop at once, without waiting
@@ -26,7 +26,6 @@ that of postqueue(1) for ``flush``.
 
 from __future__ import annotations
 
-import getopt
 import os
 import signal
 import socket
@@ -36,6 +35,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from angarium.commands.command import CommandError, complain, parse_options, tell
 from angarium.config.config import Config, configuration_directory
 from angarium.config.derived import MAIL_VERSION
 from angarium.config.error import ConfigError
@@ -70,6 +70,8 @@ class Script:
             )
             self.name = self.conf.text("syslog_name")
             self.queue_directory = Path(self.conf.text("queue_directory"))
+        except PermissionError:
+            raise
         except (ConfigError, OSError) as error:
             raise PostfixError(str(error)) from error
         self.log = ServiceLog(self.sink, f"{self.name}/postfix-script")
@@ -298,7 +300,8 @@ class Script:
         pid = self.running()
         text = "the Postfix mail system is " + ("not running" if pid is None else f"running: PID: {pid}")
         self.log.info(text)
-        print(f"{self.log.tag}: {text}", file=sys.stderr)
+        if sys.stderr.isatty():
+            print(f"{self.log.tag}: {text}", file=sys.stderr)
         if pid is None:
             raise SystemExit(1)
 
@@ -365,6 +368,7 @@ COMMANDS: dict[str, Callable[[Script], None]] = {
     "drain": Script.stop,
     "reload": Script.reload,
     "abort": Script.abort,
+    "quick-start": Script.start,
     "quick-stop": Script.quick_stop,
     "flush": Script.flush,
     "check": Script.check,
@@ -404,42 +408,55 @@ def _wrapped(words: Sequence[str], option: str | None) -> int | None:
         raise PostfixError(f"{wrapper[0]}: {error.strerror}") from error
 
 
+def _reserved(error: PermissionError) -> str:
+    """What somebody hears whose rights do not suffice; most of them want something else."""
+    if os.geteuid():
+        tell("postfix: error: to submit mail, use the Postfix sendmail command")
+        return "the postfix command is reserved for the superuser"
+    return f"{error.filename}: {error.strerror}"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     try:
-        options, words = getopt.getopt(list(sys.argv[1:] if argv is None else argv), "c:Dv")
-    except getopt.GetoptError as error:
-        print(f"postfix: invalid option -- '{error.opt}'\npostfix: fatal: {USAGE}", file=sys.stderr)
-        return 1
-    if not words:
-        print(f"postfix: fatal: {USAGE}", file=sys.stderr)
-        return 1
-    tag = "postfix"
-    script: Script | None = None
-    try:
+        options, words = parse_options("postfix", sys.argv[1:] if argv is None else argv, "c:Dv", USAGE)
+        if not words:
+            raise CommandError(USAGE)
         option = dict(options).get("-c")
+        if option is not None and not option.startswith("/"):
+            raise CommandError("-c requires absolute pathname")
         status = _wrapped(words, option)
         if status is not None:
             return status
         script = Script(configuration_directory(option).absolute())
-        tag = script.log.tag
+    except PermissionError as error:
+        complain("postfix", _reserved(error))
+        return 1
+    except (CommandError, PostfixError) as error:
+        complain("postfix", error)
+        return 1
+    return _perform(script, words)
+
+
+def _perform(script: Script, words: Sequence[str]) -> int:
+    try:
         if words[0] == "tls":
             from angarium.commands import postfix_tls
 
             return postfix_tls.run(script.conf, words[1:], script.say)
+        if words[0] == "logrotate" and len(words) > 1:
+            raise PostfixError("usage postfix logrotate (no arguments)")
         if words[0] not in COMMANDS:
             raise PostfixError(f"unknown command: '{words[0]}'. Usage: postfix start (or stop, {_NAMED})")
         COMMANDS[words[0]](script)
     except PostfixError as error:
-        if script is not None:
-            script.log.fatal(str(error))
-        print(f"{tag}: fatal: {error}", file=sys.stderr)
+        script.log.fatal(str(error))
+        tell(f"{script.log.tag}: fatal: {error}")
         return 1
     except SystemExit as end:
         return int(end.code or 0)
     finally:
-        if script is not None:
-            script.sink.flush()
+        script.sink.flush()
     return 0
 
 

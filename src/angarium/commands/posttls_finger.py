@@ -41,7 +41,7 @@ import ssl
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from angarium.agents.smtp.destination import Destination, destinations
@@ -453,7 +453,9 @@ def _targets(config: Config, text: str, port: int) -> Sequence[Target]:
         return [Target(path, path, 0)]
     try:
         place: Destination = destinations(text, port)[0]
-        finder = HostFinder(SmtpParameters.from_config(config), Node(config, MemoryLog()).dns)
+        # This host may be asked, too: nothing loops.
+        parameters = replace(SmtpParameters.from_config(config), own_addresses=frozenset())
+        finder = HostFinder(parameters, Node(config, MemoryLog()).dns)
         return asyncio.run(_found(finder, place))
     except ValueError as error:
         raise CommandError(str(error)) from error

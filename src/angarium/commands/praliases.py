@@ -35,7 +35,7 @@ def run(argv: Sequence[str]) -> int:
     chosen = dict(options)
     command = Command("praliases", chosen.get("-C", chosen.get("-c")))
     tables = [chosen["-f"]] if "-f" in chosen else list(command.config.names("alias_database"))
-    job = alias_job()
+    job = alias_job("")
     job.show = lambda key, value: f"{key}:{value}\n"
     job.tables = tables
     if not keys:

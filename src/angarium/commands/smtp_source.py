@@ -31,6 +31,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getopt
+import os
 import random
 import socket
 import sys
@@ -157,8 +158,7 @@ class SmtpSource:
                     )
             except OSError as error:
                 if attempt + 1 == self.options.connects:
-                    where = place.path or f"{place.host}:{place.port}"
-                    raise SourceError(f"connect to {where}: {error.strerror or error}") from error
+                    raise SourceError(f"connect: {os.strerror(error.errno) if error.errno else error}") from error
                 await asyncio.sleep(_PAUSE)
                 continue
             connection = _Connection(self, reader, writer)

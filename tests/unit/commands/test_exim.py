@@ -161,3 +161,14 @@ def test_anything_else_is_sendmail(queue_site, capfd):
     (queue_site.directory / "maildrop").mkdir()
     assert main(["exim", "-C", str(queue_site.etc), "-i"]) == os.EX_TEMPFAIL
     assert "Recipient addresses must be specified" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["-bpi", "-bpri"])
+def test_only_the_ids(exim, queue_site, option):
+    first, second = fill(queue_site)
+    assert exim(option) == f"{first}\n{second}\n"
+    assert exim(option, second) == f"{second}\n"
+
+
+def test_the_log_of_a_message_that_nobody_knows(exim):
+    assert exim("-Mvl", "ABC123", status=1) == ""

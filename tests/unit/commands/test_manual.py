@@ -68,7 +68,7 @@ def test_a_page_is_markdown() -> None:
         ("angarium -c /etc/postfix queue delete --dry", {"--dry-run"}),
         ("angarium queue delete --dry", {"--dry-run"}),
         ("angarium check --sev", {"--severity"}),
-        ("angarium exim -bp", {"-bp", "-bpc", "-bpr", "-bpu", "-bpa", "-bpra", "-bpru"}),
+        ("angarium exim -bp", {"-bp", "-bpc", "-bpi", "-bpr", "-bpri", "-bpu", "-bpa", "-bpra", "-bpru"}),
     ],
 )
 def test_completion(words: str, answers: set[str]) -> None:

@@ -138,10 +138,7 @@ def test_commands_find_the_instance_in_their_environment(two, capfd):
 def test_postfix_commands_go_to_who_is_enabled(two, capfd):
     (two.root / "spool" / "postfix").mkdir()
     assert two.run("-p", "status") == 1
-    assert capfd.readouterr().err == "".join(
-        f"{name}/postfix-script: the Postfix mail system is not running\n"
-        for name in ("postfix", "postfix-a", "postfix-b")
-    )
+    assert capfd.readouterr().err == ""  # it says so on terminals alone
     assert two.run("-e", "enable", "-i", "postfix-b") == 0
     assert two.run("-p", "stop") == 1
     fatal = "{}/postfix-script: fatal: the Postfix mail system is not running\n"
