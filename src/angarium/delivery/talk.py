@@ -110,10 +110,11 @@ class Talk:
         self._progress()
         try:
             ends = self._feed_ends()
-        except (OSError, ValueError) as error:  # of the message, not of the pipe
+        except (OSError, ValueError) as error:  # of the message, not of the pipe: it sees no end before it is killed
             if not self._over.done():
                 self._over.set_exception(error)
-            ends = True
+            self._stop_feeding()
+            return
         if ends:
             self._stop_feeding()
             self._shut(self._stdin)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from angarium.agents.local.commandline import arguments, environment
 from angarium.delivery.command import CommandRules
 from angarium.delivery.troubles import DeliveryError
 from angarium.delivery.user import User
+from angarium.model.content import ContentLostError
 
 SOMEBODY = User("somebody", os.geteuid() or 54321, os.getegid() or 54322)
 
@@ -86,3 +89,19 @@ def test_much_that_is_read_and_written(outcome):
 
 def test_output_that_cannot_be_shown(outcome):
     assert outcome("printf 'a\\001\\377b'; exit 69") == "bounced 5.3.0 service unavailable. Command output: a__b"
+
+
+def test_a_command_never_takes_a_part_of_a_message_for_the_whole(outcome):
+    """One that were told the end of its input would act on what it has."""
+
+    def shrinking():
+        yield b"Subject: x\n" + b"x\n" * 100_000
+        raise ContentLostError("the file became shorter")
+
+    with tempfile.TemporaryDirectory() as directory:
+        taken = Path(directory) / "taken"
+        Path(directory).chmod(0o777)
+        with pytest.raises(DeliveryError, match=r"4\.3\.0 temporary failure"):
+            outcome(f"while read line; do :; done; : > {taken}", shrinking())
+        time.sleep(0.2)
+        assert not taken.exists()
