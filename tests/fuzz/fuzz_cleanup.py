@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from angarium.cleanup.characters import has_stray
 from angarium.cleanup.main import make_cleanup
 from angarium.cleanup.process import CleanupService
 from angarium.config.config import Config
@@ -37,7 +38,8 @@ _BUSY = _cleanup(
     body_checks="regexp:{{/a/ REPLACE b}, {/b/ PREPEND c}, {/c/ IGNORE}, {/zz/ REJECT}, {/z/ HOLD}}",
     body_checks_size_limit="300",
 )
-_ORIGINS = (Origin("local", uid=1), Origin("ESMTP", client_address="192.0.2.1", helo="h"))
+_LOCAL = Origin("local", uid=1)
+_ORIGINS = (_LOCAL, Origin("ESMTP", client_address="192.0.2.1", helo="h"))
 
 
 def one_input(data: bytes) -> None:
@@ -51,7 +53,8 @@ def one_input(data: bytes) -> None:
             continue
         stored = message.content.read()
         assert len(stored) == message.content.size
-        assert stored.endswith(body if blank and header else b"")
+        if origin is not _LOCAL or not has_stray(MemoryContent(data)):  # which cleanup_replace_stray_cr_lf replaces
+            assert stored.endswith(body if blank and header else b"")
         assert message.prefix.startswith(b"Received: ")
         assert message.prefix.endswith(b"\r\n")
         try:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import sys
 
+from angarium.mailstore.derived import Analysis, unpack_parts
+from angarium.protocols.mime.content import parse_disposition, parse_media_type
+from angarium.protocols.mime.header import select
+from angarium.protocols.mime.words import decode_words
+
 
 def one_input(data: bytes) -> None:
     """Analyse a message as the mailstore does, and check what must hold for any input."""
-    from angarium.mailstore.derived import Analysis, unpack_parts
-    from angarium.protocols.mime.content import parse_disposition, parse_media_type
-    from angarium.protocols.mime.header import select
-    from angarium.protocols.mime.words import decode_words
-
     prefix = b"Received: by us\r\n"
     derived = Analysis(data).with_prefix(prefix)
     whole = prefix + data

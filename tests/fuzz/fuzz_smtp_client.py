@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import sys
 
+from angarium.model.envelope import Envelope, Origin, Recipient
+from angarium.protocols.smtp.client import ClientSession, ContentWanted, Malformed, TransactionEnded
+from angarium.protocols.smtp.client_states import State
+from angarium.protocols.smtp.dialect import LMTP, SMTP
+
 
 def one_input(data: bytes) -> None:
     """One session of a client that always goes on as far as it may."""
-    from angarium.model.envelope import Envelope, Origin, Recipient
-    from angarium.protocols.smtp.client import ClientSession, ContentWanted, Malformed, TransactionEnded
-    from angarium.protocols.smtp.client_states import State
-    from angarium.protocols.smtp.dialect import LMTP, SMTP
-
     if not data:
         return
     recipients = tuple(Recipient(f"r{n}@example.org", f"r{n}@example.org") for n in range(1 + data[0] % 3))

@@ -12,6 +12,19 @@ import asyncio
 import sys
 from typing import Any
 
+from angarium.auth.interface import Refused
+from angarium.daemons.smtpd.client import Client
+from angarium.daemons.smtpd.collaborators import Collaborators
+from angarium.daemons.smtpd.commands import HANDLERS
+from angarium.daemons.smtpd.conversation import Conversation
+from angarium.daemons.smtpd.limits import ClientLimits
+from angarium.daemons.smtpd.main import forbids_by_default
+from angarium.daemons.smtpd.parameters import SmtpdParameters
+from angarium.daemons.smtpd.tlssession import TlsSession
+from angarium.mailqueue.interface import NewMessage
+from angarium.model.verdict import Action, Verdict
+from angarium.runtime.log import ServiceLog
+
 TOKENS = (
     b"EHLO x\r\n", b"HELO y\r\n", b"MAIL FROM:<a@b.test>\r\n", b"RCPT TO:<c@d.test>\r\n", b"DATA\r\n", b"\r\n.\r\n",
     b"BDAT 5\r\n", b"BDAT 0 LAST\r\n", b"RSET\r\n", b"NOOP\r\n", b"AUTH LOGIN\r\n", b"AUTH PLAIN =\r\n", b"YQ==\r\n",
@@ -29,23 +42,17 @@ class Double:
         self.queued: list[Any] = []
 
     async def connect(self, _facts: object) -> Any:
-        from angarium.model.verdict import Action, Verdict
-
         return Verdict(Action.PERMIT, "", "fuzz")
 
     helo = mail = rcpt = data = end_of_data = etrn = vrfy = connect
 
     async def check_password(self, _user: str, _password: str) -> Any:
-        from angarium.auth.interface import Refused
-
         return Refused("fuzz")
 
     def allocate_id(self) -> str:
         return "F"
 
     async def process(self, queue_id: str, envelope: Any, content: Any, *, hold: bool = False, **_: Any) -> Any:
-        from angarium.mailqueue.interface import NewMessage
-
         assert envelope.recipients
         return NewMessage(queue_id, envelope, b"", content, hold)
 
@@ -69,16 +76,6 @@ def octets(data: bytes) -> bytes:
 
 async def converse(pieces: list[bytes], *, cut: bool) -> tuple[list[Any], bytes]:
     """One session; what was queued and what was said."""
-    from angarium.daemons.smtpd.client import Client
-    from angarium.daemons.smtpd.collaborators import Collaborators
-    from angarium.daemons.smtpd.commands import HANDLERS
-    from angarium.daemons.smtpd.conversation import Conversation
-    from angarium.daemons.smtpd.limits import ClientLimits
-    from angarium.daemons.smtpd.main import forbids_by_default
-    from angarium.daemons.smtpd.parameters import SmtpdParameters
-    from angarium.daemons.smtpd.tlssession import TlsSession
-    from angarium.runtime.log import ServiceLog
-
     double: Any = Double()
     ask = Collaborators(
         queue=double, cleanup=double, policy=double, authenticator=double, spool=None,
