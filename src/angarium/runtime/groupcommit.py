@@ -296,7 +296,8 @@ class GroupCommitWriter:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and its waiters are gone
             loop.call_soon_threadsafe(self._go_on if more else _settle, batch)
             return
-        self._refuse(RuntimeError("the event loop is closed"))
+        if more:
+            self._refuse(RuntimeError("the event loop is closed"))
 
     def _go_on(self, batch: list[_Job]) -> None:
         """On the loop, when there is more to do: tell the waiters, and do it."""
