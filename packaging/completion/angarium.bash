@@ -67,7 +67,7 @@ complete -o default -W '-F -N -U -b -c -d -f -h -i -m -n -o -p -q -r -s -u -w' p
 complete -o default -W '-b -c -d -e -h -o -q -r -s -v' postcat
 complete -o default -W '-# -A -C -F -H -M -P -T -X -a -b -d -e -f -h -l -m -n -o -q -t -x' postconf
 complete -o default -W '-c -r -v' postdrop
-complete -o default -W '-D -c -v' postfix
+complete -o default -W 'start start-fg stop drain reload abort quick-start quick-stop flush check status set-permissions upgrade-configuration logrotate tls -D -c -v' postfix
 complete -o default -W '-c -v' postkick
 complete -o default -W '-c -l -v' postlock
 complete -o default -W '-c -i -p -t -v' postlog

@@ -150,7 +150,17 @@ def _completion() -> Iterator[str]:
     yield "complete -o default -F _angarium angarium"
     for program in PROGRAMS:
         if program.installed:
-            yield f"complete -o default -W '{' '.join(options(program))}' {program.name}"
+            words = [*verbs_of(program), *options(program)]
+            yield f"complete -o default -W '{' '.join(words)}' {program.name}"
+
+
+def verbs_of(program: Program) -> list[str]:
+    """The commands of postfix(1); no other program has any."""
+    if program.name != "postfix":
+        return []
+    from angarium.commands.postfix import COMMANDS  # late: it imports much
+
+    return [*COMMANDS, "tls"]
 
 
 def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

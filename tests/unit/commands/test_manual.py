@@ -60,6 +60,15 @@ def test_a_page_is_markdown() -> None:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_completion_of_what_postfix_does() -> None:
+    script = f"""{completion()}
+set -- $(complete -p postfix | sed "s/.*-W '//; s/'.*//"); compgen -W "$*" -- re; compgen -W "$*" -- st
+"""
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["reload", "start", "start-fg", "stop", "status"]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 @pytest.mark.parametrize(
     ("words", "answers"),
     [
