@@ -141,4 +141,15 @@ SCENES = {
         (Submission("XVERP", recipients=("anna@one.test", "no1@one.test")),),
         {"content_filter": "smtp:[127.0.0.1]:PORT"},
     ),
+    "local": Scene(
+        (Submission(recipients=("team@local.test", "plain@local.test", "cmd@local.test", "nosuch@local.test")),),
+        {
+            "mydestination": "local.test",
+            "local_recipient_maps": "",
+            "alias_maps": "inline:{ {team = x@one.test, no1@one.test}, {owner-team = boss@one.test},"
+            " {plain = y@one.test, no2@one.test}, {cmd = |/bin/sh ROOT/keep} }",
+        },
+        'cat > "${0%/*}/$SENDER"\n',
+        ("local unix - n n - - local",),
+    ),
 }

@@ -222,7 +222,6 @@ def local_agent(
     """
     address = node.privileged.get(entry.key)
     parameters = LocalParameters.from_config(conf, entry.name)
-    headers = CleanupParameters.from_config(node.conf)
     status = _status_filter(node, conf, entry.command, log)
     return LocalAgent(
         RemoteDeliverer(address, log)
@@ -230,7 +229,6 @@ def local_agent(
         else local_deliverer(parameters, _aliases(node, conf), node.rewrite, log, node.launcher, _tables(node, conf)),
         node.queue,
         node.cleanup,
-        lambda queue_id, envelope: received(queue_id, envelope, headers),
         log,
         others=others or node.agents.get,
         prepends="forward" in parameters.prepend_delivered_header,

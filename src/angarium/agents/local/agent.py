@@ -22,7 +22,7 @@ from angarium.mailqueue.interface import Intake
 from angarium.model.content import MemoryContent
 from angarium.model.delivery import CIRCLES, DeliveryAgent, DeliveryRequest, DeliveryResult, QueuedRecipient, Status
 from angarium.model.dsn import Dsn
-from angarium.model.envelope import Envelope, Forwarded, Origin, Recipient
+from angarium.model.envelope import Forwarded, Origin, Recipient
 from angarium.model.error import MailError
 from angarium.runtime.log import ServiceLog
 
@@ -49,7 +49,6 @@ class LocalAgent:
         deliverer: who delivers.
         queue: where forwarded mail goes.
         cleanup: finishes it.
-        received: makes the Received line of a new message.
         log: ``postfix/local``.
         clock: seconds since the epoch.
         prepends: forwarded mail gets a Delivered-To header (prepend_delivered_header).
@@ -63,7 +62,6 @@ class LocalAgent:
         deliverer: Deliverer,
         queue: Intake,
         cleanup: Cleanup,
-        received: Callable[[str, Envelope], bytes],
         log: ServiceLog,
         clock: Callable[[], float] = time.time,
         *,
@@ -75,7 +73,6 @@ class LocalAgent:
         self._deliverer = deliverer
         self._queue = queue
         self._cleanup = cleanup
-        self._received = received
         self._log = log
         self._clock = clock
         self._prepends = prepends
@@ -197,5 +194,5 @@ class LocalAgent:
         data = delivered.encode("utf-8", "surrogateescape") + request.prefix + request.content.read()
         finished = await self._cleanup.process(queue_id, ours, MemoryContent(data))
         if not finished.discard:
-            await self._queue.enqueue(replace(finished, prefix=self._received(queue_id, ours) + finished.prefix))
+            await self._queue.enqueue(finished)
         return queue_id

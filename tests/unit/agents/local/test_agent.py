@@ -41,7 +41,7 @@ class Around:
 
 def deliver(around, **settings):
     log = ServiceLog(MemoryLog(), "postfix/local")
-    agent = LocalAgent(around, around, around, lambda _id, _envelope: b"", log, **settings)
+    agent = LocalAgent(around, around, around, log, **settings)
     person = QueuedRecipient(0, Recipient("list@x", "list@x"))
     envelope = Envelope("s@y", (person.recipient,), 1.0, Origin("ESMTP"))
     request = DeliveryRequest("4F2A", "local", "x", envelope, (person,), b"", MemoryContent(b"a: b\r\n"), 1.0, 2.0)
