@@ -30,8 +30,13 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "Postfix takes the message and returns it later."
         ),
         (
-            "`postqueue -f`, `-i` and `-s` work while the server is down: the mail is then due at its start. `postfix "
-            "flush` says that it is down, as Postfix's does."
+            "`sendmail -bs` takes mail while the server is down for root, too, where Postfix's waits for cleanup; RET "
+            "and ENVID of its session are kept, ORCPT is not."
+        ),
+        (
+            "`postsuper -e` and `-f` return the mail at once, not at the next attempt. `postcat` has no records to "
+            "number or to place (`-d`, `-o`, `-s`). Output on a full disk is an error of every command; some of "
+            "Postfix's end with 0. Who may not read the queue hears so from `qshape`, which counts nothing as 0."
         ),
         (
             "`postfix` says on standard error what it logs as an error or a warning even where that is no terminal. "
@@ -43,7 +48,10 @@ DIFFERENCES: Mapping[str, tuple[str, ...]] = {
             "instance has `master_service_disable = inet` and nobody may submit mail, as with Postfix's."
         ),
         "`postkick` reaches pickup and the queue manager; other services have nothing to be woken for.",
-        "`postlog` and the other commands log to `maillog_file` or syslog themselves, without a postlog service.",
+        (
+            "`postlog` and the other commands log to `maillog_file` or syslog themselves, without a postlog service: "
+            "who may not write to `maillog_file` cannot use `postlog`."
+        ),
         (
             "`makemap -d` keeps the first of several entries with a key, the one that lookups find in sendmail's "
             "files; `mailstats` counts in the log, there is no file of statistics."
