@@ -170,13 +170,17 @@ class Starter:
         """Take an order; whether there was one."""
         flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
         try:
-            data, ancillary, _flags, _address = self._control.recvmsg(INLINE, socket.CMSG_SPACE(4 * 4), flags)
+            data, ancillary, told, _address = self._control.recvmsg(INLINE, socket.CMSG_SPACE(4 * 4), flags)
         except BlockingIOError:
             return True
         received = b"".join(payload for _level, _kind, payload in ancillary)
         numbers = [int.from_bytes(received[at : at + 4], sys.byteorder) for at in range(0, len(received) // 4 * 4, 4)]
-        if not data or len(numbers) < 3:
+        if not data:
             return False
+        if told & socket.MSG_CTRUNC or len(numbers) < 3:  # there is no room for descriptors: its socket says so, closed
+            for each in numbers:
+                os.close(each)
+            return True
         if len(numbers) > 3:
             with open(numbers[3], "rb") as file:  # noqa: PTH123  # a descriptor
                 file.seek(0)
@@ -192,6 +196,7 @@ class Starter:
     def _start(self, order: Order, stdin: int, output: int, status: int) -> None:
         """Have a command, or say why there is none."""
         step = b"fork"
+        pid = 0
         try:
             if order.uid >= 0:
                 pid = os.fork()
@@ -205,13 +210,17 @@ class Starter:
                 step = b"command"
                 pid = _execute(order, _spawning(stdin, output))
                 _tell(status, b"S%d" % pid)
-        except OSError as error:
-            _tell(status, b"F%s %d" % (step, error.errno or errno.EIO))
+            step = b"fork"
+            pidfd = os.pidfd_open(pid)
+        except (OSError, ValueError) as error:
+            if pid:  # nobody would know when it has ended
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            _tell(status, _failed(step, error))
             os.close(status)
             return
         finally:
             os.chdir("/")  # nobody's directory is kept in use
-        pidfd = os.pidfd_open(pid)
         command = _Command(pid, pidfd, status, starts=not order.arguments)
         self._commands[pidfd] = self._commands[status] = command
         self._poll.register(pidfd, select.EPOLLIN)
@@ -273,6 +282,12 @@ def _tell(status: int, data: bytes) -> bool:
     return True
 
 
+def _failed(step: bytes, error: OSError | ValueError) -> bytes:
+    """What is told of a step that failed; a ValueError is of Python, which refuses a variable that has no name."""
+    number = (error.errno or errno.EIO) if isinstance(error, OSError) else errno.EINVAL
+    return b"F%s %d" % (step, number)
+
+
 def _refuse_root() -> None:
     """Raise PermissionError if this process is root in any way."""
     if 0 in (*os.getresuid(), *os.getresgid()):
@@ -291,7 +306,8 @@ def _become(order: Order, stdin: int, output: int, status: int) -> None:
         os.dup2(output, 2)
         os.closerange(3, status)
         os.closerange(status + 1, _OURS)
-        resource.setrlimit(resource.RLIMIT_NOFILE, _few(FILES))
+        if order.arguments:  # a starter has as many as this one, and its commands have fewer then
+            resource.setrlimit(resource.RLIMIT_NOFILE, _few(FILES))
         if order.root:
             step = b"root"
             os.chroot(order.root)
@@ -310,8 +326,8 @@ def _become(order: Order, stdin: int, output: int, status: int) -> None:
         step = b"command"
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         _execute(order, os.execve)
-    except OSError as error:
-        _tell(status, b"F%s %d" % (step, error.errno or errno.EIO))
+    except (OSError, ValueError) as error:
+        _tell(status, _failed(step, error))
     finally:
         os._exit(75)
 
@@ -321,9 +337,14 @@ def _spawning(stdin: int, output: int) -> Execute:
     actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
 
     def spawn(place: bytes, arguments: list[bytes], environment: dict[bytes, bytes]) -> int:
-        return os.posix_spawn(
-            place, arguments, environment, file_actions=actions, setsid=True, setsigdef=[signal.SIGPIPE]
-        )
+        ours = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, _few(FILES))
+        try:
+            return os.posix_spawn(
+                place, arguments, environment, file_actions=actions, setsid=True, setsigdef=[signal.SIGPIPE]
+            )
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, ours)
 
     return spawn
 
@@ -372,7 +393,7 @@ def main() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # who has gone is told nothing
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_NOFILE, _few(FILES if os.geteuid() else _OURS))
+    resource.setrlimit(resource.RLIMIT_NOFILE, _few(_OURS))
     gc.disable()
     gc.collect()
     gc.freeze()  # a collection would write to pages that a child shares

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -56,12 +57,21 @@ def starter_of(whose):
 
 
 def is_starter(pid):
-    return b"starter.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    try:
+        return b"starter.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:  # it has ended just now
+        return False
 
 
 def rules_for(script, limit=20.0, **changes):
     wanted = {"arguments": ["sh", "-c", script], "environment": PATH, "directory": "/", "user": SOMEBODY}
     return CommandRules(time_limit=limit, **wanted | changes)
+
+
+def most_files(pid):
+    """The limits, soft and hard."""
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    return tuple(int(each) for line in lines if line.startswith("Max open files") for each in line.split()[3:5])
 
 
 def open_files(pid):
@@ -270,6 +280,66 @@ def test_a_thousand_commands_leave_nothing(whose):
             await nobody_below(pid)
             assert [open_files(each) for each in (os.getpid(), pid)] == before
             assert not any(each.running for each in ours._users.values())
+
+    asyncio.run(body())
+
+
+def test_a_starter_has_room_for_more_commands_than_a_command_for_files(whose):
+    async def body():
+        with launching() as ours:
+            commands = (Commands if ROOT else OwnCommands)(ours)
+            await commands.run("x", [b"x"], rules_for("exit 0"))
+            return most_files(starter_of(whose))
+
+    soft, hard = asyncio.run(body())
+    assert soft == min(20_000, hard)
+
+
+@pytest.mark.parametrize("room", range(24, 28))
+def test_commands_for_which_there_is_no_room_cost_no_others(whose, room):
+    async def body():
+        with launching() as ours:
+            commands = (Commands if ROOT else OwnCommands)(ours)
+            ours._first_one()
+            while not (first := [each for each in children_of(os.getpid()) if is_starter(each)]):
+                await asyncio.sleep(0)
+            while open_files(first[0]) < 5:  # it sets its own limit at first
+                await asyncio.sleep(0)
+            resource.prlimit(first[0], resource.RLIMIT_NOFILE, (room, room))
+            silent = "exec <&- >&- 2>&-; sleep 60"
+            running = [asyncio.create_task(commands.run("x", [b"x"], rules_for(silent))) for _ in range(16)]
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            with contextlib.suppress(DeliveryError):  # when this is answered, so are those before it
+                await commands.run("x", [b"x"], rules_for("exit 0"))
+            while len(commands_below()) + sum(each.done() for each in running) < len(running):
+                await asyncio.sleep(0)
+            below, pid = commands_below(), starter_of(whose)
+            assert len(below) > 4
+            assert {str(each.exception()) for each in running if each.done()} == {"4.3.0 temporary failure"}
+            for each in sorted(below)[:3]:  # a command takes more descriptors at its start than it has then
+                os.kill(each, signal.SIGKILL)
+            outcome = None
+            while outcome is None:  # there is room when they are buried
+                with contextlib.suppress(DeliveryError):
+                    outcome = await commands.run("x", [b"x"], rules_for("exit 0"))
+            assert outcome.text == "delivered to command: x"
+            assert starter_of(whose) == pid
+            for each in running:
+                each.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    asyncio.run(body())
+
+
+def test_a_variable_without_a_name_costs_no_other_command(whose):
+    async def body():
+        with launching() as ours:
+            commands = (Commands if ROOT else OwnCommands)(ours)
+            await commands.run("x", [b"x"], rules_for("exit 0"))
+            pid = starter_of(whose)
+            outcome = await commands.run("x", [b"x"], rules_for("exit 0", environment=PATH | {"": "x"}))
+            assert outcome.text.endswith("Command output: local: fatal: execvp sh: Invalid argument ")
+            assert starter_of(whose) == pid
 
     asyncio.run(body())
 
