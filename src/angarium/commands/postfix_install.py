@@ -40,6 +40,9 @@ _SERVICES = {
 }
 """Services on unix sockets that every configuration wants, as lines of master.cf."""
 
+_PATHS = ("sendmail_path", "mailq_path", "newaliases_path")
+"""The parameters that say where the scripts of those names are."""
+
 _OURS = (b"angarium", sendmail_script.MARK.encode())
 
 
@@ -54,8 +57,8 @@ def set_permissions(conf: Config, say: Callable[[str], None]) -> None:
 def _scripts(conf: Config) -> Iterator[Path]:
     """The sendmail scripts of this installation."""
     seen = set()
-    for name in sendmail_script.NAMES:
-        for path in (Path(sys.executable).with_name(name), Path(conf.text(f"{name}_path"))):
+    for name, parameter in zip(sendmail_script.NAMES, _PATHS, strict=True):
+        for path in (Path(sys.executable).with_name(name), Path(conf.text(parameter))):
             target = path.resolve()
             if path.is_file() and target not in seen and _is_ours(path) and os.access(target.parent, os.W_OK):
                 seen.add(target)

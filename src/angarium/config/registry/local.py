@@ -179,7 +179,11 @@ PARAMETERS = (
     ),
     Parameter("mailbox_transport_maps", Type.TABLES, "", "Tables that give such a transport by user.", "local"),
     Parameter(
-        "newaliases_path", Type.STRING, "/usr/bin/newaliases", "", "local", Status.NO_EFFECT, "read by scripts only"
+        "newaliases_path",
+        Type.STRING,
+        "/usr/bin/newaliases",
+        "Where the newaliases command is; see sendmail_path.",
+        "local",
     ),
     Parameter(
         "require_home_directory",

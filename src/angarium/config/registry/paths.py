@@ -44,7 +44,7 @@ PARAMETERS = (
         Status.NO_EFFECT,
         "read by scripts only",
     ),
-    Parameter("mailq_path", Type.STRING, "/usr/bin/mailq", "", "paths", Status.NO_EFFECT, "read by scripts only"),
+    Parameter("mailq_path", Type.STRING, "/usr/bin/mailq", "Where the mailq command is; see sendmail_path.", "paths"),
     Parameter(
         "manpage_directory", Type.STRING, "/usr/share/man", "", "paths", Status.NO_EFFECT, "read by scripts only"
     ),
