@@ -90,6 +90,7 @@ def _dropped(name: str, end: End, content: MemoryContent, size: int, status: os.
         submission.body,
         ret=submission.ret,
         envid=submission.envid,
+        verp=submission.verp or "",
     )
     pending = tuple(PendingRecipient(QueuedRecipient(number, each), "") for number, each in enumerate(people))
     message = QueuedMessage(name, QueueName.MAILDROP, envelope, size, status.st_mtime, 0.0, 0, pending)

@@ -151,6 +151,7 @@ def submit(request: Request, directory: str) -> int:
         fault = verp_fault(request.verp, parameter(directory, "verp_delimiter_filter"), request.sender)
         if fault is not None:
             raise Fatal(str(fault), named=fault.named, sender=fault.sender)
+        request.verp = request.verp or parameter(directory, "default_verp_delimiters")
     answer = hand_over(
         records(request, 0, parameter(directory, "sendmail_fix_line_endings")), queue_directory(directory)
     )
@@ -259,6 +260,7 @@ _DEFAULTS = {
     "queue_directory": "/var/spool/postfix",
     "sendmail_fix_line_endings": "always",
     "verp_delimiter_filter": "-=+",
+    "default_verp_delimiters": "+=",
 }
 
 

@@ -17,7 +17,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -27,11 +27,13 @@ from angarium.cleanup.parameters import CleanupParameters
 from angarium.cleanup.received import quote_local, received
 from angarium.commands.command import Command, CommandError
 from angarium.commands.sendmail import Fatal, hand_over
+from angarium.config.config import Config
 from angarium.config.error import ConfigError
-from angarium.daemons.smtpd.client import ClientName
-from angarium.daemons.smtpd.collaborators import Collaborators
+from angarium.daemons.smtpd.client import Client, ClientName
+from angarium.daemons.smtpd.collaborators import Collaborators, Exemptions, nobody_exempt
 from angarium.daemons.smtpd.commands import HANDLERS
 from angarium.daemons.smtpd.connection import ConnectionSetting, SmtpdConnection
+from angarium.daemons.smtpd.exemptions import make_exemptions
 from angarium.daemons.smtpd.limits import ClientLimits
 from angarium.daemons.smtpd.main import forbids_by_default
 from angarium.daemons.smtpd.parameters import SmtpdParameters
@@ -45,6 +47,7 @@ from angarium.policy.interface import Facts
 from angarium.protocols.pickup import frames
 from angarium.protocols.smtp.types import BareNewline
 from angarium.runtime.log import MemoryLog, ServiceLog
+from angarium.tables.opener import TableOpener
 
 EX_TEMPFAIL = 75
 _CHUNK = 64 * 1024
@@ -138,6 +141,7 @@ def submission(message: NewMessage, people: Sequence[Recipient]) -> Iterator[byt
         (frames.ENVELOPE_ID, envelope.envid),
         (frames.BODY_TYPE, envelope.body.value),
         (frames.NOTIFY, str(int(people[0].notify) or "")),
+        (frames.VERP, envelope.verp),
         *((frames.RECIPIENT, quote_local(each.original)) for each in people),
     ]
     for kind, text in attributes:
@@ -242,6 +246,17 @@ async def _serve(setting: ConnectionSetting, source: int, sink: int) -> None:
     await over.wait()
 
 
+def _exemptions(conf: Config, log: ServiceLog) -> Callable[[Client], Awaitable[Exemptions]]:
+    """Whether the user may ask for VERP: whether the machine itself may (smtpd_authorized_verp_clients)."""
+    name = "smtpd_authorized_verp_clients"
+    listed = make_exemptions(conf, TableOpener(log.warning)) if conf.names(name) else nobody_exempt
+
+    async def exemptions(client: Client) -> Exemptions:
+        return Exemptions(verp=(await listed(client)).verp)
+
+    return exemptions
+
+
 def converse(directory: str, source: int = 0, sink: int = 1) -> int:
     """Hold the session until input ends or QUIT; returns the exit status."""
     try:
@@ -274,6 +289,7 @@ def converse(directory: str, source: int = 0, sink: int = 1) -> int:
         clock=time.time,
         forbidden_command=forbids_by_default,
         free_space=partial(_free_space, command.queue_directory),
+        exemptions=_exemptions(command.config, log),
     )
     asyncio.run(_serve(ConnectionSetting(parameters, collaborators, HANDLERS, _Localhost(), None), source, sink))
     log.sink.flush()

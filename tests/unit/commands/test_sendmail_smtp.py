@@ -143,3 +143,13 @@ def test_a_message_that_cannot_be_kept_is_refused_for_now(site):
 def test_without_a_configuration(tmp_path, capsys):
     assert converse(str(tmp_path / "nosuch")) == 75
     assert "No such file or directory" in capsys.readouterr().err
+
+
+def test_verp_when_the_machine_itself_may_ask_for_it(site):
+    commands = b"EHLO x\nMAIL FROM:<l@z.test> XVERP=-=\nRCPT TO:<b@far.test>\nDATA\n" + MESSAGE + b"QUIT\n"
+    assert b"555 5.5.4 Unsupported option: XVERP=-=\r\n" in hold(site, commands)
+    with (site / "main.cf").open("a") as file:
+        file.write("smtpd_authorized_verp_clients = 127.0.0.1\n")
+    said = hold(site, commands)
+    assert EHLO.replace(b"250-ENHANCED", b"250-XVERP\r\n250-ENHANCED") in said
+    assert [submission.verp for submission, _message in dropped(site)] == ["-="]
