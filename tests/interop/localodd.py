@@ -37,6 +37,19 @@ o6: ;
 x1: :include:ROOT/lists/x1
 """
 
+_BAD = {
+    "home": "~alice/box",
+    "home2": "~/box",
+    "inc": ":include:x",
+    "inc2": ":include:ROOT/lists/none",
+    "inc3": ":include:ROOT/lists/open",
+    "command": '"|exit 0"',
+    "syntax": "-f",
+    "unknown": "nosuch",
+    "directory": "ROOT/out",
+    "maildir": "ROOT/out/file/",
+}
+
 ODD: dict[str, Scene] = {
     "entries-that-are-odd": Scene(
         each(*(line.split(":")[0] for line in _ODD.splitlines()), "alice", "carol", "dave", "eve", "lister"),
@@ -178,6 +191,15 @@ w: nosuch+q, other
             forward("carol", "\0\n"),
         ),
         bodies=True,
+    ),
+    "owners-who-are-not-told": Scene(
+        each(*_BAD),
+        _RELAY | {"allow_mail_to_commands": ""},
+        "".join(f"{name}: {value}\nowner-{name}: boss.{name}@outside.test\n" for name, value in _BAD.items()),
+        files=(Thing("lists/open", "x\n", mode=0o666), Thing("out/file", "")),
+    ),
+    "statuses-that-are-none": Scene(
+        each("a", "b", "c", "d"), {}, 'a: "|exit 200"\nb: "|exit 1"\nc: "|exit 79"\nd: "|exit 63"\n'
     ),
     "shell-that-is-none": Scene(
         each("alice"), {"local_command_shell": "/none -c"}, files=(forward("alice", '"|x"\n'),)

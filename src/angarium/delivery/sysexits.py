@@ -64,12 +64,15 @@ def command_outcome(command: str, returned: int, output: bytes) -> Outcome:
         code = code if code.klass != 2 else Dsn(5, 0, 0)
         return Outcome(_status(code), code, rest, (rest or said).strip())
     if returned < 0:
-        dsn, text = Dsn(4, 3, 0), f'Command died with signal {-returned}: "{command}"'
+        dsn, meaning = Dsn(4, 3, 0), "internal software error"
+        text = f'Command died with signal {-returned}: "{command}"'
     elif returned in _STATUSES:
-        dsn, text = Dsn.parse(_STATUSES[returned][0]), _STATUSES[returned][1]
+        dsn, meaning = Dsn.parse(_STATUSES[returned][0]), _STATUSES[returned][1]
+        text = meaning
     else:
-        dsn, text = Dsn(5, 3, 0), f'Command died with status {returned}: "{command}"'
-    return Outcome(_status(dsn), dsn, with_output(text, output), said.strip() if said else text)
+        dsn, meaning = Dsn(5, 3, 0), f"unknown mail system error {returned}"
+        text = f'Command died with status {returned}: "{command}"'
+    return Outcome(_status(dsn), dsn, with_output(text, output), said.strip() if said else meaning)
 
 
 def with_output(text: str, output: bytes | bytearray) -> str:

@@ -56,6 +56,8 @@ from angarium.rewrite.interface import Resolver
 from angarium.runtime.log import ServiceLog
 
 _SENT = Dsn(2, 0, 0)
+_MAILDIR_FAILED = "maildir delivery failed"
+"""Told the sender, as in Postfix, also where other failures are told the owner of a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +245,8 @@ class LocalDeliverer:
             for line in outcome.cause.splitlines():
                 self._log.warning(line)
             status = Status.DEFERRED if outcome.dsn.temporary else Status.BOUNCED
-            return replace(_part(step), status=status, dsn=outcome.dsn, text=outcome.text, output=outcome.output)
+            part = replace(_part(step), status=status, dsn=outcome.dsn, text=outcome.text, output=outcome.output)
+            return replace(part, owner="") if outcome.text.startswith(_MAILDIR_FAILED) else part
         said, dsn, text, output, *warnings = outcome
         for line in warnings:
             self._log.warning(line)
@@ -380,7 +383,7 @@ class _Delivery:
         try:
             maildir.deliver(path, self.pieces(Framing.MAILDIR, "file", origin), moment, limit)
         except DeliveryError as error:
-            text = f"maildir delivery failed: {error.text}"
+            text = f"{_MAILDIR_FAILED}: {error.text}"
             raise DeliveryError(error.dsn, text, error.cause, error.output) from error
         return _sent("delivered to maildir")
 

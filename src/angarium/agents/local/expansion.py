@@ -212,6 +212,10 @@ class Expansion:
     def _end(self, to: Addressee, context: _Context, status: Status, dsn: Dsn, text: str) -> None:
         self._steps.append(Outcome(to, status, dsn, text, context.origin))
 
+    def _refuse(self, to: Addressee, context: _Context, dsn: Dsn, text: str) -> None:
+        """Bounce what a list must not hold, or what loops: that is told the sender, as in Postfix, not the owner."""
+        self._steps.append(Outcome(to, Status.BOUNCED, dsn, text, replace(context.origin, owner="")))
+
     def _failed(self, to: Addressee, context: _Context, error: TemporaryError | Failure) -> None:
         if isinstance(error, Failure):
             for line in error.warning.splitlines():
@@ -239,7 +243,7 @@ class Expansion:
         if not self._is_new("recipient", context.level, address.lower()):
             return
         if address.lower() in self.delivered:
-            self._end(to, context, Status.BOUNCED, Dsn(5, 4, 6), f"mail forwarding loop for {address}")
+            self._refuse(to, context, Dsn(5, 4, 6), f"mail forwarding loop for {address}")
             return
         if to.user.startswith("\\"):
             to = replace(to, address=to.address[1:], user=to.user[1:])
@@ -405,7 +409,7 @@ class Expansion:
 
     def _command(self, to: Addressee, command: str, context: _Context) -> None:
         if context.kind not in self.rules.allow_mail_to_commands:
-            self._end(to, context, Status.BOUNCED, Dsn(5, 7, 1), "mail to command is restricted")
+            self._refuse(to, context, Dsn(5, 7, 1), "mail to command is restricted")
         elif self._is_new("command", to.user, context.rights, command.lower()):
             self._steps.append(ToCommand(to, command, context.rights, context.origin))
 
@@ -413,11 +417,11 @@ class Expansion:
         if path.startswith("~"):
             if not path.startswith("~/"):
                 self.warn(f"bad home directory syntax for: {path}")
-                self._end(to, context, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
+                self._refuse(to, context, Dsn(5, 3, 5), _CONFIGURATION)
                 return
             if context.home is None or not context.home.home:
                 self.warn(f"unknown home directory for: {path}")
-                self._end(to, context, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
+                self._refuse(to, context, Dsn(5, 3, 5), _CONFIGURATION)
                 return
             path = context.home.home + path[1:]
         if context.kind not in self.rules.allow_mail_to_files:
@@ -428,7 +432,7 @@ class Expansion:
     async def _include(self, to: Addressee, path: str, context: _Context) -> None:
         if not path.startswith("/"):
             self.warn(f":include:{path} uses a relative path")
-            self._end(to, context, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
+            self._refuse(to, context, Dsn(5, 3, 5), _CONFIGURATION)
             return
         if context.level >= DEPTH:
             self._end(to, context, Status.BOUNCED, Dsn(5, 4, 6), f"alias database loop for {to.user}")
@@ -439,7 +443,7 @@ class Expansion:
         if isinstance(found, (TemporaryError, Failure)):
             self._failed(to, context, found)
         elif isinstance(found, NotFound):
-            self._end(to, context, Status.BOUNCED, Dsn(5, 3, 5), _CONFIGURATION)
+            self._refuse(to, context, Dsn(5, 3, 5), _CONFIGURATION)
         else:
             rights = context.rights or found.owner
             inner = replace(context, kind="include", level=context.level + 1, owner=to.address, rights=rights)
@@ -453,13 +457,13 @@ class Expansion:
             address = str(Address(parts.local + context.unmatched, parts.domain))
         address = self.resolver.rewrite(address)
         if _UNDECODED.search(address):  # nothing of the queue could hold it
-            self._end(to, context, Status.BOUNCED, Dsn(5, 1, 3), f"{_SYNTAX}: {_UNDECODED.sub('?', address)}")
+            self._refuse(to, context, Dsn(5, 1, 3), f"{_SYNTAX}: {_UNDECODED.sub('?', address)}")
             return
         answer = await self.resolver.resolve(self.sender, address)
         if isinstance(answer, TemporaryError):
             self._failed(to, context, answer)
         elif answer.malformed:
-            self._end(to, context, Status.BOUNCED, Dsn(5, 1, 3), f"{_SYNTAX}: {answer.recipient}")
+            self._refuse(to, context, Dsn(5, 1, 3), f"{_SYNTAX}: {answer.recipient}")
         elif answer.transport == self.rules.transport:
             recipient = answer.recipient if not answer.recipient.startswith("@") else _DAEMON + answer.recipient
             await self._recipient(recipient, replace(context, unmatched=""))
