@@ -20,6 +20,9 @@ LONGEST = 18_000.0
 
 _PIECE = 65536
 
+_AT_ONCE = 1024 * 1024
+"""Bytes that are written before others have their turn: who reads as fast as that leaves always room for more."""
+
 
 class Talk:
     """One command's. To be closed.
@@ -122,19 +125,23 @@ class Talk:
                 self.leave()
 
     def _feed_ends(self) -> bool:
-        """Write what fits; whether that was the end, or nobody reads it any more."""
-        while True:
+        """Write what fits, or ``_AT_ONCE``; whether that was the end, or nobody reads it any more."""
+        written = 0
+        while written < _AT_ONCE:
             while not self._rest:
                 piece = next(self._pieces, None)
                 if piece is None:
                     return True
                 self._rest = memoryview(piece)
             try:
-                self._rest = self._rest[os.write(self._stdin, self._rest) :]
+                count = os.write(self._stdin, self._rest)
             except BlockingIOError:
                 return False
             except BrokenPipeError:
                 return True
+            self._rest = self._rest[count:]
+            written += count
+        return False
 
     def _listen(self) -> None:
         """It has said something, or has nothing more to say."""
