@@ -157,6 +157,7 @@ def _keeping(directory: Path, options: argparse.Namespace) -> Result:
         yield system.make_user(root, conf.text("mail_owner"))
         yield from _directories(conf, options)
         yield from system.take_sendmail(root)
+        yield from system.take_help(root)
 
     done = list(steps())
     then = [
@@ -240,6 +241,7 @@ class _Setup:
         yield from self._account(conf, password)
         if self.options.system:
             yield from system.take_sendmail(root)
+            yield from system.take_help(root)
 
     def _certificate(self) -> tuple[Path, Path]:
         if self.answers.certificate:

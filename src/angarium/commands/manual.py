@@ -1,4 +1,4 @@
-"""Documents made from the commands: ``docs/manual/NAME.1.md``, and completion for bash.
+"""Documents made from the commands: ``docs/manual/NAME.1.md``, pages for man(1), and completion for bash.
 
 ``python -m angarium.commands.manual .`` writes them below the top of the source tree; a test fails when they no longer
 say what the commands do. A command's page is the docstring of its module, whose tables hold the options; those of
@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from angarium.commands.manpage import roff
 
 _OPTION = re.compile(r"``(-[^\s`=]+)")
 _BESIDE = re.compile(r"(?<= )(-[A-Za-z])(?=[ `])")
@@ -183,14 +185,25 @@ def documents() -> dict[str, str]:
     return made
 
 
+def pages(top: Path) -> dict[str, str]:
+    """The pages for man(1) of all pages in ``docs/manual``, by their path in the source tree."""
+    sources = (top / "docs" / "manual").glob("*.[1-8].md")
+    return {f"packaging/man/man{each.stem[-1]}/{each.stem}": roff(each.read_text(encoding="utf-8")) for each in sources}
+
+
 def main() -> int:
     """Write the documents below the directory named."""
     top = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
-    for name, text in documents().items():
+    _write(top, documents())
+    _write(top, pages(top))
+    return 0
+
+
+def _write(top: Path, texts: dict[str, str]) -> None:
+    for name, text in texts.items():
         path = top / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":

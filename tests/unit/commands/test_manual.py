@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from angarium.commands.manual import PROGRAMS, Program, completion, documents, options, page
+from angarium.commands.manpage import roff
+from angarium.commands.manual import PROGRAMS, Program, completion, documents, options, page, pages
 
 TOP = Path(__file__).parents[3]
 
@@ -30,7 +31,7 @@ def taken(module: str) -> str | None:
 
 
 def test_nothing_has_drifted() -> None:
-    for name, text in documents().items():
+    for name, text in (documents() | pages(TOP)).items():
         assert (TOP / name).read_text(encoding="utf-8") == text, f"{name}: run python -m angarium.commands.manual ."
 
 
@@ -87,3 +88,42 @@ COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _angarium; printf
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert set(done.stdout.split()) == answers
+
+
+def test_a_page_for_man() -> None:
+    text = roff(
+        "# x(1)\n\nDoes x, `y`.\n\n- `-a B`: its b\n  goes on\n- more\n\n## End of it\n\n.dot 'quote [link](to)\n"
+        "```\n.code \\ -\n```\n"
+    )
+    assert text.splitlines() == [
+        '.TH X 1 "" Angarium "Angarium"',
+        ".SH NAME",
+        "x \\- Does x, \\fBy\\fR",
+        ".SH DESCRIPTION",
+        ".TP 8",
+        "\\fB\\-a B\\fR",
+        "its b goes on",
+        ".IP \\(bu 2",
+        "more",
+        ".SH END OF IT",
+        ".PP",
+        "\\&.dot 'quote link",
+        ".IP",
+        ".nf",
+        "\\&.code \\e \\-",
+        ".fi",
+        ".PP",
+    ]
+    with pytest.raises(ValueError, match="not the title"):
+        roff("x\n")
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+@pytest.mark.parametrize("name", ["man1/angarium.1", "man1/sendmail.1", "man5/postconf.5"])
+def test_groff_has_no_complaint(name: str) -> None:
+    command = ["groff", "-man", "-Tutf8", "-Kutf8", "-ww", "-P-cbou", "-rLL=120n", TOP / "packaging" / "man" / name]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [
+        line for line in done.stderr.splitlines() if "cannot adjust" not in line and "can't break" not in line
+    ] == []
+    assert "DESCRIPTION" in done.stdout

@@ -11,9 +11,9 @@ import angarium
 
 
 def shared_file(name: str) -> Path:
-    """``shared_file("postfix/main.cf")``. Raises FileNotFoundError when the installation is not whole."""
+    """A file, ``shared_file("postfix/main.cf")``, or a directory. Raises FileNotFoundError when one is missing."""
     package = Path(angarium.__file__).parent
     for directory in (package / "share", package.parents[1] / "packaging"):
-        if (directory / name).is_file():
+        if (directory / name).exists():
             return directory / name
     raise FileNotFoundError(2, "this installation of angarium lacks it", name)

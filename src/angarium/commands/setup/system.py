@@ -120,11 +120,23 @@ def take_sendmail(root: Path) -> Iterator[str]:
     _run(("update-alternatives", *places, *words))
     yield f"{link}: {prefix() / first} (update-alternatives)"
     for name in COMMANDS:
-        place = under(root, f"/usr/sbin/{name}")
-        if not os.path.lexists(place):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(prefix() / name)
-            yield f"{place}: {prefix() / name}"
+        yield from _link(root, f"/usr/sbin/{name}", prefix() / name)
+
+
+def take_help(root: Path) -> Iterator[str]:
+    """Let man(1) find the pages, and the shell its completion. Raises OSError."""
+    for page in sorted(shared_file("man").glob("man?/*")):
+        yield from _link(root, f"/usr/local/share/man/{page.parent.name}/{page.name}", page)
+    yield from _link(root, "/etc/bash_completion.d/angarium", shared_file("completion/angarium.bash"))
+
+
+def _link(root: Path, name: str, target: Path) -> Iterator[str]:
+    """A link where nothing is yet."""
+    place = under(root, name)
+    if not os.path.lexists(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(target)
+        yield f"{place}: {target}"
 
 
 def _run(words: Sequence[str]) -> None:
