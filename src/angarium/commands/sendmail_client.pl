@@ -155,7 +155,7 @@ sub submit {
     my $size = 0;
     while ( !$whole && $size < $GATHERED ) {
         my $data = $next->();
-        become('sendmail') if !defined $data;               # which runs into the same, and has words for it
+        fail("cannot read the message: $!") if !defined $data;    # who reads it again might be told that it is over
         push @pieces, $data;
         $size += length $data;
     }

@@ -1,11 +1,14 @@
 """The client that leaves its command line to pickup: what it hands over, and when it becomes the whole command."""
 
+import fcntl
 import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import threading
 
 import pytest
@@ -198,3 +201,32 @@ def test_under_other_names(bench, tmp_path, name, words, status, said):
     main_cf.write_text(main_cf.read_text() + "alias_database =\n")
     done = run(bench, *words, program=(str(tmp_path / name),))
     assert (done.returncode, done.stderr.decode()) == (status, said)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"Subject: a\n\nthe first half\n", b"Subject: a\n\n" + (b"x" * 79 + b"\n") * 20_000]
+)
+def test_a_message_that_cannot_be_read_to_its_end_is_not_sent(bench, sent):
+    """Neither by the client nor by the whole command, which would find standard input at its end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as theirs:
+        ours, _ = listener.accept()
+        command = [*PERL, "-C", str(bench.root / "etc"), "-i", "joe@x.test"]
+
+        def action():
+            with subprocess.Popen(command, stdin=theirs, stderr=subprocess.PIPE) as process:
+                ours.sendall(sent)
+                while unread(theirs):
+                    os.sched_yield()
+                ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                ours.close()
+                return process.stderr.read(), process.wait(60)
+
+        said, status = bench.run(action)
+    assert (status, said) == (75, b"sendmail: fatal: cannot read the message: Connection reset by peer\n")
+    assert not bench.queue.messages
+
+
+def unread(connection):
+    buffer = bytearray(4)
+    fcntl.ioctl(connection, termios.FIONREAD, buffer)
+    return int.from_bytes(buffer, sys.byteorder)
