@@ -43,7 +43,7 @@ my ( @pieces, $whole );
 sub become {
     my ($program) = @_;
     if (@pieces) {
-        open my $message, '+>', undef or fail("no place for the message: $!");
+        open my $message, '+>:raw', undef or fail("no place for the message: $!");
         while (@pieces) {
             write_all( $message, shift @pieces ) or fail("no place for the message: $!");
             next if @pieces || $whole;
@@ -131,6 +131,7 @@ sub public {
 sub reach {
     my ($path) = @_;
     socket my $socket, $AF_UNIX, $SOCK_STREAM, 0 or return;
+    binmode $socket;    # PERL_UNICODE=D in the environment
     connect $socket, pack 'S a*', $AF_UNIX, "$path\0" or return;
     return $socket;
 }

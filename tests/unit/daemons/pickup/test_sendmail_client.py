@@ -203,10 +203,8 @@ def test_under_other_names(bench, tmp_path, name, words, status, said):
     assert (done.returncode, done.stderr.decode()) == (status, said)
 
 
-@pytest.mark.parametrize(
-    "sent", [b"", b"Subject: a\n\nthe first half\n", b"Subject: a\n\n" + (b"x" * 79 + b"\n") * 20_000]
-)
-def test_a_message_that_cannot_be_read_to_its_end_is_not_sent(bench, sent):
+@pytest.mark.parametrize("lines", [0, 1, 20_000])
+def test_a_message_that_cannot_be_read_to_its_end_is_not_sent(bench, lines):
     """Neither by the client nor by the whole command, which would find standard input at its end."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as theirs:
         ours, _ = listener.accept()
@@ -214,7 +212,7 @@ def test_a_message_that_cannot_be_read_to_its_end_is_not_sent(bench, sent):
 
         def action():
             with subprocess.Popen(command, stdin=theirs, stderr=subprocess.PIPE) as process:
-                ours.sendall(sent)
+                ours.sendall((b"x" * 79 + b"\n") * lines)
                 while unread(theirs):
                     os.sched_yield()
                 ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -230,3 +228,19 @@ def unread(connection):
     buffer = bytearray(4)
     fcntl.ioctl(connection, termios.FIONREAD, buffer)
     return int.from_bytes(buffer, sys.byteorder)
+
+
+@pytest.mark.parametrize("served", [True, False])
+@pytest.mark.parametrize("variable", ["PERL_UNICODE=SDAL", "PERL5OPT=-CSDA", "PERL5OPT=-w", "PERLIO=:crlf"])
+def test_what_the_environment_tells_perl_changes_nothing(bench, monkeypatch, variable, served):
+    monkeypatch.setenv(*variable.split("="))
+    text = b"Subject: \xc3\xa9\n\n\xc3\xa9\xff\n"
+    if served:
+        done = up(bench, "-F", "J\u00f6", "joe@x.test", text=text)
+    else:
+        bench.run(lambda: None)
+        done = run(bench, "-F", "J\u00f6", "joe@x.test", text=text)
+        bench.run(lambda: None)
+    assert (done.returncode, done.stderr) == (0, b"")
+    (message,) = bench.queue.messages
+    assert body(message) == b"\xc3\xa9\xff\r\n"
