@@ -39,6 +39,7 @@ BUILT_IN = frozenset(
         "tlsmgr",
         "tlsproxy",
         "trivial-rewrite",
+        "verify",
     }
 )
 """Their work is done inside the processes that need it: their lines are accepted and start nothing."""

@@ -51,11 +51,6 @@ POSTFIX = frozenset(
         "nqmgr",
         "postscreen",
         "qmqpd",
-        "tlsproxy",
-        "verify",
-        "oqmgr",
-        "error",
-        "proxymap",
     }
 )
 """Programs of Postfix, beside those that ``master.programs`` knows."""

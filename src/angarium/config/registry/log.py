@@ -48,7 +48,7 @@ PARAMETERS = (
         "",
         "log",
         Status.UNSUPPORTED,
-        "the log has one form yet",
+        "maillog_file may be anywhere",
     ),
     Parameter(
         "maillog_file_rotate_suffix",
