@@ -161,6 +161,13 @@ def test_mailq_is_the_clients_own(servers, tmp_path, capfd):
     whole = capfd.readouterr().out
     assert f"{held}!" in whole
     assert listed(str(tmp_path / "mailq"), "-c", etc) == whole
+    for out, status, said in (
+        (">/dev/full", 69, "postqueue: fatal: output write error: No space left on device\n"),
+        (">&-", 0, ""),
+    ):
+        command = ["sh", "-c", f'"$0" -C "$1" {out}', tmp_path / "mailq", etc]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (status, said)
     assert postsuper.main(["-c", etc, "-d", "ALL"]) == 0
     assert listed(str(tmp_path / "mailq"), "-C", etc) == "Mail queue is empty\n"
     server.stop()

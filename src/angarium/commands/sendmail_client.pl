@@ -20,10 +20,10 @@ esac
 our $interpreter;    # the copy of `postfix set-permissions` has it above; else it is the first word
 $interpreter = shift @ARGV if !defined $interpreter;
 
-my ( $AF_UNIX, $SOCK_STREAM ) = ( 1, 1 );     # on Linux
-my ( $EINTR, $EBADF )         = ( 4, 9 );
-my ( $TEMPFAIL, $LATER )      = ( 75, 255 );
-my ( $CHUNK, $GATHERED )      = ( 262144, 1048576 );
+my ( $AF_UNIX, $SOCK_STREAM ) = ( 1, 1 );    # on Linux
+my ( $EINTR, $EBADF ) = ( 4, 9 );
+my ( $UNAVAILABLE, $TEMPFAIL, $LATER ) = ( 69, 75, 255 );
+my ( $CHUNK, $GATHERED ) = ( 262144, 1048576 );
 
 # Options that say no more than that a message is submitted; those of them after which a lone dot is a line as others.
 my %PLAIN   = map { $_ => 1 } qw(-t -i -oi -ti -it -m -om -oem -oee -bm -U -G);
@@ -222,6 +222,14 @@ sub row {
     return ( $of{size}, "$text\n" );
 }
 
+# To standard output, which may be closed, but not full.
+sub show {
+    my ($text) = @_;
+    return if write_all( \*STDOUT, $text ) || $! == $EBADF;
+    write_all( \*STDERR, "postqueue: fatal: output write error: $!\n" );
+    exit $UNAVAILABLE;
+}
+
 # Print what showq's socket gives, and end; come back when there is nothing to be had of it, and nothing was printed.
 sub list {
     my ($path) = @_;
@@ -248,15 +256,15 @@ sub list {
             $greeted = 1;
             @record  = ();
         }
-        write_all( \*STDOUT, $out ) or exit $TEMPFAIL;
+        show($out);
     }
     return if !$ended && !$count;
     if ( !$ended ) {
         write_all( \*STDERR, "postqueue: fatal: Queue report unavailable - the listing is cut off\n" );
-        exit 69;
+        exit $UNAVAILABLE;
     }
     my $last = $count ? sprintf '-- %d Kbytes in %d Request%s.', $total / 1024, $count, $count == 1 ? '' : 's' : '';
-    write_all( \*STDOUT, ( $last || 'Mail queue is empty' ) . "\n" ) or exit $TEMPFAIL;
+    show( ( $last || 'Mail queue is empty' ) . "\n" );
     exit 0;
 }
 
