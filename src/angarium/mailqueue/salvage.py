@@ -36,7 +36,7 @@ def salvage(connection: Connection, reader: Connection, names: Iterable[str], no
     """Make new tables of what can be read; the ids of the messages that go to the corrupt queue.
 
     Args:
-        connection: in the transaction that does it.
+        connection: in the transaction that does it, and has done nothing before: it would be lost.
         reader: another one, that reads the same.
         names: of the files in ``content/``: one whose row is lost gets another, or it would be taken for an orphan.
         now: seconds since the epoch.

@@ -303,7 +303,7 @@ class SqliteMailQueue:
                 raise
             self._salvage_after = now + SALVAGE_SECONDS
             self._log.error(f"{self._directory / DATABASE}: damaged: {error}: looking for what can be saved")
-            lost = await self._writer.submit(self._salvage)
+            lost = await self._writer.submit(self._salvage, alone=True)
         for queue_id in lost:
             self._log.error(
                 f"{queue_id}: damaged: not all of it is left; moved to the corrupt queue", queue_id=queue_id

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -58,12 +58,15 @@ class Threads:
 
 
 class _Job:
-    __slots__ = ("error", "future", "loop", "quick", "result", "work")
+    __slots__ = ("alone", "error", "future", "loop", "quick", "result", "work")
 
-    def __init__(self, work: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop, *, quick: bool) -> None:
+    def __init__(
+        self, work: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop, *, quick: bool, alone: bool
+    ) -> None:
         self.work = work
         self.loop = loop
         self.quick = quick
+        self.alone = alone
         self.future: asyncio.Future[Any] = loop.create_future()
         self.result: Any = None
         self.error: BaseException | None = None
@@ -168,19 +171,21 @@ class GroupCommitWriter:
         self.commits = 0
         self.jobs = 0
 
-    async def submit(self, work: Callable[[Connection], T], *, quick: bool = False) -> T:
+    async def submit(self, work: Callable[[Connection], T], *, quick: bool = False, alone: bool = False) -> T:
         """Run ``work`` in the next batch and return its result after the commit.
 
         Args:
             work: see the class.
             quick: it takes less time than a hand-over between threads, some 0.1 ms at most.
+            alone: it has a transaction of its own, for it reads by another connection, too; not together with
+                ``quick``.
 
         Raises:
             whatever ``work`` raised (its changes alone are rolled back), or SqlError when the commit failed.
         """
         from asyncio import get_running_loop  # late: a command that runs no loop starts 30 ms of CPU sooner without
 
-        job = _Job(work, get_running_loop(), quick=quick)
+        job = _Job(work, get_running_loop(), quick=quick, alone=alone)
         with self._mutex:
             self._pending.append(job)
             start = not self._running
@@ -353,7 +358,8 @@ class GroupCommitWriter:
         while True:
             self._copy_back()
             with self._mutex:
-                batch, self._pending = self._pending[:_MAX_BATCH], self._pending[_MAX_BATCH:]
+                many = _together(self._pending)
+                batch, self._pending = self._pending[:many], self._pending[many:]
                 if not batch:
                     self._running = False
                     self._idle.set()
@@ -442,6 +448,14 @@ class GroupCommitWriter:
             # A loop may be closed between a question and the call; its waiters are gone, and the others must hear.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_settle, jobs)
+
+
+def _together(pending: Sequence[_Job]) -> int:
+    """How many of these make the next transaction."""
+    for number, job in enumerate(pending[:_MAX_BATCH]):
+        if job.alone:
+            return number or 1
+    return _MAX_BATCH
 
 
 def _too_busy(error: Exception, *, waits: bool) -> bool:

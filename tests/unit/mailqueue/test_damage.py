@@ -341,3 +341,25 @@ def test_a_file_whose_row_is_lost_is_kept(tmp_path):
     assert (tmp_path / "content" / queue_id).stat().st_size == 2_000_000
     with QueueControl(tmp_path) as control:
         assert queue_id in control.identifiers((QueueName.CORRUPT,))
+
+
+def test_what_comes_together_with_the_rescue_is_not_left_in_the_damaged_table(tmp_path):
+    many(tmp_path, 30)
+
+    async def main():
+        queue = opened(tmp_path)
+        await queue.take_over()
+        (leased,) = await queue.lease(1, LATER)
+        new = message(queue)
+        await asyncio.gather(
+            queue.record_attempt(Attempt(leased.queue_id, results(leased), 2e9)),
+            queue.enqueue(new),
+            queue._writer.submit(queue._salvage, alone=True),
+        )
+        found = [each.queue_id async for each in queue.messages()]
+        await queue.close()
+        return new.queue_id, leased.queue_id, found
+
+    new, done, found = asyncio.run(main())
+    assert new in found
+    assert done not in found
