@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from angarium.agents.warning.templates import Template, Templates, fill
 from angarium.cleanup.interface import Cleanup
 from angarium.cleanup.received import mail_date, message_id, quote_local
-from angarium.mailqueue.interface import Intake
+from angarium.mailqueue.interface import Intake, NewMessage
 from angarium.model.content import MemoryContent
 from angarium.model.envelope import BodyType, Envelope, Origin, Recipient
 from angarium.model.error import MailError
@@ -86,10 +86,17 @@ class QuotaWarner:
         self._clock = clock
 
     async def tell(self, passed: Sequence[Crossing]) -> bool:
-        """Send what there is to be said of these thresholds; False: something of it is to be tried again."""
-        return all([await self._tell(crossing) for crossing in passed])
+        """Send what there is to be said of these thresholds; False: all of it is to be tried again.
 
-    async def _tell(self, crossing: Crossing) -> bool:
+        Nothing is queued before all of it is ready: whoever could be told would be told again each time.
+        """
+        ready: list[tuple[Crossing, str, NewMessage]] = []
+        if not all([await self._prepare(crossing, ready) for crossing in passed]):
+            return False
+        return all([await self._queued(*each) for each in ready])
+
+    async def _prepare(self, crossing: Crossing, ready: list[tuple[Crossing, str, NewMessage]]) -> bool:
+        """Make the mail about a threshold; whether no part of it is to be tried again."""
         postmaster = f"postmaster@{crossing.account.rpartition('@')[2]}"
         recipients = [postmaster] if crossing.domain else [crossing.account]
         if self._parameters.warning_postmaster and postmaster not in recipients:
@@ -100,30 +107,38 @@ class QuotaWarner:
         for recipient in recipients:
             copy = recipient == postmaster and not crossing.domain
             try:
-                await self._send(crossing, template, recipient, to_postmaster=copy)
+                message = await self._made(crossing, template, recipient, to_postmaster=copy)
             except MailError as error:
                 self._log.warning(f"a warning to {recipient} is refused: {error}")
                 done = done and not error.temporary
             except OSError as error:
-                self._log.warning(f"a warning to {recipient} cannot be queued: {error}")
+                self._log.warning(f"a warning to {recipient} cannot be made: {error}")
                 done = False
+            else:
+                if not message.discard:
+                    ready.append((crossing, recipient, message))
         return done
 
-    async def _send(self, crossing: Crossing, template: Template, recipient: str, *, to_postmaster: bool) -> None:
+    async def _made(self, crossing: Crossing, template: Template, recipient: str, *, to_postmaster: bool) -> NewMessage:
         now = self._clock()
         queue_id = self._queue.allocate_id()
         envelope = Envelope("", (Recipient(recipient, recipient),), now, _ORIGIN, body=BodyType.EIGHTBITMIME)
         data = self._render(crossing, template, recipient, queue_id, now, to_postmaster=to_postmaster)
-        message = await self._cleanup.process(queue_id, envelope, MemoryContent(data))
-        if message.discard:
-            return
-        await self._queue.enqueue(message)
+        return await self._cleanup.process(queue_id, envelope, MemoryContent(data))
+
+    async def _queued(self, crossing: Crossing, recipient: str, message: NewMessage) -> bool:
+        try:
+            await self._queue.enqueue(message)
+        except OSError as error:
+            self._log.warning(f"a warning to {recipient} cannot be queued: {error}")
+            return False
         whose = f"domain {crossing.account.rpartition('@')[2]}" if crossing.domain else crossing.account
         which = "below" if crossing.below else "at"
         self._log.info(
-            f"{queue_id}: to=<{recipient}>, {whose} is {which} {crossing.percent}% of its quota:"
+            f"{message.queue_id}: to=<{recipient}>, {whose} is {which} {crossing.percent}% of its quota:"
             f" {crossing.resource.value} {crossing.used} of {crossing.limit}"
         )
+        return True
 
     def _render(
         self, crossing: Crossing, template: Template, recipient: str, queue_id: str, now: float, *, to_postmaster: bool

@@ -146,3 +146,20 @@ def test_a_warning_that_cannot_be_sent_is_logged(where):
     assert scene.done is (where == "cleanup"), "what is refused is given up, what finds no room is tried again"
     assert len(scene.log.lines) == 2
     assert all("warning: a warning to" in line for line in scene.log.lines)
+
+
+def test_nobody_is_told_again_and_again_because_another_cannot_be_told():
+    scene = Scene(postmaster=True)
+    process = scene.cleanup.process
+
+    async def fails(queue_id, envelope, content):
+        if envelope.recipients[0].address == "postmaster@example.test":
+            raise MailError(Reply.of(451, "4.3.0", "later"))
+        return await process(queue_id, envelope, content)
+
+    scene.cleanup.process = fails
+    assert scene.tell(CROSSING) == []
+    assert not scene.done
+    scene.cleanup.process = process
+    assert len(scene.tell(CROSSING)) == 2
+    assert scene.done
