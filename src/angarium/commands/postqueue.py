@@ -63,14 +63,20 @@ def run(argv: Sequence[str]) -> int:
 
 
 def list_queue(command: QueueCommand, *, as_json: bool) -> None:
-    """Print the queue: from the database, or for those who may not read it, from the server."""
+    """Print the queue."""
+    # What prints is there before the queue is opened, for whose sake root becomes a user who may not read the program.
+    write_lines(_lines(command, _messages(command), as_json=as_json))
+
+
+def _messages(command: QueueCommand) -> Iterator[QueuedMessage]:
+    """The queue: from the database, or for those who may not read it, from the server."""
     try:
         with command.open_queue(readonly=True) as queue:
             if not queue.manager_runs():
                 command.warn(f"Mail system is down -- accessing queue directly{_why(command)}")
-            write_lines(_lines(command, chain(_dropped(command), queue.messages()), as_json=as_json))
+            yield from chain(_dropped(command), queue.messages())
     except PermissionError:
-        write_lines(_lines(command, ask_server(command), as_json=as_json))
+        yield from ask_server(command)
 
 
 def _dropped(command: QueueCommand) -> Iterator[QueuedMessage]:

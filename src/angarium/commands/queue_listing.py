@@ -66,8 +66,7 @@ def json_lines(messages: Iterable[QueuedMessage]) -> Iterator[str]:
     """One object a message (postqueue(1), JSON OBJECT FORMAT)."""
     from json import dumps  # late: mailq starts sooner without
 
-    for message in messages:
-        yield dumps(_value(message), ensure_ascii=False)
+    return (dumps(_value(message), ensure_ascii=False) for message in messages)
 
 
 def _value(message: QueuedMessage) -> dict[str, object]:
