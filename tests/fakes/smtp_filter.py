@@ -22,6 +22,11 @@ class Conversation(socketserver.StreamRequestHandler):
     filter: Filter
     later = False
 
+    def setup(self) -> None:
+        super().setup()
+        self.said: list[str] = []
+        self.filter.sessions.append(self.said)
+
     def handle(self) -> None:
         if self.filter.greeting:
             self.say(self.filter.greeting)
@@ -36,7 +41,7 @@ class Conversation(socketserver.StreamRequestHandler):
     def command(self) -> bool:
         raw = self.rfile.readline()
         line = raw.decode("utf-8", "surrogateescape").rstrip("\r\n")
-        self.filter.said.append(line if raw else "<closed>")
+        self.said.append(line if raw else "<closed>")
         word, _, rest = line.partition(" ")
         if word == "DATA":
             self.say("451 4.3.0 filter later" if self.later else "354 go on")
@@ -56,10 +61,10 @@ class Conversation(socketserver.StreamRequestHandler):
         subject = ""
         while (raw := self.rfile.readline()) and raw != b".\r\n":
             line = raw.decode("utf-8", "surrogateescape").rstrip("\r\n")
-            self.filter.said.append(line)
+            self.said.append(line)
             if line.startswith("Subject: "):
                 subject = line[9:]
-        self.filter.said.append("." if raw else "<closed>")
+        self.said.append("." if raw else "<closed>")
         if subject == "silent":
             self.filter.released.wait(10)
         if subject in ("gone", "silent") or not raw:
@@ -79,13 +84,18 @@ class Filter:
     def __init__(self, greeting: str = "220 filter.test ESMTP", keywords: tuple[str, ...] = ()) -> None:
         self.greeting = greeting
         self.keywords = keywords
-        self.said: list[str] = []
+        self.sessions: list[list[str]] = []
         self.released = threading.Event()
         handler = type("Handler", (Conversation,), {"filter": self})
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def said(self) -> list[str]:
+        """What it was told, one connection after the other: the end of one may come after the next has begun."""
+        return [line for session in self.sessions for line in session]
 
     def close(self) -> None:
         """Stop."""
