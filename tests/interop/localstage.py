@@ -316,7 +316,7 @@ def settings_of(scene: Scene, root: Path, port: int) -> dict[str, str]:
         "default_privs": "daemon",
         "local_destination_concurrency_limit": "1",
         "deliver_lock_delay": "1s",
-        "deliver_lock_attempts": "2",
+        "deliver_lock_attempts": "5",  # more than messages that come to one mailbox at once
         "smtp_tls_security_level": "none",
     }
     return common | {name: placed(value, root).replace("PORT", str(port)) for name, value in scene.settings.items()}
