@@ -296,7 +296,9 @@ def test_names_that_are_swapped_under_the_delivery_lead_to_nothing_that_is_not_t
 
     async def scenario():
         count = 0
-        for _ in range(300):
+        for turn in range(5000):
+            if turn >= 300 and count:  # one at least has to find a name that leads somewhere
+                break
             try:
                 await rights.run(User("root", 0, 0) if keeper else ALICE, work)
                 count += 1
